@@ -1,0 +1,241 @@
+//! What can go wrong, with a stable code each.
+//!
+//! Programs and tests look at [`Code`]; people read the [`Display`](std::fmt::Display) text of [`Error`], which
+//! names the property at fault and the remedy. No secret ever enters either.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// The stable name of a kind of failure. `EmrKeysException.code()` in Java gives [`Code::as_str`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
+
+            /// The code as it appears in messages, in Java and in the documentation.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $name,)+ }
+            }
+
+            /// One sentence on when the code occurs; the source of the table in `docs/configuration.md`.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc,)+).trim_ascii_start(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The provider was asked for materials before it was configured, or was configured with `null`.
+    NotConfigured = "NOT_CONFIGURED",
+    /// A property that starts with `emrkeys.` is not one of ours; the message suggests the nearest known one.
+    UnknownProperty = "UNKNOWN_PROPERTY",
+    /// A property has a value that it cannot take.
+    InvalidValue = "INVALID_VALUE",
+    /// A property that something else needs is absent or empty.
+    MissingProperty = "MISSING_PROPERTY",
+    /// A rule, a default or a list names a key that is not configured.
+    UnknownKey = "UNKNOWN_KEY",
+    /// Two rules have the same prefix (and the same job flow), so neither can win.
+    DuplicateRule = "DUPLICATE_RULE",
+    /// A prefix or an object's location is not an S3 URI with a bucket.
+    InvalidUri = "INVALID_URI",
+    /// Keys name each other as older versions in a circle.
+    Cycle = "CYCLE",
+    /// Two properties contradict each other.
+    Conflict = "CONFLICT",
+    /// Rules by prefix are set, but the client is not told to pass the object's location on.
+    DescriptionDisabled = "DESCRIPTION_DISABLED",
+    /// A key of type `kms` that is not the default key could never be read back through the V2 client.
+    KmsWithV2 = "KMS_WITH_V2",
+    /// A secret stands in a site file in the clear.
+    PlaintextSecret = "PLAINTEXT_SECRET",
+    /// Local disks need a symmetric key, and the key named is not one.
+    KeyNotSymmetric = "KEY_NOT_SYMMETRIC",
+    /// A key file does not exist.
+    KeyFileNotFound = "KEY_FILE_NOT_FOUND",
+    /// A key file exists and cannot be read.
+    KeyFileUnreadable = "KEY_FILE_UNREADABLE",
+    /// A key file with a secret can be read or written by others than its owner.
+    KeyFilePermissions = "KEY_FILE_PERMISSIONS",
+    /// A key file is a symbolic link, a folder or a device.
+    KeyFileNotRegular = "KEY_FILE_NOT_REGULAR",
+    /// Key material has no bytes.
+    KeyFileEmpty = "KEY_FILE_EMPTY",
+    /// Key material is larger than any key (64 KiB).
+    KeyFileTooLarge = "KEY_FILE_TOO_LARGE",
+    /// Key material is not what its type says: truncated, of another kind, or badly encoded.
+    KeyMaterialInvalid = "KEY_MATERIAL_INVALID",
+    /// Key material can be read in two ways that give two keys.
+    KeyMaterialAmbiguous = "KEY_MATERIAL_AMBIGUOUS",
+    /// A key has a length that is not allowed.
+    KeySize = "KEY_SIZE",
+    /// A public and a private key do not belong together.
+    KeyPairMismatch = "KEY_PAIR_MISMATCH",
+    /// An encrypted private key has no password, or the wrong one.
+    KeyPassword = "KEY_PASSWORD",
+    /// No Hadoop credential provider knows the alias.
+    CredentialNotFound = "CREDENTIAL_NOT_FOUND",
+    /// Key material could not be fetched: the store did not answer, or answered with a fault.
+    SourceUnavailable = "SOURCE_UNAVAILABLE",
+    /// Key material could not be fetched: the store refused.
+    SourceDenied = "SOURCE_DENIED",
+    /// No rule matches the object's location and no default key is set.
+    NoRule = "NO_RULE",
+    /// A materials description is malformed.
+    InvalidDescription = "INVALID_DESCRIPTION",
+    /// A materials description is larger than any that S3 can store.
+    DescriptionTooLarge = "DESCRIPTION_TOO_LARGE",
+    /// Nothing in the stored description says which key it belongs to.
+    DescriptionUnknown = "DESCRIPTION_UNKNOWN",
+    /// The stored description belongs to two keys.
+    DescriptionAmbiguous = "DESCRIPTION_AMBIGUOUS",
+    /// The stored description names a key that is not configured.
+    KeyNotConfigured = "KEY_NOT_CONFIGURED",
+    /// The stored description names a version that the key does not have.
+    KeyVersionUnknown = "KEY_VERSION_UNKNOWN",
+    /// The key has only its public half: it encrypts and cannot decrypt.
+    KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
+    /// The provider was closed.
+    Closed = "CLOSED",
+    /// The jar holds no native library for this operating system and architecture.
+    NativePlatform = "NATIVE_PLATFORM",
+    /// The folder for the native library is on a file system mounted `noexec`.
+    NativeNoexec = "NATIVE_NOEXEC",
+    /// The native library could not be unpacked or loaded.
+    NativeLoad = "NATIVE_LOAD",
+    /// The native library is of another version than the Java classes.
+    NativeVersion = "NATIVE_VERSION",
+    /// A defect in emrkeys; the operation was abandoned and nothing was returned.
+    Internal = "INTERNAL",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that is wrong: what, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The kind of failure.
+    pub code: Code,
+    /// The configuration property at fault, where there is one.
+    pub property: Option<String>,
+    /// What is wrong. Never a secret, never more than a short excerpt of outside input.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// A problem with no property.
+    pub fn new(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Problem { code, property: None, message: message.into(), remedy: remedy.into() }
+    }
+
+    /// A problem with the value of `property`.
+    pub fn at(
+        property: impl Into<String>,
+        code: Code,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Problem { property: Some(property.into()), ..Problem::new(code, message, remedy) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(property) = &self.property {
+            write!(f, "{property}: ")?;
+        }
+        write!(f, "{} [{}]. {}", self.message, self.code, self.remedy)
+    }
+}
+
+/// One or more problems; everything that was found, not only the first.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Error {
+    first: Problem,
+    rest: Vec<Problem>,
+}
+
+impl Error {
+    /// The code of the first problem.
+    pub fn code(&self) -> Code {
+        self.first.code
+    }
+
+    /// All problems, at least one.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(first: Problem) -> Self {
+        Error { first, rest: Vec::new() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rest.is_empty() {
+            return self.first.fmt(f);
+        }
+        write!(f, "{} problems:", self.rest.len() + 1)?;
+        for (number, problem) in self.problems().enumerate() {
+            write!(f, "\n  {}. {problem}", number + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gathers problems so that all of them can be reported at once.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn add(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    pub(crate) fn add_all(&mut self, error: Error) {
+        self.0.push(error.first);
+        self.0.extend(error.rest);
+    }
+
+    /// Keeps the value of a success; keeps the problems of a failure and gives `None`.
+    pub(crate) fn keep<T>(&mut self, result: Result<T, impl Into<Error>>) -> Option<T> {
+        result.map_err(|error| self.add_all(error.into())).ok()
+    }
+
+    /// `value` where nothing was found.
+    pub(crate) fn into_result<T>(self, value: T) -> Result<T, Error> {
+        match self.into_error() {
+            None => Ok(value),
+            Some(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn into_error(self) -> Option<Error> {
+        let mut all = self.0.into_iter();
+        all.next().map(|first| Error { first, rest: all.collect() })
+    }
+}
+
+/// At most 120 characters of outside input, quoted and with control characters escaped, for use in a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    const SHOWN: usize = 120;
+    let shown: String = text.chars().take(SHOWN).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("\"{}{more}\"", shown.escape_debug())
+}
