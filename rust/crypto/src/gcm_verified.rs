@@ -16,7 +16,7 @@ use crate::cipher::{check_key, CipherError, Direction, BLOCK};
 use crate::ctr::Ctr;
 use crate::gcm::{Tail, MAX_MESSAGE};
 use ghash::universal_hash::UniversalHash;
-use ghash::{universal_hash::common::KeyInit, GHash};
+use ghash::GHash;
 use std::sync::Mutex;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -311,6 +311,9 @@ impl GcmVerified {
         if input.is_empty() {
             return Ok(());
         }
+        if !matches!(self.phase, Phase::Aad | Phase::Hold) {
+            return Err(CipherError::State);
+        }
         self.reserve(input.len())?;
         self.enter(Phase::Hold)?;
         let (old, fresh) = self.tail.split(input.len());
@@ -373,7 +376,7 @@ impl GcmVerified {
         let given = self.tail.tag()?;
         let mut tag = [0u8; BLOCK];
         tag[..given.len()].copy_from_slice(given);
-        if self.message_len > 0 {
+        if self.phase != Phase::Aad {
             let second = match &mut self.second {
                 Some(second) => second,
                 none => none.insert(SecondPass::new(&self.key)?),

@@ -1,0 +1,545 @@
+//! RSA keys: every common form in, one checked and canonical form out.
+//!
+//! Accepted are PKCS#8 (plain, or encrypted by PBES2) and PKCS#1 for private keys, X.509 SubjectPublicKeyInfo and
+//! PKCS#1 for public ones, each as DER or PEM. In PEM, text around the key and blocks of another kind are passed over,
+//! as OpenSSL does. Whatever else people have in their files (certificates, key stores, OpenSSH keys, elliptic
+//! curves) is recognised far enough to say what it is and what to do about it.
+//!
+//! Keys come out re-encoded, so that two files with the same key compare equal whatever tool wrote them.
+
+use std::fmt;
+
+use aws_lc_rs::rsa::{KeyPair, PublicEncryptingKey};
+use base64ct::{Base64, Encoding};
+use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
+use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
+use pkcs8::pkcs5::{self, pbes2::Kdf, EncryptionScheme};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
+use secrecy::SecretSlice;
+use zeroize::Zeroizing;
+
+use crate::KeyError;
+
+/// The shortest modulus that is accepted, in bits (NIST SP 800-131A Rev. 2: shorter ones are disallowed).
+pub const MIN_BITS: usize = 2048;
+
+/// The longest modulus that is accepted, in bits: the limit of aws-lc.
+pub const MAX_BITS: usize = 8192;
+
+/// The most PBKDF2 iterations that an encrypted key may ask for: above what OWASP's password storage cheat sheet
+/// recommends (1,300,000), below what would hold a node up for long.
+const MAX_PBKDF2_ITERATIONS: u32 = 2_000_000;
+
+/// The most that N·r·p may be for scrypt; scrypt uses 128·N·r bytes of memory, so at most 64 MiB. OpenSSL's default
+/// (16384·8·1) is a quarter of it.
+const MAX_SCRYPT_WORK: u64 = 1 << 19;
+
+const PKCS8_REMEDY: &str = "convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW";
+
+/// A checked RSA public key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    spki_der: Vec<u8>,
+    bits: usize,
+}
+
+impl PublicKey {
+    /// Reads a public key: X.509 SubjectPublicKeyInfo or PKCS#1, DER or PEM.
+    pub fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
+        let found = Found::in_bytes(bytes, Wanted::Public)?;
+        let der = found.der();
+        match found.form {
+            Form::Spki => {
+                let info =
+                    SubjectPublicKeyInfoRef::from_der(der).map_err(|e| bad_der("X.509 public key", &e))?;
+                require_rsa(&info.algorithm)?;
+                let key = info.subject_public_key.as_bytes().ok_or_else(|| {
+                    KeyError::Malformed(
+                        "the X.509 public key holds a bit string that is not whole bytes".into(),
+                    )
+                })?;
+                Self::from_pkcs1(key)
+            }
+            Form::Pkcs1Public => Self::from_pkcs1(der),
+            other => Err(other.instead_of(Wanted::Public)),
+        }
+    }
+
+    /// The key as canonical X.509 SubjectPublicKeyInfo DER.
+    pub fn spki_der(&self) -> &[u8] {
+        &self.spki_der
+    }
+
+    /// The length of the modulus in bits.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
+        let key = RsaPublicKeyRef::from_der(der).map_err(|e| bad_der("PKCS#1 public key", &e))?;
+        Self::from_numbers(&key)
+    }
+
+    fn from_numbers(key: &RsaPublicKeyRef<'_>) -> Result<Self, KeyError> {
+        let bits = checked_bits(&key.modulus)?;
+        let spki_der = spki(key).map_err(|e| bad_der("public key", &e))?;
+        // aws-lc refuses moduli and exponents that cannot belong to a sound key (even, one, too long).
+        PublicEncryptingKey::from_der(&spki_der).map_err(|_| KeyError::Inconsistent)?;
+        Ok(PublicKey { spki_der, bits })
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublicKey")
+            .field("bits", &self.bits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A checked RSA private key and its public half.
+pub struct PrivateKey {
+    pkcs8_der: SecretSlice<u8>,
+    public: PublicKey,
+}
+
+impl PrivateKey {
+    /// Reads a private key: PKCS#8, encrypted PKCS#8 or PKCS#1, DER or PEM. `password` is for encrypted keys; a key
+    /// that is not encrypted does not look at it.
+    ///
+    /// Encrypted keys cost what their file says, within bounds: at worst some seconds and 64 MiB.
+    pub fn parse(bytes: &[u8], password: Option<&[u8]>) -> Result<Self, KeyError> {
+        let found = Found::in_bytes(bytes, Wanted::Private)?;
+        let der = found.der();
+        match found.form {
+            Form::EncryptedPkcs8 => {
+                let plain = decrypt(der, password)?;
+                // One wrong password in 256 gives sound padding around rubbish.
+                if !matches!(element(&plain).and_then(Form::of), Some(Form::Pkcs8)) {
+                    return Err(KeyError::PasswordWrong);
+                }
+                Self::from_pkcs8(&plain)
+            }
+            Form::Pkcs8 => Self::from_pkcs8(der),
+            Form::Pkcs1Private => Self::from_pkcs1(der),
+            other => Err(other.instead_of(Wanted::Private)),
+        }
+    }
+
+    /// The key as canonical PKCS#8 DER, without attributes.
+    pub fn pkcs8_der(&self) -> &SecretSlice<u8> {
+        &self.pkcs8_der
+    }
+
+    /// The public half, which compares equal to the same key parsed as [`PublicKey`].
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let info = PrivateKeyInfoRef::from_der(der).map_err(|e| bad_der("PKCS#8 private key", &e))?;
+        require_rsa(&info.algorithm)?;
+        Self::from_pkcs1(info.private_key.as_bytes())
+    }
+
+    fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
+        let key = RsaPrivateKeyRef::from_der(der).map_err(|e| bad_der("PKCS#1 private key", &e))?;
+        if key.other_prime_infos.is_some() {
+            return Err(KeyError::Malformed(
+                "the RSA key has more than two primes; such keys are not supported".into(),
+            ));
+        }
+        // Before anything expensive is done with numbers of any size.
+        checked_bits(&key.modulus)?;
+        let pkcs8 = pkcs8(&key).map_err(|e| bad_der("private key", &e))?;
+        // Imports through RSA_check_key: n = p·q, d·e = 1, and the Chinese remainder values.
+        KeyPair::from_pkcs8(&pkcs8).map_err(|_| KeyError::Inconsistent)?;
+        let public = PublicKey::from_numbers(&key.public_key())?;
+        Ok(PrivateKey {
+            pkcs8_der: SecretSlice::from(Box::<[u8]>::from(pkcs8.as_slice())),
+            public,
+        })
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKey")
+            .field("bits", &self.public.bits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which half of a pair the caller asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Public,
+    Private,
+}
+
+/// What a DER document is, judged by the types of its first members: enough to tell all of these apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Pkcs8,
+    EncryptedPkcs8,
+    Pkcs1Private,
+    Spki,
+    Pkcs1Public,
+    Certificate,
+    KeyStore,
+    EcPrivate,
+}
+
+impl Form {
+    fn of(der: &[u8]) -> Option<Form> {
+        let outer = AnyRef::from_der(der)
+            .ok()
+            .filter(|any| any.tag() == Tag::Sequence)?;
+        let mut members = SliceReader::new(outer.value()).ok()?;
+        let mut tags = Vec::with_capacity(4);
+        while !members.is_finished() && tags.len() < 4 {
+            tags.push(members.decode::<AnyRef<'_>>().ok()?.tag());
+        }
+        match tags.as_slice() {
+            [Tag::Integer, Tag::Sequence, Tag::OctetString, ..] => Some(Form::Pkcs8),
+            [Tag::Sequence, Tag::OctetString] => Some(Form::EncryptedPkcs8),
+            [Tag::Integer, Tag::Integer, Tag::Integer, ..] => Some(Form::Pkcs1Private),
+            [Tag::Integer, Tag::Integer] => Some(Form::Pkcs1Public),
+            [Tag::Sequence, Tag::BitString] => Some(Form::Spki),
+            [Tag::Sequence, Tag::Sequence, Tag::BitString] => Some(Form::Certificate),
+            [Tag::Integer, Tag::Sequence, Tag::Sequence] => Some(Form::KeyStore),
+            [Tag::Integer, Tag::OctetString, ..] => Some(Form::EcPrivate),
+            _ => None,
+        }
+    }
+
+    fn of_label(label: &str) -> Option<Form> {
+        match label {
+            "PRIVATE KEY" => Some(Form::Pkcs8),
+            "ENCRYPTED PRIVATE KEY" => Some(Form::EncryptedPkcs8),
+            "RSA PRIVATE KEY" => Some(Form::Pkcs1Private),
+            "PUBLIC KEY" => Some(Form::Spki),
+            "RSA PUBLIC KEY" => Some(Form::Pkcs1Public),
+            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => Some(Form::Certificate),
+            "EC PRIVATE KEY" => Some(Form::EcPrivate),
+            _ => None,
+        }
+    }
+
+    fn serves(self, wanted: Wanted) -> bool {
+        match wanted {
+            Wanted::Private => matches!(self, Form::Pkcs8 | Form::EncryptedPkcs8 | Form::Pkcs1Private),
+            Wanted::Public => matches!(self, Form::Spki | Form::Pkcs1Public),
+        }
+    }
+
+    fn instead_of(self, wanted: Wanted) -> KeyError {
+        let found = match self {
+            Form::Pkcs8 | Form::Pkcs1Private => "a private key",
+            Form::EncryptedPkcs8 => "an encrypted private key",
+            Form::Spki | Form::Pkcs1Public => "a public key",
+            Form::Certificate => "a certificate (or a request for one)",
+            Form::KeyStore => "a PKCS#12 key store",
+            Form::EcPrivate => "a key for elliptic curves",
+        };
+        let (expected, remedy) = match (wanted, self) {
+            (Wanted::Public, Form::Certificate) => (
+                "an RSA public key",
+                "; take the key out with: openssl x509 -pubkey -noout -in CERTIFICATE",
+            ),
+            (Wanted::Public, Form::Pkcs8 | Form::EncryptedPkcs8 | Form::Pkcs1Private) => (
+                "an RSA public key",
+                "; derive it with: openssl pkey -pubout -in PRIVATE",
+            ),
+            (Wanted::Public, _) => ("an RSA public key", ""),
+            (Wanted::Private, Form::KeyStore) => (
+                "an RSA private key",
+                "; take the key out with: openssl pkcs12 -nocerts -in STORE",
+            ),
+            (Wanted::Private, _) => ("an RSA private key", ""),
+        };
+        KeyError::WrongKind(format!("expected {expected}, found {found}{remedy}"))
+    }
+}
+
+/// A key found in a file: its DER, taken out of PEM where need be, and what it is.
+struct Found<'a> {
+    form: Form,
+    bytes: Bytes<'a>,
+}
+
+enum Bytes<'a> {
+    Given(&'a [u8]),
+    Decoded(Zeroizing<Vec<u8>>),
+}
+
+impl<'a> Found<'a> {
+    fn der(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Given(der) => der,
+            Bytes::Decoded(der) => der,
+        }
+    }
+
+    fn in_bytes(bytes: &'a [u8], wanted: Wanted) -> Result<Self, KeyError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(KeyError::Malformed("the key is empty".into()));
+        }
+        if let Some(der) = element(bytes) {
+            let form = Form::of(der).ok_or_else(|| {
+                KeyError::Malformed("the DER is not that of a key in PKCS#8, PKCS#1 or X.509 form".into())
+            })?;
+            return Ok(Found {
+                form,
+                bytes: Bytes::Given(der),
+            });
+        }
+        if find(bytes, BEGIN).is_some() {
+            return Self::in_pem(bytes, wanted);
+        }
+        Err(KeyError::Malformed(unknown(bytes).into()))
+    }
+
+    fn in_pem(bytes: &[u8], wanted: Wanted) -> Result<Found<'static>, KeyError> {
+        let mut chosen: Option<Pem<'_>> = None;
+        let mut passed_over: Option<Pem<'_>> = None;
+        let mut rest = bytes;
+        while let Some(block) = Pem::next(&mut rest)? {
+            if !Form::of_label(block.label).is_some_and(|form| form.serves(wanted)) {
+                passed_over.get_or_insert(block);
+            } else if chosen.is_some() {
+                // OpenSSL would take the first in silence; here the wrong one makes data unreadable.
+                return Err(KeyError::Malformed(
+                    "there is more than one key of the wanted kind in the PEM".into(),
+                ));
+            } else {
+                chosen = Some(block);
+            }
+        }
+        let Some(block) = chosen else {
+            return Err(match passed_over {
+                Some(block) => match Form::of_label(block.label) {
+                    Some(form) => form.instead_of(wanted),
+                    None if block.label == "OPENSSH PRIVATE KEY" => KeyError::Malformed(
+                        "the key is in OpenSSH's own format; convert it with: ssh-keygen -p -m PKCS8 -f KEY"
+                            .into(),
+                    ),
+                    None => KeyError::Malformed("the PEM holds no block of a type that is known".into()),
+                },
+                None => KeyError::Malformed("the PEM holds no whole block".into()),
+            });
+        };
+        let der = block.decode()?;
+        let form = Form::of(&der).ok_or_else(|| {
+            KeyError::Malformed(format!(
+                "what is inside BEGIN {} is not the DER of a key",
+                block.label
+            ))
+        })?;
+        if Form::of_label(block.label) != Some(form) {
+            return Err(KeyError::WrongKind(format!(
+                "the PEM block says {} and holds something else",
+                block.label
+            )));
+        }
+        Ok(Found {
+            form,
+            bytes: Bytes::Decoded(der),
+        })
+    }
+}
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const DASHES: &[u8] = b"-----";
+
+/// One block of PEM (RFC 7468), with OpenSSL's tolerance for what surrounds it.
+struct Pem<'a> {
+    label: &'a str,
+    body: &'a [u8],
+}
+
+impl<'a> Pem<'a> {
+    /// The next block of `rest`, which then begins after it.
+    fn next(rest: &mut &'a [u8]) -> Result<Option<Self>, KeyError> {
+        let Some(begin) = find(rest, BEGIN) else {
+            return Ok(None);
+        };
+        let after = &rest[begin + BEGIN.len()..];
+        let malformed =
+            || KeyError::Malformed("the PEM is cut off or its BEGIN and END lines do not match".into());
+        let label_end = find(after, DASHES).ok_or_else(malformed)?;
+        // The longest label in use has 21 characters; more is no label.
+        let label = std::str::from_utf8(&after[..label_end])
+            .ok()
+            .filter(|label| label.len() <= 64 && label.bytes().all(|b| (b' '..=b'~').contains(&b)))
+            .ok_or_else(malformed)?;
+        let content = &after[label_end + DASHES.len()..];
+        let end_line = format!("-----END {label}-----");
+        let end = find(content, end_line.as_bytes()).ok_or_else(malformed)?;
+        *rest = &content[end + end_line.len()..];
+        Ok(Some(Pem {
+            label,
+            body: &content[..end],
+        }))
+    }
+
+    fn decode(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        if find(self.body, b"Proc-Type:").is_some() {
+            return Err(KeyError::Malformed(format!(
+                "the key is encrypted in OpenSSL's traditional PEM form, which is weak and not supported; {PKCS8_REMEDY}"
+            )));
+        }
+        let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
+        text.extend(self.body.iter().copied().filter(|b| !b.is_ascii_whitespace()));
+        let mut der = Zeroizing::new(vec![0; text.len() / 4 * 3 + 3]);
+        let length = Base64::decode(text.as_slice(), &mut der)
+            .map_err(|_| KeyError::Malformed(format!("the base64 inside BEGIN {} is not valid", self.label)))?
+            .len();
+        der.truncate(length);
+        Ok(der)
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// The one DER element that `bytes` holds; white space may follow it, since editors and `echo` leave a newline.
+fn element(bytes: &[u8]) -> Option<&[u8]> {
+    if bytes.first() != Some(&0x30) {
+        return None;
+    }
+    let mut reader = SliceReader::new(bytes).ok()?;
+    let whole = reader.tlv_bytes().ok()?;
+    bytes[whole.len()..]
+        .iter()
+        .all(u8::is_ascii_whitespace)
+        .then_some(whole)
+}
+
+/// What to say of bytes that are neither DER nor PEM.
+fn unknown(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xfe, 0xed, 0xfe, 0xed, ..] => {
+            "the file is a Java key store; take the key out with: keytool -importkeystore -deststoretype PKCS12, then openssl pkcs12"
+        }
+        [0x30, ..] => "the DER is cut off, or something follows it",
+        _ => "the key is neither DER nor PEM",
+    }
+}
+
+fn bad_der(what: &str, error: &der::Error) -> KeyError {
+    // Kinds name tags and lengths, never content.
+    KeyError::Malformed(format!("the {what} is not valid DER ({})", error.kind()))
+}
+
+fn require_rsa<Params>(algorithm: &spki::AlgorithmIdentifier<Params>) -> Result<(), KeyError> {
+    if algorithm.oid == pkcs1::ALGORITHM_OID {
+        return Ok(());
+    }
+    let name = match algorithm.oid.to_string().as_str() {
+        "1.2.840.10045.2.1" => "an elliptic-curve key".to_owned(),
+        "1.2.840.113549.1.1.10" => "a key restricted to RSASSA-PSS signatures".to_owned(),
+        "1.2.840.10040.4.1" => "a DSA key".to_owned(),
+        "1.3.101.112" => "an Ed25519 key".to_owned(),
+        "1.3.101.110" => "an X25519 key".to_owned(),
+        oid => format!("a key for the algorithm {oid}"),
+    };
+    Err(KeyError::WrongKind(format!(
+        "expected an RSA key (rsaEncryption), found {name}"
+    )))
+}
+
+fn checked_bits(modulus: &UintRef<'_>) -> Result<usize, KeyError> {
+    let bytes = modulus.as_bytes();
+    let start = bytes.iter().position(|&b| b != 0).unwrap_or(bytes.len());
+    let bits = match bytes[start..].first() {
+        Some(top) => (bytes.len() - start) * 8 - top.leading_zeros() as usize,
+        None => 0,
+    };
+    match bits {
+        0..MIN_BITS => Err(KeyError::TooSmall { bits }),
+        MIN_BITS..=MAX_BITS => Ok(bits),
+        _ => Err(KeyError::TooLarge { bits }),
+    }
+}
+
+fn spki(key: &RsaPublicKeyRef<'_>) -> der::Result<Vec<u8>> {
+    let pkcs1 = key.to_der()?;
+    SubjectPublicKeyInfoRef {
+        algorithm: pkcs1::ALGORITHM_ID,
+        subject_public_key: BitStringRef::from_bytes(&pkcs1)?,
+    }
+    .to_der()
+}
+
+fn pkcs8(key: &RsaPrivateKeyRef<'_>) -> der::Result<Zeroizing<Vec<u8>>> {
+    let pkcs1 = Zeroizing::new(key.to_der()?);
+    let info = PrivateKeyInfoRef::new(pkcs1::ALGORITHM_ID, OctetStringRef::new(&pkcs1)?);
+    Ok(Zeroizing::new(info.to_der()?))
+}
+
+fn decrypt(der: &[u8], password: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| {
+        // Schemes that the parser does not know look like bad DER to it.
+        KeyError::Malformed(format!(
+            "the private key is encrypted in a way that is not supported (PBES2 with PBKDF2 or scrypt and AES-CBC, AES-GCM or 3DES is); {PKCS8_REMEDY}"
+        ))
+    })?;
+    let EncryptionScheme::Pbes2(parameters) = &info.encryption_algorithm else {
+        return Err(KeyError::Malformed(format!(
+            "the private key is encrypted by PBES1, which is weak and not supported; {PKCS8_REMEDY}"
+        )));
+    };
+    bound(&parameters.kdf)?;
+    let password = password.ok_or(KeyError::PasswordMissing)?;
+    let mut buffer = Zeroizing::new(info.encrypted_data.as_bytes().to_vec());
+    let length = match parameters.decrypt_in_place(password, &mut buffer) {
+        Ok(plain) => plain.len(),
+        Err(pkcs5::Error::DecryptFailed) => return Err(KeyError::PasswordWrong),
+        Err(_) => {
+            return Err(KeyError::Malformed(format!(
+                "the private key is encrypted with parameters that are not supported; {PKCS8_REMEDY}"
+            )))
+        }
+    };
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+/// Refuses costs that only a hostile or broken file asks for: who may replace a key file must not be able to hang
+/// every process that opens it.
+fn bound(kdf: &Kdf) -> Result<(), KeyError> {
+    let refused = |what: String| {
+        Err(KeyError::Malformed(format!(
+            "the encrypted private key asks for {what}"
+        )))
+    };
+    match kdf {
+        Kdf::Pbkdf2(parameters) if parameters.iteration_count == 0 => refused("no PBKDF2 iterations".into()),
+        Kdf::Pbkdf2(parameters) if parameters.iteration_count > MAX_PBKDF2_ITERATIONS => refused(format!(
+            "{} PBKDF2 iterations; at most {MAX_PBKDF2_ITERATIONS} are accepted",
+            parameters.iteration_count
+        )),
+        Kdf::Scrypt(parameters) => {
+            let (n, r, p) = (
+                parameters.cost_parameter,
+                u64::from(parameters.block_size),
+                u64::from(parameters.parallelization),
+            );
+            // The crate's own conversion computes log2(n) and needs n to have one.
+            if n < 2 || !n.is_power_of_two() || r == 0 || p == 0 {
+                return refused("scrypt parameters that make no sense".into());
+            }
+            match n.checked_mul(r).and_then(|work| work.checked_mul(p)) {
+                Some(work) if work <= MAX_SCRYPT_WORK => Ok(()),
+                _ => refused(format!(
+                    "scrypt with N·r·p = {n}·{r}·{p}; at most {MAX_SCRYPT_WORK} is accepted"
+                )),
+            }
+        }
+        Kdf::Pbkdf2(_) => Ok(()),
+        _ => refused("an unknown key derivation".into()),
+    }
+}

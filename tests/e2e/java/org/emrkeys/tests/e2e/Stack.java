@@ -1,0 +1,77 @@
+package org.emrkeys.tests.e2e;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import com.amazonaws.util.IOUtils;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.emrkeys.EmrKeysException;
+import org.emrkeys.tests.emrfs.LocalAws;
+import org.emrkeys.tests.emrfs.StoredObject;
+import org.junit.jupiter.api.function.Executable;
+
+/** What all end-to-end tests share: one server for the JVM, buckets, contents and assertions. */
+final class Stack {
+  private static final AtomicInteger NEXT = new AtomicInteger();
+  private static LocalAws aws;
+
+  private Stack() {}
+
+  /** The local servers, started on first need; they end with the JVM. */
+  static synchronized LocalAws aws() throws IOException {
+    if (aws == null) {
+      aws = LocalAws.start();
+    }
+    return aws;
+  }
+
+  /** A new bucket. */
+  static String bucket() throws IOException {
+    String name = "bucket-" + NEXT.incrementAndGet() + "-" + Long.toHexString(System.nanoTime());
+    aws().s3().createBucket(name);
+    return name;
+  }
+
+  static KeyFiles keyFiles() throws IOException {
+    Path folder = Files.createTempDirectory("emrkeys-e2e");
+    folder.toFile().deleteOnExit();
+    return new KeyFiles(folder);
+  }
+
+  /** Bytes that look random and are the same for the same size. */
+  static byte[] content(int size) {
+    byte[] bytes = new byte[size];
+    new Random(size).nextBytes(bytes);
+    return bytes;
+  }
+
+  /** Runs {@code action} and checks the code of the {@link EmrKeysException} that it must throw. */
+  static EmrKeysException assertCode(String code, Executable action) {
+    EmrKeysException thrown = assertThrows(EmrKeysException.class, action);
+    assertEquals(code, thrown.code(), thrown.getMessage());
+    return thrown;
+  }
+
+  /** Checks that nothing lies in S3 in {@code bucket}. */
+  static void assertNothingStored(String bucket) throws IOException {
+    assertEquals(
+        0, aws().s3().listObjects(bucket).getObjectSummaries().size(), "something was stored");
+  }
+
+  static StoredObject stored(String uri) throws IOException {
+    return StoredObject.read(aws(), uri);
+  }
+
+  /** The bytes as S3 holds them. */
+  static byte[] storedBytes(String uri) throws IOException {
+    String[] location = uri.substring("s3://".length()).split("/", 2);
+    try (InputStream in = aws().s3().getObject(location[0], location[1]).getObjectContent()) {
+      return IOUtils.toByteArray(in);
+    }
+  }
+}

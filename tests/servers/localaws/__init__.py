@@ -1,0 +1,6 @@
+"""Amazon S3 and AWS KMS on 127.0.0.1, in one process, for the tests and the demo.
+
+Moto answers the requests; this package adds what moto leaves out and what tests need:
+the checks in `kms_rules` and `s3_rules`, faults on demand (`faults`) and a control
+API (`control`). README.md beside this package documents all of it.
+"""

@@ -1,0 +1,106 @@
+"""The WSGI application: control API, counting, faults, our own checks, then moto."""
+
+import collections
+import io
+import json
+import threading
+import time
+from typing import Callable, Iterable
+
+from moto.server import DomainDispatcherApplication, create_backend_app
+
+from . import kms_rules, operations, responses, s3_rules
+from .control import PREFIX, Control
+from .faults import Faults
+
+
+class Calls:
+    """How often each operation was asked for, faults included. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: collections.Counter = collections.Counter()
+
+    def add(self, operation: operations.Operation) -> None:
+        with self._lock:
+            self._counts[str(operation)] += 1
+
+    def counts(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._counts)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._counts.clear()
+
+
+class Application:
+    """One WSGI callable for S3, KMS and the control API."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.calls = Calls()
+        self._control = Control(self.faults, self.calls)
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict, start: Callable) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(PREFIX):
+            return self._control(environ, start, _take_body(environ))
+        # The path as sent: "%2F" and "//" in object names must reach moto unchanged.
+        environ.setdefault("RAW_URI", environ.get("REQUEST_URI", environ["PATH_INFO"]))
+        operation = operations.identify(environ)
+        self.calls.add(operation)
+        request, resource = {}, ""
+        if operation.service == "kms":
+            request = _kms_request(environ)
+            resource = _kms_resource(request)
+        elif operation.service == "s3":
+            resource = operations.s3_resource(environ)
+
+        head = environ["REQUEST_METHOD"] == "HEAD"
+        outcome = self.faults.hit(operation, resource)
+        if outcome is not None:
+            time.sleep(outcome.delay)
+            if outcome.status is not None:
+                _take_body(environ)  # an unread body would be taken for the next request
+                return responses.error(
+                    start, operation.service, outcome.status, outcome.code, outcome.message, head
+                )
+        if operation.service == "kms":
+            refusal = kms_rules.check(operation.name, operations.region(environ), request)
+            if refusal is not None:
+                return responses.error(start, "kms", 400, refusal.code, refusal.message)
+        elif s3_rules.metadata_too_large(operation.name, environ):
+            _take_body(environ)
+            return responses.error(
+                start,
+                "s3",
+                400,
+                "MetadataTooLarge",
+                "Your metadata headers exceed the maximum allowed metadata size",
+            )
+        return self._moto(environ, start)
+
+
+def _take_body(environ: dict) -> bytes:
+    """Reads the whole body and leaves a copy behind for whoever comes next."""
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        body = environ["wsgi.input"].read()
+    else:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length) if length else b""
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _kms_request(environ: dict) -> dict:
+    try:
+        document = json.loads(_take_body(environ) or b"{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _kms_resource(request: dict) -> str:
+    names = (request.get(name) for name in ("KeyId", "DestinationKeyId", "AliasName"))
+    return " ".join(name for name in names if isinstance(name, str))

@@ -1,0 +1,58 @@
+"""The control API under /__control/: JSON in, JSON out. README.md lists it."""
+
+import json
+from typing import Callable, Iterable
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
+
+from . import responses
+from .faults import BadFault, Faults
+
+PREFIX = "/__control/"
+
+
+class Control:
+    """Routes the control requests. `calls` needs `counts()` and `clear()`."""
+
+    def __init__(self, faults: Faults, calls) -> None:
+        self._faults = faults
+        self._calls = calls
+
+    def __call__(self, environ: dict, start: Callable, body: bytes) -> Iterable[bytes]:
+        what = environ["PATH_INFO"][len(PREFIX) :]
+        route = f"{environ['REQUEST_METHOD']} {what}"
+        if route == "GET health":
+            return responses.as_json(start, {"status": "ok"})
+        if route == "GET calls":
+            return responses.as_json(start, self._calls.counts())
+        if route == "DELETE calls":
+            self._calls.clear()
+            return responses.as_json(start, {})
+        if route == "GET faults":
+            return responses.as_json(start, self._faults.list())
+        if route == "DELETE faults":
+            self._faults.clear()
+            return responses.as_json(start, {})
+        if route == "POST faults":
+            return self._add_fault(start, body)
+        if route == "DELETE data":
+            _wipe()
+            return responses.as_json(start, {})
+        return responses.as_json(start, {"error": f"no such control request: {route}"}, 404)
+
+    def _add_fault(self, start: Callable, body: bytes) -> Iterable[bytes]:
+        try:
+            return responses.as_json(start, {"id": self._faults.add(json.loads(body))})
+        except BadFault as problem:
+            return responses.as_json(start, {"error": str(problem)}, 400)
+        except ValueError:
+            return responses.as_json(start, {"error": "the body is not JSON"}, 400)
+
+
+def _wipe() -> None:
+    """Forgets every bucket, object and KMS key."""
+    for backends in (s3_backends, kms_backends):
+        for backend in backends[DEFAULT_ACCOUNT_ID].values():
+            backend.reset()

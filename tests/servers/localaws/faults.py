@@ -1,0 +1,152 @@
+"""Faults on demand: errors, delays and rate limits for chosen operations."""
+
+import itertools
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Callable, Optional
+
+from .operations import Operation
+
+_THROTTLES = {"kms": (400, "ThrottlingException"), "s3": (503, "SlowDown")}
+
+
+class BadFault(ValueError):
+    """A fault document that says something we do not understand."""
+
+
+@dataclass
+class Fault:
+    """One rule. The fields are those of the control API; see README.md."""
+
+    service: str
+    op: str = "*"
+    resource: str = ""
+    after: int = 0
+    count: Optional[int] = 1
+    delay: float = 0.0
+    status: Optional[int] = None
+    code: str = "InternalError"
+    message: str = "injected by the test"
+    rate: Optional[float] = None
+    burst: int = 1
+    id: int = 0
+    hits: int = 0
+    _tokens: float = field(default=0.0, repr=False)
+    _refilled: float = field(default=0.0, repr=False)
+
+    @staticmethod
+    def parse(document: object) -> "Fault":
+        """Checks a fault document; a typing error must not become a fault that never fires."""
+        if not isinstance(document, dict):
+            raise BadFault("a fault is a JSON object")
+        public = {name for name in Fault.__dataclass_fields__ if not name.startswith("_")}
+        unknown = set(document) - (public - {"id", "hits"})
+        if unknown:
+            raise BadFault(f"unknown field(s): {', '.join(sorted(unknown))}")
+        if document.get("service") not in ("s3", "kms", "*"):
+            raise BadFault('service must be "s3", "kms" or "*"')
+        try:
+            fault = Fault(**document)
+            fault.after, fault.burst = int(fault.after), int(fault.burst)
+            fault.delay = float(fault.delay)
+            fault.count = None if fault.count is None else int(fault.count)
+            fault.status = None if fault.status is None else int(fault.status)
+            fault.rate = None if fault.rate is None else float(fault.rate)
+        except (TypeError, ValueError) as problem:
+            raise BadFault(str(problem)) from problem
+        if fault.status is None and fault.delay <= 0 and fault.rate is None:
+            raise BadFault("a fault needs a status, a delay or a rate")
+        if fault.rate is not None and (fault.rate <= 0 or fault.burst < 1):
+            raise BadFault("rate must be above 0 and burst at least 1")
+        if fault.status is not None and not 100 <= fault.status <= 599:
+            raise BadFault("status must be an HTTP status")
+        fault._tokens = float(fault.burst)
+        return fault
+
+    def public(self) -> dict:
+        """What the control API shows of it."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+
+    def matches(self, operation: Operation, resource: str) -> bool:
+        return (
+            self.service in ("*", operation.service)
+            and self.op in ("*", operation.name)
+            and self.resource in resource
+        )
+
+    def take(self, now: float) -> bool:
+        """Whether this matching request is to be hit; the caller holds the lock."""
+        if self.after > 0:
+            self.after -= 1
+            return False
+        if self.count is not None and self.hits >= self.count:
+            return False
+        if self.rate is not None and self._token(now):
+            return False
+        self.hits += 1
+        return True
+
+    def _token(self, now: float) -> bool:
+        if self._refilled:
+            refill = (now - self._refilled) * self.rate
+            self._tokens = min(float(self.burst), self._tokens + refill)
+        self._refilled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is to happen to a request: a delay in seconds, then perhaps an error."""
+
+    delay: float
+    status: Optional[int]
+    code: str
+    message: str
+
+
+class Faults:
+    """The faults in force, in the order in which they were added. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._ids = itertools.count(1)
+
+    def add(self, document: object) -> int:
+        fault = Fault.parse(document)
+        with self._lock:
+            if fault.rate is not None and "count" not in document:
+                fault.count = None
+            fault.id = next(self._ids)
+            self._faults.append(fault)
+            return fault.id
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def list(self) -> list[dict]:
+        with self._lock:
+            return [fault.public() for fault in self._faults]
+
+    def hit(self, operation: Operation, resource: str) -> Optional[Outcome]:
+        """Delays add up; the first fault with an error (or an exceeded rate) gives the answer."""
+        delay = 0.0
+        hit = False
+        with self._lock:
+            for fault in self._faults:
+                if not fault.matches(operation, resource) or not fault.take(self._clock()):
+                    continue
+                hit = True
+                delay += fault.delay
+                if fault.rate is not None:
+                    status, code = _THROTTLES.get(operation.service, (429, "Throttling"))
+                    return Outcome(delay, fault.status or status, code, "Rate exceeded")
+                if fault.status is not None:
+                    return Outcome(delay, fault.status, fault.code, fault.message)
+        return Outcome(delay, None, "", "") if hit else None

@@ -1,0 +1,82 @@
+"""What AWS KMS checks of a key and moto does not: its state, and its kind.
+
+Moto answers for disabled keys and keys that are pending deletion, and encrypts under the hidden symmetric
+half of an RSA key. The errors here are those of the KMS API reference.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Optional
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.kms.models import kms_backends
+
+# Moto's ciphertext blobs begin with the key's id.
+_KEY_ID_LENGTH = 36
+
+# The request parameters that name the keys that an operation uses.
+_KEY_PARAMETERS = {
+    "Encrypt": ["KeyId"],
+    "GenerateDataKey": ["KeyId"],
+    "GenerateDataKeyWithoutPlaintext": ["KeyId"],
+    "Decrypt": ["CiphertextBlob"],
+    "ReEncrypt": ["CiphertextBlob", "DestinationKeyId"],
+}
+_ALGORITHM_PARAMETERS = {
+    "Encrypt": ["EncryptionAlgorithm"],
+    "Decrypt": ["EncryptionAlgorithm"],
+    "ReEncrypt": ["SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm"],
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    code: str
+    message: str
+
+
+def check(operation: str, region: str, request: dict) -> Optional[Refusal]:
+    """The reason to refuse the request, or None. An unknown key is left for moto to report."""
+    for parameter in _ALGORITHM_PARAMETERS.get(operation, []):
+        if request.get(parameter, "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+            return Refusal(
+                "UnsupportedOperationException",
+                f"localaws has no {request[parameter]}: only SYMMETRIC_DEFAULT",
+            )
+    for parameter in _KEY_PARAMETERS.get(operation, []):
+        key = _key(parameter, request.get(parameter), region)
+        refusal = _unusable(key, operation) if key is not None else None
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _key(parameter: str, value: object, region: str):
+    backend = kms_backends[DEFAULT_ACCOUNT_ID][region]
+    if not isinstance(value, str):
+        return None
+    if parameter == "CiphertextBlob":
+        try:
+            key_id = base64.b64decode(value)[:_KEY_ID_LENGTH].decode("ascii")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return backend.keys.get(key_id)
+    try:
+        return backend.keys.get(backend.any_id_to_key_id(value))
+    except KeyError:
+        return None
+
+
+def _unusable(key, operation: str) -> Optional[Refusal]:
+    if key.key_state == "Disabled":
+        return Refusal("DisabledException", f"{key.arn} is disabled.")
+    if key.key_state != "Enabled":
+        return Refusal("KMSInvalidStateException", f"{key.arn} is {key.key_state}.")
+    if key.key_spec != "SYMMETRIC_DEFAULT":
+        return Refusal(
+            "InvalidKeyUsageException",
+            f"{key.arn} has key spec {key.key_spec} and usage {key.key_usage}, "
+            f"which {operation} with SYMMETRIC_DEFAULT cannot use.",
+        )
+    return None

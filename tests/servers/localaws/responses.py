@@ -1,0 +1,55 @@
+"""Error answers in the form that S3 and KMS give them."""
+
+import json
+from typing import Callable, Iterable
+from xml.sax.saxutils import escape
+
+REQUEST_ID = "00000000-0000-4000-8000-000000000000"
+
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+def plain(start: Callable, status: int, body: bytes, content_type: str) -> Iterable[bytes]:
+    """Answers with exactly these bytes."""
+    start(
+        f"{status} {_REASONS.get(status, 'Status')}",
+        [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("x-amzn-RequestId", REQUEST_ID),
+            ("x-amz-request-id", REQUEST_ID),
+        ],
+    )
+    return [body]
+
+
+def as_json(start: Callable, document: object, status: int = 200) -> Iterable[bytes]:
+    """Answers with a JSON document (the control API)."""
+    return plain(start, status, json.dumps(document).encode(), "application/json")
+
+
+def error(
+    start: Callable, service: str, status: int, code: str, message: str, head: bool = False
+) -> Iterable[bytes]:
+    """Answers with an AWS error. A HEAD request gets no body, as HTTP demands."""
+    if service == "s3":
+        document = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n<Error>'
+            f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+            f"<RequestId>{REQUEST_ID}</RequestId></Error>"
+        )
+        body = b"" if head else document.encode()
+        return plain(start, status, body, "application/xml")
+    document = json.dumps({"__type": code, "message": message})
+    return plain(start, status, document.encode(), "application/x-amz-json-1.1")

@@ -1,0 +1,77 @@
+import pytest
+from botocore.exceptions import ClientError
+
+
+def code_of(call, **arguments) -> str:
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+def test_user_metadata_of_2048_bytes_is_stored(stack, bucket):
+    metadata = {"n": "v" * 2047}
+    stack.s3.put_object(Bucket=bucket, Key="k", Body=b"", Metadata=metadata)
+    assert stack.s3.head_object(Bucket=bucket, Key="k")["Metadata"] == metadata
+
+
+def test_user_metadata_of_2049_bytes_is_refused_and_nothing_is_stored(stack, bucket):
+    metadata = {"n": "v" * 1024, "m": "v" * 1023}
+    put = stack.s3.put_object
+    assert code_of(put, Bucket=bucket, Key="k", Body=b"x", Metadata=metadata) == "MetadataTooLarge"
+    assert code_of(stack.s3.head_object, Bucket=bucket, Key="k") == "404"
+
+
+def test_the_metadata_limit_holds_for_multipart_and_copy(stack, bucket):
+    metadata = {"n": "v" * 2048}
+    stack.s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert (
+        code_of(stack.s3.create_multipart_upload, Bucket=bucket, Key="m", Metadata=metadata)
+        == "MetadataTooLarge"
+    )
+    assert (
+        code_of(
+            stack.s3.copy_object,
+            Bucket=bucket,
+            Key="c",
+            CopySource={"Bucket": bucket, "Key": "k"},
+            Metadata=metadata,
+            MetadataDirective="REPLACE",
+        )
+        == "MetadataTooLarge"
+    )
+
+
+@pytest.mark.parametrize("name", ["a b", "a%2Fb", "a//b", "ü/é", "a+b", "a%20b", "x&y=z?"])
+def test_object_names_come_back_as_they_went_in(stack, bucket, name):
+    stack.s3.put_object(Bucket=bucket, Key=name, Body=name.encode())
+    assert stack.s3.get_object(Bucket=bucket, Key=name)["Body"].read() == name.encode()
+    listed = stack.s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert [entry["Key"] for entry in listed] == [name]
+
+
+def test_a_range_is_served(stack, bucket):
+    stack.s3.put_object(Bucket=bucket, Key="k", Body=bytes(range(100)))
+    answer = stack.s3.get_object(Bucket=bucket, Key="k", Range="bytes=10-19")
+    assert answer["Body"].read() == bytes(range(10, 20))
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+
+
+def test_a_multipart_object_is_its_parts_in_order(stack, bucket):
+    upload = stack.s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    bodies = [b"a" * (5 << 20), b"b"]
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        tag = stack.s3.upload_part(
+            Bucket=bucket, Key="k", UploadId=upload, PartNumber=number, Body=body
+        )["ETag"]
+        parts.append({"PartNumber": number, "ETag": tag})
+    stack.s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    assert stack.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"".join(bodies)
+
+
+def test_wiping_the_data_forgets_buckets_and_keys(stack, bucket, key):
+    stack.control("DELETE", "data")
+    assert stack.s3.list_buckets()["Buckets"] == []
+    assert code_of(stack.kms.encrypt, KeyId=key, Plaintext=b"x") == "NotFoundException"
