@@ -25,8 +25,8 @@ use zeroize::{Zeroize, Zeroizing};
 const SEGMENT: usize = 256 * 1024;
 /// How many bytes are copied and hashed at a time, so that GHASH reads from the first-level cache.
 const PIECE: usize = 16 * 1024;
-/// Free segments kept for the next message, at most (32 MiB). They hold ciphertext.
-const KEPT: usize = 128;
+/// Free segments kept for the next message, at most (64 MiB). They hold ciphertext.
+const KEPT: usize = 256;
 /// Messages up to this length that arrive at once are decrypted into scratch memory and copied out.
 const SHORT: usize = 4 * 1024;
 

@@ -1,5 +1,6 @@
 //! Streaming in random pieces against independent implementations (`aes-gcm`, `ctr`, `cbc`), on whatever the machine
 //! has and, in a child process, without AES instructions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use cbc::cipher::block_padding::Pkcs7;

@@ -1,1 +1,3 @@
-//! Under construction.
+//! The boundary between the JVM and the Rust core: marshalling only.
+
+mod cipher;

@@ -1,0 +1,71 @@
+package org.emrkeys.internal;
+
+import java.nio.ByteBuffer;
+
+/**
+ * The bulk ciphers of the native library. Static methods over primitives, arrays and direct buffers; results are counts, or negative codes
+ * ({@code CODE_*}). Nothing here throws. The library must have been loaded.
+ */
+public final class CipherNatives {
+  public static final int GCM = 0;
+  public static final int CTR = 1;
+  public static final int CBC_PADDED = 2;
+  public static final int CBC = 3;
+  public static final int ECB_PADDED = 4;
+  public static final int RSA_PUBLIC = 5;
+  public static final int RSA_PRIVATE = 6;
+
+  public static final int ENCRYPT = 0;
+  /** GCM: plaintext is released as it is decrypted, before the tag is verified. */
+  public static final int DECRYPT_STREAMING = 1;
+  /** GCM: plaintext is released once the tag is verified. */
+  public static final int DECRYPT_VERIFIED = 2;
+
+  public static final int CODE_KEY_SIZE = -1;
+  public static final int CODE_IV_SIZE = -2;
+  public static final int CODE_TAG_SIZE = -3;
+  public static final int CODE_OUTPUT_TOO_SHORT = -4;
+  public static final int CODE_STATE = -5;
+  public static final int CODE_TOO_LONG = -6;
+  public static final int CODE_HELD_TOO_LONG = -7;
+  public static final int CODE_TAG_MISMATCH = -8;
+  public static final int CODE_BLOCK_SIZE = -9;
+  public static final int CODE_PADDING = -10;
+  public static final int CODE_UNWRAP = -11;
+  public static final int CODE_RSA_LENGTH = -12;
+  public static final int CODE_RSA_KEY = -13;
+  public static final int CODE_RSA_DECRYPT = -14;
+  public static final int CODE_CLOSED = -100;
+  public static final int CODE_BUSY = -101;
+
+  private CipherNatives() {}
+
+  /** A handle (positive), or a negative code. {@code maxHeld}: bytes that a verified GCM decryption may hold. */
+  public static native long create(int kind, byte[] key, long maxHeld);
+
+  public static native int destroy(long handle);
+
+  public static native int start(long handle, int mode, byte[] iv, int tagLength);
+
+  public static native int aad(long handle, byte[] aad);
+
+  public static native int updateSize(long handle, int length);
+
+  /** Input and output are an array each, or a direct buffer where the array is null; offsets count from their beginning. */
+  public static native int run(
+      long handle,
+      int last,
+      byte[] inArray,
+      ByteBuffer inBuffer,
+      int inOffset,
+      int length,
+      byte[] outArray,
+      ByteBuffer outBuffer,
+      int outOffset);
+
+  public static native int rsa(long handle, int padding, byte[] label, byte[] data, byte[] out);
+
+  public static native int keyWrap(int wrap, byte[] kek, byte[] data, byte[] out);
+
+  public static native int ctrKernel();
+}

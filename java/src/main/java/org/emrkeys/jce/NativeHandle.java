@@ -1,0 +1,50 @@
+package org.emrkeys.jce;
+
+import java.lang.ref.PhantomReference;
+import java.lang.ref.ReferenceQueue;
+import java.util.Collections;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.emrkeys.internal.CipherNatives;
+
+/**
+ * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next one is made (Java 8 has no Cleaner, and a
+ * thread of our own would keep our class loader alive).
+ */
+final class NativeHandle extends PhantomReference<Object> {
+  private static final ReferenceQueue<Object> FORGOTTEN = new ReferenceQueue<>();
+  /** Keeps the references themselves reachable until they are closed. */
+  private static final Set<NativeHandle> OPEN = Collections.newSetFromMap(new ConcurrentHashMap<>());
+
+  final long value;
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  private NativeHandle(Object owner, long value) {
+    super(owner, FORGOTTEN);
+    this.value = value;
+  }
+
+  /** Makes a native cipher for {@code owner}; a negative {@link #value} is a code, and then there is nothing to close. */
+  static NativeHandle create(Object owner, int kind, byte[] key, long maxHeld) {
+    for (Object left = FORGOTTEN.poll(); left != null; left = FORGOTTEN.poll()) {
+      ((NativeHandle) left).close();
+    }
+    NativeHandle handle = new NativeHandle(owner, CipherNatives.create(kind, key, maxHeld));
+    if (handle.value >= 0) {
+      OPEN.add(handle);
+    }
+    return handle;
+  }
+
+  static int open() {
+    return OPEN.size();
+  }
+
+  void close() {
+    if (value >= 0 && closed.compareAndSet(false, true)) {
+      OPEN.remove(this);
+      CipherNatives.destroy(value);
+    }
+  }
+}

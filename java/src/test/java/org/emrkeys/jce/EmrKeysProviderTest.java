@@ -1,0 +1,351 @@
+package org.emrkeys.jce;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.security.InvalidAlgorithmParameterException;
+import java.security.InvalidKeyException;
+import java.security.Key;
+import java.security.KeyPair;
+import java.security.KeyPairGenerator;
+import java.security.Provider;
+import java.security.Security;
+import java.security.spec.AlgorithmParameterSpec;
+import java.security.spec.MGF1ParameterSpec;
+import java.util.Arrays;
+import java.util.Random;
+import javax.crypto.AEADBadTagException;
+import javax.crypto.BadPaddingException;
+import javax.crypto.Cipher;
+import javax.crypto.SecretKey;
+import javax.crypto.ShortBufferException;
+import javax.crypto.spec.GCMParameterSpec;
+import javax.crypto.spec.IvParameterSpec;
+import javax.crypto.spec.OAEPParameterSpec;
+import javax.crypto.spec.PSource;
+import javax.crypto.spec.SecretKeySpec;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Against SunJCE: the same bytes, the same sizes, the same kinds of exception. */
+class EmrKeysProviderTest {
+  private static final long SEED = Long.getLong("emrkeys.test.seed", 42);
+  private static final int CASES = Integer.getInteger("emrkeys.test.cases", 4000);
+  private static Provider ours;
+  private static Provider sun;
+
+  @BeforeAll
+  static void load() {
+    String library = System.getProperty("emrkeys.test.library");
+    if (library != null) {
+      System.load(library);
+    }
+    ours = new EmrKeysProvider(true);
+    sun = Security.getProvider("SunJCE");
+  }
+
+  private static byte[] bytes(Random random, int length) {
+    byte[] out = new byte[length];
+    random.nextBytes(out);
+    return out;
+  }
+
+  private static int length(Random random) {
+    switch (random.nextInt(20)) {
+      case 0:
+        return random.nextInt(1 << 20);
+      case 1:
+      case 2:
+        return random.nextInt(40000);
+      case 3:
+      case 4:
+        return 16 * random.nextInt(20);
+      default:
+        return random.nextInt(300);
+    }
+  }
+
+  /** Feeds {@code data} in random pieces through random kinds of buffers; sizes must be exact. */
+  private static byte[] feed(Random random, Cipher cipher, byte[] data) throws Exception {
+    byte[] out = new byte[data.length + 64];
+    int written = 0;
+    int at = 0;
+    int most = 1 + random.nextInt(random.nextInt(4) == 0 ? 300000 : 2000);
+    while (true) {
+      boolean last = data.length - at <= most && random.nextInt(3) > 0;
+      int now = last ? data.length - at : Math.min(data.length - at, random.nextInt(most + 1));
+      int bound = cipher.getOutputSize(now);
+      int kind = random.nextInt(6);
+      int count;
+      if (kind == 0) {
+        byte[] part = last ? cipher.doFinal(data, at, now) : cipher.update(data, at, now);
+        count = part == null ? 0 : part.length;
+        if (part != null) {
+          System.arraycopy(part, 0, out, written, count);
+        }
+      } else if (kind == 1) {
+        byte[] target = new byte[3 + bound];
+        count = last ? cipher.doFinal(data, at, now, target, 3) : cipher.update(data, at, now, target, 3);
+        System.arraycopy(target, 3, out, written, count);
+      } else if (kind == 2) {
+        // In place, in one array, at the same offset or another.
+        byte[] target = new byte[now + bound + 40];
+        int from = random.nextInt(30);
+        int to = random.nextBoolean() ? from : random.nextInt(30);
+        System.arraycopy(data, at, target, from, now);
+        count = last ? cipher.doFinal(target, from, now, target, to) : cipher.update(target, from, now, target, to);
+        System.arraycopy(target, to, out, written, count);
+      } else {
+        ByteBuffer source = kind == 3 ? ByteBuffer.wrap(data, at, now).slice() : ByteBuffer.allocateDirect(now + 7);
+        if (kind != 3) {
+          source.position(7);
+          source.put(data, at, now);
+          source.flip().position(7);
+        }
+        if (random.nextBoolean()) {
+          source = source.asReadOnlyBuffer();
+        }
+        ByteBuffer target = random.nextBoolean() ? ByteBuffer.allocate(bound + 5) : ByteBuffer.allocateDirect(bound + 5);
+        target.position(5);
+        count = last ? cipher.doFinal(source, target) : cipher.update(source, target);
+        assertEquals(0, source.remaining());
+        assertEquals(5 + count, target.position());
+        target.position(5).limit(5 + count);
+        target.get(out, written, count);
+      }
+      assertTrue(count <= bound);
+      at += now;
+      written += count;
+      if (last) {
+        return Arrays.copyOf(out, written);
+      }
+    }
+  }
+
+  private static void differential(String transformation, int cases) throws Exception {
+    Random random = new Random(SEED);
+    Cipher mine = Cipher.getInstance(transformation, ours);
+    Cipher theirs = Cipher.getInstance(transformation, sun);
+    boolean gcm = transformation.contains("GCM");
+    for (int i = 0; i < cases; i++) {
+      Key key = new SecretKeySpec(bytes(random, 16 + 8 * random.nextInt(3)), "AES");
+      byte[] iv = bytes(random, gcm ? (random.nextInt(4) == 0 ? 1 + random.nextInt(40) : 12) : 16);
+      int tag = gcm ? 96 + 8 * random.nextInt(5) : 128;
+      AlgorithmParameterSpec spec = gcm ? new GCMParameterSpec(tag, iv) : new IvParameterSpec(iv);
+      if (transformation.contains("ECB")) {
+        spec = null;
+      }
+      int length = length(random);
+      byte[] plain = bytes(random, transformation.contains("CBC/NoPadding") ? length / 16 * 16 : length);
+      byte[] aad = gcm && random.nextBoolean() ? bytes(random, random.nextInt(100)) : new byte[0];
+      String what = transformation + " case " + i + " seed " + SEED;
+      theirs.init(Cipher.ENCRYPT_MODE, key, spec);
+      mine.init(Cipher.ENCRYPT_MODE, key, spec);
+      if (gcm) {
+        theirs.updateAAD(aad);
+        mine.updateAAD(ByteBuffer.wrap(aad));
+      }
+      byte[] expected = theirs.doFinal(plain);
+      assertArrayEquals(expected, feed(random, mine, plain), what);
+      boolean sdk = gcm && tag == 128 && random.nextBoolean();
+      mine.init(Cipher.DECRYPT_MODE, key, sdk ? new IvParameterSpec(iv) : spec);
+      for (int round = 0; round < 2; round++) {
+        if (gcm) {
+          mine.updateAAD(aad);
+        }
+        assertArrayEquals(plain, feed(random, mine, expected), what);
+      }
+      if (gcm) {
+        byte[] broken = expected.clone();
+        broken[random.nextInt(broken.length)] ^= 1 << random.nextInt(8);
+        mine.updateAAD(aad);
+        assertThrows(AEADBadTagException.class, () -> feed(random, mine, broken), what);
+      }
+    }
+  }
+
+  @Test
+  void gcm() throws Exception {
+    differential("AES/GCM/NoPadding", CASES);
+  }
+
+  @Test
+  void ctr() throws Exception {
+    differential("AES/CTR/NoPadding", CASES);
+  }
+
+  @Test
+  void cbc() throws Exception {
+    differential("AES/CBC/PKCS5Padding", CASES);
+    differential("AES/CBC/NoPadding", CASES / 4);
+  }
+
+  @Test
+  void ecb() throws Exception {
+    differential("AES/ECB/PKCS5Padding", CASES / 4);
+    differential("AES", CASES / 4);
+  }
+
+  @Test
+  void gcmReleasesNothingUnverified() throws Exception {
+    SecretKey key = new SecretKeySpec(new byte[32], "AESWrap");
+    byte[] iv = new byte[12];
+    Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
+    cipher.init(Cipher.ENCRYPT_MODE, key, new IvParameterSpec(iv));
+    byte[] sealed = cipher.doFinal(new byte[700000]);
+    sealed[600000] ^= 1;
+    cipher.init(Cipher.DECRYPT_MODE, key, new GCMParameterSpec(128, iv));
+    byte[] out = new byte[700000];
+    assertEquals(0, cipher.update(sealed, 0, 500000, out));
+    assertThrows(AEADBadTagException.class, () -> cipher.doFinal(sealed, 500000, 200016, out, 0));
+    assertThrows(AEADBadTagException.class, () -> cipher.doFinal(sealed, 0, 700016, out, 0));
+    assertArrayEquals(new byte[700000], out);
+    cipher.init(Cipher.DECRYPT_MODE, key, new IvParameterSpec(iv));
+    assertEquals(499984, cipher.update(sealed, 0, 500000, out));
+
+    JceSettings before = JceSettings.current();
+    try {
+      JceSettings.set(new JceSettings(JceSettings.Release.NEVER, 100000, JceSettings.Mgf1.SHA1));
+      cipher.init(Cipher.DECRYPT_MODE, key, new IvParameterSpec(iv));
+      IllegalStateException e =
+          assertThrows(IllegalStateException.class, () -> cipher.update(sealed, 0, 500000, out));
+      assertTrue(e.getMessage().contains(JceSettings.MAX_BUFFERED), e.getMessage());
+    } finally {
+      JceSettings.set(before);
+    }
+  }
+
+  @Test
+  void gcmRefusesReuse() throws Exception {
+    Key key = new SecretKeySpec(new byte[16], "AES");
+    GCMParameterSpec spec = new GCMParameterSpec(128, new byte[12]);
+    Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
+    cipher.init(Cipher.ENCRYPT_MODE, key, spec);
+    cipher.doFinal(new byte[3]);
+    assertThrows(IllegalStateException.class, () -> cipher.doFinal(new byte[3]));
+    assertThrows(IllegalStateException.class, () -> cipher.updateAAD(new byte[3]));
+    assertThrows(InvalidAlgorithmParameterException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, key, spec));
+    cipher.init(Cipher.DECRYPT_MODE, key, spec);
+    assertThrows(InvalidAlgorithmParameterException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, key, spec));
+    cipher.init(Cipher.ENCRYPT_MODE, key);
+    assertEquals(12, cipher.getIV().length);
+    Cipher other = Cipher.getInstance("AES/GCM/NoPadding", sun);
+    byte[] sealed = cipher.doFinal(new byte[3]);
+    other.init(Cipher.DECRYPT_MODE, key, cipher.getParameters());
+    assertArrayEquals(new byte[3], other.doFinal(sealed));
+    assertThrows(InvalidKeyException.class, () -> cipher.init(Cipher.DECRYPT_MODE, key));
+    assertThrows(
+        InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[16], "DES")));
+  }
+
+  @Test
+  void shortBuffersLoseNothing() throws Exception {
+    Key key = new SecretKeySpec(new byte[16], "AES");
+    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CBC/PKCS5Padding", "AES/CTR/NoPadding"}) {
+      Cipher cipher = Cipher.getInstance(name, ours);
+      cipher.init(Cipher.ENCRYPT_MODE, key);
+      byte[] iv = cipher.getIV();
+      byte[] plain = bytes(new Random(SEED), 100);
+      assertThrows(ShortBufferException.class, () -> cipher.update(plain, 0, 100, new byte[10]));
+      assertThrows(ShortBufferException.class, () -> cipher.doFinal(plain, 0, 100, new byte[99]));
+      byte[] sealed = cipher.doFinal(plain);
+      cipher.init(
+          Cipher.DECRYPT_MODE, key, name.contains("GCM") ? new GCMParameterSpec(128, iv) : new IvParameterSpec(iv));
+      assertThrows(ShortBufferException.class, () -> cipher.doFinal(sealed, 0, sealed.length, new byte[99]));
+      byte[] out = new byte[100];
+      assertEquals(100, cipher.doFinal(sealed, 0, sealed.length, out));
+      assertArrayEquals(plain, out, name);
+    }
+  }
+
+  @Test
+  void aesWrap() throws Exception {
+    Random random = new Random(SEED);
+    Cipher mine = Cipher.getInstance("AESWrap", ours);
+    Cipher theirs = Cipher.getInstance("AESWrap", sun);
+    for (int i = 0; i < 200; i++) {
+      Key kek = new SecretKeySpec(bytes(random, 16 + 8 * random.nextInt(3)), "AES");
+      Key key = new SecretKeySpec(bytes(random, 16 + 8 * random.nextInt(3)), "AES");
+      mine.init(Cipher.WRAP_MODE, kek);
+      theirs.init(Cipher.WRAP_MODE, kek);
+      byte[] wrapped = mine.wrap(key);
+      assertArrayEquals(theirs.wrap(key), wrapped);
+      mine.init(Cipher.UNWRAP_MODE, kek);
+      assertEquals(key, mine.unwrap(wrapped, "AES", Cipher.SECRET_KEY));
+      wrapped[random.nextInt(wrapped.length)] ^= 1;
+      assertThrows(InvalidKeyException.class, () -> mine.unwrap(wrapped, "AES", Cipher.SECRET_KEY));
+    }
+  }
+
+  @Test
+  void rsa() throws Exception {
+    KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
+    generator.initialize(2048);
+    KeyPair pair = generator.generateKeyPair();
+    Key key = new SecretKeySpec(bytes(new Random(SEED), 32), "AES");
+    OAEPParameterSpec labelled =
+        new OAEPParameterSpec(
+            "SHA-256", "MGF1", MGF1ParameterSpec.SHA256, new PSource.PSpecified(new byte[] {1, 2, 3}));
+    String[] names = {
+      "RSA/ECB/PKCS1Padding", "RSA/ECB/OAEPPadding", "RSA/ECB/OAEPWithSHA-1AndMGF1Padding",
+      "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"
+    };
+    for (String name : names) {
+      for (AlgorithmParameterSpec spec : new AlgorithmParameterSpec[] {null, labelled}) {
+        if (spec != null && !name.endsWith("OAEPPadding") && !name.contains("256")) {
+          continue;
+        }
+        Cipher mine = Cipher.getInstance(name, ours);
+        Cipher theirs = Cipher.getInstance(name, sun);
+        for (Cipher[] two : new Cipher[][] {{mine, theirs}, {theirs, mine}}) {
+          two[0].init(Cipher.WRAP_MODE, pair.getPublic(), spec);
+          two[1].init(Cipher.UNWRAP_MODE, pair.getPrivate(), spec);
+          assertEquals(key, two[1].unwrap(two[0].wrap(key), "AES", Cipher.SECRET_KEY), name);
+        }
+        mine.init(Cipher.DECRYPT_MODE, pair.getPrivate(), spec);
+        byte[] wrong = new byte[256];
+        wrong[255] = 7;
+        if (name.contains("OAEP")) {
+          assertThrows(BadPaddingException.class, () -> mine.doFinal(wrong));
+        } else {
+          assertArrayEquals(mine.doFinal(wrong), mine.doFinal(wrong));
+        }
+      }
+    }
+    // What Bouncy Castle calls OAEPWithSHA-256AndMGF1Padding.
+    JceSettings before = JceSettings.current();
+    try {
+      JceSettings.set(new JceSettings(JceSettings.Release.SDK, 1 << 20, JceSettings.Mgf1.BOTH));
+      Cipher both = Cipher.getInstance(names[3], ours);
+      both.init(Cipher.UNWRAP_MODE, pair.getPrivate());
+      for (MGF1ParameterSpec mask : new MGF1ParameterSpec[] {MGF1ParameterSpec.SHA1, MGF1ParameterSpec.SHA256}) {
+        Cipher theirs = Cipher.getInstance(names[1], sun);
+        theirs.init(
+            Cipher.WRAP_MODE, pair.getPublic(),
+            new OAEPParameterSpec("SHA-256", "MGF1", mask, PSource.PSpecified.DEFAULT));
+        assertEquals(key, both.unwrap(theirs.wrap(key), "AES", Cipher.SECRET_KEY));
+      }
+    } finally {
+      JceSettings.set(before);
+    }
+  }
+
+  @Test
+  void abandonedCiphersAreFreed() throws Exception {
+    Key key = new SecretKeySpec(new byte[16], "AES");
+    for (int i = 0; i < 200 && NativeHandle.open() < 50000; i++) {
+      for (int j = 0; j < 100; j++) {
+        Cipher.getInstance("AES/GCM/NoPadding", ours).init(Cipher.ENCRYPT_MODE, key);
+      }
+      System.gc();
+      if (i > 20 && NativeHandle.open() < 1000) {
+        return;
+      }
+      Thread.sleep(5);
+    }
+    assertTrue(NativeHandle.open() < 10000, "open: " + NativeHandle.open());
+  }
+}
