@@ -249,6 +249,12 @@ impl GcmVerified {
         self.message_len
     }
 
+    /// Whether bytes came in by [`Self::hold`]: these are released before those that are shown, so that a caller whose
+    /// output lies over its input must not show the rest but hold it too.
+    pub fn holds(&self) -> bool {
+        self.from_hold > 0
+    }
+
     /// How many bytes of message there will be if the stream ends after `len` more bytes.
     pub fn final_size(&self, len: usize) -> u64 {
         self.message_len.saturating_add(self.tail.released(len) as u64)

@@ -603,7 +603,7 @@ fn finish_verified(
     let size = usize::try_from(gcm.final_size(len)).map_err(|_| RANGE)?;
     to.check(to_at, size)?;
     let short = &mut [0u8; 2 * REGION];
-    if gcm.message_len() == 0 && len <= short.len() {
+    if !gcm.holds() && len <= short.len() {
         from.read(from_at, &mut short[..len])?;
         let plain = &mut Zeroizing::new([0u8; 2 * REGION]);
         if let Some(count) = gcm.open_short(&short[..len], &mut plain[..]).map_err(code)? {
@@ -612,7 +612,7 @@ fn finish_verified(
         }
     }
     // Where held plaintext would overwrite input that is still to be shown again, hold that too.
-    let hold_all = same && gcm.message_len() > 0;
+    let hold_all = same && gcm.holds();
     if hold_all {
         gcm.reserve(len).map_err(code)?;
     }
