@@ -260,7 +260,7 @@ fn kms_keys_are_named_in_the_forms_of_kms() {
 
 #[test]
 fn older_versions_are_followed_to_the_end_and_never_in_a_circle() {
-    fn aes<'a>(properties: &'a [[String; 3]]) -> Vec<(&'a str, &'a str)> {
+    fn aes(properties: &[[String; 3]]) -> Vec<(&str, &str)> {
         properties
             .iter()
             .flat_map(|[of_type, file, _]| [(of_type.as_str(), "aes"), (file.as_str(), "file:///k")])

@@ -150,7 +150,7 @@ fn encoding_property(property: &str) -> String {
 }
 
 fn decode_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    if text.is_empty() || text.len() % 2 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(2) {
         return None;
     }
     let mut key = Zeroizing::new(Vec::with_capacity(text.len() / 2));
