@@ -1,6 +1,6 @@
 //! How long it takes to load a configuration of many rules, and to get materials under it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt;

@@ -2,7 +2,7 @@
 //!
 //! After a change of a property or a code: `EMRKEYS_WRITE_DOCS=1 cargo test -p emrkeys-core --test reference`.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fmt::Write;
 use std::path::Path;
