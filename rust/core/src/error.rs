@@ -52,7 +52,7 @@ codes! {
     Conflict = "CONFLICT",
     /// Rules by prefix are set, but the client is not told to pass the object's location on.
     DescriptionDisabled = "DESCRIPTION_DISABLED",
-    /// A key of type `kms` that is not the default key could never be read back through the V2 client.
+    /// What is written under a key of type `kms` could not be read back through the V2 client.
     KmsWithV2 = "KMS_WITH_V2",
     /// A secret stands in a site file in the clear.
     PlaintextSecret = "PLAINTEXT_SECRET",

@@ -231,7 +231,7 @@ impl State {
                         .rsa_names
                         .extend(rsa.legacy_name.map(|legacy| (legacy, name)));
                 }
-                KeyKind::Kms { key_id, .. } => {
+                KeyKind::Kms { key_id } => {
                     // The end of an ARN is the id by which another configuration may have named the same key.
                     let id = key_id.rsplit_once(":key/").map(|(_, id)| id.to_owned());
                     state
@@ -388,8 +388,10 @@ impl State {
 
 fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn Source>, Error> {
     let key = config.keys.get(name).ok_or_else(|| not_configured(name))?;
-    if let KeyKind::Kms { key_id, context } = &key.kind {
-        return Ok(Box::new(KmsKey::new(name, key_id, context)));
+    if let KeyKind::Kms { key_id } = &key.kind {
+        return Ok(Box::new(KmsKey {
+            key_id: key_id.clone(),
+        }));
     }
     let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),

@@ -68,15 +68,9 @@ pub(crate) struct KeyConfig {
 
 #[derive(Debug)]
 pub(crate) enum KeyKind {
-    Aes {
-        origin: Origin,
-        encoding: Encoding,
-    },
+    Aes { origin: Origin, encoding: Encoding },
     Rsa(RsaConfig),
-    Kms {
-        key_id: String,
-        context: Vec<(String, String)>,
-    },
+    Kms { key_id: String },
 }
 
 #[derive(Debug)]
@@ -463,23 +457,27 @@ fn check_client(
             format!("Set {DESCRIPTION_ENABLED}=true, or remove the rules."),
         ));
     }
-    if !v2 {
+    if !v2 || !described {
         return;
     }
-    for target in rules
+    // The V2 client reads an object with kms materials only where what is stored equals the description of the default
+    // key's materials, and it merges the request's location into what is stored.
+    // Source: com.amazonaws.services.s3.internal.crypto.v2.ContentCryptoMaterial.validateMaterialsForDecrypt
+    let of_rules = rules
         .iter()
-        .filter(|target| default_key != Some(target.key.as_str()))
-    {
+        .map(|target| (format!("emrkeys.rule.{}.key", target.rule), target.key.as_str()));
+    let of_default = default_key.map(|key| ("emrkeys.default.key".to_owned(), key));
+    for (property, key) in of_default.into_iter().chain(of_rules) {
         if let Some(KeyConfig {
             kind: KeyKind::Kms { .. },
             ..
-        }) = keys.get(&target.key)
+        }) = keys.get(key)
         {
             problems.add(Problem::at(
-                format!("emrkeys.rule.{}.key", target.rule),
+                property,
                 Code::KmsWithV2,
-                format!("key {} is of type kms and not the default key: with {V2_ENABLED}=true the client decrypts every kms object with the default key, so that objects of this rule could not be read back", target.key),
-                format!("Use a key of type aes or rsa for this rule, make {} the default key, or set {V2_ENABLED}=false.", target.key),
+                format!("key {key} is of type kms, and with both {V2_ENABLED}=true and {DESCRIPTION_ENABLED}=true the client could not read back what it writes under such a key"),
+                format!("Use a key of type aes or rsa, or set {V2_ENABLED}=false, or (without rules) {DESCRIPTION_ENABLED}=false."),
             ));
         }
     }

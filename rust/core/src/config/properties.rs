@@ -7,7 +7,7 @@ use once_cell::sync::Lazy;
 /// A property of the Hadoop `Configuration`.
 #[derive(Debug)]
 pub struct Property {
-    /// The name; `<name>`, `<k>` and `<field>` stand for what the user chooses.
+    /// The name; `<name>` and `<field>` stand for what the user chooses.
     pub name: &'static str,
     /// What the value looks like.
     pub value: &'static str,
@@ -45,7 +45,6 @@ const PROPERTIES: &[Property] = &[
     property("emrkeys.key.<name>.password-credential", "credential alias", "none", "audit.password", "The alias under which Hadoop's credential providers hold the password of an encrypted private key."),
     property("emrkeys.key.<name>.legacy-name", "text", "none", "payroll-2019", "For `rsa`: the `rsa_name` under which AWS's RSA provider stored, and can read, this key's objects. Written with new objects too."),
     property("emrkeys.key.<name>.kms-key-id", "ARN, key id or alias", "`kms`: required", "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", "The KMS key that the S3 client uses by itself (`KMSEncryptionMaterials`): one KMS call for each object written and each read. Name keys of other accounts by ARN."),
-    property("emrkeys.key.<name>.encryption-context.<k>", "text", "none", "payroll", "For `kms`: an entry added to the stored description, which the S3 client uses as KMS encryption context."),
     property("emrkeys.key.<name>.previous", "names of keys", "none", "audit-2024,audit-2023", "Older versions of an `aes` or `rsa` key, each configured like a key of its own. The key itself encrypts, all of them decrypt, chosen by the stored fingerprint."),
     property("emrkeys.key.<name>.aliases", "names", "none", "finance-audit", "Names under which older objects know this key."),
     property("emrkeys.key.<name>.match.<field>", "text", "none", "k1", "Objects whose stored description has `<field>` with this value, written by another provider, belong to this key."),
@@ -71,7 +70,7 @@ const EMRFS_PROPERTIES: &[Property] = &[
     property("fs.s3.cse.rsa.name", "text", "none", "payroll-2019", "AWS's RSA provider: the `rsa_name` stored with objects."),
     property("fs.s3.cse.kms.keyId", "ARN, key id or alias", "none", "alias/emr", "With no key of ours configured, the KMS key of a key named `default`."),
     property("fs.s3.cse.materialsDescription.enabled", "`true` or `false`", "`false`", "true", "Whether EMRFS passes an object's location on. Rules by prefix need it."),
-    property("fs.s3.cse.encryptionV2.enabled", "`true` or `false`", "`false`", "true", "Whether EMRFS uses the V2 client, which reads `kms` keys back only under the default key."),
+    property("fs.s3.cse.encryptionV2.enabled", "`true` or `false`", "`false`", "true", "Whether EMRFS uses the V2 client, which cannot read `kms` objects back where the description is enabled, too."),
 ];
 
 /// Our own properties, then those of EMRFS that are read.
@@ -97,9 +96,7 @@ pub(crate) fn is_known(property: &str) -> bool {
     };
     let in_group = |field: &str| EXACT.contains(format!("{group}<name>.{field}").as_str());
     // A field's own name may be open at the end, and then hold dots.
-    let open = |(first, last): (&str, &str)| {
-        !last.is_empty() && (in_group(&format!("{first}.<k>")) || in_group(&format!("{first}.<field>")))
-    };
+    let open = |(first, last): (&str, &str)| !last.is_empty() && (in_group(&format!("{first}.<field>")));
     !name.is_empty() && (in_group(field) || field.split_once('.').is_some_and(open))
 }
 
@@ -120,13 +117,13 @@ fn instance(template: &str, property: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in template.split('.') {
         match (part, given.next()) {
-            // Field names of other providers, and keys of an encryption context, may hold dots of their own.
-            ("<k>" | "<field>", Some(first)) if !first.is_empty() => {
+            // Field names of other providers may hold dots of their own.
+            ("<field>", Some(first)) if !first.is_empty() => {
                 parts.push(first);
                 parts.extend(given.by_ref());
             }
             ("<name>", Some(name)) if !name.is_empty() => parts.push(name),
-            ("<k>" | "<field>" | "<name>", _) => return None,
+            ("<field>" | "<name>", _) => return None,
             (literal, _) => parts.push(literal),
         }
     }

@@ -181,9 +181,7 @@ impl<'a> Reader<'a> {
         let kind_name = fields["type"];
         for field in fields.keys() {
             let of_all = matches!(*field, "type" | "aliases") || field.starts_with("match.");
-            let of_kind =
-                of_type.contains(field) || (kind_name == "kms" && field.starts_with("encryption-context."));
-            if !of_all && !of_kind && properties::is_known(&property(field)) {
+            if !of_all && !of_type.contains(field) && properties::is_known(&property(field)) {
                 self.problems.add(Problem::at(
                     property(field),
                     Code::Conflict,
@@ -305,12 +303,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         let key_id = self.kms_key_id(property, key_id)?;
-        let context = fields
-            .iter()
-            .filter_map(|(field, value)| Some((field.strip_prefix("encryption-context.")?, *value)))
-            .map(|(field, value)| (field.to_owned(), value.to_owned()))
-            .collect();
-        Some(KeyKind::Kms { key_id, context })
+        Some(KeyKind::Kms { key_id })
     }
 
     /// KMS decides whether a key exists; here only what can be no key of any account is refused.
@@ -443,10 +436,7 @@ impl<'a> Reader<'a> {
             (None, None, None) => return None,
             (None, None, Some(key_id)) => {
                 let key_id = self.kms_key_id(KMS_KEY_ID.to_owned(), key_id)?;
-                KeyKind::Kms {
-                    key_id,
-                    context: Vec::new(),
-                }
+                KeyKind::Kms { key_id }
             }
             (_, _, Some(_)) => {
                 self.problems.add(Problem::at(

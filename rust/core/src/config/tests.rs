@@ -222,17 +222,33 @@ fn rules_by_prefix_need_the_objects_location() {
 
 #[test]
 fn kms_keys_that_v2_could_not_read_back_are_refused() {
-    let base = [
+    let key = [
         ("emrkeys.key.k.type", "kms"),
         ("emrkeys.key.k.kms-key-id", "alias/k"),
-        ("emrkeys.rule.r.prefix", "s3://lake/"),
-        ("emrkeys.rule.r.key", "k"),
         (V2_ENABLED, "true"),
     ];
-    expect(&base, Code::KmsWithV2, "emrkeys.rule.r.key");
-    let with = |more| Config::parse(Usage::S3, &settings(&[&base[..], &[more]].concat()));
-    with(("emrkeys.default.key", "k")).unwrap();
-    with((V2_ENABLED, "false")).unwrap();
+    let rule = [
+        &key[..],
+        &[
+            ("emrkeys.rule.r.prefix", "s3://lake/"),
+            ("emrkeys.rule.r.key", "k"),
+        ],
+    ]
+    .concat();
+    expect(&rule, Code::KmsWithV2, "emrkeys.rule.r.key");
+    Config::parse(
+        Usage::S3,
+        &settings(&[&rule[..], &[(V2_ENABLED, "false")]].concat()),
+    )
+    .unwrap();
+
+    let default = [&key[..], &[("emrkeys.default.key", "k")]].concat();
+    expect(&default, Code::KmsWithV2, "emrkeys.default.key");
+    Config::parse(
+        Usage::S3,
+        &settings(&[&default[..], &[(DESCRIPTION_ENABLED, "false")]].concat()),
+    )
+    .unwrap();
 }
 
 #[test]

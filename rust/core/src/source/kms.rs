@@ -6,20 +6,13 @@ use crate::provider::{MaterialKey, Materials};
 use crate::source::Source;
 
 /// A KMS key that the client is told to use.
+///
+/// Its materials have no description of ours. The client makes the KMS encryption context of it, and the V2 client
+/// reads an object back only where what is stored equals what the default materials say; so every entry of ours would
+/// shut out objects that EMRFS's own KMS provider wrote, and ours from it. The `kms_cmk_id` that the client adds by
+/// itself identifies the key.
 pub(crate) struct KmsKey {
-    key_id: String,
-    description: Vec<(String, String)>,
-}
-
-impl KmsKey {
-    pub(crate) fn new(name: &str, key_id: &str, context: &[(String, String)]) -> Self {
-        let mut description = vec![(description::KEY.to_owned(), name.to_owned())];
-        description.extend(context.iter().cloned());
-        KmsKey {
-            key_id: key_id.to_owned(),
-            description,
-        }
-    }
+    pub(crate) key_id: String,
 }
 
 impl Source for KmsKey {
@@ -29,7 +22,7 @@ impl Source for KmsKey {
         };
         Ok(Materials {
             key,
-            description: self.description.clone(),
+            description: Vec::new(),
         })
     }
 
