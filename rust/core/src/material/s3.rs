@@ -8,7 +8,6 @@ use std::error::Error as StdError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
@@ -65,18 +64,19 @@ async fn client(access: &S3Access) -> Client {
     if let Some(client) = known(&CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)) {
         return client;
     }
-    let region = RegionProviderChain::first_try(access.region.clone().map(Region::new)).or_default_provider();
-    // Stores other than AWS want a region in the signature and care little which.
-    let region = match access.endpoint {
-        Some(_) => region.or_else(Region::from_static("us-east-1")),
-        None => region,
-    };
-    let shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client(ProxyConfig::from_env()))
-        .region(region)
-        .load()
-        .await;
-    let client = Client::from_conf(settings(Builder::from(&shared), access).build());
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client(ProxyConfig::from_env()));
+    // Only where it is set: a chain of region providers built apart from the loader would not use its HTTP client.
+    if let Some(region) = &access.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let shared = loader.load().await;
+    let mut builder = Builder::from(&shared);
+    if shared.region().is_none() && access.endpoint.is_some() {
+        // Stores other than AWS want a region in the signature and care little which.
+        builder = builder.region(Region::from_static("us-east-1"));
+    }
+    let client = Client::from_conf(settings(builder, access).build());
     let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(other) = known(&clients) {
         return other;
@@ -456,5 +456,57 @@ mod tests {
         let client = client_for(address);
         let result = OBJECT.within(DEADLINE, async { OBJECT.get(&client).await });
         assert_eq!(code_of(result), Code::SourceUnavailable);
+    }
+
+    /// Not a test of its own: what `the_default_chain_gives_credentials` runs in processes with other environments.
+    #[test]
+    #[ignore = "run by the_default_chain_gives_credentials"]
+    fn read_through_the_default_chain() {
+        let Ok(endpoint) = std::env::var("EMRKEYS_TEST_ENDPOINT") else {
+            return;
+        };
+        let access = S3Access {
+            endpoint: Some(endpoint),
+            region: None,
+            path_style: true,
+        };
+        for _ in 0..2 {
+            match read(OBJECT.property, OBJECT.bucket, OBJECT.key, &access) {
+                Ok(bytes) => println!("read {} bytes", bytes.expose_secret().len()),
+                Err(problem) => println!("{problem}"),
+            }
+        }
+        println!("{} clients", CLIENTS.lock().unwrap().len());
+    }
+
+    #[test]
+    fn the_default_chain_gives_credentials() {
+        let server = Server::answering("200 OK", b"key material".to_vec());
+        let run = |credentials: &[(&str, &str)]| {
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "material::s3::tests::read_through_the_default_chain",
+                    "--ignored",
+                    "--nocapture",
+                ])
+                .env_clear()
+                .env("EMRKEYS_TEST_ENDPOINT", format!("http://{}", server.address))
+                .env("AWS_EC2_METADATA_DISABLED", "true")
+                .envs(credentials.iter().copied())
+                .output()
+                .unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let text = run(&[
+            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+        ]);
+        assert_eq!(text.matches("read 12 bytes").count(), 2, "{text}");
+        assert!(text.contains("1 clients"), "{text}");
+        let text = run(&[]);
+        assert_eq!(text.matches("SOURCE_UNAVAILABLE").count(), 2, "{text}");
+        assert!(text.contains("credentials"), "{text}");
+        println!("{text}");
     }
 }
