@@ -259,7 +259,7 @@ mod tests {
     }
 
     impl Server {
-        fn start(answer: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
+        fn start(answer: impl Fn(&str, &mut TcpStream) + Send + 'static) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let requests = Arc::new(AtomicUsize::new(0));
@@ -275,16 +275,16 @@ mod tests {
                             _ => break,
                         }
                     }
-                    assert!(request.starts_with(b"GET /bucket/some%20key"));
                     counter.fetch_add(1, Ordering::SeqCst);
-                    answer(&mut connection);
+                    answer(&String::from_utf8_lossy(&request), &mut connection);
                 }
             });
             Server { address, requests }
         }
 
         fn answering(status: &'static str, body: Vec<u8>) -> Self {
-            Server::start(move |connection| {
+            Server::start(move |request, connection| {
+                assert!(request.starts_with("GET /bucket/some%20key"), "{request}");
                 let length = body.len();
                 let head = format!(
                     "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nx-amz-request-id: REQ1\r\nConnection: close\r\n\r\n"
@@ -414,7 +414,7 @@ mod tests {
         let large = Server::answering("200 OK", vec![7; MAX_MATERIAL + 1]);
         assert_eq!(code_of(large.get()), Code::KeyFileTooLarge);
         // One that does not say how long it is, and does not end.
-        let endless = Server::start(|connection| {
+        let endless = Server::start(|_, connection| {
             let mut sent = connection.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
             while sent.is_ok() {
                 sent = connection.write_all(b"400\r\n").and_then(|()| {
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_breaks_off_is_no_key() {
-        let server = Server::start(|connection| {
+        let server = Server::start(|_, connection| {
             let _ = connection
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\nConnection: close\r\n\r\nhalf");
         });
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn the_deadline_holds_against_a_server_that_trickles() {
-        let server = Server::start(|connection| {
+        let server = Server::start(|_, connection| {
             let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n");
             while connection.write_all(b"x").is_ok() {
                 std::thread::sleep(Duration::from_millis(300));
@@ -479,6 +479,38 @@ mod tests {
         println!("{} clients", CLIENTS.lock().unwrap().len());
     }
 
+    /// The credentials of an instance's role, as every node of EMR gets them (IMDSv2).
+    fn instance_metadata() -> Server {
+        Server::start(|request, connection| {
+            let role = "/latest/meta-data/iam/security-credentials";
+            let path = request
+                .split(' ')
+                .nth(1)
+                .unwrap_or_default()
+                .trim_end_matches('/');
+            let body = match path {
+                "/latest/api/token" => "token".to_owned(),
+                "/latest/meta-data/placement/region" => "eu-west-1".to_owned(),
+                path if path == role => "EMR_EC2_DefaultRole".to_owned(),
+                path if path.starts_with(role) => format!(
+                    r#"{{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"AKIDTEST","SecretAccessKey":"{SECRET_ACCESS_KEY}",
+                    "Token":"session","LastUpdated":"2020-01-01T00:00:00Z","Expiration":"2999-01-01T00:00:00Z"}}"#
+                ),
+                _ => String::new(),
+            };
+            let status = if body.is_empty() {
+                "404 Not Found"
+            } else {
+                "200 OK"
+            };
+            let _ = write!(
+                connection,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        })
+    }
+
     #[test]
     fn the_default_chain_gives_credentials() {
         let server = Server::answering("200 OK", b"key material".to_vec());
@@ -504,9 +536,18 @@ mod tests {
         ]);
         assert_eq!(text.matches("read 12 bytes").count(), 2, "{text}");
         assert!(text.contains("1 clients"), "{text}");
+        let metadata = instance_metadata();
+        let text = run(&[
+            ("AWS_EC2_METADATA_DISABLED", "false"),
+            (
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                &format!("http://{}", metadata.address),
+            ),
+        ]);
+        assert_eq!(text.matches("read 12 bytes").count(), 2, "{text}");
+        assert!(metadata.count() > 0);
         let text = run(&[]);
         assert_eq!(text.matches("SOURCE_UNAVAILABLE").count(), 2, "{text}");
         assert!(text.contains("credentials"), "{text}");
-        println!("{text}");
     }
 }
