@@ -52,7 +52,7 @@ codes! {
     Conflict = "CONFLICT",
     /// Rules by prefix are set, but the client is not told to pass the object's location on.
     DescriptionDisabled = "DESCRIPTION_DISABLED",
-    /// A key of type `kms` that is not the default key could never be read back through the V2 client.
+    /// What is written under a key of type `kms` could not be read back through the V2 client.
     KmsWithV2 = "KMS_WITH_V2",
     /// A secret stands in a site file in the clear.
     PlaintextSecret = "PLAINTEXT_SECRET",
@@ -138,7 +138,12 @@ pub struct Problem {
 impl Problem {
     /// A problem with no property.
     pub fn new(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Problem { code, property: None, message: message.into(), remedy: remedy.into() }
+        Problem {
+            code,
+            property: None,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
     }
 
     /// A problem with the value of `property`.
@@ -148,7 +153,10 @@ impl Problem {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Problem { property: Some(property.into()), ..Problem::new(code, message, remedy) }
+        Problem {
+            property: Some(property.into()),
+            ..Problem::new(code, message, remedy)
+        }
     }
 }
 
@@ -182,7 +190,10 @@ impl Error {
 
 impl From<Problem> for Error {
     fn from(first: Problem) -> Self {
-        Error { first, rest: Vec::new() }
+        Error {
+            first,
+            rest: Vec::new(),
+        }
     }
 }
 
@@ -218,17 +229,16 @@ impl Problems {
         result.map_err(|error| self.add_all(error.into())).ok()
     }
 
-    /// `value` where nothing was found.
-    pub(crate) fn into_result<T>(self, value: T) -> Result<T, Error> {
-        match self.into_error() {
-            None => Ok(value),
-            Some(error) => Err(error),
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn into_error(self) -> Option<Error> {
         let mut all = self.0.into_iter();
-        all.next().map(|first| Error { first, rest: all.collect() })
+        all.next().map(|first| Error {
+            first,
+            rest: all.collect(),
+        })
     }
 }
 

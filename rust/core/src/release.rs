@@ -41,7 +41,12 @@ pub(crate) fn of_node(file: &Path) -> Result<Option<(u32, u32)>, String> {
         .and_then(|node| node.get("releaseLabel")?.as_str())
         .and_then(parse)
         .map(Some)
-        .ok_or_else(|| format!("{} has no field releaseLabel of the form emr-7.1.0", file.display()))
+        .ok_or_else(|| {
+            format!(
+                "{} has no field releaseLabel of the form emr-7.1.0",
+                file.display()
+            )
+        })
 }
 
 #[cfg(test)]
@@ -64,7 +69,16 @@ mod tests {
 
     #[test]
     fn a_label_of_another_form_is_no_release() {
-        for label in ["", "emr", "emr-7", "emr-7.1", "emr-7.1.0.0", "7.1.0", "emr-a.b.c", "emr--1.0.0"] {
+        for label in [
+            "",
+            "emr",
+            "emr-7",
+            "emr-7.1",
+            "emr-7.1.0.0",
+            "7.1.0",
+            "emr-a.b.c",
+            "emr--1.0.0",
+        ] {
             assert_eq!(parse(label), None, "{label}");
         }
     }

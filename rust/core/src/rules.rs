@@ -37,13 +37,22 @@ impl<T> Rules<T> {
     /// Sorts the rules. Where two of them have the same prefix and job flow, gives back the targets of both.
     pub(crate) fn new(rules: impl IntoIterator<Item = Rule<T>>) -> Result<Self, (T, T)> {
         let mut sorted: BTreeMap<String, BTreeMap<Vec<u8>, Node<T>>> = BTreeMap::new();
-        for Rule { prefix: S3Location { bucket, key }, job_flow, target } in rules {
-            let node = sorted.entry(bucket).or_default().entry(key).or_insert_with_key(|key| Node {
-                prefix: key.clone(),
-                parent: None,
-                any_job_flow: None,
-                by_job_flow: BTreeMap::new(),
-            });
+        for Rule {
+            prefix: S3Location { bucket, key },
+            job_flow,
+            target,
+        } in rules
+        {
+            let node = sorted
+                .entry(bucket)
+                .or_default()
+                .entry(key)
+                .or_insert_with_key(|key| Node {
+                    prefix: key.clone(),
+                    parent: None,
+                    any_job_flow: None,
+                    by_job_flow: BTreeMap::new(),
+                });
             match job_flow {
                 None => match node.any_job_flow.take() {
                     None => node.any_job_flow = Some(target),
@@ -73,7 +82,9 @@ impl<T> Rules<T> {
         while let Some(node) = at.map(|index| &nodes[index]) {
             // Entries above are prefixes of the one found, so as far as `common` they are prefixes of the key too.
             if node.prefix.len() <= common {
-                let found = job_flow.and_then(|id| node.by_job_flow.get(id)).or(node.any_job_flow.as_ref());
+                let found = job_flow
+                    .and_then(|id| node.by_job_flow.get(id))
+                    .or(node.any_job_flow.as_ref());
                 if found.is_some() {
                     return found;
                 }
@@ -87,7 +98,10 @@ impl<T> Rules<T> {
 fn link_parents<T>(mut nodes: Vec<Node<T>>) -> Vec<Node<T>> {
     let mut open: Vec<usize> = Vec::new();
     for index in 0..nodes.len() {
-        while open.last().is_some_and(|&top| !nodes[index].prefix.starts_with(&nodes[top].prefix)) {
+        while open
+            .last()
+            .is_some_and(|&top| !nodes[index].prefix.starts_with(&nodes[top].prefix))
+        {
             open.pop();
         }
         nodes[index].parent = open.last().copied();
@@ -107,11 +121,17 @@ mod tests {
 
     fn rule(prefix: &str, job_flow: Option<&str>, target: &'static str) -> Rule<&'static str> {
         let prefix = S3Location::parse(prefix).unwrap();
-        Rule { prefix, job_flow: job_flow.map(str::to_owned), target }
+        Rule {
+            prefix,
+            job_flow: job_flow.map(str::to_owned),
+            target,
+        }
     }
 
     fn find(rules: &Rules<&'static str>, location: &str, job_flow: Option<&str>) -> Option<&'static str> {
-        rules.find(&S3Location::parse(location).unwrap(), job_flow).copied()
+        rules
+            .find(&S3Location::parse(location).unwrap(), job_flow)
+            .copied()
     }
 
     #[test]
@@ -156,9 +176,15 @@ mod tests {
 
     #[test]
     fn two_rules_with_the_same_prefix_are_refused() {
-        let twice = [rule("s3://lake/a%20b", None, "1"), rule("s3a://lake/a b", None, "2")];
+        let twice = [
+            rule("s3://lake/a%20b", None, "1"),
+            rule("s3a://lake/a b", None, "2"),
+        ];
         assert_eq!(Rules::new(twice).unwrap_err(), ("1", "2"));
-        let twice = [rule("s3://lake/a", Some("j-1"), "1"), rule("s3://lake/a", Some("j-1"), "2")];
+        let twice = [
+            rule("s3://lake/a", Some("j-1"), "1"),
+            rule("s3://lake/a", Some("j-1"), "2"),
+        ];
         assert_eq!(Rules::new(twice).unwrap_err(), ("1", "2"));
     }
 

@@ -57,14 +57,20 @@ impl S3Location {
         if key.len() > MAX_KEY {
             return Err(UriError::TooLong);
         }
-        Ok(S3Location { bucket: bucket.to_owned(), key })
+        Ok(S3Location {
+            bucket: bucket.to_owned(),
+            key,
+        })
     }
 }
 
 /// The text after `s3://` (or `s3n://`, `s3a://`), schemes in any case.
 pub(crate) fn strip_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
-    ["s3", "s3a", "s3n"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)
+    ["s3", "s3a", "s3n"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+        .then_some(rest)
 }
 
 /// Decodes every `%XX` once and leaves any other `%` as it is.
@@ -73,7 +79,10 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let pair = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(hex_pair);
+        let pair = bytes
+            .get(at + 1..at + 3)
+            .filter(|_| bytes[at] == b'%')
+            .and_then(hex_pair);
         decoded.push(pair.unwrap_or(bytes[at]));
         at += if pair.is_some() { 3 } else { 1 };
     }
@@ -98,7 +107,10 @@ mod tests {
     #[test]
     fn the_three_schemes_name_the_same_object() {
         for scheme in ["s3", "s3a", "s3n", "S3", "S3A"] {
-            assert_eq!(parsed(&format!("{scheme}://bucket/a/b")), ("bucket".into(), b"a/b".to_vec()));
+            assert_eq!(
+                parsed(&format!("{scheme}://bucket/a/b")),
+                ("bucket".into(), b"a/b".to_vec())
+            );
         }
     }
 
@@ -117,7 +129,11 @@ mod tests {
             ("/a//b/./..?x#y", "/a//b/./..?x#y"),
             ("", ""),
         ] {
-            assert_eq!(parsed(&format!("s3://bucket/{written}")).1, key.as_bytes(), "{written}");
+            assert_eq!(
+                parsed(&format!("s3://bucket/{written}")).1,
+                key.as_bytes(),
+                "{written}"
+            );
         }
         assert_eq!(parsed("s3://bucket").1, b"");
         assert_eq!(parsed("s3://bucket/%FF").1, [0xff]);
@@ -133,9 +149,18 @@ mod tests {
         assert_eq!(error("s3:///a"), UriError::NoBucket);
         assert!(matches!(error("s3://Bucket/a"), UriError::Bucket(_)));
         assert!(matches!(error("s3://ab/a"), UriError::Bucket(_)));
-        assert!(matches!(error(&format!("s3://{}/a", "b".repeat(64))), UriError::Bucket(_)));
-        assert_eq!(error(&format!("s3://bucket/{}", "k".repeat(1025))), UriError::TooLong);
-        assert_eq!(error(&format!("s3://bucket/{}", "k".repeat(4000))), UriError::TooLong);
+        assert!(matches!(
+            error(&format!("s3://{}/a", "b".repeat(64))),
+            UriError::Bucket(_)
+        ));
+        assert_eq!(
+            error(&format!("s3://bucket/{}", "k".repeat(1025))),
+            UriError::TooLong
+        );
+        assert_eq!(
+            error(&format!("s3://bucket/{}", "k".repeat(4000))),
+            UriError::TooLong
+        );
     }
 
     #[test]

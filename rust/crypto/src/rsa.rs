@@ -543,3 +543,45 @@ fn bound(kdf: &Kdf) -> Result<(), KeyError> {
         _ => refused("an unknown key derivation".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pkcs8::pkcs5::pbes2::{Pbkdf2Params, ScryptParams};
+
+    fn scrypt(n: u64, r: u16, p: u16) -> bool {
+        let salt = pkcs5::pbes2::Salt::new([0u8; 8]).unwrap();
+        let parameters = ScryptParams {
+            salt,
+            cost_parameter: n,
+            block_size: r,
+            parallelization: p,
+            key_length: None,
+        };
+        bound(&parameters.into()).is_ok()
+    }
+
+    #[test]
+    fn scrypt_is_bounded_in_memory_and_time() {
+        assert!(scrypt(16384, 8, 1));
+        assert!(scrypt(65536, 8, 1));
+        assert!(!scrypt(131_072, 8, 1));
+        assert!(!scrypt(16384, 8, 5));
+        assert!(!scrypt(1 << 63, 8, 1));
+        assert!(!scrypt(1 << 63, u16::MAX, u16::MAX));
+        for (n, r, p) in [(0, 8, 1), (1, 8, 1), (3, 8, 1), (16384, 0, 1), (16384, 8, 0)] {
+            assert!(!scrypt(n, r, p), "{n} {r} {p}");
+        }
+    }
+
+    #[test]
+    fn pbkdf2_is_bounded_in_time() {
+        let pbkdf2 = |iterations| {
+            let mut parameters = Pbkdf2Params::hmac_sha256(1, &[0; 8]).unwrap();
+            parameters.iteration_count = iterations;
+            bound(&parameters.into()).is_ok()
+        };
+        assert!(pbkdf2(1) && pbkdf2(MAX_PBKDF2_ITERATIONS));
+        assert!(!pbkdf2(0) && !pbkdf2(MAX_PBKDF2_ITERATIONS + 1) && !pbkdf2(u32::MAX));
+    }
+}

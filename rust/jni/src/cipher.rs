@@ -58,6 +58,7 @@ fn code(error: CipherError) -> jint {
 
 type Answer = Result<usize, jint>;
 
+/// The wrapper around every export: `boundary::respond` without the response, which would be an array per call.
 fn guard(body: impl FnOnce() -> Answer) -> jint {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(count)) => jint::try_from(count).unwrap_or(RANGE),
@@ -691,6 +692,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_create(
     key: jbyteArray,
     max_held: jlong,
 ) -> jlong {
+    crate::boundary::hide_panic_messages();
     let made = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: references of this call.
         let key = unsafe { Memory::new(env, key, ptr::null_mut())? }.to_vec()?;

@@ -1,3 +1,11 @@
-//! The boundary between the JVM and the Rust core: marshalling only.
+//! The boundary between the JVM and the core: the native methods of `org.emrkeys.internal.Natives`.
+//!
+//! Everything crosses as numbers and byte arrays (the format is in [`wire`]). An error crosses as a response, too, and
+//! Java makes the exception of it, so that nothing here looks up a Java class or calls a Java method. No decision is
+//! taken here.
 
+mod boundary;
 mod cipher;
+mod handles;
+mod natives;
+mod wire;

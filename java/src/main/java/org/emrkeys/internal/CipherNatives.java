@@ -40,6 +40,11 @@ public final class CipherNatives {
 
   private CipherNatives() {}
 
+  /** Loads the library, unpacked into {@code folder} or, where that is null, into the JVM's temporary one. Once; cheap afterwards. */
+  public static void load(String folder) {
+    NativeLoader.load(folder);
+  }
+
   /** A handle (positive), or a negative code. {@code maxHeld}: bytes that a verified GCM decryption may hold. */
   public static native long create(int kind, byte[] key, long maxHeld);
 

@@ -5,7 +5,7 @@ import org.emrkeys.internal.CipherNatives;
 
 /**
  * The JCE provider {@code EmrKeys}: AES and RSA as the S3 encryption clients use them, in native code. What the JDK does as well is not
- * registered. The native library must have been loaded.
+ * registered. The constructor loads the native library.
  */
 public final class EmrKeysProvider extends Provider {
   private static final long serialVersionUID = 1L;
@@ -16,7 +16,7 @@ public final class EmrKeysProvider extends Provider {
 
   /** With the algorithms that are faster here on this machine and Java, or that a client needs from us. */
   public EmrKeysProvider() {
-    this(false);
+    this(loadedOrThrow());
   }
 
   /** {@code all}: every algorithm, for tests and comparisons. */
@@ -42,6 +42,12 @@ public final class EmrKeysProvider extends Provider {
     add("RSA/ECB/OAEPWithSHA-1AndMGF1Padding", "RsaCipherSpi$OaepSha1");
     add("RSA/ECB/OAEPWithSHA1AndMGF1Padding", "RsaCipherSpi$OaepSha1");
     add("RSA/ECB/OAEPWithSHA-256AndMGF1Padding", "RsaCipherSpi$OaepSha256");
+  }
+
+  /** @return false, once the native library is there */
+  private static boolean loadedOrThrow() {
+    CipherNatives.load(System.getProperty("emrkeys.native.folder"));
+    return false;
   }
 
   private void add(String transformation, String spi) {

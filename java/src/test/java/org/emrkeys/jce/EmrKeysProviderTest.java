@@ -27,6 +27,7 @@ import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
 import javax.crypto.spec.SecretKeySpec;
+import org.emrkeys.internal.CipherNatives;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -42,6 +43,8 @@ class EmrKeysProviderTest {
     String library = System.getProperty("emrkeys.test.library");
     if (library != null) {
       System.load(library);
+    } else {
+      CipherNatives.load(null);
     }
     ours = new EmrKeysProvider(true);
     sun = Security.getProvider("SunJCE");

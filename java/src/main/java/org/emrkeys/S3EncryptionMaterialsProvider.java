@@ -1,0 +1,98 @@
+package org.emrkeys;
+
+import com.amazonaws.services.s3.model.EncryptionMaterials;
+import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
+import com.amazonaws.services.s3.model.KMSEncryptionMaterials;
+import java.util.Map;
+import org.apache.commons.logging.LogFactory;
+import org.apache.hadoop.conf.Configurable;
+import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.internal.ConfiguredProvider;
+import org.emrkeys.internal.KeyMaterials;
+import org.emrkeys.internal.Usage;
+
+/**
+ * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for each object: by the
+ * rules of the configuration when it is written, by its stored description when it is read.
+ *
+ * <p>Named in {@code fs.s3.cse.encryptionMaterialsProvider}; configured by the {@code emrkeys.*} properties of the
+ * Hadoop configuration, or by nothing but the properties of the provider that it replaces. Thread-safe.
+ */
+public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsProvider, Configurable {
+  private final ConfiguredProvider provider =
+      new ConfiguredProvider(Usage.S3, LogFactory.getLog(S3EncryptionMaterialsProvider.class));
+
+  /** A provider that must be configured by {@link #setConf} before it is used. */
+  public S3EncryptionMaterialsProvider() {}
+
+  /**
+   * Reads the configuration and loads all keys. May be called again; what is under way is not disturbed.
+   *
+   * @param conf the Hadoop configuration
+   * @throws EmrKeysException with every problem found, each naming its property and the remedy; then the provider stays
+   *     as it was
+   */
+  @Override
+  public void setConf(Configuration conf) {
+    provider.configure(conf);
+  }
+
+  /**
+   * The configuration in use.
+   *
+   * @return null before {@link #setConf} succeeded
+   */
+  @Override
+  public Configuration getConf() {
+    return provider.configuration();
+  }
+
+  /**
+   * Reads the same configuration object and all keys again and swaps them in at once.
+   *
+   * @throws EmrKeysException with every problem found; then what worked before goes on working
+   */
+  @Override
+  public void refresh() {
+    provider.refresh();
+  }
+
+  /**
+   * The materials for a write of which nothing is known: those of {@code emrkeys.default.key}.
+   *
+   * @return never null
+   * @throws EmrKeysException {@code NO_RULE} if there is no default, {@code NOT_CONFIGURED} before {@link #setConf}
+   */
+  @Override
+  public EncryptionMaterials getEncryptionMaterials() {
+    return materials(null);
+  }
+
+  /**
+   * The materials for a write to the location that the description gives, or for a read of an object with this stored
+   * description.
+   *
+   * @param description as the client hands it over; null is the call without an argument
+   * @return never null
+   * @throws EmrKeysException if no key may be used, and why
+   */
+  @Override
+  public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
+    return materials(description);
+  }
+
+  private EncryptionMaterials materials(Map<String, String> description) {
+    KeyMaterials found = provider.materials(description);
+    EncryptionMaterials materials;
+    if (found.secretKey() != null) {
+      materials = new EncryptionMaterials(found.secretKey());
+    } else if (found.keyPair() != null) {
+      materials = new EncryptionMaterials(found.keyPair());
+    } else {
+      materials = new KMSEncryptionMaterials(found.kmsKeyId());
+    }
+    // One by one: in SDKs of EMR 5's time addDescriptions replaces what the constructor of KMS materials put in.
+    found.description().forEach(materials::addDescription);
+    return materials;
+  }
+}

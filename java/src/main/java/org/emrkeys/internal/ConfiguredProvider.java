@@ -1,0 +1,150 @@
+package org.emrkeys.internal;
+
+import java.util.Map;
+import org.apache.commons.logging.Log;
+import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.EmrKeysException;
+
+/**
+ * What the classes that users name have in common: configured, refreshed and asked for materials at any time by any
+ * thread. Internal.
+ *
+ * <p>Logs through commons-logging: hadoop-common 2.7 to 3.4 and every 1.x of the AWS SDK depend on it, so it is there
+ * wherever the classes that we implement are. Slf4j is not, on a class path of the SDK alone.
+ */
+public final class ConfiguredProvider {
+  private final Usage usage;
+  private final Log log;
+
+  /** Null until {@link #configure} succeeded. Replaced as a whole, under this object's lock. */
+  private volatile Configured current;
+
+  /** Of the last {@link #configure} before the first that succeeded, for those who ask all the same. */
+  private volatile EmrKeysException lastFailure;
+
+  /**
+   * A provider without configuration.
+   *
+   * @param usage who asks
+   * @param log where the one line goes that a start or a refresh gives, and its warnings
+   */
+  public ConfiguredProvider(Usage usage, Log log) {
+    this.usage = usage;
+    this.log = log;
+  }
+
+  /**
+   * Configures it, again if that was done before.
+   *
+   * @param conf the Configuration; {@link #refresh} reads the same one again
+   * @throws EmrKeysException {@code NOT_CONFIGURED} for null, else with all that is wrong; then the provider stays as it
+   *     was
+   */
+  public synchronized void configure(Configuration conf) {
+    try {
+      if (conf == null) {
+        throw EmrKeysException.of(
+            "NOT_CONFIGURED",
+            "setConf was called with null",
+            "Call it with the Hadoop configuration that has the emrkeys properties.",
+            null);
+      }
+      HadoopSettings settings = new HadoopSettings(conf);
+      ProviderHandle handle = ProviderHandle.open(usage, settings);
+      Configured old = current;
+      current = new Configured(settings, handle);
+      lastFailure = null;
+      tell(handle.report());
+      if (old != null) {
+        old.handle.close();
+      }
+    } catch (EmrKeysException e) {
+      if (current == null) {
+        lastFailure = e;
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * The Configuration in use.
+   *
+   * @return null before the first {@link #configure} that succeeded
+   */
+  public Configuration configuration() {
+    Configured configured = current;
+    return configured == null ? null : configured.settings.configuration();
+  }
+
+  /**
+   * Reads configuration and keys again and swaps them in at once.
+   *
+   * @throws EmrKeysException with all that is wrong; then everything stays as it was and goes on working
+   */
+  public synchronized void refresh() {
+    Configured configured = configured();
+    try {
+      tell(configured.handle.refresh(usage, configured.settings));
+    } catch (EmrKeysException e) {
+      log.warn("emrkeys: refresh failed, the keys from before stay in use: " + e.getMessage());
+      throw e;
+    }
+  }
+
+  /**
+   * The materials for a description.
+   *
+   * @param description what the client hands over, or null for its call without an argument
+   * @return never null
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core says
+   */
+  public KeyMaterials materials(Map<String, String> description) {
+    while (true) {
+      Configured configured = configured();
+      try {
+        return configured.handle.materials(description);
+      } catch (IllegalStateException e) {
+        // Closed between the two lines above, by a new configuration; anything else is not ours to hide.
+        if (configured == current) {
+          throw e;
+        }
+      }
+    }
+  }
+
+  private Configured configured() {
+    Configured configured = current;
+    if (configured != null) {
+      return configured;
+    }
+    EmrKeysException failure = lastFailure;
+    throw failure == null
+        ? EmrKeysException.of(
+            "NOT_CONFIGURED",
+            "the provider was used before it was configured",
+            "Call setConf first, as Hadoop's ReflectionUtils.newInstance does.",
+            null)
+        : EmrKeysException.of(
+            "NOT_CONFIGURED",
+            "the provider was used although its configuration had failed (" + failure.getMessage() + ")",
+            "Correct the configuration and call setConf again.",
+            failure);
+  }
+
+  private void tell(Report report) {
+    if (log.isInfoEnabled()) {
+      log.info(report.summary() + "; native library " + NativeLoader.description());
+    }
+    report.warnings().forEach(log::warn);
+  }
+
+  private static final class Configured {
+    final HadoopSettings settings;
+    final ProviderHandle handle;
+
+    Configured(HadoopSettings settings, ProviderHandle handle) {
+      this.settings = settings;
+      this.handle = handle;
+    }
+  }
+}

@@ -1,0 +1,190 @@
+package org.emrkeys.internal;
+
+import java.lang.ref.PhantomReference;
+import java.lang.ref.Reference;
+import java.lang.ref.ReferenceQueue;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.emrkeys.EmrKeysException;
+
+/**
+ * Owns one provider of the native core. Internal.
+ *
+ * <p>Thread-safe. Closed once; use after that is an {@link IllegalStateException}. A handle that is forgotten is closed
+ * by the next {@link #open} after the garbage collector found it: no thread of ours waits for it, because a thread would
+ * keep a class loader, and sometimes a JVM, alive.
+ */
+public final class ProviderHandle implements AutoCloseable {
+  /** Far above anything that a store of metadata takes (2 KiB in S3), far below what would hurt to copy. */
+  private static final int MAX_DESCRIPTION = 1 << 20;
+
+  private static final ReferenceQueue<ProviderHandle> FORGOTTEN = new ReferenceQueue<>();
+  /** Phantom references work only while they are reachable themselves. */
+  private static final Set<Owned> OWNED = ConcurrentHashMap.newKeySet();
+
+  private final Owned owned;
+  private final Report report;
+  private volatile boolean fence;
+
+  private ProviderHandle(long handle, Report report) {
+    this.owned = new Owned(this, handle);
+    this.report = report;
+    OWNED.add(owned);
+  }
+
+  /**
+   * Loads the native library, if that was not done, and opens a provider.
+   *
+   * @param usage who asks
+   * @param settings what it is configured with
+   * @return the owner of the provider
+   * @throws EmrKeysException if the library cannot be loaded, or with every problem of the configuration or of the keys
+   */
+  public static ProviderHandle open(Usage usage, HadoopSettings settings) {
+    NativeLoader.load(settings.nativeFolder());
+    closeForgotten();
+    byte[] properties = settings.properties();
+    byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
+    try {
+      Wire.Decoder in = Wire.response(Natives.open(usage.number(), properties, inputs));
+      long handle = in.i64();
+      return new ProviderHandle(handle, Report.read(in));
+    } finally {
+      Arrays.fill(inputs, (byte) 0);
+    }
+  }
+
+  /**
+   * Reads configuration and keys again and swaps them in at once.
+   *
+   * @param usage who asks; the one of {@link #open}
+   * @param settings what it is configured with now
+   * @return what there is to say
+   * @throws EmrKeysException as {@link #open}; then everything stays as it was
+   * @throws IllegalStateException after {@link #close}
+   */
+  public Report refresh(Usage usage, HadoopSettings settings) {
+    owned.check();
+    byte[] properties = settings.properties();
+    byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
+    try {
+      return Report.read(answer(Natives.refresh(owned.handle, properties, inputs)));
+    } finally {
+      Arrays.fill(inputs, (byte) 0);
+    }
+  }
+
+  /**
+   * The materials for a description.
+   *
+   * @param description what the client hands over, or null for its call without an argument
+   * @return never null
+   * @throws EmrKeysException if there are none, or none that may be used
+   * @throws IllegalStateException after {@link #close}
+   */
+  public KeyMaterials materials(Map<String, String> description) {
+    owned.check();
+    byte[] response = Natives.materials(owned.handle, description == null ? null : encode(description));
+    try {
+      return KeyMaterials.read(answer(response));
+    } finally {
+      if (response != null) {
+        Arrays.fill(response, (byte) 0);
+      }
+    }
+  }
+
+  private static byte[] encode(Map<String, String> description) {
+    // Nothing to wipe: a description holds no secret.
+    try {
+      return new Wire.Encoder(MAX_DESCRIPTION).map(description).toBytes();
+    } catch (Wire.TooLarge e) {
+      throw EmrKeysException.of(
+          "DESCRIPTION_TOO_LARGE",
+          "the materials description is larger than " + MAX_DESCRIPTION + " bytes",
+          "S3 stores at most 2 KiB of user metadata; hand over less.",
+          null);
+    }
+  }
+
+  /** A provider that the native side does not know any more was closed by another thread meanwhile. */
+  private Wire.Decoder answer(byte[] response) {
+    try {
+      return Wire.response(response);
+    } catch (EmrKeysException e) {
+      if (e.code().equals("CLOSED")) {
+        throw new IllegalStateException(e.getMessage(), e);
+      }
+      throw e;
+    } finally {
+      keepAlive();
+    }
+  }
+
+  /**
+   * Keeps this object from being found forgotten, and so closed, while a call that uses only its number is under way.
+   * Java 8 has no {@code Reference.reachabilityFence}; a volatile read cannot be left out and needs the object.
+   */
+  private void keepAlive() {
+    if (fence) {
+      throw new AssertionError();
+    }
+  }
+
+  /**
+   * What there was to say when it was opened.
+   *
+   * @return the report
+   */
+  public Report report() {
+    return report;
+  }
+
+  /** Closes the provider; its keys are zeroized when the last call under way is over. Further calls do nothing. */
+  @Override
+  public void close() {
+    owned.close();
+  }
+
+  /** Closes what the garbage collector found. */
+  static void closeForgotten() {
+    Reference<? extends ProviderHandle> found;
+    while ((found = FORGOTTEN.poll()) != null) {
+      ((Owned) found).close();
+    }
+  }
+
+  /** How many providers are open, forgotten ones included. */
+  static int open() {
+    return OWNED.size();
+  }
+
+  private static final class Owned extends PhantomReference<ProviderHandle> {
+    private final long handle;
+    private final AtomicBoolean closed = new AtomicBoolean();
+
+    Owned(ProviderHandle owner, long handle) {
+      super(owner, FORGOTTEN);
+      this.handle = handle;
+    }
+
+    void check() {
+      if (closed.get()) {
+        throw new IllegalStateException("the provider is closed [CLOSED]. Make a new one with setConf.");
+      }
+    }
+
+    void close() {
+      if (closed.compareAndSet(false, true)) {
+        OWNED.remove(this);
+        clear();
+        if (Natives.close(handle) < 0) {
+          throw Wire.defect(null);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,19 @@
+package org.emrkeys.internal;
+
+/** Who asks for keys. Internal. */
+public enum Usage {
+  /** An S3 client that encrypts on the client's side. */
+  S3(0),
+  /** EMR's local disks. */
+  LOCAL_DISK(1);
+
+  private final int number;
+
+  Usage(int number) {
+    this.number = number;
+  }
+
+  int number() {
+    return number;
+  }
+}

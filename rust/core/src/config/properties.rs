@@ -1,0 +1,170 @@
+//! Every property that the core knows: one table for parsing, for suggestions and for the documentation.
+
+use std::collections::HashSet;
+
+use once_cell::sync::Lazy;
+
+/// A property of the Hadoop `Configuration`.
+#[derive(Debug)]
+pub struct Property {
+    /// The name; `<name>` and `<field>` stand for what the user chooses.
+    pub name: &'static str,
+    /// What the value looks like.
+    pub value: &'static str,
+    /// The default, or when the property must be set.
+    pub default: &'static str,
+    /// A value that works.
+    pub example: &'static str,
+    /// What the property does.
+    pub about: &'static str,
+}
+
+const fn property(
+    name: &'static str,
+    value: &'static str,
+    default: &'static str,
+    example: &'static str,
+    about: &'static str,
+) -> Property {
+    Property {
+        name,
+        value,
+        default,
+        example,
+        about,
+    }
+}
+
+const PROPERTIES: &[Property] = &[
+    property("emrkeys.key.<name>.type", "`aes`, `rsa` or `kms`", "required for each key", "aes", "Where the key's material comes from. Names of keys hold letters, digits, `-` and `_` (at most 64)."),
+    property("emrkeys.key.<name>.file", "URI", "`aes`: this or `.credential`", "file:///etc/emrkeys/audit.key", "The AES key: 16, 24 or 32 bytes, raw, in hex or in base64. `file:` and `s3:` are read natively, any other scheme through Hadoop's `FileSystem`. A local file must be a regular file that only its owner can read."),
+    property("emrkeys.key.<name>.credential", "credential alias", "`aes`: this or `.file`", "audit.key", "The alias under which Hadoop's credential providers hold the AES key as hex or base64."),
+    property("emrkeys.key.<name>.encoding", "`auto`, `raw`, `hex` or `base64`", "`auto`", "hex", "How the AES key is written. `auto` refuses what could be read in two ways."),
+    property("emrkeys.key.<name>.public", "URI", "`rsa`: required", "s3://keys/audit.pub", "The RSA public key: X.509 SubjectPublicKeyInfo or PKCS#1, DER or PEM, 2048 bits or more."),
+    property("emrkeys.key.<name>.private", "URI", "none: the key encrypts and cannot decrypt", "hdfs:///keys/audit.pk8", "The RSA private key: PKCS#8 (encrypted or not) or PKCS#1, DER or PEM. It must belong to the public key."),
+    property("emrkeys.key.<name>.password-credential", "credential alias", "none", "audit.password", "The alias under which Hadoop's credential providers hold the password of an encrypted private key."),
+    property("emrkeys.key.<name>.legacy-name", "text", "none", "payroll-2019", "For `rsa`: the `rsa_name` under which AWS's RSA provider stored, and can read, this key's objects. Written with new objects too."),
+    property("emrkeys.key.<name>.kms-key-id", "ARN, key id or alias", "`kms`: required", "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", "The KMS key that the S3 client uses by itself (`KMSEncryptionMaterials`): one KMS call for each object written and each read. Name keys of other accounts by ARN."),
+    property("emrkeys.key.<name>.previous", "names of keys", "none", "audit-2024,audit-2023", "Older versions of an `aes` or `rsa` key, each configured like a key of its own. The key itself encrypts, all of them decrypt, chosen by the stored fingerprint."),
+    property("emrkeys.key.<name>.aliases", "names", "none", "finance-audit", "Names under which older objects know this key."),
+    property("emrkeys.key.<name>.match.<field>", "text", "none", "k1", "Objects whose stored description has `<field>` with this value, written by another provider, belong to this key."),
+    property("emrkeys.rule.<name>.prefix", "S3 URIs", "required for each rule", "s3://lake/raw/,s3://lake/audit/", "The locations that the rule is for. The longest matching prefix of all rules wins. Prefixes compare byte for byte after one percent-decoding; a prefix that means a folder ends with `/`; a comma is written `%2C`."),
+    property("emrkeys.rule.<name>.job-flow", "job flow ids", "any", "j-2AXXXXXXGAPLF", "Only for writes of these clusters. At the same prefix such a rule beats one without."),
+    property("emrkeys.rule.<name>.key", "name of a key", "required for each rule", "audit", "The key that new objects below the prefixes get."),
+    property("emrkeys.default.key", "name of a key", "none: such a write is refused", "main", "The key of new objects that no rule matches, and of calls without a location."),
+    property("emrkeys.legacy.key", "name of a key", "none: reading them is refused", "old", "The key of objects whose stored description is empty or says nothing that is known."),
+    property("emrkeys.local-disk.key", "name of a key", "required by the local-disk class", "disk", "The key for the cluster's local disks; an `aes` key."),
+    property("emrkeys.local-disk.emr-release", "release label", "read from the node", "emr-7.1.0", "The EMR release, which decides the algorithm name of local-disk keys: `AES/GCM/NoPadding` up to 7.0.0, `AES` from 7.1.0."),
+    property("emrkeys.local-disk.release-file", "path", "/mnt/var/lib/info/extraInstanceData.json", "/mnt/var/lib/info/extraInstanceData.json", "Where to read the node's release label (JSON, field `releaseLabel`). Where the file does not exist, the newest release is assumed."),
+    property("emrkeys.s3.endpoint", "URL", "of the region", "https://s3.eu-west-1.amazonaws.com", "The S3 endpoint from which key material is read."),
+    property("emrkeys.s3.region", "region", "of the AWS environment or the node", "eu-west-1", "The region of the buckets that hold key material."),
+    property("emrkeys.s3.path-style-access", "`true` or `false`", "`false`", "true", "Whether the bucket stands in the path of a request for key material and not in the host name."),
+    property("emrkeys.native.folder", "path", "a new folder in `java.io.tmpdir`", "/var/lib/emrkeys", "Where the native library is unpacked while it loads; must allow execution. Read by the Java classes; the system property of the same name comes first."),
+    property("emrkeys.allow-plaintext-secrets", "`true` or `false`", "`false`", "true", "Whether a secret may stand in a site file in the clear."),
+];
+
+/// The properties of EMRFS that are read too. They are not ours, so unknown ones beside them are none of our business.
+const EMRFS_PROPERTIES: &[Property] = &[
+    property("fs.s3.cse.rsa.public", "URI", "none", "s3://keys/public.der", "AWS's RSA provider: with no key of ours configured, the public key of a key named `default`."),
+    property("fs.s3.cse.rsa.private", "URI", "none", "s3://keys/private.der", "AWS's RSA provider: the private key that goes with it. Lax permissions of a local file are a warning here."),
+    property("fs.s3.cse.rsa.name", "text", "none", "payroll-2019", "AWS's RSA provider: the `rsa_name` stored with objects."),
+    property("fs.s3.cse.kms.keyId", "ARN, key id or alias", "none", "alias/emr", "With no key of ours configured, the KMS key of a key named `default`."),
+    property("fs.s3.cse.materialsDescription.enabled", "`true` or `false`", "`false`", "true", "Whether EMRFS passes an object's location on. Rules by prefix need it."),
+    property("fs.s3.cse.encryptionV2.enabled", "`true` or `false`", "`false`", "true", "Whether EMRFS uses the V2 client, which cannot read `kms` objects back where the description is enabled, too."),
+];
+
+/// Our own properties, then those of EMRFS that are read.
+pub fn reference() -> (&'static [Property], &'static [Property]) {
+    (PROPERTIES, EMRFS_PROPERTIES)
+}
+
+/// The two groups of properties that have a name of the user's choice.
+pub(crate) const KEY_PREFIX: &str = "emrkeys.key.";
+pub(crate) const RULE_PREFIX: &str = "emrkeys.rule.";
+
+/// Whether `property` (of ours) is in the table. Quick, for configurations with thousands of rules.
+pub(crate) fn is_known(property: &str) -> bool {
+    static EXACT: Lazy<HashSet<&str>> = Lazy::new(|| PROPERTIES.iter().map(|known| known.name).collect());
+    let Some((group, rest)) = [KEY_PREFIX, RULE_PREFIX]
+        .into_iter()
+        .find_map(|group| Some((group, property.strip_prefix(group)?)))
+    else {
+        return EXACT.contains(property);
+    };
+    let Some((name, field)) = rest.split_once('.') else {
+        return false;
+    };
+    let in_group = |field: &str| EXACT.contains(format!("{group}<name>.{field}").as_str());
+    // A field's own name may be open at the end, and then hold dots.
+    let open = |(first, last): (&str, &str)| !last.is_empty() && (in_group(&format!("{first}.<field>")));
+    !name.is_empty() && (in_group(field) || field.split_once('.').is_some_and(open))
+}
+
+/// The known property nearest to an unknown one, with the user's own names filled in.
+pub(crate) fn nearest(property: &str) -> Option<String> {
+    PROPERTIES
+        .iter()
+        .filter_map(|known| instance(known.name, property))
+        .map(|known| (strsim::damerau_levenshtein(&known, property), known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, known)| *distance * 3 <= known.len())
+        .map(|(_, known)| known)
+}
+
+/// The table's name with the placeholders replaced by what stands at their place in `property`.
+fn instance(template: &str, property: &str) -> Option<String> {
+    let mut given = property.split('.');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in template.split('.') {
+        match (part, given.next()) {
+            // Field names of other providers may hold dots of their own.
+            ("<field>", Some(first)) if !first.is_empty() => {
+                parts.push(first);
+                parts.extend(given.by_ref());
+            }
+            ("<name>", Some(name)) if !name.is_empty() => parts.push(name),
+            ("<field>" | "<name>", _) => return None,
+            (literal, _) => parts.push(literal),
+        }
+    }
+    Some(parts.join("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_take_what_the_user_chose() {
+        for known in [
+            "emrkeys.key.a.type",
+            "emrkeys.key.a.match.x.y",
+            "emrkeys.rule.r.job-flow",
+            "emrkeys.default.key",
+        ] {
+            assert!(is_known(known), "{known}");
+        }
+        for unknown in [
+            "emrkeys.key.a",
+            "emrkeys.key..type",
+            "emrkeys.key.a.b.type",
+            "emrkeys.key.a.match",
+            "emrkeys.",
+        ] {
+            assert!(!is_known(unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_property_has_a_nearest_known_one() {
+        for (unknown, expected) in [
+            ("emrkeys.defualt.key", "emrkeys.default.key"),
+            ("emrkeys.key.audit.tpye", "emrkeys.key.audit.type"),
+            ("emrkeys.rule.r1.prefixes", "emrkeys.rule.r1.prefix"),
+            ("emrkeys.key.audit.kms.key.id", "emrkeys.key.audit.kms-key-id"),
+        ] {
+            assert_eq!(nearest(unknown).as_deref(), Some(expected), "{unknown}");
+        }
+        assert_eq!(nearest("emrkeys.zzzzzzzzzzzzzzzzzzzzzzzzzzzz"), None);
+    }
+}

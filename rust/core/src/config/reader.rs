@@ -1,0 +1,494 @@
+//! Typed access to the property map, gathering problems on the way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::properties::{self, KEY_PREFIX, RULE_PREFIX};
+use super::*;
+
+/// Values are trimmed; an empty value counts as not set, as Hadoop users expect of an override.
+pub(super) struct Reader<'a> {
+    settings: &'a Settings,
+    problems: Problems,
+}
+
+/// The properties below one name, by the rest of their names.
+type Fields<'a> = BTreeMap<&'a str, &'a str>;
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(settings: &'a Settings) -> Self {
+        Reader {
+            settings,
+            problems: Problems::default(),
+        }
+    }
+
+    pub(super) fn into_problems(self) -> Problems {
+        self.problems
+    }
+
+    pub(super) fn refuse_unknown(&mut self) {
+        for property in self.settings.keys().filter(|name| name.starts_with("emrkeys.")) {
+            if !properties::is_known(property) {
+                let remedy = match properties::nearest(property) {
+                    Some(near) => format!("Did you mean {near}?"),
+                    None => "Remove it; docs/configuration.md lists every property.".to_owned(),
+                };
+                self.problems.add(Problem::at(
+                    property,
+                    Code::UnknownProperty,
+                    "there is no such property",
+                    remedy,
+                ));
+            }
+        }
+    }
+
+    fn get(&self, property: &str) -> Option<&'a str> {
+        self.settings
+            .get(property)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn flag(&mut self, property: &str) -> bool {
+        match self.get(property) {
+            None => false,
+            Some(value) if value.eq_ignore_ascii_case("true") => true,
+            Some(value) if value.eq_ignore_ascii_case("false") => false,
+            Some(value) => {
+                self.problems.add(Problem::at(
+                    property,
+                    Code::InvalidValue,
+                    format!("{} is neither true nor false", excerpt(value)),
+                    "Set it to true or false.",
+                ));
+                false
+            }
+        }
+    }
+
+    pub(super) fn name_of_key(&mut self, property: &str) -> Option<String> {
+        self.get(property).map(str::to_owned)
+    }
+
+    /// Whether anything of ours names a key: then AWS's own properties define none.
+    pub(super) fn names_keys(&self) -> bool {
+        let set = |prefix: &str| {
+            self.settings
+                .range(prefix.to_owned()..)
+                .next()
+                .is_some_and(|(name, _)| name.starts_with(prefix))
+        };
+        set(KEY_PREFIX) || set(RULE_PREFIX)
+    }
+
+    pub(super) fn s3_access(&mut self) -> S3Access {
+        S3Access {
+            endpoint: self.get("emrkeys.s3.endpoint").map(str::to_owned),
+            region: self.get("emrkeys.s3.region").map(str::to_owned),
+            path_style: self.flag("emrkeys.s3.path-style-access"),
+        }
+    }
+
+    pub(super) fn local_disk(&mut self) -> LocalDisk {
+        const RELEASE: &str = "emrkeys.local-disk.emr-release";
+        let label = self.get(RELEASE);
+        let release = label.and_then(release::parse);
+        if let (Some(label), None) = (label, release) {
+            self.problems.add(Problem::at(
+                RELEASE,
+                Code::InvalidValue,
+                format!("{} is not a release label", excerpt(label)),
+                "Write it as EMR does, such as emr-7.1.0.",
+            ));
+        }
+        LocalDisk {
+            key: self.name_of_key("emrkeys.local-disk.key"),
+            release,
+            release_file: self.get("emrkeys.local-disk.release-file").map(PathBuf::from),
+        }
+    }
+
+    /// Splits `<prefix><name>.<field>` properties by name; names of a wrong form are a problem each.
+    fn grouped(&mut self, prefix: &str) -> BTreeMap<&'a str, Fields<'a>> {
+        let mut groups: BTreeMap<&str, Fields<'_>> = BTreeMap::new();
+        for (property, value) in self.settings.range(prefix.to_owned()..) {
+            let Some(rest) = property.strip_prefix(prefix) else {
+                break;
+            };
+            // What has no field is an unknown property, and reported as such.
+            let Some((name, field)) = rest.split_once('.') else {
+                continue;
+            };
+            if !groups.contains_key(name) && !is_name(name) {
+                self.problems.add(Problem::at(
+                    property,
+                    Code::InvalidValue,
+                    format!("{} is not a name", excerpt(name)),
+                    "Names are 1 to 64 letters, digits, '-' and '_'.",
+                ));
+                continue;
+            }
+            let fields = groups.entry(name).or_default();
+            if !value.trim().is_empty() {
+                fields.insert(field, value.trim());
+            }
+        }
+        groups
+    }
+
+    pub(super) fn keys(&mut self) -> BTreeMap<String, KeyConfig> {
+        let groups = self.grouped(KEY_PREFIX);
+        groups
+            .into_iter()
+            .filter(|(_, fields)| !fields.is_empty())
+            .filter_map(|(name, fields)| Some((name.to_owned(), self.key(name, &fields)?)))
+            .collect()
+    }
+
+    fn key(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyConfig> {
+        let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
+        let of_type: &[&str] = match fields.get("type").copied() {
+            Some("aes") => &["file", "credential", "encoding", "previous"],
+            Some("rsa") => &[
+                "public",
+                "private",
+                "password-credential",
+                "legacy-name",
+                "previous",
+            ],
+            Some("kms") => &["kms-key-id"],
+            Some(other) => {
+                self.problems.add(Problem::at(
+                    property("type"),
+                    Code::InvalidValue,
+                    format!("{} is not a type of key", excerpt(other)),
+                    "Set it to aes, rsa or kms.",
+                ));
+                return None;
+            }
+            None => {
+                self.problems.add(Problem::at(
+                    property("type"),
+                    Code::MissingProperty,
+                    format!("key {name} has no type"),
+                    "Set it to aes, rsa or kms.",
+                ));
+                return None;
+            }
+        };
+        let kind_name = fields["type"];
+        for field in fields.keys() {
+            let of_all = matches!(*field, "type" | "aliases") || field.starts_with("match.");
+            if !of_all && !of_type.contains(field) && properties::is_known(&property(field)) {
+                self.problems.add(Problem::at(
+                    property(field),
+                    Code::Conflict,
+                    format!("keys of type {kind_name} have no such property"),
+                    format!("Remove it, or change {}.", property("type")),
+                ));
+            }
+        }
+        let kind = match kind_name {
+            "aes" => self.aes(name, fields),
+            "rsa" => self.rsa(name, fields),
+            _ => self.kms(name, fields),
+        };
+        let matches = self.matches(name, fields);
+        Some(KeyConfig {
+            kind: kind?,
+            previous: list(fields.get("previous")),
+            aliases: list(fields.get("aliases")),
+            matches,
+        })
+    }
+
+    fn missing(&mut self, property: String, remedy: &str) {
+        self.problems
+            .add(Problem::at(property, Code::MissingProperty, "is not set", remedy));
+    }
+
+    fn file(&mut self, property: String, value: &str) -> Option<FileRef> {
+        let location = self.problems.keep(Location::parse(&property, value))?;
+        if matches!(&location, Location::External(uri) if !uri.contains(':'))
+            && property.starts_with("emrkeys.")
+        {
+            self.problems.add(Problem::at(
+                property,
+                Code::InvalidUri,
+                format!("{} has no scheme", excerpt(value)),
+                "Write file:///path for a local file, hdfs:///path or s3://bucket/key for another.",
+            ));
+            return None;
+        }
+        Some(FileRef { property, location })
+    }
+
+    fn aes(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
+        let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
+        let encoding = match fields.get("encoding").copied() {
+            None | Some("auto") => Encoding::Auto,
+            Some("raw") => Encoding::Raw,
+            Some("hex") => Encoding::Hex,
+            Some("base64") => Encoding::Base64,
+            Some(other) => {
+                self.problems.add(Problem::at(
+                    property("encoding"),
+                    Code::InvalidValue,
+                    format!("{} is not an encoding", excerpt(other)),
+                    "Set it to auto, raw, hex or base64.",
+                ));
+                return None;
+            }
+        };
+        let origin = match (fields.get("file"), fields.get("credential")) {
+            (Some(file), None) => Origin::File(self.file(property("file"), file)?),
+            (None, Some(alias)) => Origin::Credential(CredentialRef {
+                property: property("credential"),
+                alias: (*alias).to_owned(),
+            }),
+            (None, None) => {
+                self.missing(
+                    property("file"),
+                    "Set it to the URI of the key file, or set .credential to a credential alias.",
+                );
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.problems.add(Problem::at(
+                    property("credential"),
+                    Code::Conflict,
+                    "the key is given as a file and as a credential",
+                    "Remove one of .file and .credential.",
+                ));
+                return None;
+            }
+        };
+        Some(KeyKind::Aes { origin, encoding })
+    }
+
+    fn rsa(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
+        let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
+        let private = fields
+            .get("private")
+            .map(|uri| self.file(property("private"), uri));
+        let public = match fields.get("public") {
+            Some(uri) => self.file(property("public"), uri),
+            None => {
+                self.missing(property("public"), "Set it to the URI of the public key.");
+                None
+            }
+        };
+        let password = fields.get("password-credential").map(|alias| CredentialRef {
+            property: property("password-credential"),
+            alias: (*alias).to_owned(),
+        });
+        Some(KeyKind::Rsa(RsaConfig {
+            public: public?,
+            private: match private {
+                None => None,
+                Some(file) => Some(file?),
+            },
+            password,
+            legacy_name: fields.get("legacy-name").map(|name| (*name).to_owned()),
+            permissions: Permissions::Enforce,
+        }))
+    }
+
+    fn kms(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
+        let property = format!("{KEY_PREFIX}{name}.kms-key-id");
+        let Some(key_id) = fields.get("kms-key-id") else {
+            self.missing(property, "Set it to the ARN, id or alias of the KMS key.");
+            return None;
+        };
+        let key_id = self.kms_key_id(property, key_id)?;
+        Some(KeyKind::Kms { key_id })
+    }
+
+    /// KMS decides whether a key exists; here only what can be no key of any account is refused.
+    fn kms_key_id(&mut self, property: String, value: &str) -> Option<String> {
+        let bad = value.chars().any(|c| c.is_whitespace() || c.is_control()) || value.len() > 2048;
+        let arn = value
+            .strip_prefix("arn:")
+            .map(|rest| rest.splitn(5, ':').collect::<Vec<_>>());
+        let bad_arn = arn.is_some_and(|parts| {
+            !matches!(parts[..], [_, "kms", region, account, resource]
+                if !region.is_empty() && !account.is_empty()
+                    && (resource.starts_with("key/") || resource.starts_with("alias/")))
+        });
+        if bad || bad_arn || value == "alias/" {
+            self.problems.add(Problem::at(
+                property,
+                Code::InvalidValue,
+                format!("{} does not name a KMS key", excerpt(value)),
+                "Write an ARN (arn:aws:kms:region:account:key/id), a key id or alias/name.",
+            ));
+            return None;
+        }
+        Some(value.to_owned())
+    }
+
+    fn matches(&mut self, name: &str, fields: &Fields<'a>) -> Vec<(String, String)> {
+        let mut matches = Vec::new();
+        for (field, value) in fields
+            .iter()
+            .filter_map(|(field, value)| Some((field.strip_prefix("match.")?, *value)))
+        {
+            let ours = field.starts_with("emrkeys.");
+            let of_request = ["Path", "DstPath", "JobflowId"]
+                .iter()
+                .any(|known| field.eq_ignore_ascii_case(known));
+            if ours || of_request {
+                self.problems.add(Problem::at(
+                    format!("{KEY_PREFIX}{name}.match.{field}"),
+                    Code::InvalidValue,
+                    format!(
+                        "{} is not a field of another provider's description",
+                        excerpt(field)
+                    ),
+                    "Use .aliases for a renamed key, a rule for a location.",
+                ));
+            } else {
+                matches.push((field.to_owned(), value.to_owned()));
+            }
+        }
+        matches
+    }
+
+    pub(super) fn rules(&mut self) -> Vec<Rule<RuleTarget>> {
+        let mut rules = Vec::new();
+        for (name, fields) in self.grouped(RULE_PREFIX) {
+            if fields.is_empty() {
+                continue;
+            }
+            let property = |field: &str| format!("{RULE_PREFIX}{name}.{field}");
+            let key = fields.get("key").copied();
+            if key.is_none() {
+                self.missing(
+                    property("key"),
+                    "Set it to the name of the key for these locations.",
+                );
+            }
+            let prefixes = list(fields.get("prefix"));
+            if prefixes.is_empty() {
+                self.missing(
+                    property("prefix"),
+                    "Set it to one or more prefixes such as s3://bucket/folder/.",
+                );
+            }
+            let job_flows = list(fields.get("job-flow"));
+            for id in job_flows.iter().filter(|id| !id.starts_with("j-")) {
+                self.problems.add(Problem::at(
+                    property("job-flow"),
+                    Code::InvalidValue,
+                    format!("{} is not a job flow id", excerpt(id)),
+                    "Write ids of clusters, such as j-2AXXXXXXGAPLF.",
+                ));
+            }
+            let target = RuleTarget {
+                rule: name.to_owned(),
+                key: key.unwrap_or_default().to_owned(),
+            };
+            for prefix in prefixes {
+                let Some(prefix) = self.prefix(property("prefix"), &prefix) else {
+                    continue;
+                };
+                if key.is_none() {
+                    continue;
+                }
+                if job_flows.is_empty() {
+                    rules.push(Rule {
+                        prefix,
+                        job_flow: None,
+                        target: target.clone(),
+                    });
+                    continue;
+                }
+                rules.extend(job_flows.iter().map(|id| Rule {
+                    prefix: prefix.clone(),
+                    job_flow: Some(id.clone()),
+                    target: target.clone(),
+                }));
+            }
+        }
+        rules
+    }
+
+    fn prefix(&mut self, property: String, text: &str) -> Option<S3Location> {
+        let parsed = S3Location::parse(text).map_err(|error| {
+            Problem::at(
+                property,
+                Code::InvalidUri,
+                error.to_string(),
+                "Write prefixes as s3://bucket/folder/.",
+            )
+        });
+        self.problems.keep(parsed)
+    }
+
+    /// The key that the properties of AWS's own providers define.
+    pub(super) fn drop_in_key(&mut self) -> Option<KeyConfig> {
+        let public = self.get(RSA_PUBLIC);
+        let private = self.get(RSA_PRIVATE);
+        let kms = self.get(KMS_KEY_ID);
+        let kind = match (public, private, kms) {
+            (None, None, None) => return None,
+            (None, None, Some(key_id)) => {
+                let key_id = self.kms_key_id(KMS_KEY_ID.to_owned(), key_id)?;
+                KeyKind::Kms { key_id }
+            }
+            (_, _, Some(_)) => {
+                self.problems.add(Problem::at(
+                    KMS_KEY_ID,
+                    Code::Conflict,
+                    format!(
+                        "{KMS_KEY_ID} and {RSA_PUBLIC} are both set, and each would define the default key"
+                    ),
+                    "Remove the one that is not used, or configure keys by emrkeys.key.<name>.type.",
+                ));
+                return None;
+            }
+            (None, Some(_), None) => {
+                self.missing(RSA_PUBLIC.to_owned(), "Set it to the URI of the public key.");
+                return None;
+            }
+            (Some(public), private, None) => {
+                let private = private.map(|uri| self.file(RSA_PRIVATE.to_owned(), uri));
+                KeyKind::Rsa(RsaConfig {
+                    public: self.file(RSA_PUBLIC.to_owned(), public)?,
+                    private: match private {
+                        None => None,
+                        Some(file) => Some(file?),
+                    },
+                    password: None,
+                    legacy_name: self.get(RSA_NAME).map(str::to_owned),
+                    permissions: Permissions::Warn,
+                })
+            }
+        };
+        Some(KeyConfig {
+            kind,
+            previous: Vec::new(),
+            aliases: Vec::new(),
+            matches: Vec::new(),
+        })
+    }
+}
+
+fn list(value: Option<&&str>) -> Vec<String> {
+    value
+        .into_iter()
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
+}

@@ -1,0 +1,457 @@
+use super::*;
+
+/// A configuration that is valid: what a test adds or changes is what it is about.
+fn settings(changes: &[(&str, &str)]) -> Settings {
+    let base = [
+        ("emrkeys.key.main.type", "aes"),
+        ("emrkeys.key.main.file", "file:///keys/main"),
+        ("emrkeys.default.key", "main"),
+        ("fs.s3.cse.materialsDescription.enabled", "true"),
+    ];
+    base.iter()
+        .chain(changes)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn problems(usage: Usage, changes: &[(&str, &str)]) -> Vec<(Code, String)> {
+    let error = Config::parse(usage, &settings(changes)).unwrap_err();
+    error
+        .problems()
+        .map(|problem| (problem.code, problem.property.clone().unwrap_or_default()))
+        .collect()
+}
+
+fn problem(changes: &[(&str, &str)]) -> (Code, String) {
+    let mut found = problems(Usage::S3, changes);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[track_caller]
+fn expect(changes: &[(&str, &str)], code: Code, property: &str) {
+    assert_eq!(problem(changes), (code, property.to_owned()));
+}
+
+#[test]
+fn an_empty_value_is_no_value() {
+    let config = Config::parse(Usage::S3, &settings(&[("emrkeys.legacy.key", "  ")])).unwrap();
+    assert_eq!(config.legacy_key, None);
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let found = problems(
+        Usage::S3,
+        &[
+            ("emrkeys.nonsense", "1"),
+            ("emrkeys.key.b.type", "des"),
+            ("emrkeys.key.c.type", "aes"),
+            ("emrkeys.rule.r.prefix", "s3://"),
+            ("emrkeys.legacy.key", "nobody"),
+        ],
+    );
+    let codes: BTreeSet<Code> = found.iter().map(|(code, _)| *code).collect();
+    let expected = [
+        Code::UnknownProperty,
+        Code::InvalidValue,
+        Code::MissingProperty,
+        Code::InvalidUri,
+        Code::UnknownKey,
+    ];
+    assert_eq!(codes, expected.into_iter().collect(), "{found:?}");
+}
+
+#[test]
+fn an_unknown_property_is_refused_with_a_suggestion() {
+    let error = Config::parse(Usage::S3, &settings(&[("emrkeys.defualt.key", "main")])).unwrap_err();
+    assert_eq!(error.code(), Code::UnknownProperty);
+    assert!(error.to_string().contains("emrkeys.default.key"), "{error}");
+}
+
+#[test]
+fn keys_need_what_their_type_needs_and_nothing_else() {
+    expect(
+        &[("emrkeys.key.b.file", "file:///b")],
+        Code::MissingProperty,
+        "emrkeys.key.b.type",
+    );
+    expect(
+        &[("emrkeys.key.b.type", "aes")],
+        Code::MissingProperty,
+        "emrkeys.key.b.file",
+    );
+    expect(
+        &[("emrkeys.key.b.type", "rsa")],
+        Code::MissingProperty,
+        "emrkeys.key.b.public",
+    );
+    expect(
+        &[("emrkeys.key.b.type", "kms")],
+        Code::MissingProperty,
+        "emrkeys.key.b.kms-key-id",
+    );
+    expect(
+        &[("emrkeys.key.main.public", "file:///b")],
+        Code::Conflict,
+        "emrkeys.key.main.public",
+    );
+    expect(
+        &[("emrkeys.key.main.credential", "b")],
+        Code::Conflict,
+        "emrkeys.key.main.credential",
+    );
+    expect(
+        &[("emrkeys.key.main.encoding", "utf-8")],
+        Code::InvalidValue,
+        "emrkeys.key.main.encoding",
+    );
+    expect(
+        &[("emrkeys.key.main.file", "/b")],
+        Code::InvalidUri,
+        "emrkeys.key.main.file",
+    );
+}
+
+#[test]
+fn no_key_at_all_is_a_problem() {
+    assert_eq!(
+        Config::parse(Usage::S3, &Settings::new()).unwrap_err().code(),
+        Code::MissingProperty
+    );
+}
+
+#[test]
+fn names_are_plain() {
+    expect(
+        &[("emrkeys.key.a b.type", "aes")],
+        Code::InvalidValue,
+        "emrkeys.key.a b.type",
+    );
+    let long = format!("emrkeys.key.{}.type", "k".repeat(65));
+    expect(&[(&long, "aes")], Code::InvalidValue, &long);
+}
+
+#[test]
+fn what_names_a_key_must_name_a_configured_one() {
+    expect(
+        &[("emrkeys.default.key", "mian")],
+        Code::UnknownKey,
+        "emrkeys.default.key",
+    );
+    expect(
+        &[("emrkeys.legacy.key", "b")],
+        Code::UnknownKey,
+        "emrkeys.legacy.key",
+    );
+    expect(
+        &[("emrkeys.local-disk.key", "b")],
+        Code::UnknownKey,
+        "emrkeys.local-disk.key",
+    );
+    expect(
+        &[("emrkeys.key.main.previous", "b")],
+        Code::UnknownKey,
+        "emrkeys.key.main.previous",
+    );
+    expect(
+        &[
+            ("emrkeys.rule.r.prefix", "s3://lake/"),
+            ("emrkeys.rule.r.key", "b"),
+        ],
+        Code::UnknownKey,
+        "emrkeys.rule.r.key",
+    );
+}
+
+#[test]
+fn a_key_with_a_problem_is_reported_once_and_not_as_unknown_too() {
+    expect(
+        &[("emrkeys.key.main.encoding", "?")],
+        Code::InvalidValue,
+        "emrkeys.key.main.encoding",
+    );
+}
+
+#[test]
+fn rules_need_a_prefix_with_a_bucket_and_a_key() {
+    let rule = |prefix| [("emrkeys.rule.r.key", "main"), ("emrkeys.rule.r.prefix", prefix)];
+    for prefix in ["s3://", "s3:///a", "/a", "hdfs://lake/a", "s3://Lake/a"] {
+        expect(&rule(prefix), Code::InvalidUri, "emrkeys.rule.r.prefix");
+    }
+    expect(&rule(" "), Code::MissingProperty, "emrkeys.rule.r.prefix");
+    expect(
+        &[("emrkeys.rule.r.prefix", "s3://lake/a")],
+        Code::MissingProperty,
+        "emrkeys.rule.r.key",
+    );
+    let mut job_flow = rule("s3://lake/").to_vec();
+    job_flow.push(("emrkeys.rule.r.job-flow", "cluster"));
+    expect(&job_flow, Code::InvalidValue, "emrkeys.rule.r.job-flow");
+}
+
+#[test]
+fn two_rules_with_one_prefix_are_refused() {
+    let rules = |a, b| {
+        problem(&[
+            ("emrkeys.rule.a.prefix", a),
+            ("emrkeys.rule.a.key", "main"),
+            ("emrkeys.rule.b.prefix", b),
+            ("emrkeys.rule.b.key", "main"),
+        ])
+    };
+    let expected = (Code::DuplicateRule, "emrkeys.rule.b.prefix".to_owned());
+    assert_eq!(rules("s3://lake/a/", "s3a://lake/a/"), expected);
+    assert_eq!(rules("s3://lake/a b/,s3://lake/c/", "s3://lake/a%20b/"), expected);
+}
+
+#[test]
+fn rules_by_prefix_need_the_objects_location() {
+    let rule = [
+        ("emrkeys.rule.r.prefix", "s3://lake/"),
+        ("emrkeys.rule.r.key", "main"),
+    ];
+    let mut off = rule.to_vec();
+    off.push((DESCRIPTION_ENABLED, "false"));
+    expect(&off, Code::DescriptionDisabled, DESCRIPTION_ENABLED);
+    Config::parse(Usage::S3, &settings(&rule)).unwrap();
+    // Local disks have no prefixes.
+    off.push(("emrkeys.local-disk.key", "main"));
+    Config::parse(Usage::LocalDisk, &settings(&off)).unwrap();
+}
+
+#[test]
+fn kms_keys_that_v2_could_not_read_back_are_refused() {
+    let key = [
+        ("emrkeys.key.k.type", "kms"),
+        ("emrkeys.key.k.kms-key-id", "alias/k"),
+        (V2_ENABLED, "true"),
+    ];
+    let rule = [
+        &key[..],
+        &[
+            ("emrkeys.rule.r.prefix", "s3://lake/"),
+            ("emrkeys.rule.r.key", "k"),
+        ],
+    ]
+    .concat();
+    expect(&rule, Code::KmsWithV2, "emrkeys.rule.r.key");
+    Config::parse(
+        Usage::S3,
+        &settings(&[&rule[..], &[(V2_ENABLED, "false")]].concat()),
+    )
+    .unwrap();
+
+    let default = [&key[..], &[("emrkeys.default.key", "k")]].concat();
+    expect(&default, Code::KmsWithV2, "emrkeys.default.key");
+    Config::parse(
+        Usage::S3,
+        &settings(&[&default[..], &[(DESCRIPTION_ENABLED, "false")]].concat()),
+    )
+    .unwrap();
+}
+
+#[test]
+fn kms_keys_are_named_in_the_forms_of_kms() {
+    let key = |id| [("emrkeys.key.k.type", "kms"), ("emrkeys.key.k.kms-key-id", id)];
+    for id in [
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "mrk-1234abcd12ab34cd56ef1234567890ab",
+        "alias/a/b",
+        "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-cn:kms:cn-north-1:111122223333:alias/a",
+    ] {
+        Config::parse(Usage::S3, &settings(&key(id))).unwrap();
+    }
+    for id in [
+        "alias/",
+        "a b",
+        "arn:aws:s3:::bucket",
+        "arn:aws:kms:::key/1",
+        "arn:aws:kms:eu-west-1:1:grant/1",
+    ] {
+        expect(&key(id), Code::InvalidValue, "emrkeys.key.k.kms-key-id");
+    }
+}
+
+#[test]
+fn older_versions_are_followed_to_the_end_and_never_in_a_circle() {
+    fn aes(properties: &[[String; 3]]) -> Vec<(&str, &str)> {
+        properties
+            .iter()
+            .flat_map(|[of_type, file, _]| [(of_type.as_str(), "aes"), (file.as_str(), "file:///k")])
+            .collect()
+    }
+    let names: Vec<[String; 3]> = ["b", "c", "d"]
+        .map(|n| ["type", "file", "previous"].map(|field| format!("emrkeys.key.{n}.{field}")))
+        .to_vec();
+    let mut keys = aes(&names);
+    keys.extend([
+        ("emrkeys.key.main.previous", "b,c"),
+        ("emrkeys.key.c.previous", "d"),
+    ]);
+    let config = Config::parse(Usage::S3, &settings(&keys)).unwrap();
+    assert_eq!(config.keys["main"].previous, ["b", "c", "d"]);
+
+    keys.push(("emrkeys.key.d.previous", "main"));
+    let found = problems(Usage::S3, &keys);
+    assert!(
+        !found.is_empty() && found.iter().all(|(code, _)| *code == Code::Cycle),
+        "{found:?}"
+    );
+    expect(
+        &[("emrkeys.key.main.previous", "main")],
+        Code::Cycle,
+        "emrkeys.key.main.previous",
+    );
+}
+
+#[test]
+fn versions_of_one_key_are_of_one_type() {
+    expect(
+        &[
+            ("emrkeys.key.k.type", "kms"),
+            ("emrkeys.key.k.kms-key-id", "alias/k"),
+            ("emrkeys.key.main.previous", "k"),
+        ],
+        Code::Conflict,
+        "emrkeys.key.main.previous",
+    );
+}
+
+#[test]
+fn no_object_may_belong_to_two_keys() {
+    let with = |more: &[(&'static str, &'static str)]| {
+        let b = [("emrkeys.key.b.type", "aes"), ("emrkeys.key.b.file", "file:///b")];
+        problem(&[&b, more].concat())
+    };
+    assert_eq!(with(&[("emrkeys.key.b.aliases", "main")]).0, Code::Conflict);
+    assert_eq!(
+        with(&[
+            ("emrkeys.key.b.aliases", "old"),
+            ("emrkeys.key.main.aliases", "old")
+        ])
+        .0,
+        Code::Conflict
+    );
+    assert_eq!(
+        with(&[("emrkeys.key.b.match.k", "1"), ("emrkeys.key.main.match.k", "1")]).0,
+        Code::Conflict
+    );
+    assert_eq!(
+        with(&[("emrkeys.key.b.match.emrkeys.key", "1")]).0,
+        Code::InvalidValue
+    );
+    assert_eq!(with(&[("emrkeys.key.b.match.path", "1")]).0, Code::InvalidValue);
+}
+
+#[test]
+fn the_properties_of_awss_providers_define_a_key_where_none_of_ours_does() {
+    let parse = |entries: &[(&str, &str)]| {
+        let settings = entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::parse(Usage::S3, &settings)
+    };
+    let rsa = [
+        (RSA_PUBLIC, "s3://keys/pub"),
+        (RSA_PRIVATE, "/keys/private"),
+        (RSA_NAME, "n"),
+    ];
+    let config = parse(&rsa).unwrap();
+    assert_eq!(config.default_key.as_deref(), Some("default"));
+    assert!(matches!(&config.keys["default"].kind,
+        KeyKind::Rsa(RsaConfig { legacy_name: Some(name), permissions: Permissions::Warn, .. }) if name == "n"));
+    assert_eq!(
+        config.inputs_for(Usage::S3),
+        [InputRef::Uri("/keys/private".into())]
+    );
+
+    let config = parse(&[(KMS_KEY_ID, "alias/k")]).unwrap();
+    assert!(matches!(&config.keys["default"].kind, KeyKind::Kms { key_id, .. } if key_id == "alias/k"));
+
+    let both = [&rsa[..], &[(KMS_KEY_ID, "alias/k")]].concat();
+    assert_eq!(parse(&both).unwrap_err().code(), Code::Conflict);
+    assert_eq!(parse(&rsa[1..]).unwrap_err().code(), Code::MissingProperty);
+
+    let config = Config::parse(Usage::S3, &settings(&rsa)).unwrap();
+    assert!(!config.keys.contains_key("default"), "keys of ours come first");
+}
+
+#[test]
+fn local_disks_need_one_symmetric_key() {
+    let code = |changes: &[(&str, &str)]| problems(Usage::LocalDisk, changes)[0].0;
+    assert_eq!(code(&[]), Code::MissingProperty);
+    let kms = [
+        ("emrkeys.key.k.type", "kms"),
+        ("emrkeys.key.k.kms-key-id", "alias/k"),
+        ("emrkeys.local-disk.key", "k"),
+    ];
+    assert_eq!(code(&kms), Code::KeyNotSymmetric);
+    assert_eq!(
+        code(&[
+            ("emrkeys.local-disk.key", "main"),
+            ("emrkeys.local-disk.emr-release", "7.1")
+        ]),
+        Code::InvalidValue
+    );
+}
+
+#[test]
+fn a_key_for_disks_and_for_s3_is_a_warning() {
+    let config = Config::parse(Usage::LocalDisk, &settings(&[("emrkeys.local-disk.key", "main")])).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    let own = [
+        ("emrkeys.key.disk.type", "aes"),
+        ("emrkeys.key.disk.file", "file:///keys/disk"),
+        ("emrkeys.local-disk.key", "disk"),
+    ];
+    assert!(Config::parse(Usage::LocalDisk, &settings(&own))
+        .unwrap()
+        .warnings
+        .is_empty());
+    let same_file = [&own[..], &[("emrkeys.key.disk.file", "file:///keys/main")]].concat();
+    assert_eq!(
+        Config::parse(Usage::LocalDisk, &settings(&same_file))
+            .unwrap()
+            .warnings
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn each_use_loads_only_the_keys_it_needs() {
+    let own = [
+        ("emrkeys.key.disk.type", "aes"),
+        ("emrkeys.key.disk.credential", "disk.key"),
+        ("emrkeys.local-disk.key", "disk"),
+    ];
+    let config = Config::parse(Usage::LocalDisk, &settings(&own)).unwrap();
+    assert_eq!(config.keys_for(Usage::LocalDisk).collect::<Vec<_>>(), ["disk"]);
+    assert_eq!(config.keys_for(Usage::S3).collect::<Vec<_>>(), ["main"]);
+    assert_eq!(
+        config.inputs_for(Usage::LocalDisk),
+        [InputRef::Credential("disk.key".into())]
+    );
+    assert!(config.inputs_for(Usage::S3).is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_properties_are_parsed_or_refused(
+        entries in proptest::collection::btree_map(
+            proptest::prop_oneof![
+                "emrkeys\\.(key|rule)\\.[a-c.]{0,3}\\.(type|file|prefix|key|previous|match\\.x|aliases|public)",
+                "emrkeys\\.(default|legacy|local-disk)\\.key",
+                "\\PC{0,12}",
+            ],
+            proptest::prop_oneof!["aes|rsa|kms|[a-c],[a-c]|file:///[a-c]|s3://lake/[a-c%,]{0,4}", "\\PC{0,12}"],
+            0..12,
+        ),
+    ) {
+        let _ = Config::parse(Usage::S3, &entries);
+        let _ = Config::parse(Usage::LocalDisk, &entries);
+    }
+}

@@ -1,0 +1,27 @@
+//! Key resolution for data at rest on EMR and Hadoop: configuration in, materials out.
+//!
+//! The one entrance is [`Provider`]. A request (the description that an S3 client hands over) goes through the
+//! rules to a key, through the key's source to its material, and comes out as [`Materials`].
+
+mod config;
+mod description;
+mod error;
+mod inputs;
+mod material;
+mod provider;
+mod release;
+mod rules;
+mod runtime;
+mod source;
+mod uri;
+
+pub use config::properties::{reference as property_reference, Property};
+pub use error::{Code, Error, Problem};
+pub use inputs::{InputRef, InputValue, Inputs, Settings};
+pub use provider::{plan, MaterialKey, Materials, Provider, Report, Usage};
+
+/// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.
+pub const MAX_MATERIAL: usize = 64 * 1024;
+
+/// The version of this crate, of the native library and of the jar: they are released as one.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

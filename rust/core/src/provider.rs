@@ -1,0 +1,512 @@
+//! The one façade: configuration and requests in, materials out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use secrecy::SecretSlice;
+
+use crate::config::{Config, KeyKind, RuleTarget};
+use crate::description::{self, Description};
+use crate::error::{excerpt, Code, Error, Problem, Problems};
+use crate::inputs::{InputRef, Inputs, Settings};
+use crate::release;
+use crate::rules::Rules;
+use crate::source::kms::KmsKey;
+use crate::source::versions::VersionedKey;
+use crate::source::{aes, rsa, Loader, Source};
+
+/// Who asks for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// An S3 client that encrypts on the client's side: all keys, chosen by rules.
+    S3,
+    /// EMR's local disks: the one key of `emrkeys.local-disk.key`.
+    LocalDisk,
+}
+
+/// A key and what is stored with what it encrypts.
+#[derive(Clone, Debug)]
+pub struct Materials {
+    /// The key-encryption key, or how to get at it.
+    pub key: MaterialKey,
+    /// On encryption what is to be stored, at most 1 KiB and never a secret; on decryption what was stored.
+    pub description: Vec<(String, String)>,
+}
+
+/// The key of [`Materials`]. Copies share the secret, which is zeroized with the last of them.
+#[derive(Clone)]
+pub enum MaterialKey {
+    /// A symmetric key.
+    Symmetric {
+        /// What a Java `SecretKeySpec` of this key is to be called: `AES` or `AES/GCM/NoPadding`.
+        algorithm: &'static str,
+        /// 16, 24 or 32 bytes.
+        bytes: Arc<SecretSlice<u8>>,
+    },
+    /// An RSA key pair of 2048 bits or more.
+    KeyPair {
+        /// X.509 SubjectPublicKeyInfo (RFC 5280, 4.1.2.7), DER.
+        public: Vec<u8>,
+        /// PKCS#8 PrivateKeyInfo (RFC 5208), DER; `None` for a key that encrypts only.
+        private: Option<Arc<SecretSlice<u8>>>,
+    },
+    /// A KMS key that the S3 client uses by itself.
+    Kms {
+        /// ARN, key id or alias, as configured or as stored.
+        key_id: String,
+    },
+}
+
+impl fmt::Debug for MaterialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MaterialKey::Symmetric { algorithm, .. } => write!(f, "Symmetric({algorithm}, …)"),
+            MaterialKey::KeyPair { private, .. } => {
+                write!(
+                    f,
+                    "KeyPair(public{})",
+                    if private.is_some() { ", private" } else { "" }
+                )
+            }
+            MaterialKey::Kms { key_id } => write!(f, "Kms({key_id})"),
+        }
+    }
+}
+
+/// What a start or a refresh has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// One line: version, keys and rules by name.
+    pub summary: String,
+    /// What should be changed and keeps nothing from working.
+    pub warnings: Vec<String>,
+}
+
+/// What must be opened by the caller before [`Provider::open`], because only the caller can.
+///
+/// # Errors
+/// Every problem of the configuration.
+pub fn plan(usage: Usage, settings: &Settings) -> Result<Vec<InputRef>, Error> {
+    Config::parse(usage, settings).map(|config| config.inputs_for(usage))
+}
+
+/// Gives materials. Thread-safe; a [`refresh`](Provider::refresh) never disturbs a request under way.
+#[derive(Debug)]
+pub struct Provider {
+    usage: Usage,
+    state: ArcSwap<State>,
+}
+
+impl Provider {
+    /// Validates the configuration and loads every key that the use needs.
+    ///
+    /// # Errors
+    /// Every problem of the configuration; else every problem of the key material.
+    pub fn open(usage: Usage, settings: &Settings, inputs: &Inputs) -> Result<(Provider, Report), Error> {
+        let (state, report) = State::load(usage, settings, inputs)?;
+        Ok((
+            Provider {
+                usage,
+                state: ArcSwap::from_pointee(state),
+            },
+            report,
+        ))
+    }
+
+    /// Does what [`open`](Provider::open) does and swaps the result in at once.
+    ///
+    /// # Errors
+    /// As `open`; then everything stays as it was.
+    pub fn refresh(&self, settings: &Settings, inputs: &Inputs) -> Result<Report, Error> {
+        let (state, report) = State::load(self.usage, settings, inputs)?;
+        self.state.store(Arc::new(state));
+        Ok(report)
+    }
+
+    /// The materials for a description, or for none: the client's call without an argument, which is a write.
+    ///
+    /// Whether a call is for encryption or for decryption shows in the description alone. One that identifies a key
+    /// is what was stored with an object; one that only gives a location or a job flow describes a write.
+    ///
+    /// # Errors
+    /// `NO_RULE`, `INVALID_URI` on encryption; on decryption the codes of descriptions and of keys.
+    pub fn materials(&self, description: Option<&[(&str, &str)]>) -> Result<Materials, Error> {
+        let state = self.state.load();
+        let description = description.map(Description::new).transpose()?;
+        Ok(match self.usage {
+            Usage::S3 => state.for_s3(description.as_ref())?,
+            Usage::LocalDisk => state.for_local_disk(description.as_ref())?,
+        })
+    }
+}
+
+/// What one configuration gives. Never changed once it is in use.
+struct State {
+    keys: BTreeMap<String, Box<dyn Source>>,
+    /// Older names to names.
+    aliases: BTreeMap<String, String>,
+    /// Names by the `rsa_name` under which AWS's provider knows them.
+    rsa_names: BTreeMap<String, String>,
+    /// KMS key ids to names.
+    kms_ids: BTreeMap<String, String>,
+    /// Fields and values of other providers' descriptions to names.
+    matches: BTreeMap<String, BTreeMap<String, String>>,
+    rules: Rules<RuleTarget>,
+    default_key: Option<String>,
+    legacy_key: Option<String>,
+    local_disk_key: Option<String>,
+    local_disk_algorithm: &'static str,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "State({})",
+            self.keys.keys().cloned().collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+impl State {
+    fn load(usage: Usage, settings: &Settings, inputs: &Inputs) -> Result<(State, Report), Error> {
+        let config = Config::parse(usage, settings)?;
+        let mut loader = Loader {
+            config: &config,
+            inputs,
+            warnings: config.warnings.clone(),
+        };
+        let mut problems = Problems::default();
+        let mut keys: BTreeMap<String, Box<dyn Source>> = BTreeMap::new();
+        for name in config.keys_for(usage) {
+            if let Some(source) = problems.keep(load_key(name, &config, &mut loader)) {
+                keys.insert(name.to_owned(), source);
+            }
+        }
+        let mut warnings = loader.warnings;
+        let local_disk_algorithm = match usage {
+            Usage::S3 => release::ALGORITHM,
+            Usage::LocalDisk => local_disk_algorithm(&config, &mut warnings),
+        };
+        if let Some(error) = problems.into_error() {
+            return Err(error);
+        }
+        warnings.dedup();
+        let report = Report {
+            summary: summary(usage, &config, &keys),
+            warnings,
+        };
+        let mut state = State {
+            keys,
+            aliases: BTreeMap::new(),
+            rsa_names: BTreeMap::new(),
+            kms_ids: BTreeMap::new(),
+            matches: BTreeMap::new(),
+            rules: config.rules,
+            default_key: config.default_key,
+            legacy_key: config.legacy_key,
+            local_disk_key: config.local_disk.key,
+            local_disk_algorithm,
+        };
+        for (name, key) in config.keys {
+            if !state.keys.contains_key(&name) {
+                continue;
+            }
+            state
+                .aliases
+                .extend(key.aliases.into_iter().map(|alias| (alias, name.clone())));
+            for (field, value) in key.matches {
+                state
+                    .matches
+                    .entry(field)
+                    .or_default()
+                    .insert(value, name.clone());
+            }
+            match key.kind {
+                KeyKind::Rsa(rsa) => {
+                    state
+                        .rsa_names
+                        .extend(rsa.legacy_name.map(|legacy| (legacy, name)));
+                }
+                KeyKind::Kms { key_id } => {
+                    // The end of an ARN is the id by which another configuration may have named the same key.
+                    let id = key_id.rsplit_once(":key/").map(|(_, id)| id.to_owned());
+                    state
+                        .kms_ids
+                        .extend(id.into_iter().chain([key_id]).map(|id| (id, name.clone())));
+                }
+                KeyKind::Aes { .. } => {}
+            }
+        }
+        Ok((state, report))
+    }
+
+    fn for_s3(&self, description: Option<&Description>) -> Result<Materials, Problem> {
+        let Some(description) = description else {
+            return self.source(self.key_for_write(None)?)?.for_encryption();
+        };
+        if let Some(materials) = self.identified(description)? {
+            return Ok(materials);
+        }
+        if description.is_write_request() {
+            return self
+                .source(self.key_for_write(Some(description))?)?
+                .for_encryption();
+        }
+        let legacy = self
+            .legacy_key
+            .as_ref()
+            .ok_or_else(|| unknown_description(description))?;
+        self.source(legacy)?.for_decryption_of_foreign(description)
+    }
+
+    /// Disks have one key; a description, where there is one, must be of a version of it.
+    fn for_local_disk(&self, description: Option<&Description>) -> Result<Materials, Problem> {
+        let stored = description.filter(|description| !description.is_empty());
+        let mut materials = match stored
+            .map(|stored| self.identified(stored))
+            .transpose()?
+            .flatten()
+        {
+            Some(materials) => materials,
+            None => match (stored, &self.legacy_key, &self.local_disk_key) {
+                (Some(stored), Some(legacy), _) if !stored.is_write_request() => {
+                    self.source(legacy)?.for_decryption_of_foreign(stored)?
+                }
+                (Some(stored), None, _) if !stored.is_write_request() => {
+                    return Err(unknown_description(stored))
+                }
+                (_, _, Some(key)) => self.source(key)?.for_encryption()?,
+                (_, _, None) => return Err(no_rule(None)),
+            },
+        };
+        if let MaterialKey::Symmetric { algorithm, .. } = &mut materials.key {
+            *algorithm = self.local_disk_algorithm;
+        }
+        Ok(materials)
+    }
+
+    fn source(&self, name: &str) -> Result<&dyn Source, Problem> {
+        self.keys
+            .get(name)
+            .map(|source| &**source)
+            .ok_or_else(|| not_configured(name))
+    }
+
+    fn key_for_write(&self, description: Option<&Description>) -> Result<&str, Problem> {
+        let location = description.map(Description::location).transpose()?.flatten();
+        let job_flow = description.and_then(Description::job_flow);
+        let target = location
+            .as_ref()
+            .and_then(|location| self.rules.find(location, job_flow));
+        match (target, &self.default_key) {
+            (Some(target), _) => Ok(&target.key),
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(no_rule(location.map(|location| location.bucket).as_deref())),
+        }
+    }
+
+    /// Materials of the key that a stored description identifies; `None` where it identifies none.
+    fn identified(&self, stored: &Description) -> Result<Option<Materials>, Problem> {
+        if let Some(name) = stored.get(description::KEY) {
+            let name = self.aliases.get(name).map_or(name, String::as_str);
+            return self.source(name)?.for_decryption(stored).map(Some);
+        }
+        if stored.get(description::VERSION).is_some() {
+            return Err(description::invalid(format!(
+                "it has {} and no {}",
+                description::VERSION,
+                description::KEY
+            )));
+        }
+        match self.foreign(stored)? {
+            None => Ok(None),
+            Some(name) => self.source(name)?.for_decryption_of_foreign(stored).map(Some),
+        }
+    }
+
+    /// The key to which a description of another provider belongs.
+    fn foreign(&self, stored: &Description) -> Result<Option<&str>, Problem> {
+        let mut unknown = None;
+        let mut found: BTreeSet<&str> = BTreeSet::new();
+        let kms_id = |id: &str| {
+            self.kms_ids
+                .get(id)
+                .or_else(|| self.kms_ids.get(id.rsplit_once(":key/")?.1))
+        };
+        for (field, value) in [
+            description::RSA_NAME,
+            description::KMS_KEY_ID,
+            description::DATA_KEY_SERVICE_ID,
+        ]
+        .into_iter()
+        .filter_map(|field| Some((field, stored.get(field)?)))
+        {
+            let key = match field {
+                description::RSA_NAME => self.rsa_names.get(value),
+                description::KMS_KEY_ID => kms_id(value),
+                _ => None,
+            };
+            match key {
+                Some(key) => drop(found.insert(key)),
+                None => unknown = unknown.or(Some((field, value))),
+            }
+        }
+        for (field, keys) in &self.matches {
+            found.extend(
+                stored
+                    .get(field)
+                    .and_then(|value| keys.get(value))
+                    .map(String::as_str),
+            );
+        }
+        match (found.len(), unknown) {
+            (0, None) => Ok(None),
+            (0, Some((field, value))) => Err(Problem::new(
+                Code::KeyNotConfigured,
+                format!(
+                    "the object was written with {field} {}, and no key is configured for it",
+                    excerpt(value)
+                ),
+                foreign_remedy(field),
+            )),
+            (1, _) => Ok(found.pop_first()),
+            _ => Err(Problem::new(
+                Code::DescriptionAmbiguous,
+                format!(
+                    "the object's description belongs to several keys: {}",
+                    found.into_iter().collect::<Vec<_>>().join(", ")
+                ),
+                "Change emrkeys.key.<name>.match.<field> or .legacy-name so that one key is left.",
+            )),
+        }
+    }
+}
+
+fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn Source>, Error> {
+    let key = config.keys.get(name).ok_or_else(|| not_configured(name))?;
+    if let KeyKind::Kms { key_id } = &key.kind {
+        return Ok(Box::new(KmsKey {
+            key_id: key_id.clone(),
+        }));
+    }
+    let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
+        Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
+        Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
+        Some(KeyKind::Kms { .. }) | None => Err(not_configured(name).into()),
+    };
+    Ok(Box::new(VersionedKey::load(
+        name,
+        key.kind.type_name(),
+        &key.previous,
+        load,
+    )?))
+}
+
+fn local_disk_algorithm(config: &Config, warnings: &mut Vec<String>) -> &'static str {
+    let file = config
+        .local_disk
+        .release_file
+        .as_deref()
+        .unwrap_or(Path::new(release::RELEASE_FILE));
+    let release = config.local_disk.release.or_else(|| {
+        release::of_node(file).unwrap_or_else(|why| {
+            warnings.push(format!(
+                "the EMR release is not known ({why}); local-disk keys get the algorithm name of the newest; set emrkeys.local-disk.emr-release"
+            ));
+            None
+        })
+    });
+    release.map_or(release::ALGORITHM, release::algorithm)
+}
+
+fn summary(usage: Usage, config: &Config, keys: &BTreeMap<String, Box<dyn Source>>) -> String {
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|(name, source)| format!("{name} ({})", source.summary()))
+        .collect();
+    let keys = first_few(&keys);
+    let version = crate::VERSION;
+    match usage {
+        Usage::LocalDisk => format!("emrkeys {version} for local disks: key {keys}"),
+        Usage::S3 => {
+            let rules: Vec<String> = config
+                .rule_names
+                .iter()
+                .map(|target| format!("{} -> {}", target.rule, target.key))
+                .collect();
+            let rules = if rules.is_empty() {
+                "none".to_owned()
+            } else {
+                first_few(&rules)
+            };
+            let default = config.default_key.as_deref().unwrap_or("none");
+            format!("emrkeys {version} for S3: keys {keys}; rules {rules}; default {default}")
+        }
+    }
+}
+
+fn first_few(names: &[String]) -> String {
+    const FEW: usize = 20;
+    match names.get(..FEW).filter(|_| names.len() > FEW) {
+        Some(few) => format!("{} and {} more", few.join(", "), names.len() - FEW),
+        None => names.join(", "),
+    }
+}
+
+fn not_configured(name: &str) -> Problem {
+    Problem::new(
+        Code::KeyNotConfigured,
+        format!("the object was written with key {}, which is not configured", excerpt(name)),
+        "Configure it under that name, or add the name to emrkeys.key.<name>.aliases of the key that it has become.",
+    )
+}
+
+fn no_rule(bucket: Option<&str>) -> Problem {
+    let what = match bucket {
+        Some(bucket) => format!("no rule matches the object's location in bucket {bucket}"),
+        None => "the client gave no location, so no rule can match".to_owned(),
+    };
+    Problem::at(
+        "emrkeys.default.key",
+        Code::NoRule,
+        format!("{what}, and no default key is set: the write is refused"),
+        "Add a rule with a prefix of the location, or set the property to the name of a key.",
+    )
+}
+
+fn unknown_description(description: &Description) -> Problem {
+    let what = if description.is_empty() {
+        "the object has no materials description".to_owned()
+    } else {
+        format!(
+            "nothing in the object's description says which key it belongs to ({})",
+            description.names()
+        )
+    };
+    Problem::at(
+        "emrkeys.legacy.key",
+        Code::DescriptionUnknown,
+        what,
+        "Say by emrkeys.key.<name>.match.<field> which key such objects have, or set the property to the key of all of them.",
+    )
+}
+
+fn foreign_remedy(field: &str) -> String {
+    match field {
+        description::RSA_NAME => {
+            "Configure the RSA pair and set its emrkeys.key.<name>.legacy-name to that name.".to_owned()
+        }
+        description::KMS_KEY_ID => {
+            "Configure a key of type kms with that kms-key-id, or set emrkeys.key.<name>.match.kms_cmk_id."
+                .to_owned()
+        }
+        _ => format!("Set emrkeys.key.<name>.match.{field} of the key that such objects belong to."),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,527 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+use crate::inputs::InputValue;
+
+/// A folder of key files and the properties that name them.
+struct Fixture {
+    folder: TempDir,
+    settings: Settings,
+    inputs: Inputs,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Fixture {
+            folder: tempfile::tempdir().unwrap(),
+            settings: Settings::new(),
+            inputs: Inputs::new(),
+        }
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        format!("file://{}", path.display())
+    }
+
+    fn set(mut self, property: &str, value: &str) -> Self {
+        self.settings.insert(property.to_owned(), value.to_owned());
+        self
+    }
+
+    fn aes(self, name: &str, byte: u8) -> Self {
+        let uri = self.file(name, &[byte; 32]);
+        self.set(&format!("emrkeys.key.{name}.type"), "aes")
+            .set(&format!("emrkeys.key.{name}.file"), &uri)
+    }
+
+    fn rsa(self, name: &str, private: bool) -> Self {
+        let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        use aws_lc_rs::encoding::AsDer;
+        use aws_lc_rs::signature::KeyPair;
+        let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der = pair.as_der().unwrap();
+        let spki: aws_lc_rs::encoding::PublicKeyX509Der = pair.public_key().as_der().unwrap();
+        let public = self.file(&format!("{name}.pub"), spki.as_ref());
+        let private_uri = self.file(&format!("{name}.pk8"), pkcs8.as_ref());
+        let this = self
+            .set(&format!("emrkeys.key.{name}.type"), "rsa")
+            .set(&format!("emrkeys.key.{name}.public"), &public);
+        if private {
+            this.set(&format!("emrkeys.key.{name}.private"), &private_uri)
+        } else {
+            this
+        }
+    }
+
+    fn open(&self) -> Provider {
+        Provider::open(Usage::S3, &self.settings, &self.inputs).unwrap().0
+    }
+
+    fn open_error(&self) -> Code {
+        Provider::open(Usage::S3, &self.settings, &self.inputs)
+            .unwrap_err()
+            .code()
+    }
+}
+
+fn two_keys() -> Fixture {
+    Fixture::new()
+        .aes("main", 1)
+        .aes("audit", 2)
+        .set("emrkeys.default.key", "main")
+        .set("emrkeys.rule.audit.prefix", "s3://lake/audit/")
+        .set("emrkeys.rule.audit.key", "audit")
+        .set("fs.s3.cse.materialsDescription.enabled", "true")
+}
+
+fn symmetric(materials: &Materials) -> u8 {
+    match &materials.key {
+        MaterialKey::Symmetric { bytes, .. } => bytes.expose_secret()[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+fn value<'a>(materials: &'a Materials, name: &str) -> Option<&'a str> {
+    materials
+        .description
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+}
+
+fn code(result: Result<Materials, Error>) -> Code {
+    result.unwrap_err().code()
+}
+
+/// What `written` stored is handed over on decryption.
+fn read(provider: &Provider, written: &Materials) -> Result<Materials, Error> {
+    let stored: Vec<(&str, &str)> = written
+        .description
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    provider.materials(Some(&stored))
+}
+
+#[test]
+fn a_write_gets_the_key_of_its_prefix_and_is_read_back_by_what_was_stored() {
+    let provider = two_keys().open();
+    for (path, key, byte) in [("s3://lake/audit/x", "audit", 2), ("s3a://lake/other", "main", 1)] {
+        let written = provider
+            .materials(Some(&[("Path", path), ("JobflowId", "j-1")]))
+            .unwrap();
+        assert_eq!(
+            (value(&written, "emrkeys.key"), symmetric(&written)),
+            (Some(key), byte)
+        );
+        let names: Vec<&str> = written
+            .description
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            ["emrkeys.key", "emrkeys.version"],
+            "the location is not stored"
+        );
+        assert_eq!(symmetric(&read(&provider, &written).unwrap()), byte);
+    }
+    let copied = provider
+        .materials(Some(&[("Path", "s3://lake/x"), ("DstPath", "s3://lake/audit/x")]))
+        .unwrap();
+    assert_eq!(symmetric(&copied), 2);
+    assert_eq!(symmetric(&provider.materials(None).unwrap()), 1);
+}
+
+#[test]
+fn decryption_never_depends_on_todays_rules() {
+    let written = two_keys()
+        .open()
+        .materials(Some(&[("Path", "s3://lake/audit/x")]))
+        .unwrap();
+    let no_rules = Fixture::new()
+        .aes("audit", 2)
+        .aes("main", 1)
+        .set("emrkeys.default.key", "main")
+        .open();
+    assert_eq!(symmetric(&read(&no_rules, &written).unwrap()), 2);
+    // A stored description decides even where a location stands beside it.
+    let mut stored: Vec<(&str, &str)> = written
+        .description
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    stored.push(("Path", "s3://lake/elsewhere"));
+    assert_eq!(symmetric(&no_rules.materials(Some(&stored)).unwrap()), 2);
+}
+
+#[test]
+fn a_write_that_nothing_covers_is_refused() {
+    let mut fixture = two_keys();
+    fixture.settings.remove("emrkeys.default.key");
+    let provider = fixture.open();
+    assert_eq!(
+        code(provider.materials(Some(&[("Path", "s3://lake/x")]))),
+        Code::NoRule
+    );
+    assert_eq!(code(provider.materials(None)), Code::NoRule);
+    assert_eq!(
+        code(provider.materials(Some(&[("Path", "no uri")]))),
+        Code::InvalidUri
+    );
+    assert_eq!(
+        code(provider.materials(Some(&[("Path", "s3://LAKE/x")]))),
+        Code::InvalidUri
+    );
+}
+
+#[test]
+fn an_object_of_an_unknown_key_or_version_is_refused_by_name() {
+    let provider = two_keys().open();
+    let unknown = provider.materials(Some(&[("emrkeys.key", "gone"), ("emrkeys.version", "fp1-0")]));
+    assert_eq!(code(unknown), Code::KeyNotConfigured);
+    let version = provider.materials(Some(&[("emrkeys.key", "main"), ("emrkeys.version", "fp1-0")]));
+    assert_eq!(code(version), Code::KeyVersionUnknown);
+    assert_eq!(
+        code(provider.materials(Some(&[("emrkeys.key", "main")]))),
+        Code::InvalidDescription
+    );
+    assert_eq!(
+        code(provider.materials(Some(&[("emrkeys.version", "fp1-0")]))),
+        Code::InvalidDescription
+    );
+}
+
+#[test]
+fn a_swapped_key_under_the_same_name_is_noticed() {
+    let written = two_keys().open().materials(None).unwrap();
+    let swapped = Fixture::new()
+        .aes("main", 9)
+        .set("emrkeys.default.key", "main")
+        .open();
+    assert_eq!(code(read(&swapped, &written)), Code::KeyVersionUnknown);
+}
+
+#[test]
+fn older_versions_decrypt_and_the_first_encrypts() {
+    let old = Fixture::new()
+        .aes("main", 1)
+        .set("emrkeys.default.key", "main")
+        .open();
+    let written = old.materials(None).unwrap();
+    let rotated = Fixture::new()
+        .aes("main", 2)
+        .aes("main-1", 1)
+        .set("emrkeys.key.main.previous", "main-1")
+        .set("emrkeys.default.key", "main")
+        .open();
+    assert_eq!(symmetric(&read(&rotated, &written).unwrap()), 1);
+    let renewed = rotated.materials(None).unwrap();
+    assert_eq!(symmetric(&renewed), 2);
+    assert_eq!(symmetric(&read(&rotated, &renewed).unwrap()), 2);
+    assert_eq!(code(read(&old, &renewed)), Code::KeyVersionUnknown);
+}
+
+#[test]
+fn a_renamed_key_keeps_its_objects() {
+    let written = Fixture::new()
+        .aes("main", 1)
+        .set("emrkeys.default.key", "main")
+        .open()
+        .materials(None)
+        .unwrap();
+    let renamed = Fixture::new()
+        .aes("core", 1)
+        .set("emrkeys.key.core.aliases", "main, other")
+        .open();
+    assert_eq!(symmetric(&read(&renamed, &written).unwrap()), 1);
+}
+
+#[test]
+fn an_rsa_pair_gives_both_halves_and_a_public_key_only_encrypts() {
+    let both = Fixture::new()
+        .rsa("pair", true)
+        .set("emrkeys.default.key", "pair");
+    let written = both.open().materials(None).unwrap();
+    assert!(matches!(
+        &written.key,
+        MaterialKey::KeyPair { private: Some(_), .. }
+    ));
+    assert!(value(&written, "emrkeys.version").unwrap().starts_with("fp1-"));
+
+    let mut public_only = both;
+    public_only.settings.remove("emrkeys.key.pair.private");
+    let provider = public_only.open();
+    let same = provider.materials(None).unwrap();
+    assert!(matches!(&same.key, MaterialKey::KeyPair { private: None, .. }));
+    assert_eq!(code(read(&provider, &written)), Code::KeyCannotDecrypt);
+}
+
+#[test]
+fn halves_of_two_pairs_are_refused() {
+    let fixture = Fixture::new()
+        .rsa("a", true)
+        .rsa("b", true)
+        .set("emrkeys.default.key", "a");
+    let other = fixture.settings["emrkeys.key.b.private"].clone();
+    assert_eq!(
+        fixture.set("emrkeys.key.a.private", &other).open_error(),
+        Code::KeyPairMismatch
+    );
+}
+
+#[test]
+fn objects_of_awss_rsa_provider_are_read_and_can_be_read_by_it() {
+    let fixture = Fixture::new().rsa("pair", true);
+    let public = fixture.settings["emrkeys.key.pair.public"].clone();
+    let private = fixture.settings["emrkeys.key.pair.private"].clone();
+    let named = fixture
+        .set("emrkeys.key.pair.legacy-name", "payroll")
+        .set("emrkeys.default.key", "pair");
+    let provider = named.open();
+    assert!(provider.materials(Some(&[("rsa_name", "payroll")])).is_ok());
+    assert_eq!(
+        code(provider.materials(Some(&[("rsa_name", "other")]))),
+        Code::KeyNotConfigured
+    );
+    assert_eq!(
+        value(&provider.materials(None).unwrap(), "rsa_name"),
+        Some("payroll")
+    );
+
+    let drop_in: Settings = [
+        ("fs.s3.cse.rsa.public", public.as_str()),
+        ("fs.s3.cse.rsa.private", private.as_str()),
+        ("fs.s3.cse.rsa.name", "payroll"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let (provider, _) = Provider::open(Usage::S3, &drop_in, &Inputs::new()).unwrap();
+    assert!(provider.materials(Some(&[("rsa_name", "payroll")])).is_ok());
+    assert_eq!(
+        value(&provider.materials(None).unwrap(), "rsa_name"),
+        Some("payroll")
+    );
+}
+
+#[test]
+fn objects_of_emrfss_kms_provider_belong_to_the_kms_key_of_that_id() {
+    const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    let arn = format!("arn:aws:kms:eu-west-1:111122223333:key/{ID}");
+    let provider = Fixture::new()
+        .set("emrkeys.key.k.type", "kms")
+        .set("emrkeys.key.k.kms-key-id", &arn)
+        .set("emrkeys.default.key", "k")
+        .open();
+    let written = provider.materials(None).unwrap();
+    assert!(matches!(&written.key, MaterialKey::Kms { key_id } if *key_id == arn));
+    assert!(written.description.is_empty(), "{:?}", written.description);
+    for stored in [arn.as_str(), ID] {
+        let read = provider.materials(Some(&[("kms_cmk_id", stored)])).unwrap();
+        assert!(matches!(&read.key, MaterialKey::Kms { key_id } if key_id == stored));
+    }
+    assert_eq!(
+        code(provider.materials(Some(&[("kms_cmk_id", "alias/other")]))),
+        Code::KeyNotConfigured
+    );
+}
+
+#[test]
+fn objects_of_home_made_providers_belong_to_the_key_that_matches() {
+    let provider = two_keys()
+        .set("emrkeys.key.main.match.team.key", "red")
+        .set("emrkeys.key.audit.match.owner", "blue")
+        .set("emrkeys.key.audit.match.keyid", "cloudhsm:1,2")
+        .open();
+    assert_eq!(
+        symmetric(
+            &provider
+                .materials(Some(&[("team.key", "red"), ("x", "y")]))
+                .unwrap()
+        ),
+        1
+    );
+    assert_eq!(
+        symmetric(
+            &provider
+                .materials(Some(&[("owner", "blue"), ("Path", "s3://lake/x")]))
+                .unwrap()
+        ),
+        2
+    );
+    assert_eq!(
+        symmetric(&provider.materials(Some(&[("keyid", "cloudhsm:1,2")])).unwrap()),
+        2
+    );
+    assert_eq!(
+        code(provider.materials(Some(&[("keyid", "other")]))),
+        Code::KeyNotConfigured
+    );
+    let both = provider.materials(Some(&[("team.key", "red"), ("owner", "blue")]));
+    assert_eq!(code(both), Code::DescriptionAmbiguous);
+}
+
+#[test]
+fn descriptions_that_say_nothing_need_the_legacy_key() {
+    for stored in [&[][..], &[("who", "knows")]] {
+        assert_eq!(
+            code(two_keys().open().materials(Some(stored))),
+            Code::DescriptionUnknown
+        );
+        let provider = two_keys().set("emrkeys.legacy.key", "audit").open();
+        assert_eq!(symmetric(&provider.materials(Some(stored)).unwrap()), 2);
+    }
+}
+
+#[test]
+fn hostile_descriptions_are_refused() {
+    let provider = two_keys().set("emrkeys.legacy.key", "main").open();
+    let many = vec![("a", "b"); 10_000];
+    assert_eq!(code(provider.materials(Some(&many))), Code::DescriptionTooLarge);
+    let huge = "v".repeat(1 << 20);
+    assert_eq!(
+        code(provider.materials(Some(&[("emrkeys.key", huge.as_str())]))),
+        Code::DescriptionTooLarge
+    );
+    assert_eq!(
+        code(provider.materials(Some(&[("emrkeys.key", "main\u{7}")]))),
+        Code::InvalidDescription
+    );
+}
+
+#[test]
+fn a_refresh_swaps_everything_or_nothing() {
+    let fixture = two_keys();
+    let provider = fixture.open();
+    fixture.file("main", &[7; 32]);
+    fixture.file("audit", &[8; 31]);
+    let error = provider.refresh(&fixture.settings, &fixture.inputs).unwrap_err();
+    assert_eq!(error.code(), Code::KeySize);
+    assert_eq!(
+        symmetric(&provider.materials(None).unwrap()),
+        1,
+        "the old key serves on"
+    );
+    fixture.file("audit", &[8; 32]);
+    provider.refresh(&fixture.settings, &fixture.inputs).unwrap();
+    assert_eq!(symmetric(&provider.materials(None).unwrap()), 7);
+    assert_eq!(
+        symmetric(
+            &provider
+                .materials(Some(&[("Path", "s3://lake/audit/x")]))
+                .unwrap()
+        ),
+        8
+    );
+}
+
+#[test]
+fn every_key_that_does_not_load_is_reported() {
+    let fixture = two_keys();
+    fixture.file("main", &[7; 31]);
+    fixture.file("audit", b"");
+    let error = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap_err();
+    let codes: Vec<Code> = error.problems().map(|problem| problem.code).collect();
+    assert_eq!(codes, [Code::KeyFileEmpty, Code::KeySize]);
+}
+
+#[test]
+fn a_secret_comes_from_a_credential_and_not_from_a_site_file() {
+    let with = |value: Option<InputValue>| {
+        let mut fixture = Fixture::new()
+            .set("emrkeys.key.main.type", "aes")
+            .set("emrkeys.key.main.credential", "main.key")
+            .set("emrkeys.default.key", "main");
+        fixture
+            .inputs
+            .extend(value.map(|value| (InputRef::Credential("main.key".into()), value)));
+        fixture
+    };
+    let found = |plaintext| {
+        Some(InputValue::Found {
+            bytes: hex::encode([5; 16]).into_bytes().into(),
+            plaintext,
+        })
+    };
+    assert_eq!(
+        plan(Usage::S3, &with(None).settings).unwrap(),
+        [InputRef::Credential("main.key".into())]
+    );
+    assert_eq!(symmetric(&with(found(false)).open().materials(None).unwrap()), 5);
+    assert_eq!(with(found(true)).open_error(), Code::PlaintextSecret);
+    with(found(true))
+        .set("emrkeys.allow-plaintext-secrets", "true")
+        .open();
+    assert_eq!(with(None).open_error(), Code::CredentialNotFound);
+    assert_eq!(
+        with(Some(InputValue::Missing)).open_error(),
+        Code::CredentialNotFound
+    );
+    assert_eq!(
+        with(Some(InputValue::Failed("broken".into()))).open_error(),
+        Code::SourceUnavailable
+    );
+}
+
+#[test]
+fn local_disks_get_the_same_key_every_time_under_the_name_of_the_release() {
+    let fixture = two_keys().aes("disk", 3).set("emrkeys.local-disk.key", "disk");
+    for (release, algorithm) in [("emr-7.0.0", "AES/GCM/NoPadding"), ("emr-7.1.0", "AES")] {
+        let mut settings = fixture.settings.clone();
+        settings.insert("emrkeys.local-disk.emr-release".into(), release.into());
+        let (provider, report) = Provider::open(Usage::LocalDisk, &settings, &Inputs::new()).unwrap();
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+        let written = provider.materials(None).unwrap();
+        for materials in [
+            &written,
+            &read(&provider, &written).unwrap(),
+            &provider.materials(Some(&[])).unwrap(),
+        ] {
+            assert!(matches!(&materials.key, MaterialKey::Symmetric { algorithm: a, .. } if *a == algorithm));
+            assert_eq!(symmetric(materials), 3);
+        }
+        assert_eq!(
+            code(provider.materials(Some(&[("who", "knows")]))),
+            Code::DescriptionUnknown
+        );
+        let of_s3 = provider.materials(Some(&[("emrkeys.key", "main"), ("emrkeys.version", "fp1-0")]));
+        assert_eq!(code(of_s3), Code::KeyNotConfigured);
+    }
+}
+
+#[test]
+fn nothing_secret_shows_in_debug_output_or_reports() {
+    let canary = b"CANARYCANARYCANARYCANARYCANARY!!";
+    let fixture = Fixture::new().aes("main", 0).set("emrkeys.default.key", "main");
+    fixture.file("main", &[&canary[..], b"?"].concat());
+    let error = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap_err();
+    fixture.file("main", canary);
+    let fixture = fixture.set("emrkeys.key.main.encoding", "raw");
+    let (provider, report) = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap();
+    let materials = provider.materials(None).unwrap();
+    let shown = format!("{error} {error:?} {provider:?} {report:?} {materials:?}");
+    let hex = hex::encode(canary);
+    assert!(
+        !shown.contains("CANARY") && !shown.contains(&hex[..16]) && !shown.contains("67, 65, 78"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_start_up_line_names_keys_and_rules() {
+    let fixture = two_keys();
+    let (_, report) = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap();
+    assert_eq!(
+        report.summary,
+        format!(
+            "emrkeys {} for S3: keys audit (aes), main (aes); rules audit -> audit; default main",
+            crate::VERSION
+        )
+    );
+}

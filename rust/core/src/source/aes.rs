@@ -1,0 +1,46 @@
+//! Keys of type `aes`: a static AES key in a file or in a Hadoop credential.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::aes_key::{parse_aes_key, Encoding};
+use super::versions::Version;
+use super::Loader;
+use crate::config::Origin;
+use crate::error::Problem;
+use crate::material::{Permissions, Secrecy};
+use crate::provider::MaterialKey;
+use crate::release;
+
+pub(crate) fn load(origin: &Origin, encoding: Encoding, loader: &mut Loader) -> Result<Version, Problem> {
+    let key = match origin {
+        Origin::File(file) => {
+            let bytes = loader.file(file, Secrecy::Secret, Permissions::Enforce)?;
+            parse_aes_key(&file.property, bytes.expose_secret(), encoding)?
+        }
+        Origin::Credential(credential) => {
+            // A credential is text, so that raw bytes are out of the question and nothing is ambiguous.
+            let text = match encoding {
+                Encoding::Auto => with_final_newline(loader.credential(credential)?.expose_secret()),
+                _ => zeroize::Zeroizing::new(loader.credential(credential)?.expose_secret().to_vec()),
+            };
+            parse_aes_key(&credential.property, &text, encoding)?
+        }
+    };
+    Ok(Version {
+        id: emrkeys_crypto::fingerprint::aes(key.expose_secret()),
+        key: MaterialKey::Symmetric {
+            algorithm: release::ALGORITHM,
+            bytes: Arc::new(key),
+        },
+        also_stored: Vec::new(),
+    })
+}
+
+fn with_final_newline(text: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {
+    let mut line = zeroize::Zeroizing::new(Vec::with_capacity(text.len() + 1));
+    line.extend_from_slice(text);
+    line.push(b'\n');
+    line
+}

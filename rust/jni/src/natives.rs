@@ -1,0 +1,128 @@
+//! The exports: one for each native method of `org.emrkeys.internal.Natives`, by its JNI name.
+
+use emrkeys_core::{Error, Provider};
+use jni::objects::{JByteArray, JClass};
+use jni::sys::{jint, jlong};
+use jni::{Env, EnvUnowned};
+
+use crate::boundary::{argument, internal, respond};
+use crate::handles;
+use crate::wire::{self, Writer};
+
+/// `int abi()`
+// SAFETY of this and every `no_mangle` below: the names are those of the native methods of one Java class, and no
+// other symbol of this library has them.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_abi(_env: EnvUnowned, _class: JClass) -> jint {
+    wire::ABI
+}
+
+/// `byte[] about()`: version, architecture.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_about<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+) -> JByteArray<'local> {
+    respond(env, |_| {
+        let target = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+        Ok(Writer::success(64)
+            .text(emrkeys_core::VERSION)
+            .text(&target)
+            .finish())
+    })
+}
+
+/// `byte[] plan(int usage, byte[] properties)`: what only Java can open.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_plan<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    usage: jint,
+    properties: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let settings = wire::settings(&required(env, &properties)?)?;
+        emrkeys_core::plan(wire::usage(usage)?, &settings).map(|inputs| wire::plan(&inputs))
+    })
+}
+
+/// `byte[] open(int usage, byte[] properties, byte[] inputs)`: a handle and a report.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_open<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    usage: jint,
+    properties: JByteArray<'local>,
+    inputs: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let settings = wire::settings(&required(env, &properties)?)?;
+        let inputs = wire::inputs(&required(env, &inputs)?)?;
+        let (provider, report) = Provider::open(wire::usage(usage)?, &settings, &inputs)?;
+        Ok(Writer::success(256)
+            .handle(handles::insert(provider))
+            .report(&report)
+            .finish())
+    })
+}
+
+/// `byte[] refresh(long handle, byte[] properties, byte[] inputs)`: a report.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_refresh<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    properties: JByteArray<'local>,
+    inputs: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let provider = handles::get(handle)?;
+        let settings = wire::settings(&required(env, &properties)?)?;
+        let inputs = wire::inputs(&required(env, &inputs)?)?;
+        let report = provider.refresh(&settings, &inputs)?;
+        Ok(Writer::success(256).report(&report).finish())
+    })
+}
+
+/// `byte[] materials(long handle, byte[] description)`: the key and what is stored; `null` asks without a description.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    description: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let provider = handles::get(handle)?;
+        let bytes = argument(env, &description)?;
+        let entries = bytes.as_ref().map(|bytes| wire::description(bytes)).transpose()?;
+        provider
+            .materials(entries.as_deref())
+            .map(|materials| wire::materials(&materials))
+    })
+}
+
+/// `int close(long handle)`: 1; 0 where the handle names nothing (any more); -1 for a defect.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_close(
+    _env: EnvUnowned,
+    _class: JClass,
+    handle: jlong,
+) -> jint {
+    // Dropping a provider wipes memory and joins nothing, but a panic must not cross whatever it does.
+    std::panic::catch_unwind(|| handles::remove(handle)).map_or(-1, jint::from)
+}
+
+/// `byte[] panic()`: fails like a defect would, so that an installation can show that the JVM survives it.
+#[unsafe(no_mangle)]
+#[allow(clippy::panic)]
+extern "system" fn Java_org_emrkeys_internal_Natives_panic<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+) -> JByteArray<'local> {
+    respond(env, |_| panic!("asked for"))
+}
+
+fn required(env: &Env, array: &JByteArray) -> Result<zeroize::Zeroizing<Vec<u8>>, Error> {
+    argument(env, array)?.ok_or_else(|| internal("an argument is null".to_owned()))
+}

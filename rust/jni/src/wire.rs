@@ -1,0 +1,365 @@
+//! How values cross the boundary. `org.emrkeys.internal.Wire` is the other half.
+//!
+//! Numbers are big-endian. Bytes and text are a 32-bit length and the bytes; text is UTF-8, and −1 in place of a
+//! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success or 1 for a
+//! failure, and then the payload, or the failure's code and text.
+
+use emrkeys_core::{
+    Code, Error, InputRef, InputValue, Inputs, MaterialKey, Materials, Problem, Report, Settings, Usage,
+};
+use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
+
+use crate::boundary::internal;
+
+/// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
+pub(crate) const ABI: i32 = 1;
+
+/// What a native method gives back. Wiped when it is dropped, because it may hold keys.
+pub(crate) type Response = Zeroizing<Vec<u8>>;
+
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
+
+/// Reads arguments. Lengths are checked against what there is before anything is made of them.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes }
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(malformed)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, Error> {
+        self.take(1)?.first().copied().ok_or_else(malformed)
+    }
+
+    fn number(&mut self) -> Result<i32, Error> {
+        let bytes = self.take(4)?.try_into().map_err(|_| malformed())?;
+        Ok(i32::from_be_bytes(bytes))
+    }
+
+    /// A count of elements of which each takes at least `least` bytes.
+    fn count(&mut self, least: usize) -> Result<usize, Error> {
+        let count = usize::try_from(self.number()?).map_err(|_| malformed())?;
+        if count > self.rest.len() / least {
+            return Err(malformed());
+        }
+        Ok(count)
+    }
+
+    fn bytes(&mut self) -> Result<Option<&'a [u8]>, Error> {
+        match self.number()? {
+            -1 => Ok(None),
+            length => self
+                .take(usize::try_from(length).map_err(|_| malformed())?)
+                .map(Some),
+        }
+    }
+
+    /// Text that must be there. Java strings may hold half a character (a lone surrogate), which no UTF-8 does.
+    fn text(&mut self, code: Code, what: &str) -> Result<&'a str, Error> {
+        let bytes = self.bytes()?.ok_or_else(|| bad_text(code, what, "is null"))?;
+        std::str::from_utf8(bytes).map_err(|_| bad_text(code, what, "is not valid Unicode text"))
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.rest.is_empty().then_some(()).ok_or_else(malformed)
+    }
+}
+
+fn malformed() -> Error {
+    internal("the Java half of emrkeys sent what the native half cannot read".to_owned())
+}
+
+fn bad_text(code: Code, what: &str, why: &str) -> Error {
+    Problem::new(
+        code,
+        format!("{what} {why}"),
+        "Remove the entry, or write it as text.",
+    )
+    .into()
+}
+
+/// Who asks: 0 is S3, 1 local disks.
+pub(crate) fn usage(number: i32) -> Result<Usage, Error> {
+    match number {
+        0 => Ok(Usage::S3),
+        1 => Ok(Usage::LocalDisk),
+        _ => Err(malformed()),
+    }
+}
+
+/// A list of names and values of Hadoop properties.
+pub(crate) fn settings(bytes: &[u8]) -> Result<Settings, Error> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.count(8)?;
+    let mut settings = Settings::new();
+    for _ in 0..count {
+        let name = reader
+            .text(Code::InvalidValue, "the name of a property")?
+            .to_owned();
+        let value = reader
+            .text(Code::InvalidValue, &format!("the value of {name}"))?
+            .to_owned();
+        settings.insert(name, value);
+    }
+    reader.end()?;
+    Ok(settings)
+}
+
+/// A list of entries of a materials description.
+pub(crate) fn description(bytes: &[u8]) -> Result<Vec<(&str, &str)>, Error> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.count(8)?;
+    let mut entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        let name = reader.text(Code::InvalidDescription, "a name in the materials description")?;
+        entries.push((
+            name,
+            reader.text(Code::InvalidDescription, "a value in the materials description")?,
+        ));
+    }
+    reader.end()?;
+    Ok(entries)
+}
+
+/// What Java found behind the [`InputRef`]s.
+pub(crate) fn inputs(bytes: &[u8]) -> Result<Inputs, Error> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.count(11)?;
+    let mut inputs = Inputs::new();
+    for _ in 0..count {
+        let kind = reader.byte()?;
+        let name = reader
+            .text(Code::InvalidValue, "the name of an input")?
+            .to_owned();
+        let status = reader.byte()?;
+        let plaintext = reader.byte()? != 0;
+        let value = reader.bytes()?;
+        let reference = match kind {
+            0 => InputRef::Uri(name),
+            1 => InputRef::Credential(name),
+            _ => return Err(malformed()),
+        };
+        let value = match (status, value) {
+            (0, Some(bytes)) => InputValue::Found {
+                bytes: bytes.to_vec().into(),
+                plaintext,
+            },
+            (1, None) => InputValue::Missing,
+            (2, Some(why)) => InputValue::Failed(String::from_utf8_lossy(why).into_owned()),
+            _ => return Err(malformed()),
+        };
+        inputs.insert(reference, value);
+    }
+    reader.end()?;
+    Ok(inputs)
+}
+
+/// Writes a response.
+pub(crate) struct Writer(Response);
+
+impl Writer {
+    /// A successful response of about `capacity` bytes: with a key in it, it must not grow, because what it grew out
+    /// of would not be wiped.
+    pub(crate) fn success(capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity + 1);
+        bytes.push(SUCCESS);
+        Writer(Zeroizing::new(bytes))
+    }
+
+    pub(crate) fn finish(self) -> Response {
+        self.0
+    }
+
+    pub(crate) fn byte(mut self, value: u8) -> Self {
+        self.0.push(value);
+        self
+    }
+
+    pub(crate) fn number(mut self, value: usize) -> Self {
+        // Nothing here comes near 2 GiB.
+        self.0
+            .extend_from_slice(&i32::try_from(value).unwrap_or(i32::MAX).to_be_bytes());
+        self
+    }
+
+    pub(crate) fn handle(mut self, value: i64) -> Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    pub(crate) fn bytes(self, value: &[u8]) -> Self {
+        let mut this = self.number(value.len());
+        this.0.extend_from_slice(value);
+        this
+    }
+
+    pub(crate) fn text(self, value: &str) -> Self {
+        self.bytes(value.as_bytes())
+    }
+
+    pub(crate) fn null(mut self) -> Self {
+        self.0.extend_from_slice(&(-1i32).to_be_bytes());
+        self
+    }
+
+    pub(crate) fn report(self, report: &Report) -> Self {
+        let head = self.text(&report.summary).number(report.warnings.len());
+        report
+            .warnings
+            .iter()
+            .fold(head, |writer, warning| writer.text(warning))
+    }
+}
+
+/// The response for an error: its code and what users see.
+pub(crate) fn failure(error: &Error) -> Response {
+    let mut writer = Writer(Zeroizing::new(vec![FAILURE]));
+    writer = writer.text(error.code().as_str()).text(&error.to_string());
+    writer.finish()
+}
+
+/// The response for a plan.
+pub(crate) fn plan(inputs: &[InputRef]) -> Response {
+    let head = Writer::success(256).number(inputs.len());
+    let writer = inputs.iter().fold(head, |writer, input| match input {
+        InputRef::Uri(uri) => writer.byte(0).text(uri),
+        InputRef::Credential(alias) => writer.byte(1).text(alias),
+    });
+    writer.finish()
+}
+
+/// The response for a request: the key, then what is stored.
+pub(crate) fn materials(materials: &Materials) -> Response {
+    let described: usize = materials
+        .description
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 8)
+        .sum();
+    let key = match &materials.key {
+        MaterialKey::Symmetric { algorithm, bytes } => algorithm.len() + bytes.expose_secret().len(),
+        MaterialKey::KeyPair { public, private } => {
+            public.len()
+                + private
+                    .as_ref()
+                    .map_or(0, |private| private.expose_secret().len())
+        }
+        MaterialKey::Kms { key_id } => key_id.len(),
+    };
+    let writer = Writer::success(described + key + 16);
+    let writer = match &materials.key {
+        MaterialKey::Symmetric { algorithm, bytes } => {
+            writer.byte(1).text(algorithm).bytes(bytes.expose_secret())
+        }
+        MaterialKey::KeyPair { public, private } => {
+            let writer = writer.byte(2).bytes(public);
+            match private {
+                Some(private) => writer.bytes(private.expose_secret()),
+                None => writer.null(),
+            }
+        }
+        MaterialKey::Kms { key_id } => writer.byte(3).text(key_id),
+    };
+    let head = writer.number(materials.description.len());
+    materials
+        .description
+        .iter()
+        .fold(head, |writer, (name, value)| writer.text(name).text(value))
+        .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn list(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut bytes = (entries.len() as i32).to_be_bytes().to_vec();
+        for part in entries.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend((part.len() as i32).to_be_bytes());
+            bytes.extend(*part);
+        }
+        bytes
+    }
+
+    #[test]
+    fn entries_come_through_as_they_were_sent() {
+        let bytes = list(&[(b"a", "ü".as_bytes()), (b"", b"")]);
+        assert_eq!(description(&bytes).unwrap(), [("a", "ü"), ("", "")]);
+        assert_eq!(settings(&bytes).unwrap()["a"], "ü");
+    }
+
+    #[test]
+    fn half_a_character_and_null_are_refused_by_what_they_stand_in() {
+        let surrogate = list(&[(b"a", &[0xed, 0xa0, 0x80])]);
+        assert_eq!(
+            description(&surrogate).unwrap_err().code(),
+            Code::InvalidDescription
+        );
+        assert_eq!(settings(&surrogate).unwrap_err().code(), Code::InvalidValue);
+        let null = [
+            &1i32.to_be_bytes()[..],
+            &1i32.to_be_bytes(),
+            b"a",
+            &(-1i32).to_be_bytes(),
+        ]
+        .concat();
+        assert_eq!(description(&null).unwrap_err().code(), Code::InvalidDescription);
+    }
+
+    #[test]
+    fn a_response_with_a_key_never_grows() {
+        for (key, private) in [(32, Some(2400)), (16, None)] {
+            for key in [
+                MaterialKey::Symmetric {
+                    algorithm: "AES/GCM/NoPadding",
+                    bytes: Arc::new(vec![1; key].into()),
+                },
+                MaterialKey::KeyPair {
+                    public: vec![2; 294],
+                    private: private.map(|length| Arc::new(vec![3; length].into())),
+                },
+                MaterialKey::Kms {
+                    key_id: "alias/k".into(),
+                },
+            ] {
+                let description = vec![("emrkeys.key".to_owned(), "main".to_owned())];
+                let response = materials(&Materials { key, description });
+                assert!(
+                    response.capacity() <= response.len() + 16,
+                    "{} {}",
+                    response.capacity(),
+                    response.len()
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = description(&bytes);
+            let _ = settings(&bytes);
+            let _ = inputs(&bytes);
+        }
+
+        #[test]
+        fn a_hostile_count_makes_nothing(count in any::<i32>(), rest in proptest::collection::vec(any::<u8>(), 0..32)) {
+            let bytes = [&count.to_be_bytes()[..], &rest].concat();
+            let _ = description(&bytes);
+            let _ = inputs(&bytes);
+        }
+    }
+}
