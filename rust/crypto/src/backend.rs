@@ -307,6 +307,12 @@ impl CipherContext {
     }
 }
 
+/// Overwrites `data` with zeros in a way that is not optimised away, at the speed of memset.
+pub(crate) fn wipe(data: &mut [u8]) {
+    // SAFETY: a live slice of as many bytes.
+    unsafe { c::OPENSSL_cleanse(data.as_mut_ptr().cast(), data.len()) }
+}
+
 /// Encrypts one block with a fresh key schedule: for values derived once per key.
 pub(crate) fn encrypt_block(key: &[u8], block: &[u8; BLOCK]) -> Result<[u8; BLOCK], CipherError> {
     let mut ctx = CipherContext::new(Mode::Ecb, key)?;

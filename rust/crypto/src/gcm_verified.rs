@@ -11,14 +11,14 @@
 //! additional data, and the block of lengths, which then counts it on the wrong side, is
 //! exchanged afterwards, GHASH being linear: T = T' ⊕ (L' ⊕ L)·H.
 
-use crate::backend::{encrypt_block, CipherContext, Mode};
+use crate::backend::{encrypt_block, wipe, CipherContext, Mode};
 use crate::cipher::{check_key, CipherError, Direction, BLOCK};
 use crate::ctr::Ctr;
 use crate::gcm::{Tail, MAX_MESSAGE};
 use ghash::universal_hash::UniversalHash;
 use ghash::GHash;
 use std::sync::Mutex;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Bytes in one held segment: large enough that the allocator maps it apart, small enough that a
 /// short message does not take much.
@@ -517,7 +517,7 @@ impl GcmVerified {
         if result.is_ok() {
             output.copy_from_slice(plain);
         }
-        plain.zeroize();
+        wipe(plain);
         self.reset();
         result.map(|()| Some(len))
     }

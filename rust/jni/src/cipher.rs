@@ -8,7 +8,7 @@
 //! another thread answers [`BUSY`] rather than waiting: `javax.crypto.Cipher` is thread-confined.
 
 use emrkeys_crypto::cbc::{Cbc, Padding};
-use emrkeys_crypto::cipher::{CipherError, Direction};
+use emrkeys_crypto::cipher::{wipe, CipherError, Direction};
 use emrkeys_crypto::ctr::Ctr;
 use emrkeys_crypto::ecb::Ecb;
 use emrkeys_crypto::gcm::{Gcm, GcmOpener};
@@ -19,7 +19,7 @@ use jni::sys::{jbyteArray, jclass, jint, jlong, jobject, JNIEnv};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use zeroize::Zeroizing;
 
 /// A handle that is not, or no longer, open.
@@ -75,8 +75,9 @@ enum Object {
     Ctr(Ctr),
     Cbc(Cbc),
     Ecb(Ecb),
-    RsaPublic(RsaEncryptor),
-    RsaPrivate(RsaDecryptor),
+    // Shared: RSA keys may be used by several threads at once.
+    RsaPublic(Arc<RsaEncryptor>),
+    RsaPrivate(Arc<RsaDecryptor>),
 }
 
 /// GCM under one key: contexts are made when first needed and kept for the next message.
@@ -164,6 +165,20 @@ fn with(handle: jlong, body: impl FnOnce(&mut Object) -> Answer) -> Answer {
         return Err(CLOSED);
     }
     body(object.as_mut().ok_or(CLOSED)?)
+}
+
+/// The RSA key of a handle, to be used outside the slot's lock.
+fn rsa_key(handle: jlong) -> Result<Object, jint> {
+    let slot = slot(handle)?;
+    let object = slot.object.lock().map_err(|_| PANIC)?;
+    if !current(slot, handle) {
+        return Err(CLOSED);
+    }
+    match &*object {
+        Some(Object::RsaPublic(key)) => Ok(Object::RsaPublic(Arc::clone(key))),
+        Some(Object::RsaPrivate(key)) => Ok(Object::RsaPrivate(Arc::clone(key))),
+        _ => Err(code(CipherError::State)),
+    }
 }
 
 fn remove(handle: jlong) -> Answer {
@@ -398,6 +413,32 @@ enum Buffers<'a> {
     Same(&'a mut [u8], usize),
 }
 
+/// An initialisation vector: nearly always short.
+enum Vector {
+    Short([u8; 16], usize),
+    Long(Zeroizing<Vec<u8>>),
+}
+
+impl Vector {
+    fn read(env: *mut JNIEnv, array: jbyteArray) -> Result<Self, jint> {
+        // SAFETY: references of the call that this is part of.
+        let memory = unsafe { Memory::new(env, array, ptr::null_mut())? };
+        let mut short = [0u8; 16];
+        if memory.len > short.len() {
+            return Ok(Vector::Long(memory.to_vec()?));
+        }
+        memory.read(0, &mut short[..memory.len])?;
+        Ok(Vector::Short(short, memory.len))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Vector::Short(bytes, len) => &bytes[..*len],
+            Vector::Long(bytes) => bytes,
+        }
+    }
+}
+
 // ---- operations ----
 
 fn make(kind: jint, key: &[u8], max_held: u64) -> Result<Object, jint> {
@@ -420,8 +461,8 @@ fn make(kind: jint, key: &[u8], max_held: u64) -> Result<Object, jint> {
         2 => Cbc::new(key, Padding::Pkcs7).map(Object::Cbc),
         3 => Cbc::new(key, Padding::None).map(Object::Cbc),
         4 => Ecb::new(key, Padding::Pkcs7).map(Object::Ecb),
-        5 => RsaEncryptor::from_spki(key).map(Object::RsaPublic),
-        6 => RsaDecryptor::from_pkcs8(key).map(Object::RsaPrivate),
+        5 => RsaEncryptor::from_spki(key).map(|key| Object::RsaPublic(Arc::new(key))),
+        6 => RsaDecryptor::from_pkcs8(key).map(|key| Object::RsaPrivate(Arc::new(key))),
         _ => return Err(RANGE),
     };
     made.map_err(code)
@@ -603,13 +644,14 @@ fn finish_verified(
     from.check(from_at, len)?;
     let size = usize::try_from(gcm.final_size(len)).map_err(|_| RANGE)?;
     to.check(to_at, size)?;
-    let short = &mut [0u8; 2 * REGION];
-    if !gcm.holds() && len <= short.len() {
-        from.read(from_at, &mut short[..len])?;
-        let plain = &mut Zeroizing::new([0u8; 2 * REGION]);
-        if let Some(count) = gcm.open_short(&short[..len], &mut plain[..]).map_err(code)? {
-            to.write(to_at, &plain[..count])?;
-            return Ok(count);
+    if !gcm.holds() && len <= 2 * REGION {
+        let mut sealed = [0u8; 2 * REGION];
+        let mut plain = [0u8; 2 * REGION];
+        from.read(from_at, &mut sealed[..len])?;
+        if let Some(count) = gcm.open_short(&sealed[..len], &mut plain).map_err(code)? {
+            let written = to.write(to_at, &plain[..count]);
+            wipe(&mut plain[..count]);
+            return written.map(|()| count);
         }
     }
     // Where held plaintext would overwrite input that is still to be shown again, hold that too.
@@ -726,19 +768,11 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_start(
     tag_len: jint,
 ) -> jint {
     guard(|| {
-        // SAFETY: references of this call.
-        let iv = unsafe { Memory::new(env, iv, ptr::null_mut())? };
-        let mut short = [0u8; 16];
-        let long;
-        let iv = if iv.len <= short.len() {
-            iv.read(0, &mut short[..iv.len])?;
-            &short[..iv.len]
-        } else {
-            long = iv.to_vec()?;
-            &long[..]
-        };
+        let iv = Vector::read(env, iv)?;
         with(handle, |object| {
-            start(object, mode, iv, index(tag_len)?).map(|()| 0).map_err(code)
+            start(object, mode, iv.bytes(), index(tag_len)?)
+                .map(|()| 0)
+                .map_err(code)
         })
     })
 }
@@ -775,7 +809,8 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_updateSize(
     })
 }
 
-/// Turns data. Each side is an array or, where that is null, a direct buffer. `last` ends the message.
+/// Turns data. Each side is an array or, where that is null, a direct buffer. `last` ends the message; `mode` begins it
+/// first, as `start` does, unless it is -1.
 #[no_mangle]
 #[allow(clippy::too_many_arguments)]
 pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_run(
@@ -783,6 +818,9 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_run(
     _class: jclass,
     handle: jlong,
     last: jint,
+    mode: jint,
+    iv: jbyteArray,
+    tag_len: jint,
     in_array: jbyteArray,
     in_buffer: jobject,
     in_offset: jint,
@@ -817,7 +855,15 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_run(
             } else {
                 from.address as usize + from_at == to.address as usize + to_at
             };
+        let vector = if mode < 0 {
+            None
+        } else {
+            Some(Vector::read(env, iv)?)
+        };
         with(handle, |object| {
+            if let Some(vector) = &vector {
+                start(object, mode, vector.bytes(), index(tag_len)?).map_err(code)?;
+            }
             let run = if last == 0 { update } else { finish };
             if overlap && !same {
                 // Partly overlapping: work from a copy of the input.
@@ -867,19 +913,17 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_rsa(
                 mgf1: OaepHash::Sha256,
             },
         };
-        with(handle, |object| {
-            let result = match object {
-                Object::RsaPublic(key) if padding == 0 => key.pkcs1(&data).map(Zeroizing::new),
-                Object::RsaPublic(key) => key.oaep(oaep, &label, &data).map(Zeroizing::new),
-                Object::RsaPrivate(key) if padding == 0 => key.pkcs1(&data),
-                Object::RsaPrivate(key) if padding == 4 => key.oaep_either_mgf1(&label, &data),
-                Object::RsaPrivate(key) => key.oaep(oaep, &label, &data),
-                _ => Err(CipherError::State),
-            }
-            .map_err(code)?;
-            out.write(0, &result)?;
-            Ok(result.len())
-        })
+        let result = match rsa_key(handle)? {
+            Object::RsaPublic(key) if padding == 0 => key.pkcs1(&data).map(Zeroizing::new),
+            Object::RsaPublic(key) => key.oaep(oaep, &label, &data).map(Zeroizing::new),
+            Object::RsaPrivate(key) if padding == 0 => key.pkcs1(&data),
+            Object::RsaPrivate(key) if padding == 4 => key.oaep_either_mgf1(&label, &data),
+            Object::RsaPrivate(key) => key.oaep(oaep, &label, &data),
+            _ => Err(CipherError::State),
+        }
+        .map_err(code)?;
+        out.write(0, &result)?;
+        Ok(result.len())
     })
 }
 

@@ -56,10 +56,14 @@ public final class CipherNatives {
 
   public static native int updateSize(long handle, int length);
 
-  /** Input and output are an array each, or a direct buffer where the array is null; offsets count from their beginning. */
+  /** Input and output are an array each, or a direct buffer where the array is null; offsets count from their beginning. {@code mode} begins a message first, as
+   * {@link #start} does, unless it is negative: one call where most messages need no more. */
   public static native int run(
       long handle,
       int last,
+      int mode,
+      byte[] iv,
+      int tagLength,
       byte[] inArray,
       ByteBuffer inBuffer,
       int inOffset,

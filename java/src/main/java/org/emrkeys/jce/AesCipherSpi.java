@@ -82,6 +82,8 @@ public abstract class AesCipherSpi extends CipherSpi {
   /** Bytes of input since the message began. */
   private long total;
   private boolean sawData;
+  /** Whether the native side has this message's vector yet. */
+  private boolean begun;
   /** A finished message that the caller's buffer was too short for; kept so that a second try succeeds. */
   private byte[] kept;
 
@@ -276,11 +278,23 @@ public abstract class AesCipherSpi extends CipherSpi {
   }
 
   private void begin() {
-    check(CipherNatives.start(handle.value, direction, iv, tagLength));
+    begun = false;
     total = 0;
     sawData = false;
     spent = false;
     kept = null;
+  }
+
+  /** One native call. The first of a message begins it. */
+  private int run(
+      boolean last, byte[] inArray, ByteBuffer inBuffer, int inOffset, int length,
+      byte[] outArray, ByteBuffer outBuffer, int outOffset) {
+    int result =
+        CipherNatives.run(
+            handle.value, last ? 1 : 0, begun ? -1 : direction, begun ? null : iv, tagLength,
+            inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset);
+    begun |= result != CipherNatives.CODE_BUSY;
+    return result;
   }
 
   /** Turns codes that say "misuse" or "broken" into unchecked exceptions; others are for the caller. */
@@ -384,6 +398,10 @@ public abstract class AesCipherSpi extends CipherSpi {
     }
     byte[] aad =
         offset == 0 && length == data.length ? data : Arrays.copyOfRange(data, offset, offset + length);
+    if (!begun) {
+      check(CipherNatives.start(handle.value, direction, iv, tagLength));
+      begun = true;
+    }
     check(CipherNatives.aad(handle.value, aad));
   }
 
@@ -409,8 +427,7 @@ public abstract class AesCipherSpi extends CipherSpi {
       return 0;
     }
     int written =
-        check(CipherNatives.run(
-            handle.value, 0, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
+        check(run(false, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
     total += length;
     sawData = true;
     return written;
@@ -432,14 +449,12 @@ public abstract class AesCipherSpi extends CipherSpi {
       }
       // Only the end tells how much padding there is.
       byte[] all = new byte[size];
-      int written = end(CipherNatives.run(handle.value, 1, inArray, inBuffer, inOffset, length, all, null, 0));
+      int written = end(run(true, inArray, inBuffer, inOffset, length, all, null, 0));
       kept = Arrays.copyOf(all, written);
       Arrays.fill(all, (byte) 0);
       return deliver(outArray, outBuffer, outOffset, room);
     }
-    return end(
-        CipherNatives.run(
-            handle.value, 1, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
+    return end(run(true, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
   }
 
   private int deliver(byte[] outArray, ByteBuffer outBuffer, int outOffset, int room) throws ShortBufferException {

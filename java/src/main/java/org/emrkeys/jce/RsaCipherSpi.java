@@ -5,7 +5,6 @@ import java.security.AlgorithmParameters;
 import java.security.InvalidAlgorithmParameterException;
 import java.security.InvalidKeyException;
 import java.security.Key;
-import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.security.PrivateKey;
 import java.security.ProviderException;
@@ -16,6 +15,8 @@ import java.security.spec.AlgorithmParameterSpec;
 import java.security.spec.InvalidParameterSpecException;
 import java.security.spec.MGF1ParameterSpec;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.WeakHashMap;
 import javax.crypto.BadPaddingException;
 import javax.crypto.Cipher;
 import javax.crypto.CipherSpi;
@@ -65,12 +66,22 @@ public abstract class RsaCipherSpi extends CipherSpi {
     }
   }
 
+  private static final Map<Key, Parsed> PARSED = new WeakHashMap<>();
+
+  /** A native key; freed when neither its Java key nor a Cipher that uses it is left. */
+  private static final class Parsed {
+    private final NativeHandle handle;
+
+    Parsed(int kind, byte[] encoded) {
+      handle = NativeHandle.create(this, kind, encoded, 0);
+    }
+  }
+
   private final String name;
   private int padding;
   private byte[] label = new byte[0];
   private OAEPParameterSpec spec;
-  private NativeHandle handle;
-  private byte[] encoded;
+  private Parsed parsed;
   private boolean encrypts;
   private int modulus;
   private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
@@ -163,22 +174,29 @@ public abstract class RsaCipherSpi extends CipherSpi {
     }
     pending.reset();
     modulus = (engineGetKeySize(key) + 7) / 8;
-    if (encoded != null && MessageDigest.isEqual(encoded, bytes)) {
+    parsed = parsed(key, bytes);
+  }
+
+  /**
+   * The native key of a Java key, made once: parsing a private key and checking its numbers costs as much as a decryption, and the SDK makes
+   * a new Cipher for every object. Several threads may use it.
+   */
+  private Parsed parsed(Key key, byte[] bytes) throws InvalidKeyException {
+    try {
+      synchronized (PARSED) {
+        Parsed known = PARSED.get(key);
+        if (known == null) {
+          known = new Parsed(encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes);
+          if (known.handle.value < 0) {
+            throw new InvalidKeyException("not a usable RSA key");
+          }
+          PARSED.put(key, known);
+        }
+        return known;
+      }
+    } finally {
       Arrays.fill(bytes, (byte) 0);
-      return;
     }
-    NativeHandle made =
-        NativeHandle.create(this, encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes, 0);
-    if (made.value < 0) {
-      Arrays.fill(bytes, (byte) 0);
-      throw new InvalidKeyException("not a usable RSA key");
-    }
-    if (handle != null) {
-      handle.close();
-      Arrays.fill(encoded, (byte) 0);
-    }
-    handle = made;
-    encoded = bytes;
   }
 
   private void choose(AlgorithmParameterSpec params) throws InvalidAlgorithmParameterException {
@@ -252,7 +270,7 @@ public abstract class RsaCipherSpi extends CipherSpi {
   @Override
   protected byte[] engineDoFinal(byte[] input, int offset, int length)
       throws IllegalBlockSizeException, BadPaddingException {
-    if (handle == null) {
+    if (parsed == null) {
       throw new IllegalStateException("the Cipher is not initialised");
     }
     if (input != null) {
@@ -261,7 +279,7 @@ public abstract class RsaCipherSpi extends CipherSpi {
     byte[] data = pending.toByteArray();
     pending.reset();
     byte[] out = new byte[modulus];
-    int written = CipherNatives.rsa(handle.value, padding, label, data, out);
+    int written = CipherNatives.rsa(parsed.handle.value, padding, label, data, out);
     Arrays.fill(data, (byte) 0);
     if (written >= 0) {
       byte[] exact = Arrays.copyOf(out, written);
