@@ -33,8 +33,10 @@ const PANIC: jint = -127;
 
 /// Longest stretch of a Java array that is pinned at a time: the collector waits no longer than this takes.
 const CRITICAL: usize = 256 * 1024;
-/// Below this, copying a region costs less than pinning.
-const REGION: usize = 1024;
+/// Up to here, copying a region costs less than pinning.
+const REGION: usize = 1024 + 64;
+/// A short message.
+const SHORT: usize = 256 + 64;
 
 fn code(error: CipherError) -> jint {
     match error {
@@ -363,13 +365,11 @@ fn pieces(
         let now = (len - done).min(CRITICAL);
         let size = size_of(object, now);
         to.check(to_at + written, size)?;
-        let count = if now + size <= 2 * REGION {
-            let mut source = [0u8; 2 * REGION];
-            let mut target = [0u8; 2 * REGION];
-            from.read(from_at + done, &mut source[..now])?;
-            let count = turn(object, Buffers::Apart(&source[..now], &mut target[..size])).map_err(code)?;
-            to.write(to_at + written, &target[..count])?;
-            count
+        let from_now = (from, from_at + done, now);
+        let count = if now.max(size) <= SHORT {
+            by_region::<SHORT>(object, from_now, (to, to_at + written, size), &mut turn)?
+        } else if now.max(size) <= REGION {
+            by_region::<REGION>(object, from_now, (to, to_at + written, size), &mut turn)?
         } else if same && from_at + done == to_at + written {
             // SAFETY: one pin, one slice, inside the memory (checked above); nothing in `turn` calls Java.
             let pin = unsafe { to.pin()? };
@@ -405,6 +405,38 @@ fn pieces(
         written += count;
     }
     Ok(written)
+}
+
+/// One piece by way of the stack. Two sizes, because clearing the larger costs as much as a short message.
+fn by_region<const SIZE: usize>(
+    object: &mut Object,
+    (from, from_at, len): (Memory, usize, usize),
+    (to, to_at, size): (Memory, usize, usize),
+    turn: &mut impl FnMut(&mut Object, Buffers<'_>) -> Result<usize, CipherError>,
+) -> Answer {
+    let mut source = [0u8; SIZE];
+    let mut target = [0u8; SIZE];
+    from.read(from_at, &mut source[..len])?;
+    let count = turn(object, Buffers::Apart(&source[..len], &mut target[..size])).map_err(code)?;
+    to.write(to_at, &target[..count])?;
+    Ok(count)
+}
+
+/// A verified decryption of a whole message by way of the stack; `None` where the message is not whole.
+fn open_by_region<const SIZE: usize>(
+    gcm: &mut GcmVerified,
+    (from, from_at, len): (Memory, usize, usize),
+    (to, to_at): (Memory, usize),
+) -> Result<Option<usize>, jint> {
+    let mut sealed = [0u8; SIZE];
+    let mut plain = [0u8; SIZE];
+    from.read(from_at, &mut sealed[..len])?;
+    let Some(count) = gcm.open_short(&sealed[..len], &mut plain).map_err(code)? else {
+        return Ok(None);
+    };
+    let written = to.write(to_at, &plain[..count]);
+    wipe(&mut plain[..count]);
+    written.map(|()| Some(count))
 }
 
 enum Buffers<'a> {
@@ -644,14 +676,14 @@ fn finish_verified(
     from.check(from_at, len)?;
     let size = usize::try_from(gcm.final_size(len)).map_err(|_| RANGE)?;
     to.check(to_at, size)?;
-    if !gcm.holds() && len <= 2 * REGION {
-        let mut sealed = [0u8; 2 * REGION];
-        let mut plain = [0u8; 2 * REGION];
-        from.read(from_at, &mut sealed[..len])?;
-        if let Some(count) = gcm.open_short(&sealed[..len], &mut plain).map_err(code)? {
-            let written = to.write(to_at, &plain[..count]);
-            wipe(&mut plain[..count]);
-            return written.map(|()| count);
+    if !gcm.holds() && len <= REGION {
+        let opened = if len <= SHORT {
+            open_by_region::<SHORT>(gcm, input, output)?
+        } else {
+            open_by_region::<REGION>(gcm, input, output)?
+        };
+        if let Some(count) = opened {
+            return Ok(count);
         }
     }
     // Where held plaintext would overwrite input that is still to be shown again, hold that too.
