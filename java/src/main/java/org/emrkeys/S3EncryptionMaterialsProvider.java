@@ -12,13 +12,16 @@ import org.emrkeys.internal.KeyMaterials;
 import org.emrkeys.internal.Usage;
 
 /**
- * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for each object: by the
- * rules of the configuration when it is written, by its stored description when it is read.
+ * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for
+ * each object: by the rules of the configuration when it is written, by its stored description when
+ * it is read.
  *
- * <p>Named in {@code fs.s3.cse.encryptionMaterialsProvider}; configured by the {@code emrkeys.*} properties of the
- * Hadoop configuration, or by nothing but the properties of the provider that it replaces. Thread-safe.
+ * <p>Named in {@code fs.s3.cse.encryptionMaterialsProvider}; configured by the {@code emrkeys.*}
+ * properties of the Hadoop configuration, or by nothing but the properties of the provider that it
+ * replaces. Thread-safe.
  */
-public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsProvider, Configurable {
+public final class S3EncryptionMaterialsProvider
+    implements EncryptionMaterialsProvider, Configurable {
   private final ConfiguredProvider provider =
       new ConfiguredProvider(Usage.S3, LogFactory.getLog(S3EncryptionMaterialsProvider.class));
 
@@ -26,11 +29,12 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
   public S3EncryptionMaterialsProvider() {}
 
   /**
-   * Reads the configuration and loads all keys. May be called again; what is under way is not disturbed.
+   * Reads the configuration and loads all keys. May be called again; what is under way is not
+   * disturbed.
    *
    * @param conf the Hadoop configuration
-   * @throws EmrKeysException with every problem found, each naming its property and the remedy; then the provider stays
-   *     as it was
+   * @throws EmrKeysException with every problem found, each naming its property and the remedy;
+   *     then the provider stays as it was
    */
   @Override
   public void setConf(Configuration conf) {
@@ -61,7 +65,8 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
    * The materials for a write of which nothing is known: those of {@code emrkeys.default.key}.
    *
    * @return never null
-   * @throws EmrKeysException {@code NO_RULE} if there is no default, {@code NOT_CONFIGURED} before {@link #setConf}
+   * @throws EmrKeysException {@code NO_RULE} if there is no default, {@code NOT_CONFIGURED} before
+   *     {@link #setConf}
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials() {
@@ -69,8 +74,8 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
   }
 
   /**
-   * The materials for a write to the location that the description gives, or for a read of an object with this stored
-   * description.
+   * The materials for a write to the location that the description gives, or for a read of an
+   * object with this stored description.
    *
    * @param description as the client hands it over; null is the call without an argument
    * @return never null
@@ -91,7 +96,8 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
     } else {
       materials = new KMSEncryptionMaterials(found.kmsKeyId());
     }
-    // One by one: in SDKs of EMR 5's time addDescriptions replaces what the constructor of KMS materials put in.
+    // One by one: in SDKs of EMR 5's time addDescriptions replaces what the constructor of KMS
+    // materials put in.
     found.description().forEach(materials::addDescription);
     return materials;
   }
