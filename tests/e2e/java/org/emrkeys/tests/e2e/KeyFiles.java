@@ -46,6 +46,7 @@ public final class KeyFiles {
   private Path write(String name, byte[] bytes) throws IOException {
     Path file = folder.resolve(name);
     Files.createFile(file, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
+    file.toFile().deleteOnExit();
     return Files.write(file, bytes);
   }
 
