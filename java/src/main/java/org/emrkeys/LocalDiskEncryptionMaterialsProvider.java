@@ -68,7 +68,7 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(EncryptionContext context) {
-    return materials(null);
+    return materials(provider.materials());
   }
 
   /**
@@ -80,11 +80,10 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
-    return materials(description);
+    return materials(provider.materials(description));
   }
 
-  private EncryptionMaterials materials(Map<String, String> description) {
-    KeyMaterials found = provider.materials(description);
+  private static EncryptionMaterials materials(KeyMaterials found) {
     if (found.secretKey() == null) {
       // The core refuses this at start; whoever changes that must not make it a null key.
       throw EmrKeysException.of(

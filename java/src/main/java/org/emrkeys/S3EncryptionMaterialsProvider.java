@@ -70,24 +70,26 @@ public final class S3EncryptionMaterialsProvider
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials() {
-    return materials(null);
+    return materials(provider.materials());
   }
 
   /**
    * The materials for a write to the location that the description gives, or for a read of an
    * object with this stored description.
    *
-   * @param description as the client hands it over; null is the call without an argument
-   * @return never null
+   * @param description as the client hands it over
+   * @return null where the description is null and {@code emrkeys.legacy.key} is not set: for a
+   *     write the client then asks without an argument, and for a read of an object that has no
+   *     description it says that no materials were found
    * @throws EmrKeysException if no key may be used, and why
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
-    return materials(description);
+    KeyMaterials found = provider.materials(description);
+    return found == null ? null : materials(found);
   }
 
-  private EncryptionMaterials materials(Map<String, String> description) {
-    KeyMaterials found = provider.materials(description);
+  private static EncryptionMaterials materials(KeyMaterials found) {
     EncryptionMaterials materials;
     if (found.secretKey() != null) {
       materials = new EncryptionMaterials(found.secretKey());

@@ -1,6 +1,7 @@
 package org.emrkeys.internal;
 
 import java.util.Map;
+import java.util.function.Function;
 import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
@@ -96,18 +97,33 @@ public final class ConfiguredProvider {
   }
 
   /**
-   * The materials for a description.
+   * The materials for the client's call without an argument.
    *
-   * @param description what the client hands over, or null for its call without an argument
    * @return never null
    * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
    *     says
    */
+  public KeyMaterials materials() {
+    return ask(ProviderHandle::materials);
+  }
+
+  /**
+   * The materials for a description.
+   *
+   * @param description what the client hands over
+   * @return null where the description is null and no legacy key is configured
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
+   *     says
+   */
   public KeyMaterials materials(Map<String, String> description) {
+    return ask(handle -> handle.materials(description));
+  }
+
+  private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {
     while (true) {
       Configured configured = configured();
       try {
-        return configured.handle.materials(description);
+        return call.apply(configured.handle);
       } catch (IllegalStateException e) {
         // Closed between the two lines above, by a new configuration; anything else is not ours to
         // hide.

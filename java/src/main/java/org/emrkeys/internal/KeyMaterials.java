@@ -32,8 +32,11 @@ public final class KeyMaterials {
     this.description = description;
   }
 
+  /** Null where the core has none. */
   static KeyMaterials read(Wire.Decoder in) {
     switch (in.u8()) {
+      case 0:
+        return null;
       case 1:
         String algorithm = in.string();
         SecretKey secretKey = secretKey(algorithm, in.bytes());

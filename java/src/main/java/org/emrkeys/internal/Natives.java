@@ -49,8 +49,9 @@ final class Natives {
    * The materials for a description.
    *
    * @param handle of an open provider
-   * @param description a map, or null for the client's call without an argument
-   * @return u8 kind: 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI, bytes
+   * @param description a map (a count of -1 is a map that is null), or null for the client's call
+   *     without an argument
+   * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI, bytes
    *     PKCS#8 or null), 3 KMS (string id); map description
    */
   static native byte[] materials(long handle, byte[] description);

@@ -83,17 +83,31 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * The materials for a description.
+   * The materials for the client's call without an argument.
    *
-   * @param description what the client hands over, or null for its call without an argument
    * @return never null
    * @throws EmrKeysException if there are none, or none that may be used
    * @throws IllegalStateException after {@link #close}
    */
+  public KeyMaterials materials() {
+    return ask(null);
+  }
+
+  /**
+   * The materials for a description.
+   *
+   * @param description what the client hands over
+   * @return null where the description is null and no legacy key is configured
+   * @throws EmrKeysException if there are none, or none that may be used
+   * @throws IllegalStateException after {@link #close}
+   */
   public KeyMaterials materials(Map<String, String> description) {
+    return ask(encode(description));
+  }
+
+  private KeyMaterials ask(byte[] description) {
     owned.check();
-    byte[] response =
-        Natives.materials(owned.handle, description == null ? null : encode(description));
+    byte[] response = Natives.materials(owned.handle, description);
     try {
       return KeyMaterials.read(answer(response));
     } finally {

@@ -164,6 +164,9 @@ final class Wire {
      * well formed.
      */
     Encoder map(Map<String, String> map) {
+      if (map == null) {
+        return i32(-1);
+      }
       int start = size;
       i32(0);
       int count = 0;
