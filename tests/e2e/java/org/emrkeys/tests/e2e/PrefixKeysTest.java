@@ -19,7 +19,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -28,7 +30,7 @@ import org.junit.jupiter.api.TestFactory;
 class PrefixKeysTest {
   private static final String[] KEYS = {"orders", "orders-eu", "people", "people-eu"};
 
-  private final KeyFiles files = Stack.keyFiles();
+  private final KeyFiles files = KeyFiles.create();
   private final Map<String, KeyFiles.Aes> aes = new LinkedHashMap<>();
   private final Map<String, KeyFiles.Rsa> rsa = new LinkedHashMap<>();
   private final String bucket = Stack.bucket();

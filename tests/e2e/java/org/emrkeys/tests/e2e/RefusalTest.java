@@ -9,14 +9,16 @@ import java.security.GeneralSecurityException;
 import java.util.stream.Stream;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What must fail, and that a failed write stores nothing. */
 class RefusalTest {
-  private final KeyFiles files = Stack.keyFiles();
+  private final KeyFiles files = KeyFiles.create();
   private final KeyFiles.Aes aes = files.aes("k", 256);
   private final String bucket = Stack.bucket();
 

@@ -7,13 +7,15 @@ import java.io.IOException;
 import java.security.GeneralSecurityException;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** A key with older versions: the newest encrypts, all decrypt, the stored fingerprint decides. */
 class RotationTest {
-  private final KeyFiles files = Stack.keyFiles();
+  private final KeyFiles files = KeyFiles.create();
   private final String bucket = Stack.bucket();
   private final byte[] content = Stack.content(100);
 

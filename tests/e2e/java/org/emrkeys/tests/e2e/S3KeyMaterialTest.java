@@ -8,14 +8,16 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.security.GeneralSecurityException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** Key material in S3, which the core fetches itself, before there is any client that could. */
 class S3KeyMaterialTest {
-  private final KeyFiles files = Stack.keyFiles();
+  private final KeyFiles files = KeyFiles.create();
   private final String keys = Stack.bucket();
   private final String bucket = Stack.bucket();
   private final String uri = "s3://" + bucket + "/object";

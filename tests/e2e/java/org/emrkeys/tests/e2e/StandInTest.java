@@ -11,7 +11,9 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -21,7 +23,7 @@ class StandInTest {
   private final String bucket = Stack.bucket();
   private final String uri = "s3://" + bucket + "/a folder/ü%20";
   private final EncryptionMaterials materials =
-      new EncryptionMaterials(Stack.keyFiles().aes("k", 256).secretKey())
+      new EncryptionMaterials(KeyFiles.create().aes("k", 256).secretKey())
           .addDescription("stored", "yes");
   private EmrfsStandIn described;
   private EmrfsStandIn plain;

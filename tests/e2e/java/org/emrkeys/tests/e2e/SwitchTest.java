@@ -10,14 +10,16 @@ import java.security.GeneralSecurityException;
 import java.util.Collections;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Moving to emrkeys from what people run today, and back: nobody's objects get lost on the way. */
 class SwitchTest {
-  private final KeyFiles.Rsa rsa = Stack.keyFiles().rsa("pair", 2048);
-  private final KeyFiles.Aes aes = Stack.keyFiles().aes("aes", 256);
+  private final KeyFiles.Rsa rsa = KeyFiles.create().rsa("pair", 2048);
+  private final KeyFiles.Aes aes = KeyFiles.create().aes("aes", 256);
   private final String kms = Stack.aws().createKmsKey();
   private final String bucket = Stack.bucket();
   private final String uri = "s3://" + bucket + "/object";
