@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt;
 
 use criterion::{criterion_group, criterion_main, Criterion};
-use emrkeys_core::{Inputs, Provider, Settings, Usage};
+use emrkeys_core::{Inputs, Provider, Request, Settings, Usage};
 
 const RULES: usize = 10_000;
 
@@ -45,16 +45,24 @@ fn benches(criterion: &mut Criterion) {
         ("JobflowId", "j-1"),
     ];
     criterion.bench_function("write/10000-rules", |bencher| {
-        bencher.iter(|| provider.materials(Some(black_box(&write))).unwrap())
+        bencher.iter(|| {
+            provider
+                .materials(Request::Description(black_box(&write)))
+                .unwrap()
+        })
     });
-    let written = provider.materials(Some(&write)).unwrap();
+    let written = provider.materials(Request::Description(&write)).unwrap().unwrap();
     let stored: Vec<(&str, &str)> = written
         .description
         .iter()
         .map(|(n, v)| (n.as_str(), v.as_str()))
         .collect();
     criterion.bench_function("read/10000-rules", |bencher| {
-        bencher.iter(|| provider.materials(Some(black_box(&stored))).unwrap())
+        bencher.iter(|| {
+            provider
+                .materials(Request::Description(black_box(&stored)))
+                .unwrap()
+        })
     });
 }
 

@@ -18,7 +18,7 @@ mod uri;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
-pub use provider::{plan, MaterialKey, Materials, Provider, Report, Usage};
+pub use provider::{plan, MaterialKey, Materials, Provider, Report, Request, Usage};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.
 pub const MAX_MATERIAL: usize = 64 * 1024;

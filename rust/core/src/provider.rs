@@ -76,6 +76,21 @@ impl fmt::Debug for MaterialKey {
     }
 }
 
+/// How a client asks for materials.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// Its call without an argument: a write of which nothing is known.
+    NoArgument,
+    /// Its call with a description that is `null`.
+    ///
+    /// The SDK v1 makes it for a write whose request has no description, and then for `null` in return makes the call
+    /// without an argument; and for a read of an object that has none, where it takes `null` for "no such key".
+    /// Source: `S3CryptoModuleBase.createContentCryptoMaterial` and `ContentCryptoMaterial.matdescFromJson`.
+    NoDescription,
+    /// Its call with a description: names and values.
+    Description(&'a [(&'a str, &'a str)]),
+}
+
 /// What a start or a refresh has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -126,20 +141,31 @@ impl Provider {
         Ok(report)
     }
 
-    /// The materials for a description, or for none: the client's call without an argument, which is a write.
+    /// The materials for a request; `None` for [`Request::NoDescription`] where no legacy key is set.
     ///
     /// Whether a call is for encryption or for decryption shows in the description alone. One that identifies a key
-    /// is what was stored with an object; one that only gives a location or a job flow describes a write.
+    /// is what was stored with an object; one that only gives a location or a job flow describes a write. Without any
+    /// description a call may be either, so that only the legacy key, which the user named for such objects, is given.
     ///
     /// # Errors
     /// `NO_RULE`, `INVALID_URI` on encryption; on decryption the codes of descriptions and of keys.
-    pub fn materials(&self, description: Option<&[(&str, &str)]>) -> Result<Materials, Error> {
+    pub fn materials(&self, request: Request<'_>) -> Result<Option<Materials>, Error> {
         let state = self.state.load();
-        let description = description.map(Description::new).transpose()?;
-        Ok(match self.usage {
-            Usage::S3 => state.for_s3(description.as_ref())?,
-            Usage::LocalDisk => state.for_local_disk(description.as_ref())?,
-        })
+        let description = match request {
+            Request::Description(entries) => Some(Description::new(entries)?),
+            Request::NoArgument | Request::NoDescription => None,
+        };
+        let materials = match (self.usage, request, &description) {
+            (Usage::LocalDisk, _, description) => state.for_local_disk(description.as_ref())?,
+            (Usage::S3, Request::NoDescription, _) => match &state.legacy_key {
+                None => return Ok(None),
+                // If it is a write after all, the object says whose it is.
+                Some(legacy) => state.source(legacy)?.for_encryption()?,
+            },
+            (Usage::S3, _, Some(description)) => state.for_description(description)?,
+            (Usage::S3, _, None) => state.source(state.key_for_write(None)?)?.for_encryption()?,
+        };
+        Ok(Some(materials))
     }
 }
 
@@ -244,10 +270,7 @@ impl State {
         Ok((state, report))
     }
 
-    fn for_s3(&self, description: Option<&Description>) -> Result<Materials, Problem> {
-        let Some(description) = description else {
-            return self.source(self.key_for_write(None)?)?.for_encryption();
-        };
+    fn for_description(&self, description: &Description) -> Result<Materials, Problem> {
         if let Some(materials) = self.identified(description)? {
             return Ok(materials);
         }

@@ -1,6 +1,6 @@
 //! The exports: one for each native method of `org.emrkeys.internal.Natives`, by its JNI name.
 
-use emrkeys_core::{Error, Provider};
+use emrkeys_core::{Error, Provider, Request};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -84,7 +84,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_refresh<'local>(
     })
 }
 
-/// `byte[] materials(long handle, byte[] description)`: the key and what is stored; `null` asks without a description.
+/// `byte[] materials(long handle, byte[] description)`: the key and what is stored; `null` is the call without an argument.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
     env: EnvUnowned<'local>,
@@ -96,9 +96,14 @@ extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
         let provider = handles::get(handle)?;
         let bytes = argument(env, &description)?;
         let entries = bytes.as_ref().map(|bytes| wire::description(bytes)).transpose()?;
+        let request = match &entries {
+            None => Request::NoArgument,
+            Some(None) => Request::NoDescription,
+            Some(Some(entries)) => Request::Description(entries),
+        };
         provider
-            .materials(entries.as_deref())
-            .map(|materials| wire::materials(&materials))
+            .materials(request)
+            .map(|materials| wire::materials(materials.as_ref()))
     })
 }
 

@@ -115,9 +115,13 @@ pub(crate) fn settings(bytes: &[u8]) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// A list of entries of a materials description.
-pub(crate) fn description(bytes: &[u8]) -> Result<Vec<(&str, &str)>, Error> {
+/// A list of entries of a materials description; `None` where −1 stands in place of the count: a description that is
+/// `null`.
+pub(crate) fn description(bytes: &[u8]) -> Result<Option<Vec<(&str, &str)>>, Error> {
     let mut reader = Reader::new(bytes);
+    if bytes == (-1i32).to_be_bytes() {
+        return Ok(None);
+    }
     let count = reader.count(8)?;
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
@@ -128,7 +132,7 @@ pub(crate) fn description(bytes: &[u8]) -> Result<Vec<(&str, &str)>, Error> {
         ));
     }
     reader.end()?;
-    Ok(entries)
+    Ok(Some(entries))
 }
 
 /// What Java found behind the [`InputRef`]s.
@@ -238,8 +242,11 @@ pub(crate) fn plan(inputs: &[InputRef]) -> Response {
     writer.finish()
 }
 
-/// The response for a request: the key, then what is stored.
-pub(crate) fn materials(materials: &Materials) -> Response {
+/// The response for a request: the key, then what is stored; a 0 where there are no materials.
+pub(crate) fn materials(materials: Option<&Materials>) -> Response {
+    let Some(materials) = materials else {
+        return Writer::success(1).byte(0).finish();
+    };
     let described: usize = materials
         .description
         .iter()
@@ -297,7 +304,8 @@ mod tests {
     #[test]
     fn entries_come_through_as_they_were_sent() {
         let bytes = list(&[(b"a", "ü".as_bytes()), (b"", b"")]);
-        assert_eq!(description(&bytes).unwrap(), [("a", "ü"), ("", "")]);
+        assert_eq!(description(&bytes).unwrap().unwrap(), [("a", "ü"), ("", "")]);
+        assert_eq!(description(&(-1i32).to_be_bytes()).unwrap(), None);
         assert_eq!(settings(&bytes).unwrap()["a"], "ü");
     }
 
@@ -336,7 +344,7 @@ mod tests {
                 },
             ] {
                 let description = vec![("emrkeys.key".to_owned(), "main".to_owned())];
-                let response = materials(&Materials { key, description });
+                let response = materials(Some(&Materials { key, description }));
                 assert!(
                     response.capacity() <= response.len() + 16,
                     "{} {}",

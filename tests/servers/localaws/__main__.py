@@ -12,6 +12,7 @@ from .app import Application
 
 HOST = "127.0.0.1"
 THREADS = 16
+IDLE_SECONDS = 600
 
 
 def main() -> None:
@@ -28,6 +29,10 @@ def main() -> None:
     # the SDK v2 clients take for the end of the request.
     server = Server((HOST, arguments.port), Application(), numthreads=THREADS)
     server.max_request_body_size = 0  # no limit
+    # A connection that the server drops while it is idle fails the client's next request, now and then
+    # on every retry too. The suites keep dozens of clients with idle connections.
+    server.keep_alive_conn_limit = None
+    server.timeout = IDLE_SECONDS
     server.prepare()
     if arguments.until_stdin_closes:
         threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()

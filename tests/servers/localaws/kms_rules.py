@@ -28,6 +28,8 @@ _ALGORITHM_PARAMETERS = {
     "Decrypt": ["EncryptionAlgorithm"],
     "ReEncrypt": ["SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm"],
 }
+# Moto takes an ARN here, finds the key, and then fails to look it up by that ARN.
+_WANTS_BARE_ID = {"EnableKey", "DisableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ def check(operation: str, region: str, request: dict) -> Optional[Refusal]:
         if refusal is not None:
             return refusal
     return None
+
+
+def rewrite_for_moto(operation: str, request: dict) -> bool:
+    """Turns a key ARN into the key id where moto mishandles ARNs; whether it changed `request`."""
+    key_id = request.get("KeyId")
+    if operation not in _WANTS_BARE_ID or not isinstance(key_id, str) or ":key/" not in key_id:
+        return False
+    request["KeyId"] = key_id.rpartition(":key/")[2]
+    return True
 
 
 def _key(parameter: str, value: object, region: str):

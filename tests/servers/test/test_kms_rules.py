@@ -99,3 +99,15 @@ def test_decrypt_with_another_key_id_is_refused(stack, key):
 
 def test_a_garbage_blob_is_refused(stack):
     assert code_of(stack.kms.decrypt, CiphertextBlob=b"\xff" * 100) == "InvalidCiphertextException"
+
+
+def test_the_state_can_be_changed_by_arn(stack, key):
+    arn = stack.kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+    stack.kms.disable_key(KeyId=arn)
+    assert code_of(stack.kms.encrypt, KeyId=key, Plaintext=b"x") == "DisabledException"
+    stack.kms.enable_key(KeyId=arn)
+    stack.kms.encrypt(KeyId=key, Plaintext=b"x")
+    stack.kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    assert code_of(stack.kms.encrypt, KeyId=key, Plaintext=b"x") == "KMSInvalidStateException"
+    stack.kms.cancel_key_deletion(KeyId=arn)
+    assert stack.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"

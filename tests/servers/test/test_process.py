@@ -1,3 +1,4 @@
+import http.client
 import subprocess
 import sys
 import time
@@ -44,3 +45,15 @@ def test_takes_a_free_port_each_time():
 
 def test_health(stack):
     assert stack.control("GET", "health") == {"status": "ok"}
+
+
+def test_many_idle_connections_stay_open(stack):
+    address = stack.endpoint.removeprefix("http://")
+    connections = [http.client.HTTPConnection(address) for _ in range(40)]
+    for _ in range(2):
+        for connection in connections:
+            connection.request("GET", "/__control/health")
+            assert connection.getresponse().read() == b'{"status": "ok"}'
+            assert connection.sock is not None, "the server closed the connection"
+    for connection in connections:
+        connection.close()

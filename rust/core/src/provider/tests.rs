@@ -70,6 +70,18 @@ impl Fixture {
     }
 }
 
+/// The two calls that the tests make most.
+trait Ask {
+    fn ask(&self, description: Option<&[(&str, &str)]>) -> Result<Materials, Error>;
+}
+
+impl Ask for Provider {
+    fn ask(&self, description: Option<&[(&str, &str)]>) -> Result<Materials, Error> {
+        let request = description.map_or(Request::NoArgument, Request::Description);
+        self.materials(request).map(|materials| materials.unwrap())
+    }
+}
+
 fn two_keys() -> Fixture {
     Fixture::new()
         .aes("main", 1)
@@ -106,7 +118,7 @@ fn read(provider: &Provider, written: &Materials) -> Result<Materials, Error> {
         .iter()
         .map(|(n, v)| (n.as_str(), v.as_str()))
         .collect();
-    provider.materials(Some(&stored))
+    provider.ask(Some(&stored))
 }
 
 #[test]
@@ -114,7 +126,7 @@ fn a_write_gets_the_key_of_its_prefix_and_is_read_back_by_what_was_stored() {
     let provider = two_keys().open();
     for (path, key, byte) in [("s3://lake/audit/x", "audit", 2), ("s3a://lake/other", "main", 1)] {
         let written = provider
-            .materials(Some(&[("Path", path), ("JobflowId", "j-1")]))
+            .ask(Some(&[("Path", path), ("JobflowId", "j-1")]))
             .unwrap();
         assert_eq!(
             (value(&written, "emrkeys.key"), symmetric(&written)),
@@ -133,17 +145,17 @@ fn a_write_gets_the_key_of_its_prefix_and_is_read_back_by_what_was_stored() {
         assert_eq!(symmetric(&read(&provider, &written).unwrap()), byte);
     }
     let copied = provider
-        .materials(Some(&[("Path", "s3://lake/x"), ("DstPath", "s3://lake/audit/x")]))
+        .ask(Some(&[("Path", "s3://lake/x"), ("DstPath", "s3://lake/audit/x")]))
         .unwrap();
     assert_eq!(symmetric(&copied), 2);
-    assert_eq!(symmetric(&provider.materials(None).unwrap()), 1);
+    assert_eq!(symmetric(&provider.ask(None).unwrap()), 1);
 }
 
 #[test]
 fn decryption_never_depends_on_todays_rules() {
     let written = two_keys()
         .open()
-        .materials(Some(&[("Path", "s3://lake/audit/x")]))
+        .ask(Some(&[("Path", "s3://lake/audit/x")]))
         .unwrap();
     let no_rules = Fixture::new()
         .aes("audit", 2)
@@ -158,7 +170,7 @@ fn decryption_never_depends_on_todays_rules() {
         .map(|(n, v)| (n.as_str(), v.as_str()))
         .collect();
     stored.push(("Path", "s3://lake/elsewhere"));
-    assert_eq!(symmetric(&no_rules.materials(Some(&stored)).unwrap()), 2);
+    assert_eq!(symmetric(&no_rules.ask(Some(&stored)).unwrap()), 2);
 }
 
 #[test]
@@ -166,17 +178,11 @@ fn a_write_that_nothing_covers_is_refused() {
     let mut fixture = two_keys();
     fixture.settings.remove("emrkeys.default.key");
     let provider = fixture.open();
+    assert_eq!(code(provider.ask(Some(&[("Path", "s3://lake/x")]))), Code::NoRule);
+    assert_eq!(code(provider.ask(None)), Code::NoRule);
+    assert_eq!(code(provider.ask(Some(&[("Path", "no uri")]))), Code::InvalidUri);
     assert_eq!(
-        code(provider.materials(Some(&[("Path", "s3://lake/x")]))),
-        Code::NoRule
-    );
-    assert_eq!(code(provider.materials(None)), Code::NoRule);
-    assert_eq!(
-        code(provider.materials(Some(&[("Path", "no uri")]))),
-        Code::InvalidUri
-    );
-    assert_eq!(
-        code(provider.materials(Some(&[("Path", "s3://LAKE/x")]))),
+        code(provider.ask(Some(&[("Path", "s3://LAKE/x")]))),
         Code::InvalidUri
     );
 }
@@ -184,23 +190,23 @@ fn a_write_that_nothing_covers_is_refused() {
 #[test]
 fn an_object_of_an_unknown_key_or_version_is_refused_by_name() {
     let provider = two_keys().open();
-    let unknown = provider.materials(Some(&[("emrkeys.key", "gone"), ("emrkeys.version", "fp1-0")]));
+    let unknown = provider.ask(Some(&[("emrkeys.key", "gone"), ("emrkeys.version", "fp1-0")]));
     assert_eq!(code(unknown), Code::KeyNotConfigured);
-    let version = provider.materials(Some(&[("emrkeys.key", "main"), ("emrkeys.version", "fp1-0")]));
+    let version = provider.ask(Some(&[("emrkeys.key", "main"), ("emrkeys.version", "fp1-0")]));
     assert_eq!(code(version), Code::KeyVersionUnknown);
     assert_eq!(
-        code(provider.materials(Some(&[("emrkeys.key", "main")]))),
+        code(provider.ask(Some(&[("emrkeys.key", "main")]))),
         Code::InvalidDescription
     );
     assert_eq!(
-        code(provider.materials(Some(&[("emrkeys.version", "fp1-0")]))),
+        code(provider.ask(Some(&[("emrkeys.version", "fp1-0")]))),
         Code::InvalidDescription
     );
 }
 
 #[test]
 fn a_swapped_key_under_the_same_name_is_noticed() {
-    let written = two_keys().open().materials(None).unwrap();
+    let written = two_keys().open().ask(None).unwrap();
     let swapped = Fixture::new()
         .aes("main", 9)
         .set("emrkeys.default.key", "main")
@@ -214,7 +220,7 @@ fn older_versions_decrypt_and_the_first_encrypts() {
         .aes("main", 1)
         .set("emrkeys.default.key", "main")
         .open();
-    let written = old.materials(None).unwrap();
+    let written = old.ask(None).unwrap();
     let rotated = Fixture::new()
         .aes("main", 2)
         .aes("main-1", 1)
@@ -222,7 +228,7 @@ fn older_versions_decrypt_and_the_first_encrypts() {
         .set("emrkeys.default.key", "main")
         .open();
     assert_eq!(symmetric(&read(&rotated, &written).unwrap()), 1);
-    let renewed = rotated.materials(None).unwrap();
+    let renewed = rotated.ask(None).unwrap();
     assert_eq!(symmetric(&renewed), 2);
     assert_eq!(symmetric(&read(&rotated, &renewed).unwrap()), 2);
     assert_eq!(code(read(&old, &renewed)), Code::KeyVersionUnknown);
@@ -234,7 +240,7 @@ fn a_renamed_key_keeps_its_objects() {
         .aes("main", 1)
         .set("emrkeys.default.key", "main")
         .open()
-        .materials(None)
+        .ask(None)
         .unwrap();
     let renamed = Fixture::new()
         .aes("core", 1)
@@ -248,7 +254,7 @@ fn an_rsa_pair_gives_both_halves_and_a_public_key_only_encrypts() {
     let both = Fixture::new()
         .rsa("pair", true)
         .set("emrkeys.default.key", "pair");
-    let written = both.open().materials(None).unwrap();
+    let written = both.open().ask(None).unwrap();
     assert!(matches!(
         &written.key,
         MaterialKey::KeyPair { private: Some(_), .. }
@@ -258,7 +264,7 @@ fn an_rsa_pair_gives_both_halves_and_a_public_key_only_encrypts() {
     let mut public_only = both;
     public_only.settings.remove("emrkeys.key.pair.private");
     let provider = public_only.open();
-    let same = provider.materials(None).unwrap();
+    let same = provider.ask(None).unwrap();
     assert!(matches!(&same.key, MaterialKey::KeyPair { private: None, .. }));
     assert_eq!(code(read(&provider, &written)), Code::KeyCannotDecrypt);
 }
@@ -285,15 +291,12 @@ fn objects_of_awss_rsa_provider_are_read_and_can_be_read_by_it() {
         .set("emrkeys.key.pair.legacy-name", "payroll")
         .set("emrkeys.default.key", "pair");
     let provider = named.open();
-    assert!(provider.materials(Some(&[("rsa_name", "payroll")])).is_ok());
+    assert!(provider.ask(Some(&[("rsa_name", "payroll")])).is_ok());
     assert_eq!(
-        code(provider.materials(Some(&[("rsa_name", "other")]))),
+        code(provider.ask(Some(&[("rsa_name", "other")]))),
         Code::KeyNotConfigured
     );
-    assert_eq!(
-        value(&provider.materials(None).unwrap(), "rsa_name"),
-        Some("payroll")
-    );
+    assert_eq!(value(&provider.ask(None).unwrap(), "rsa_name"), Some("payroll"));
 
     let drop_in: Settings = [
         ("fs.s3.cse.rsa.public", public.as_str()),
@@ -303,11 +306,8 @@ fn objects_of_awss_rsa_provider_are_read_and_can_be_read_by_it() {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     let (provider, _) = Provider::open(Usage::S3, &drop_in, &Inputs::new()).unwrap();
-    assert!(provider.materials(Some(&[("rsa_name", "payroll")])).is_ok());
-    assert_eq!(
-        value(&provider.materials(None).unwrap(), "rsa_name"),
-        Some("payroll")
-    );
+    assert!(provider.ask(Some(&[("rsa_name", "payroll")])).is_ok());
+    assert_eq!(value(&provider.ask(None).unwrap(), "rsa_name"), Some("payroll"));
 }
 
 #[test]
@@ -319,15 +319,15 @@ fn objects_of_emrfss_kms_provider_belong_to_the_kms_key_of_that_id() {
         .set("emrkeys.key.k.kms-key-id", &arn)
         .set("emrkeys.default.key", "k")
         .open();
-    let written = provider.materials(None).unwrap();
+    let written = provider.ask(None).unwrap();
     assert!(matches!(&written.key, MaterialKey::Kms { key_id } if *key_id == arn));
     assert!(written.description.is_empty(), "{:?}", written.description);
     for stored in [arn.as_str(), ID] {
-        let read = provider.materials(Some(&[("kms_cmk_id", stored)])).unwrap();
+        let read = provider.ask(Some(&[("kms_cmk_id", stored)])).unwrap();
         assert!(matches!(&read.key, MaterialKey::Kms { key_id } if key_id == stored));
     }
     assert_eq!(
-        code(provider.materials(Some(&[("kms_cmk_id", "alias/other")]))),
+        code(provider.ask(Some(&[("kms_cmk_id", "alias/other")]))),
         Code::KeyNotConfigured
     );
 }
@@ -340,30 +340,26 @@ fn objects_of_home_made_providers_belong_to_the_key_that_matches() {
         .set("emrkeys.key.audit.match.keyid", "cloudhsm:1,2")
         .open();
     assert_eq!(
-        symmetric(
-            &provider
-                .materials(Some(&[("team.key", "red"), ("x", "y")]))
-                .unwrap()
-        ),
+        symmetric(&provider.ask(Some(&[("team.key", "red"), ("x", "y")])).unwrap()),
         1
     );
     assert_eq!(
         symmetric(
             &provider
-                .materials(Some(&[("owner", "blue"), ("Path", "s3://lake/x")]))
+                .ask(Some(&[("owner", "blue"), ("Path", "s3://lake/x")]))
                 .unwrap()
         ),
         2
     );
     assert_eq!(
-        symmetric(&provider.materials(Some(&[("keyid", "cloudhsm:1,2")])).unwrap()),
+        symmetric(&provider.ask(Some(&[("keyid", "cloudhsm:1,2")])).unwrap()),
         2
     );
     assert_eq!(
-        code(provider.materials(Some(&[("keyid", "other")]))),
+        code(provider.ask(Some(&[("keyid", "other")]))),
         Code::KeyNotConfigured
     );
-    let both = provider.materials(Some(&[("team.key", "red"), ("owner", "blue")]));
+    let both = provider.ask(Some(&[("team.key", "red"), ("owner", "blue")]));
     assert_eq!(code(both), Code::DescriptionAmbiguous);
 }
 
@@ -371,26 +367,41 @@ fn objects_of_home_made_providers_belong_to_the_key_that_matches() {
 fn descriptions_that_say_nothing_need_the_legacy_key() {
     for stored in [&[][..], &[("who", "knows")]] {
         assert_eq!(
-            code(two_keys().open().materials(Some(stored))),
+            code(two_keys().open().ask(Some(stored))),
             Code::DescriptionUnknown
         );
         let provider = two_keys().set("emrkeys.legacy.key", "audit").open();
-        assert_eq!(symmetric(&provider.materials(Some(stored)).unwrap()), 2);
+        assert_eq!(symmetric(&provider.ask(Some(stored)).unwrap()), 2);
     }
+}
+
+#[test]
+fn a_call_with_null_for_a_description_gets_the_legacy_key_or_null() {
+    assert!(two_keys()
+        .open()
+        .materials(Request::NoDescription)
+        .unwrap()
+        .is_none());
+    let provider = two_keys().set("emrkeys.legacy.key", "audit").open();
+    let materials = provider.materials(Request::NoDescription).unwrap().unwrap();
+    assert_eq!(
+        (symmetric(&materials), value(&materials, "emrkeys.key")),
+        (2, Some("audit"))
+    );
 }
 
 #[test]
 fn hostile_descriptions_are_refused() {
     let provider = two_keys().set("emrkeys.legacy.key", "main").open();
     let many = vec![("a", "b"); 10_000];
-    assert_eq!(code(provider.materials(Some(&many))), Code::DescriptionTooLarge);
+    assert_eq!(code(provider.ask(Some(&many))), Code::DescriptionTooLarge);
     let huge = "v".repeat(1 << 20);
     assert_eq!(
-        code(provider.materials(Some(&[("emrkeys.key", huge.as_str())]))),
+        code(provider.ask(Some(&[("emrkeys.key", huge.as_str())]))),
         Code::DescriptionTooLarge
     );
     assert_eq!(
-        code(provider.materials(Some(&[("emrkeys.key", "main\u{7}")]))),
+        code(provider.ask(Some(&[("emrkeys.key", "main\u{7}")]))),
         Code::InvalidDescription
     );
 }
@@ -404,19 +415,15 @@ fn a_refresh_swaps_everything_or_nothing() {
     let error = provider.refresh(&fixture.settings, &fixture.inputs).unwrap_err();
     assert_eq!(error.code(), Code::KeySize);
     assert_eq!(
-        symmetric(&provider.materials(None).unwrap()),
+        symmetric(&provider.ask(None).unwrap()),
         1,
         "the old key serves on"
     );
     fixture.file("audit", &[8; 32]);
     provider.refresh(&fixture.settings, &fixture.inputs).unwrap();
-    assert_eq!(symmetric(&provider.materials(None).unwrap()), 7);
+    assert_eq!(symmetric(&provider.ask(None).unwrap()), 7);
     assert_eq!(
-        symmetric(
-            &provider
-                .materials(Some(&[("Path", "s3://lake/audit/x")]))
-                .unwrap()
-        ),
+        symmetric(&provider.ask(Some(&[("Path", "s3://lake/audit/x")])).unwrap()),
         8
     );
 }
@@ -453,7 +460,7 @@ fn a_secret_comes_from_a_credential_and_not_from_a_site_file() {
         plan(Usage::S3, &with(None).settings).unwrap(),
         [InputRef::Credential("main.key".into())]
     );
-    assert_eq!(symmetric(&with(found(false)).open().materials(None).unwrap()), 5);
+    assert_eq!(symmetric(&with(found(false)).open().ask(None).unwrap()), 5);
     assert_eq!(with(found(true)).open_error(), Code::PlaintextSecret);
     with(found(true))
         .set("emrkeys.allow-plaintext-secrets", "true")
@@ -477,20 +484,20 @@ fn local_disks_get_the_same_key_every_time_under_the_name_of_the_release() {
         settings.insert("emrkeys.local-disk.emr-release".into(), release.into());
         let (provider, report) = Provider::open(Usage::LocalDisk, &settings, &Inputs::new()).unwrap();
         assert!(report.warnings.is_empty(), "{:?}", report.warnings);
-        let written = provider.materials(None).unwrap();
+        let written = provider.ask(None).unwrap();
         for materials in [
             &written,
             &read(&provider, &written).unwrap(),
-            &provider.materials(Some(&[])).unwrap(),
+            &provider.ask(Some(&[])).unwrap(),
         ] {
             assert!(matches!(&materials.key, MaterialKey::Symmetric { algorithm: a, .. } if *a == algorithm));
             assert_eq!(symmetric(materials), 3);
         }
         assert_eq!(
-            code(provider.materials(Some(&[("who", "knows")]))),
+            code(provider.ask(Some(&[("who", "knows")]))),
             Code::DescriptionUnknown
         );
-        let of_s3 = provider.materials(Some(&[("emrkeys.key", "main"), ("emrkeys.version", "fp1-0")]));
+        let of_s3 = provider.ask(Some(&[("emrkeys.key", "main"), ("emrkeys.version", "fp1-0")]));
         assert_eq!(code(of_s3), Code::KeyNotConfigured);
     }
 }
@@ -504,7 +511,7 @@ fn nothing_secret_shows_in_debug_output_or_reports() {
     fixture.file("main", canary);
     let fixture = fixture.set("emrkeys.key.main.encoding", "raw");
     let (provider, report) = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap();
-    let materials = provider.materials(None).unwrap();
+    let materials = provider.ask(None).unwrap();
     let shown = format!("{error} {error:?} {provider:?} {report:?} {materials:?}");
     let hex = hex::encode(canary);
     assert!(

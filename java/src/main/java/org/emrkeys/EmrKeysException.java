@@ -3,8 +3,9 @@ package org.emrkeys;
 /**
  * Something that emrkeys refuses or cannot do.
  *
- * <p>The message is for people: it names the property at fault and the remedy, and never holds a secret. Programs look
- * at {@link #code()}, whose values are stable and listed in {@code docs/configuration.md}.
+ * <p>The message is for people: it names the property at fault and the remedy, and never holds a
+ * secret. Programs look at {@link #code()}, whose values are stable and listed in {@code
+ * docs/configuration.md}.
  */
 public class EmrKeysException extends RuntimeException {
   private static final long serialVersionUID = 1L;

@@ -12,23 +12,28 @@ import org.emrkeys.internal.KeyMaterials;
 import org.emrkeys.internal.Usage;
 
 /**
- * Gives EMR the key of the cluster's local disks: always the one of {@code emrkeys.local-disk.key}, which is symmetric.
+ * Gives EMR the key of the cluster's local disks: always the one of {@code emrkeys.local-disk.key},
+ * which is symmetric.
  *
- * <p>The name of the key's algorithm follows the EMR release ({@code emrkeys.local-disk.emr-release}). Thread-safe.
+ * <p>The name of the key's algorithm follows the EMR release ({@code
+ * emrkeys.local-disk.emr-release}). Thread-safe.
  */
-public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMaterialsProvider implements Configurable {
+public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMaterialsProvider
+    implements Configurable {
   private final ConfiguredProvider provider =
-      new ConfiguredProvider(Usage.LOCAL_DISK, LogFactory.getLog(LocalDiskEncryptionMaterialsProvider.class));
+      new ConfiguredProvider(
+          Usage.LOCAL_DISK, LogFactory.getLog(LocalDiskEncryptionMaterialsProvider.class));
 
   /** A provider that must be configured by {@link #setConf} before it is used. */
   public LocalDiskEncryptionMaterialsProvider() {}
 
   /**
-   * Reads the configuration and loads the key. May be called again; what is under way is not disturbed.
+   * Reads the configuration and loads the key. May be called again; what is under way is not
+   * disturbed.
    *
    * @param conf the Hadoop configuration
-   * @throws EmrKeysException with every problem found, each naming its property and the remedy; then the provider stays
-   *     as it was
+   * @throws EmrKeysException with every problem found, each naming its property and the remedy;
+   *     then the provider stays as it was
    */
   @Override
   public void setConf(Configuration conf) {
@@ -63,7 +68,7 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(EncryptionContext context) {
-    return materials(null);
+    return materials(provider.materials());
   }
 
   /**
@@ -75,15 +80,17 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
-    return materials(description);
+    return materials(provider.materials(description));
   }
 
-  private EncryptionMaterials materials(Map<String, String> description) {
-    KeyMaterials found = provider.materials(description);
+  private static EncryptionMaterials materials(KeyMaterials found) {
     if (found.secretKey() == null) {
       // The core refuses this at start; whoever changes that must not make it a null key.
       throw EmrKeysException.of(
-          "KEY_NOT_SYMMETRIC", "the key of local disks is not symmetric", "Set emrkeys.local-disk.key to one that is.", null);
+          "KEY_NOT_SYMMETRIC",
+          "the key of local disks is not symmetric",
+          "Set emrkeys.local-disk.key to one that is.",
+          null);
     }
     return new EncryptionMaterials(found.secretKey()).withDescriptions(found.description());
   }

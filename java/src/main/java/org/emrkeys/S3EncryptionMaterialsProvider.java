@@ -12,13 +12,16 @@ import org.emrkeys.internal.KeyMaterials;
 import org.emrkeys.internal.Usage;
 
 /**
- * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for each object: by the
- * rules of the configuration when it is written, by its stored description when it is read.
+ * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for
+ * each object: by the rules of the configuration when it is written, by its stored description when
+ * it is read.
  *
- * <p>Named in {@code fs.s3.cse.encryptionMaterialsProvider}; configured by the {@code emrkeys.*} properties of the
- * Hadoop configuration, or by nothing but the properties of the provider that it replaces. Thread-safe.
+ * <p>Named in {@code fs.s3.cse.encryptionMaterialsProvider}; configured by the {@code emrkeys.*}
+ * properties of the Hadoop configuration, or by nothing but the properties of the provider that it
+ * replaces. Thread-safe.
  */
-public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsProvider, Configurable {
+public final class S3EncryptionMaterialsProvider
+    implements EncryptionMaterialsProvider, Configurable {
   private final ConfiguredProvider provider =
       new ConfiguredProvider(Usage.S3, LogFactory.getLog(S3EncryptionMaterialsProvider.class));
 
@@ -26,11 +29,12 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
   public S3EncryptionMaterialsProvider() {}
 
   /**
-   * Reads the configuration and loads all keys. May be called again; what is under way is not disturbed.
+   * Reads the configuration and loads all keys. May be called again; what is under way is not
+   * disturbed.
    *
    * @param conf the Hadoop configuration
-   * @throws EmrKeysException with every problem found, each naming its property and the remedy; then the provider stays
-   *     as it was
+   * @throws EmrKeysException with every problem found, each naming its property and the remedy;
+   *     then the provider stays as it was
    */
   @Override
   public void setConf(Configuration conf) {
@@ -61,28 +65,31 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
    * The materials for a write of which nothing is known: those of {@code emrkeys.default.key}.
    *
    * @return never null
-   * @throws EmrKeysException {@code NO_RULE} if there is no default, {@code NOT_CONFIGURED} before {@link #setConf}
+   * @throws EmrKeysException {@code NO_RULE} if there is no default, {@code NOT_CONFIGURED} before
+   *     {@link #setConf}
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials() {
-    return materials(null);
+    return materials(provider.materials());
   }
 
   /**
-   * The materials for a write to the location that the description gives, or for a read of an object with this stored
-   * description.
+   * The materials for a write to the location that the description gives, or for a read of an
+   * object with this stored description.
    *
-   * @param description as the client hands it over; null is the call without an argument
-   * @return never null
+   * @param description as the client hands it over
+   * @return null where the description is null and {@code emrkeys.legacy.key} is not set: for a
+   *     write the client then asks without an argument, and for a read of an object that has no
+   *     description it says that no materials were found
    * @throws EmrKeysException if no key may be used, and why
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
-    return materials(description);
+    KeyMaterials found = provider.materials(description);
+    return found == null ? null : materials(found);
   }
 
-  private EncryptionMaterials materials(Map<String, String> description) {
-    KeyMaterials found = provider.materials(description);
+  private static EncryptionMaterials materials(KeyMaterials found) {
     EncryptionMaterials materials;
     if (found.secretKey() != null) {
       materials = new EncryptionMaterials(found.secretKey());
@@ -91,7 +98,8 @@ public final class S3EncryptionMaterialsProvider implements EncryptionMaterialsP
     } else {
       materials = new KMSEncryptionMaterials(found.kmsKeyId());
     }
-    // One by one: in SDKs of EMR 5's time addDescriptions replaces what the constructor of KMS materials put in.
+    // One by one: in SDKs of EMR 5's time addDescriptions replaces what the constructor of KMS
+    // materials put in.
     found.description().forEach(materials::addDescription);
     return materials;
   }

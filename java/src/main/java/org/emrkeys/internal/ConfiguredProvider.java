@@ -1,16 +1,18 @@
 package org.emrkeys.internal;
 
 import java.util.Map;
+import java.util.function.Function;
 import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
 
 /**
- * What the classes that users name have in common: configured, refreshed and asked for materials at any time by any
- * thread. Internal.
+ * What the classes that users name have in common: configured, refreshed and asked for materials at
+ * any time by any thread. Internal.
  *
- * <p>Logs through commons-logging: hadoop-common 2.7 to 3.4 and every 1.x of the AWS SDK depend on it, so it is there
- * wherever the classes that we implement are. Slf4j is not, on a class path of the SDK alone.
+ * <p>Logs through commons-logging: hadoop-common 2.7 to 3.4 and every 1.x of the AWS SDK depend on
+ * it, so it is there wherever the classes that we implement are. Slf4j is not, on a class path of
+ * the SDK alone.
  */
 public final class ConfiguredProvider {
   private final Usage usage;
@@ -19,7 +21,9 @@ public final class ConfiguredProvider {
   /** Null until {@link #configure} succeeded. Replaced as a whole, under this object's lock. */
   private volatile Configured current;
 
-  /** Of the last {@link #configure} before the first that succeeded, for those who ask all the same. */
+  /**
+   * Of the last {@link #configure} before the first that succeeded, for those who ask all the same.
+   */
   private volatile EmrKeysException lastFailure;
 
   /**
@@ -37,8 +41,8 @@ public final class ConfiguredProvider {
    * Configures it, again if that was done before.
    *
    * @param conf the Configuration; {@link #refresh} reads the same one again
-   * @throws EmrKeysException {@code NOT_CONFIGURED} for null, else with all that is wrong; then the provider stays as it
-   *     was
+   * @throws EmrKeysException {@code NOT_CONFIGURED} for null, else with all that is wrong; then the
+   *     provider stays as it was
    */
   public synchronized void configure(Configuration conf) {
     try {
@@ -79,7 +83,8 @@ public final class ConfiguredProvider {
   /**
    * Reads configuration and keys again and swaps them in at once.
    *
-   * @throws EmrKeysException with all that is wrong; then everything stays as it was and goes on working
+   * @throws EmrKeysException with all that is wrong; then everything stays as it was and goes on
+   *     working
    */
   public synchronized void refresh() {
     Configured configured = configured();
@@ -92,19 +97,36 @@ public final class ConfiguredProvider {
   }
 
   /**
+   * The materials for the client's call without an argument.
+   *
+   * @return never null
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
+   *     says
+   */
+  public KeyMaterials materials() {
+    return ask(ProviderHandle::materials);
+  }
+
+  /**
    * The materials for a description.
    *
-   * @param description what the client hands over, or null for its call without an argument
-   * @return never null
-   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core says
+   * @param description what the client hands over
+   * @return null where the description is null and no legacy key is configured
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
+   *     says
    */
   public KeyMaterials materials(Map<String, String> description) {
+    return ask(handle -> handle.materials(description));
+  }
+
+  private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {
     while (true) {
       Configured configured = configured();
       try {
-        return configured.handle.materials(description);
+        return call.apply(configured.handle);
       } catch (IllegalStateException e) {
-        // Closed between the two lines above, by a new configuration; anything else is not ours to hide.
+        // Closed between the two lines above, by a new configuration; anything else is not ours to
+        // hide.
         if (configured == current) {
           throw e;
         }
@@ -126,7 +148,9 @@ public final class ConfiguredProvider {
             null)
         : EmrKeysException.of(
             "NOT_CONFIGURED",
-            "the provider was used although its configuration had failed (" + failure.getMessage() + ")",
+            "the provider was used although its configuration had failed ("
+                + failure.getMessage()
+                + ")",
             "Correct the configuration and call setConf again.",
             failure);
   }

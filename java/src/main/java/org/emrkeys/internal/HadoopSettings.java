@@ -14,18 +14,21 @@ import org.apache.hadoop.fs.Path;
 import org.emrkeys.EmrKeysException;
 
 /**
- * What native code gets to see of a Hadoop {@link Configuration}: our properties, and what only Hadoop can open.
- * Internal.
+ * What native code gets to see of a Hadoop {@link Configuration}: our properties, and what only
+ * Hadoop can open. Internal.
  *
- * <p>Holds the Configuration itself, so that every use sees it as it is then. As thread-safe as the Configuration.
+ * <p>Holds the Configuration itself, so that every use sees it as it is then. As thread-safe as the
+ * Configuration.
  */
 public final class HadoopSettings {
   /** The folder into which the loader unpacks the library; also a system property. */
   static final String NATIVE_FOLDER = "emrkeys.native.folder";
 
   private static final String[] PREFIXES = {"emrkeys.", "fs.s3.cse."};
+
   /** One byte more than the core takes, so that it sees that there is more. */
   private static final int MAX_READ = (64 << 10) + 1;
+
   private static final int MAX_FAILURE_TEXT = 400;
 
   private static final int URI = 0;
@@ -88,7 +91,9 @@ public final class HadoopSettings {
     } catch (IllegalStateException e) {
       throw EmrKeysException.of(
           "INVALID_VALUE",
-          name + ": its variables cannot be expanded, because they are nested too deeply or name each other",
+          name
+              + ": its variables cannot be expanded, because they are nested too deeply or name"
+              + " each other",
           "Write the value out.",
           e);
     }
@@ -120,7 +125,8 @@ public final class HadoopSettings {
     byte[] content = null;
     try {
       Path path = new Path(uri);
-      // An instance of our own, closed after use: one from Hadoop's cache is shared with everybody else, so it could
+      // An instance of our own, closed after use: one from Hadoop's cache is shared with everybody
+      // else, so it could
       // neither be closed here nor be trusted not to be closed by others while we read.
       try (FileSystem files = FileSystem.newInstance(path.toUri(), conf)) {
         FileStatus status = files.getFileStatus(path);
@@ -131,7 +137,8 @@ public final class HadoopSettings {
         int size = 0;
         try (InputStream in = files.open(path)) {
           int read;
-          while (size < buffer.length && (read = in.read(buffer, size, buffer.length - size)) >= 0) {
+          while (size < buffer.length
+              && (read = in.read(buffer, size, buffer.length - size)) >= 0) {
             size += read;
           }
         }

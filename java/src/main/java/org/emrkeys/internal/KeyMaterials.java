@@ -15,8 +15,8 @@ import javax.crypto.spec.SecretKeySpec;
 /**
  * One key and what is stored with what it encrypts. Internal.
  *
- * <p>Exactly one of {@link #secretKey()}, {@link #keyPair()} and {@link #kmsKeyId()} is not null. Immutable but for the
- * map, which belongs to the caller.
+ * <p>Exactly one of {@link #secretKey()}, {@link #keyPair()} and {@link #kmsKeyId()} is not null.
+ * Immutable but for the map, which belongs to the caller.
  */
 public final class KeyMaterials {
   private final SecretKey secretKey;
@@ -24,15 +24,19 @@ public final class KeyMaterials {
   private final String kmsKeyId;
   private final Map<String, String> description;
 
-  private KeyMaterials(SecretKey secretKey, KeyPair keyPair, String kmsKeyId, Map<String, String> description) {
+  private KeyMaterials(
+      SecretKey secretKey, KeyPair keyPair, String kmsKeyId, Map<String, String> description) {
     this.secretKey = secretKey;
     this.keyPair = keyPair;
     this.kmsKeyId = kmsKeyId;
     this.description = description;
   }
 
+  /** Null where the core has none. */
   static KeyMaterials read(Wire.Decoder in) {
     switch (in.u8()) {
+      case 0:
+        return null;
       case 1:
         String algorithm = in.string();
         SecretKey secretKey = secretKey(algorithm, in.bytes());
@@ -67,7 +71,8 @@ public final class KeyMaterials {
       }
       return new KeyPair(publicKey, privateKey);
     } catch (GeneralSecurityException e) {
-      // Without the cause: what a parser says of a private key may quote it. The core has checked both halves.
+      // Without the cause: what a parser says of a private key may quote it. The core has checked
+      // both halves.
       throw Wire.defect(null);
     } finally {
       if (pkcs8 != null) {

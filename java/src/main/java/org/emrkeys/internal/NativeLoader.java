@@ -29,18 +29,24 @@ import org.emrkeys.EmrKeysException;
 /**
  * Brings the native library from the jar into the JVM. Internal.
  *
- * <p>The library is unpacked into a fresh folder that only this user can enter, under a name that nobody can know
- * before, checked against the SHA-256 that the build wrote beside it, loaded, asked for its interface number, and
- * unlinked. Each class loader that has these classes loads its own copy, which the JVM permits because the paths differ.
+ * <p>The library is unpacked into a fresh folder that only this user can enter, under a name that
+ * nobody can know before, checked against the SHA-256 that the build wrote beside it, loaded, asked
+ * for its interface number, and unlinked. Each class loader that has these classes loads its own
+ * copy, which the JVM permits because the paths differ.
  *
- * <p>Depends on nothing but the JDK. No static initialiser can fail: a class that could not be initialised is broken for
- * the life of the JVM and hides the reason from everybody but the first. Thread-safe.
+ * <p>Depends on nothing but the JDK. No static initialiser can fail: a class that could not be
+ * initialised is broken for the life of the JVM and hides the reason from everybody but the first.
+ * Thread-safe.
  */
 public final class NativeLoader {
   private static final String LIBRARY = "libemrkeys_jni.so";
   private static final String[] BUILT_ARCHITECTURES = {"x86_64", "aarch64"};
   private static final int MAX_SUPPRESSED = 8;
-  /** Write permission of others, and the bit that keeps them from renaming what is not theirs: POSIX S_IWOTH, S_ISVTX. */
+
+  /**
+   * Write permission of others, and the bit that keeps them from renaming what is not theirs: POSIX
+   * S_IWOTH, S_ISVTX.
+   */
   private static final int OTHERS_WRITE = 0002;
 
   private static final int STICKY = 01000;
@@ -69,7 +75,10 @@ public final class NativeLoader {
 
   /** A loader for the platform given; its parts are the JVM's own everywhere but in tests. */
   NativeLoader(String osName, String osArch, Resources resources, Linker linker, IntSupplier abi) {
-    this.os = osName.toLowerCase(Locale.ROOT).startsWith("linux") ? "linux" : osName.toLowerCase(Locale.ROOT);
+    this.os =
+        osName.toLowerCase(Locale.ROOT).startsWith("linux")
+            ? "linux"
+            : osName.toLowerCase(Locale.ROOT);
     this.architecture = architecture(osArch.toLowerCase(Locale.ROOT));
     this.resources = resources;
     this.linker = linker;
@@ -94,8 +103,9 @@ public final class NativeLoader {
    * Loads the library unless that was done.
    *
    * @param folder where to unpack it, or null for the JVM's temporary folder
-   * @throws EmrKeysException {@code NATIVE_PLATFORM}, {@code NATIVE_NOEXEC}, {@code NATIVE_LOAD} or {@code
-   *     NATIVE_VERSION}; a later call tries again, where that can help, and has this failure as a suppressed one
+   * @throws EmrKeysException {@code NATIVE_PLATFORM}, {@code NATIVE_NOEXEC}, {@code NATIVE_LOAD} or
+   *     {@code NATIVE_VERSION}; a later call tries again, where that can help, and has this failure
+   *     as a suppressed one
    */
   static synchronized void load(String folder) {
     if (loaded != null) {
@@ -109,7 +119,8 @@ public final class NativeLoader {
             System.getProperty("os.name", ""),
             System.getProperty("os.arch", ""),
             name -> NativeLoader.class.getResourceAsStream("/" + name),
-            // A lambda and not a method reference: the JVM ties the library to the class loader of the caller.
+            // A lambda and not a method reference: the JVM ties the library to the class loader of
+            // the caller.
             path -> System.load(path),
             Natives::abi);
     try {
@@ -120,7 +131,7 @@ public final class NativeLoader {
         FAILURES.add(again(e));
       }
       if (e.code().equals("NATIVE_VERSION")) {
-        permanent = e;  // the wrong library is loaded and cannot be unloaded
+        permanent = e; // the wrong library is loaded and cannot be unloaded
       }
       throw e;
     }
@@ -159,7 +170,9 @@ public final class NativeLoader {
       throw EmrKeysException.of(
           "NATIVE_LOAD",
           "the native library cannot be unpacked into " + parent + " (" + e + ")",
-          "Set " + HadoopSettings.NATIVE_FOLDER + " to a folder on a local disk that this user can write.",
+          "Set "
+              + HadoopSettings.NATIVE_FOLDER
+              + " to a folder on a local disk that this user can write.",
           e);
     }
     try {
@@ -179,10 +192,16 @@ public final class NativeLoader {
     try {
       library = read(name);
       byte[] sumFile = read(name + ".sha256");
-      sum = sumFile == null ? null : new String(sumFile, StandardCharsets.US_ASCII).trim().split("\\s", 2)[0];
+      sum =
+          sumFile == null
+              ? null
+              : new String(sumFile, StandardCharsets.US_ASCII).trim().split("\\s", 2)[0];
     } catch (IOException e) {
       throw EmrKeysException.of(
-          "NATIVE_LOAD", "the native library cannot be read from the jar (" + e + ")", "Replace the jar.", e);
+          "NATIVE_LOAD",
+          "the native library cannot be read from the jar (" + e + ")",
+          "Replace the jar.",
+          e);
     }
     if (library == null) {
       throw EmrKeysException.of(
@@ -194,7 +213,8 @@ public final class NativeLoader {
     if (!sha256(library).equalsIgnoreCase(sum)) {
       throw EmrKeysException.of(
           "NATIVE_LOAD",
-          "the native library in the jar does not have the SHA-256 that stands beside it: the jar is damaged",
+          "the native library in the jar does not have the SHA-256 that stands beside it: the jar"
+              + " is damaged",
           "Replace the jar, and compare its checksum with the one of the release.",
           null);
     }
@@ -259,8 +279,12 @@ public final class NativeLoader {
       if (mode instanceof Integer && ((Integer) mode & (OTHERS_WRITE | STICKY)) == OTHERS_WRITE) {
         throw EmrKeysException.of(
             "NATIVE_LOAD",
-            "everybody can rename what is in " + parent + ", so the native library would not be safe there",
-            "Set " + HadoopSettings.NATIVE_FOLDER + " to a folder that others cannot write, or set its sticky bit.",
+            "everybody can rename what is in "
+                + parent
+                + ", so the native library would not be safe there",
+            "Set "
+                + HadoopSettings.NATIVE_FOLDER
+                + " to a folder that others cannot write, or set its sticky bit.",
             null);
       }
       return parent;
@@ -268,14 +292,18 @@ public final class NativeLoader {
       throw EmrKeysException.of(
           "NATIVE_LOAD",
           "the folder for the native library, " + name + ", cannot be used (" + e + ")",
-          "Set " + HadoopSettings.NATIVE_FOLDER + " to a folder on a local disk that this user can write.",
+          "Set "
+              + HadoopSettings.NATIVE_FOLDER
+              + " to a folder on a local disk that this user can write.",
           e);
     }
   }
 
   private static void write(Path file, byte[] bytes) throws IOException {
-    Set<StandardOpenOption> options = EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-    try (SeekableByteChannel out = Files.newByteChannel(file, new HashSet<>(options), ownerOnly())) {
+    Set<StandardOpenOption> options =
+        EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    try (SeekableByteChannel out =
+        Files.newByteChannel(file, new HashSet<>(options), ownerOnly())) {
       ByteBuffer rest = ByteBuffer.wrap(bytes);
       while (rest.hasRemaining()) {
         out.write(rest);
@@ -298,13 +326,20 @@ public final class NativeLoader {
     }
     if (number != Natives.ABI) {
       throw version(
-          "the native library has interface " + number + ", the Java classes have interface " + Natives.ABI, null);
+          "the native library has interface "
+              + number
+              + ", the Java classes have interface "
+              + Natives.ABI,
+          null);
     }
   }
 
   private static EmrKeysException version(String what, Throwable cause) {
     return EmrKeysException.of(
-        "NATIVE_VERSION", what, "Put one release of emrkeys on the class path, whole and once.", cause);
+        "NATIVE_VERSION",
+        what,
+        "Put one release of emrkeys on the class path, whole and once.",
+        cause);
   }
 
   /** Looks for the reason only after loading failed: nothing that would work is refused. */
@@ -313,15 +348,21 @@ public final class NativeLoader {
     if (!Files.isExecutable(file)) {
       return EmrKeysException.of(
           "NATIVE_NOEXEC",
-          "the native library cannot be loaded from " + parent + ", which is on a file system mounted noexec",
-          "Set " + HadoopSettings.NATIVE_FOLDER + " (in the Hadoop configuration, or as a system property) to a folder "
+          "the native library cannot be loaded from "
+              + parent
+              + ", which is on a file system mounted noexec",
+          "Set "
+              + HadoopSettings.NATIVE_FOLDER
+              + " (in the Hadoop configuration, or as a system property) to a folder "
               + "that allows execution.",
           e);
     }
     if (runsOnMusl()) {
       return EmrKeysException.of(
           "NATIVE_LOAD",
-          "the native library for " + platform + " needs glibc 2.17 or later, and this JVM runs on musl",
+          "the native library for "
+              + platform
+              + " needs glibc 2.17 or later, and this JVM runs on musl",
           "Use a JVM of a distribution with glibc.",
           e);
     }
@@ -335,7 +376,8 @@ public final class NativeLoader {
   /** Whether the C library of this process is musl; a machine may have both. */
   private static boolean runsOnMusl() {
     try {
-      for (String line : Files.readAllLines(Paths.get("/proc/self/maps"), StandardCharsets.ISO_8859_1)) {
+      for (String line :
+          Files.readAllLines(Paths.get("/proc/self/maps"), StandardCharsets.ISO_8859_1)) {
         if (line.contains("/ld-musl-") || line.contains("/libc.musl-")) {
           return true;
         }

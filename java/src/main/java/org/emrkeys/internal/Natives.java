@@ -1,12 +1,17 @@
 package org.emrkeys.internal;
 
 /**
- * The native methods, all of them. {@link NativeLoader} loads the library before anything here is called.
+ * The native methods, all of them. {@link NativeLoader} loads the library before anything here is
+ * called.
  *
- * <p>Every {@code byte[]} result is a response in the format of {@link Wire}; native code throws nothing. Thread-safe.
+ * <p>Every {@code byte[]} result is a response in the format of {@link Wire}; native code throws
+ * nothing. Thread-safe.
  */
 final class Natives {
-  /** The number of this interface; {@code natives.rs} has the other half, and the loader compares them. */
+  /**
+   * The number of this interface; {@code natives.rs} has the other half, and the loader compares
+   * them.
+   */
   static final int ABI = 1;
 
   private Natives() {}
@@ -31,8 +36,8 @@ final class Natives {
    *
    * @param usage 0 S3, 1 local disk
    * @param properties map of Hadoop properties
-   * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8 plaintext, bytes
-   *     value or text of the failure)
+   * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
+   *     plaintext, bytes value or text of the failure)
    * @return i64 handle, report (string summary, i32 n, n times string warning)
    */
   static native byte[] open(int usage, byte[] properties, byte[] inputs);
@@ -44,9 +49,10 @@ final class Natives {
    * The materials for a description.
    *
    * @param handle of an open provider
-   * @param description a map, or null for the client's call without an argument
-   * @return u8 kind: 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI, bytes PKCS#8 or null), 3 KMS
-   *     (string id); map description
+   * @param description a map (a count of -1 is a map that is null), or null for the client's call
+   *     without an argument
+   * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI, bytes
+   *     PKCS#8 or null), 3 KMS (string id); map description
    */
   static native byte[] materials(long handle, byte[] description);
 

@@ -13,15 +13,19 @@ import org.emrkeys.EmrKeysException;
 /**
  * Owns one provider of the native core. Internal.
  *
- * <p>Thread-safe. Closed once; use after that is an {@link IllegalStateException}. A handle that is forgotten is closed
- * by the next {@link #open} after the garbage collector found it: no thread of ours waits for it, because a thread would
- * keep a class loader, and sometimes a JVM, alive.
+ * <p>Thread-safe. Closed once; use after that is an {@link IllegalStateException}. A handle that is
+ * forgotten is closed by the next {@link #open} after the garbage collector found it: no thread of
+ * ours waits for it, because a thread would keep a class loader, and sometimes a JVM, alive.
  */
 public final class ProviderHandle implements AutoCloseable {
-  /** Far above anything that a store of metadata takes (2 KiB in S3), far below what would hurt to copy. */
+  /**
+   * Far above anything that a store of metadata takes (2 KiB in S3), far below what would hurt to
+   * copy.
+   */
   private static final int MAX_DESCRIPTION = 1 << 20;
 
   private static final ReferenceQueue<ProviderHandle> FORGOTTEN = new ReferenceQueue<>();
+
   /** Phantom references work only while they are reachable themselves. */
   private static final Set<Owned> OWNED = ConcurrentHashMap.newKeySet();
 
@@ -41,7 +45,8 @@ public final class ProviderHandle implements AutoCloseable {
    * @param usage who asks
    * @param settings what it is configured with
    * @return the owner of the provider
-   * @throws EmrKeysException if the library cannot be loaded, or with every problem of the configuration or of the keys
+   * @throws EmrKeysException if the library cannot be loaded, or with every problem of the
+   *     configuration or of the keys
    */
   public static ProviderHandle open(Usage usage, HadoopSettings settings) {
     NativeLoader.load(settings.nativeFolder());
@@ -78,16 +83,31 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * The materials for a description.
+   * The materials for the client's call without an argument.
    *
-   * @param description what the client hands over, or null for its call without an argument
    * @return never null
    * @throws EmrKeysException if there are none, or none that may be used
    * @throws IllegalStateException after {@link #close}
    */
+  public KeyMaterials materials() {
+    return ask(null);
+  }
+
+  /**
+   * The materials for a description.
+   *
+   * @param description what the client hands over
+   * @return null where the description is null and no legacy key is configured
+   * @throws EmrKeysException if there are none, or none that may be used
+   * @throws IllegalStateException after {@link #close}
+   */
   public KeyMaterials materials(Map<String, String> description) {
+    return ask(encode(description));
+  }
+
+  private KeyMaterials ask(byte[] description) {
     owned.check();
-    byte[] response = Natives.materials(owned.handle, description == null ? null : encode(description));
+    byte[] response = Natives.materials(owned.handle, description);
     try {
       return KeyMaterials.read(answer(response));
     } finally {
@@ -110,7 +130,9 @@ public final class ProviderHandle implements AutoCloseable {
     }
   }
 
-  /** A provider that the native side does not know any more was closed by another thread meanwhile. */
+  /**
+   * A provider that the native side does not know any more was closed by another thread meanwhile.
+   */
   private Wire.Decoder answer(byte[] response) {
     try {
       return Wire.response(response);
@@ -125,8 +147,9 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * Keeps this object from being found forgotten, and so closed, while a call that uses only its number is under way.
-   * Java 8 has no {@code Reference.reachabilityFence}; a volatile read cannot be left out and needs the object.
+   * Keeps this object from being found forgotten, and so closed, while a call that uses only its
+   * number is under way. Java 8 has no {@code Reference.reachabilityFence}; a volatile read cannot
+   * be left out and needs the object.
    */
   private void keepAlive() {
     if (fence) {
@@ -143,7 +166,10 @@ public final class ProviderHandle implements AutoCloseable {
     return report;
   }
 
-  /** Closes the provider; its keys are zeroized when the last call under way is over. Further calls do nothing. */
+  /**
+   * Closes the provider; its keys are zeroized when the last call under way is over. Further calls
+   * do nothing.
+   */
   @Override
   public void close() {
     owned.close();
@@ -173,7 +199,8 @@ public final class ProviderHandle implements AutoCloseable {
 
     void check() {
       if (closed.get()) {
-        throw new IllegalStateException("the provider is closed [CLOSED]. Make a new one with setConf.");
+        throw new IllegalStateException(
+            "the provider is closed [CLOSED]. Make a new one with setConf.");
       }
     }
 

@@ -7,8 +7,8 @@ import java.util.Map;
 import org.emrkeys.EmrKeysException;
 
 /**
- * The format of what crosses the boundary to native code: big-endian; a string or byte sequence is an i32 length (-1:
- * null) and that many bytes; strings are UTF-8.
+ * The format of what crosses the boundary to native code: big-endian; a string or byte sequence is
+ * an i32 length (-1: null) and that many bytes; strings are UTF-8.
  *
  * <p>Not thread-safe: one message, one thread.
  */
@@ -20,7 +20,8 @@ final class Wire {
     return EmrKeysException.of(
         "INTERNAL",
         "emrkeys failed because of a defect of its own",
-        "Nothing was returned and nothing was changed; please report it with the version of emrkeys and what was done.",
+        "Nothing was returned and nothing was changed; please report it with the version of emrkeys"
+            + " and what was done.",
         cause);
   }
 
@@ -41,7 +42,10 @@ final class Wire {
     throw defect(null);
   }
 
-  /** Writes a message. What it wrote may hold a key: no copy is left behind when it grows, and close wipes it. */
+  /**
+   * Writes a message. What it wrote may hold a key: no copy is left behind when it grows, and close
+   * wipes it.
+   */
   static final class Encoder implements AutoCloseable {
     private final int limit;
     private byte[] bytes = new byte[512];
@@ -101,8 +105,9 @@ final class Wire {
     }
 
     /**
-     * UTF-8, but for unpaired surrogates: they keep their own three bytes, which the native side refuses. {@code
-     * String.getBytes} would turn them into question marks, and another string would be used than the one given.
+     * UTF-8, but for unpaired surrogates: they keep their own three bytes, which the native side
+     * refuses. {@code String.getBytes} would turn them into question marks, and another string
+     * would be used than the one given.
      */
     Encoder string(String value) {
       if (value == null) {
@@ -154,8 +159,14 @@ final class Wire {
       }
     }
 
-    /** A map; its size is counted while it is walked, so that one that changes meanwhile is still well formed. */
+    /**
+     * A map; its size is counted while it is walked, so that one that changes meanwhile is still
+     * well formed.
+     */
     Encoder map(Map<String, String> map) {
+      if (map == null) {
+        return i32(-1);
+      }
       int start = size;
       i32(0);
       int count = 0;

@@ -17,7 +17,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.StoredObject;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
@@ -42,7 +44,7 @@ class MatrixTest {
     KMS
   }
 
-  private final KeyFiles files = Stack.keyFiles();
+  private final KeyFiles files = KeyFiles.create();
   private final KeyFiles.Aes aes128 = files.aes("aes-128", 128);
   private final KeyFiles.Aes aes192 = files.aes("aes-192", 192);
   private final KeyFiles.Aes aes256 = files.aes("aes-256", 256);

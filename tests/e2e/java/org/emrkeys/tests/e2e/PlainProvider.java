@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.tests.emrfs.Site;
 
 /**
  * A provider without emrkeys: hands out fixed materials, as {@code StaticEncryptionMaterialsProvider} and

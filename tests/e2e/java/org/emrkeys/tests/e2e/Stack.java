@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import com.amazonaws.util.IOUtils;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.emrkeys.EmrKeysException;
@@ -35,12 +33,6 @@ final class Stack {
     String name = "bucket-" + NEXT.incrementAndGet() + "-" + Long.toHexString(System.nanoTime());
     aws().s3().createBucket(name);
     return name;
-  }
-
-  static KeyFiles keyFiles() throws IOException {
-    Path folder = Files.createTempDirectory("emrkeys-e2e");
-    folder.toFile().deleteOnExit();
-    return new KeyFiles(folder);
   }
 
   /** Bytes that look random and are the same for the same size. */

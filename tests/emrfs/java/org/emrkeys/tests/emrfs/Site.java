@@ -1,10 +1,7 @@
-package org.emrkeys.tests.e2e;
+package org.emrkeys.tests.emrfs;
 
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
 import org.apache.hadoop.conf.Configuration;
-import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.LocalAws;
-import org.emrkeys.tests.emrfs.Mode;
 
 /** An emrfs-site in the making: a configuration, and the clusters that run with it. */
 public final class Site {

@@ -1,4 +1,4 @@
-package org.emrkeys.tests.e2e;
+package org.emrkeys.tests.emrfs;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -13,16 +13,22 @@ import java.util.Set;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.SecretKeySpec;
 
-/** Key material for tests: fresh each run, in files that only the owner can read. */
+/** Key material for tests and the demo: fresh each run, in files that only the owner can read. */
 public final class KeyFiles {
   private static final Set<PosixFilePermission> OWNER_ONLY =
       PosixFilePermissions.fromString("rw-------");
 
   private final Path folder;
 
-  /** The files go into {@code folder}, which must exist. */
-  public KeyFiles(Path folder) {
+  private KeyFiles(Path folder) {
     this.folder = folder;
+  }
+
+  /** Keys in a new folder that goes when the JVM ends. */
+  public static KeyFiles create() throws IOException {
+    Path folder = Files.createTempDirectory("emrkeys-test-keys");
+    folder.toFile().deleteOnExit(); // before its files: what is registered last is deleted first
+    return new KeyFiles(folder);
   }
 
   /** A new AES key and the file that holds its raw bytes. */
@@ -46,6 +52,7 @@ public final class KeyFiles {
   private Path write(String name, byte[] bytes) throws IOException {
     Path file = folder.resolve(name);
     Files.createFile(file, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
+    file.toFile().deleteOnExit();
     return Files.write(file, bytes);
   }
 
