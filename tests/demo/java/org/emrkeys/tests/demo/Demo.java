@@ -1,5 +1,6 @@
 package org.emrkeys.tests.demo;
 
+import com.amazonaws.AmazonServiceException;
 import com.amazonaws.services.kms.model.DisableKeyRequest;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -17,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.LocalAws;
@@ -36,21 +38,41 @@ public final class Demo {
   private static final Mode MODE = Mode.V1_AUTHENTICATED;
   private static final int ROWS_PER_RULE = 6;
   private static final int DESCRIPTION_WIDTH = 96;
+  private static final int NOTHING_DONE = 2;
 
-  private final PrintStream out = System.out;
-  private final Progress progress = new Progress(out);
+  private final LocalAws aws;
+  private final PrintStream out;
+  private final Progress progress;
   private final SourceFiles files;
   private final Path table;
   private final List<Row> rows = new ArrayList<>();
   private int mismatches;
 
-  private Demo(SourceFiles files, Path table) {
+  private Demo(LocalAws aws, SourceFiles files, Path table, PrintStream out) {
+    this.aws = aws;
     this.files = files;
     this.table = table;
+    this.out = out;
+    this.progress = new Progress(out);
   }
 
-  /** {@code [--files-from LIST] [--table FILE] [FOLDER]}; see {@code tests/README.md}. */
   public static void main(String[] arguments) throws Exception {
+    int status;
+    try (LocalAws aws = LocalAws.start()) {
+      status = run(aws, arguments, System.out);
+    }
+    // Ending by exit, so that no thread of a client keeps the JVM.
+    System.exit(status);
+  }
+
+  /**
+   * Runs the demo against a server.
+   *
+   * @param arguments {@code [--files-from LIST] [--table FILE] [FOLDER]}; see {@code tests/README.md}
+   * @return the exit status
+   */
+  public static int run(LocalAws aws, String[] arguments, PrintStream out)
+      throws IOException, GeneralSecurityException {
     Path folder = Paths.get("");
     Path list = null;
     Path table = null;
@@ -60,37 +82,35 @@ public final class Demo {
       } else if (arguments[i].equals("--table") && i + 1 < arguments.length) {
         table = Paths.get(arguments[++i]);
       } else if (arguments[i].startsWith("--")) {
-        System.err.println("demo: [--files-from LIST] [--table FILE] [FOLDER], not " + arguments[i]);
-        System.exit(2);
+        out.println("demo: [--files-from LIST] [--table FILE] [FOLDER], not " + arguments[i]);
+        return NOTHING_DONE;
       } else {
         folder = Paths.get(arguments[i]);
       }
     }
-    SourceFiles files = SourceFiles.find(folder.toAbsolutePath().normalize(), list);
-    if (files.size() == 0) {
-      System.err.println("demo: no files in " + folder.toAbsolutePath());
-      System.exit(2);
+    folder = folder.toAbsolutePath().normalize();
+    SourceFiles files = Files.isDirectory(folder) ? SourceFiles.find(folder, list) : null;
+    if (files == null || files.size() == 0) {
+      out.println("demo: no files in " + folder);
+      return NOTHING_DONE;
     }
-    // Ending by exit, so that no thread of a client keeps the JVM.
-    System.exit(new Demo(files, table).run());
+    return new Demo(aws, files, table, out).run();
   }
 
   private int run() throws IOException, GeneralSecurityException {
-    try (LocalAws aws = LocalAws.start()) {
-      KeyFiles keys = KeyFiles.create();
-      aws.s3().createBucket(BUCKET);
-      String kms = aws.createKmsKey();
-      KeyFiles.Rsa rsa = keys.rsa("documents", 3072);
-      Site site = site(keys.aes("code", 256), rsa, kms);
-      explain(aws, kms);
-      try (EmrfsStandIn writer = site.start(aws, MODE);
-          EmrfsStandIn reader = site.start(aws, MODE)) {
-        writeAll(writer);
-        readAll(aws, reader, kms);
-      }
-      printTable();
-      tryWrongKeys(aws, keys, kms);
+    KeyFiles keys = KeyFiles.create();
+    aws.s3().createBucket(BUCKET);
+    String kms = aws.createKmsKey();
+    KeyFiles.Rsa rsa = keys.rsa("documents", 3072);
+    Site site = site(keys.aes("code", 256), rsa, kms);
+    explain(kms);
+    try (EmrfsStandIn writer = site.start(aws, MODE);
+        EmrfsStandIn reader = site.start(aws, MODE)) {
+      writeAll(writer);
+      readAll(reader, kms);
     }
+    printTable();
+    tryWrongKeys(keys, kms);
     long bytes = 0;
     Set<String> used = new TreeSet<>();
     for (Row row : rows) {
@@ -117,7 +137,7 @@ public final class Demo {
     return "s3://" + BUCKET + "/" + kind + "/";
   }
 
-  private void explain(LocalAws aws, String kms) {
+  private void explain(String kms) {
     out.printf("%d files, %d bytes, of %s%n", files.size(), files.bytes(), files.folder());
     for (String note : files.notes()) {
       out.println("  " + note);
@@ -149,7 +169,7 @@ public final class Demo {
     progress.end();
   }
 
-  private void readAll(LocalAws aws, EmrfsStandIn reader, String kms)
+  private void readAll(EmrfsStandIn reader, String kms)
       throws IOException, GeneralSecurityException {
     progress.start("read back", files.size());
     for (String kind : SourceFiles.KINDS) {
@@ -177,7 +197,7 @@ public final class Demo {
   }
 
   /** One object of each rule, by a cluster whose key is another one under the same name. */
-  private void tryWrongKeys(LocalAws aws, KeyFiles keys, String kms)
+  private void tryWrongKeys(KeyFiles keys, String kms)
       throws IOException, GeneralSecurityException {
     out.println("\nthe same objects without the right key:");
     Site wrong = site(keys.aes("other", 256), keys.rsa("other", 2048), kms);
@@ -192,11 +212,21 @@ public final class Demo {
           reader.get(uri);
           mismatch(uri + ": was read with a key that is not its own");
         } catch (RuntimeException refusal) {
-          String message = String.valueOf(refusal.getMessage());
-          out.println("  " + uri + " refused: " + shorten(message, 160));
+          out.println("  " + uri + " refused: " + reason(refusal));
         }
       }
     }
+  }
+
+  private static String reason(RuntimeException refusal) {
+    if (refusal instanceof EmrKeysException) {
+      return ((EmrKeysException) refusal).code();
+    }
+    if (refusal instanceof AmazonServiceException) {
+      AmazonServiceException answer = (AmazonServiceException) refusal;
+      return answer.getErrorCode() + " from " + answer.getServiceName();
+    }
+    return String.valueOf(refusal.getMessage());
   }
 
   private void mismatch(String what) {
