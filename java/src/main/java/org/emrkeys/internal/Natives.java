@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 1;
+  static final int ABI = 2;
 
   private Natives() {}
 
@@ -38,7 +38,8 @@ final class Natives {
    * @param properties map of Hadoop properties
    * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
    *     plaintext, bytes value or text of the failure)
-   * @return i64 handle, report (string summary, i32 n, n times string warning)
+   * @return i64 handle, report (string summary, i32 n, n times string warning, JCE settings: u8
+   *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in)
    */
   static native byte[] open(int usage, byte[] properties, byte[] inputs);
 

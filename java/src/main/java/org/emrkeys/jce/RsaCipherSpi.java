@@ -66,6 +66,13 @@ public abstract class RsaCipherSpi extends CipherSpi {
     }
   }
 
+  /** {@code RSA/ECB/OAEPWithSHA-256AndMGF1Padding} as Bouncy Castle has it: MGF1 with SHA-256. */
+  public static final class OaepSha256OfBc extends RsaCipherSpi {
+    public OaepSha256OfBc() {
+      super("OAEPWithSHA-256AndMGF1Padding", true);
+    }
+  }
+
   private static final Map<Key, Parsed> PARSED = new WeakHashMap<>();
 
   /** A native key; freed when neither its Java key nor a Cipher that uses it is left. */
@@ -78,6 +85,8 @@ public abstract class RsaCipherSpi extends CipherSpi {
   }
 
   private final String name;
+  /** Whether the mask that nobody names is Bouncy Castle's. */
+  private final boolean ofBouncyCastle;
   private int padding;
   private byte[] label = new byte[0];
   private OAEPParameterSpec spec;
@@ -87,7 +96,12 @@ public abstract class RsaCipherSpi extends CipherSpi {
   private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
 
   RsaCipherSpi(String name) {
+    this(name, false);
+  }
+
+  RsaCipherSpi(String name, boolean ofBouncyCastle) {
     this.name = name;
+    this.ofBouncyCastle = ofBouncyCastle;
   }
 
   @Override
@@ -215,9 +229,9 @@ public abstract class RsaCipherSpi extends CipherSpi {
       JceSettings.Mgf1 mgf1 = JceSettings.current().mgf1;
       if (sha256) {
         padding =
-            mgf1 == JceSettings.Mgf1.SHA256
-                ? OAEP_SHA256
-                : mgf1 == JceSettings.Mgf1.BOTH && !encrypts ? OAEP_SHA256_EITHER : OAEP_SHA256_MGF1_SHA1;
+            mgf1 == JceSettings.Mgf1.BOTH && !encrypts
+                ? OAEP_SHA256_EITHER
+                : mgf1 == JceSettings.Mgf1.SHA256 || ofBouncyCastle ? OAEP_SHA256 : OAEP_SHA256_MGF1_SHA1;
       }
       MGF1ParameterSpec mask = padding == OAEP_SHA256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1;
       spec = new OAEPParameterSpec(sha256 ? "SHA-256" : "SHA-1", "MGF1", mask, PSource.PSpecified.DEFAULT);

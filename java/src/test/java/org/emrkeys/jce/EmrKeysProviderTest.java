@@ -50,6 +50,10 @@ class EmrKeysProviderTest {
     sun = Security.getProvider("SunJCE");
   }
 
+  private static JceSettings settings(JceSettings.Release release, long maxBuffered, JceSettings.Mgf1 mgf1) {
+    return new JceSettings(JceSettings.Install.FIRST, release, maxBuffered, mgf1, false);
+  }
+
   private static byte[] bytes(Random random, int length) {
     byte[] out = new byte[length];
     random.nextBytes(out);
@@ -211,7 +215,7 @@ class EmrKeysProviderTest {
 
     JceSettings before = JceSettings.current();
     try {
-      JceSettings.set(new JceSettings(JceSettings.Release.NEVER, 100000, JceSettings.Mgf1.SHA1));
+      JceSettings.set(settings(JceSettings.Release.NEVER, 100000, JceSettings.Mgf1.SHA1));
       cipher.init(Cipher.DECRYPT_MODE, key, new IvParameterSpec(iv));
       IllegalStateException e =
           assertThrows(IllegalStateException.class, () -> cipher.update(sealed, 0, 500000, out));
@@ -321,7 +325,7 @@ class EmrKeysProviderTest {
     // What Bouncy Castle calls OAEPWithSHA-256AndMGF1Padding.
     JceSettings before = JceSettings.current();
     try {
-      JceSettings.set(new JceSettings(JceSettings.Release.SDK, 1 << 20, JceSettings.Mgf1.BOTH));
+      JceSettings.set(settings(JceSettings.Release.SDK, 1 << 20, JceSettings.Mgf1.BOTH));
       Cipher both = Cipher.getInstance(names[3], ours);
       both.init(Cipher.UNWRAP_MODE, pair.getPrivate());
       for (MGF1ParameterSpec mask : new MGF1ParameterSpec[] {MGF1ParameterSpec.SHA1, MGF1ParameterSpec.SHA256}) {
