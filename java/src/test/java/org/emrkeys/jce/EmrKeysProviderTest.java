@@ -248,6 +248,23 @@ class EmrKeysProviderTest {
         InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[16], "DES")));
   }
 
+  /** The SDK v1 clients name content keys after the wrap that they came out of. */
+  @Test
+  void contentKeysMayBeNamedAfterTheirWrap() throws Exception {
+    byte[] iv = new byte[12];
+    for (String name : new String[] {"AES", "RAW", "AESWrap", "AES/GCM/NoPadding", "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"}) {
+      Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
+      cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[32], name), new IvParameterSpec(iv));
+      assertEquals(17, cipher.doFinal(new byte[1]).length, name);
+    }
+    for (String name : new String[] {"DES", "HmacSHA256", "RSA", "AESX"}) {
+      Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
+      Key key = new SecretKeySpec(new byte[32], name);
+      assertThrows(
+          InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, key, new IvParameterSpec(iv)), name);
+    }
+  }
+
   @Test
   void shortBuffersLoseNothing() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");

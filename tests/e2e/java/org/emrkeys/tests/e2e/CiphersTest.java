@@ -112,26 +112,33 @@ class CiphersTest {
 
   @TestFactory
   Stream<DynamicTest> theContentCipherIsOurs() {
-    return Arrays.stream(Mode.values())
-        .filter(mode -> mode.isAvailable() && mode != Mode.V1_ENCRYPTION_ONLY)
-        .map(mode -> dynamicTest(mode.toString(), () -> theContentCipherIsOurs(mode)));
+    List<DynamicTest> tests = new ArrayList<>();
+    for (Mode mode : Mode.values()) {
+      for (String material : new String[] {"aes", "rsa", "kms"}) {
+        if (mode.isAvailable() && mode != Mode.V1_ENCRYPTION_ONLY) {
+          tests.add(
+              dynamicTest(mode + " " + material, () -> theContentCipherIsOurs(mode, material)));
+        }
+      }
+    }
+    return tests.stream();
   }
 
   /**
    * Bouncy Castle's GCM is broken here, and SunJCE's refuses the parameters that the SDK gives: only
    * ours can have done it.
    */
-  private void theContentCipherIsOurs(Mode mode) throws Exception {
-    String uri = "s3://" + bucket + "/broken/" + mode;
+  private void theContentCipherIsOurs(Mode mode, String material) throws Exception {
+    String uri = "s3://" + bucket + "/broken/" + mode + "-" + material;
     byte[] content = Stack.content(100_000);
     Ciphers.withBouncyCastle(
         new Ciphers.BrokenBouncyCastle(),
         () -> {
-          try (EmrfsStandIn cluster = Ciphers.ours(site("aes"), mode)) {
+          try (EmrfsStandIn cluster = Ciphers.ours(site(material), mode)) {
             cluster.put(uri, content);
             assertArrayEquals(content, cluster.get(uri));
           }
-          try (EmrfsStandIn cluster = Ciphers.stock(site("aes"), mode)) {
+          try (EmrfsStandIn cluster = Ciphers.stock(site(material), mode)) {
             RuntimeException e =
                 assertThrows(RuntimeException.class, () -> cluster.put(uri, content));
             assertTrue(
