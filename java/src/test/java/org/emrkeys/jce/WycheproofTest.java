@@ -207,10 +207,12 @@ class WycheproofTest {
             assertFalse(Arrays.equals(fields[1], opened), what);
             assertArrayEquals(opened, run(name, Cipher.DECRYPT_MODE, key, null, null, fields[2]));
           } else {
-            // Only what everybody can see is refused: the length, and a number above the modulus.
+            // Only what everybody can see is refused: the length, zero, a number above the modulus.
+            BigInteger number = new BigInteger(1, fields[2]);
             boolean visible =
                 fields[2].length != modulus.bitLength() / 8
-                    || new BigInteger(1, fields[2]).compareTo(modulus) >= 0;
+                    || number.signum() == 0
+                    || number.compareTo(modulus) >= 0;
             assertTrue(visible, what);
           }
         });
