@@ -207,12 +207,13 @@ class WycheproofTest {
             assertFalse(Arrays.equals(fields[1], opened), what);
             assertArrayEquals(opened, run(name, Cipher.DECRYPT_MODE, key, null, null, fields[2]));
           } else {
-            // Only what everybody can see is refused: the length, zero, a number above the modulus.
+            // Only what everybody can see is refused: the length, and a number outside of what
+            // SP 800-56B, 7.1.2.1, allows (1 < c < n - 1).
             BigInteger number = new BigInteger(1, fields[2]);
             boolean visible =
                 fields[2].length != modulus.bitLength() / 8
-                    || number.signum() == 0
-                    || number.compareTo(modulus) >= 0;
+                    || number.compareTo(BigInteger.ONE) <= 0
+                    || number.compareTo(modulus.subtract(BigInteger.ONE)) >= 0;
             assertTrue(visible, what);
           }
         });
