@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import org.emrkeys.internal.CipherNatives;
 
 /**
@@ -16,6 +17,8 @@ final class NativeHandle extends PhantomReference<Object> {
   private static final ReferenceQueue<Object> FORGOTTEN = new ReferenceQueue<>();
   /** Keeps the references themselves reachable until they are closed. */
   private static final Set<NativeHandle> OPEN = Collections.newSetFromMap(new ConcurrentHashMap<>());
+
+  private static final AtomicLong MADE = new AtomicLong();
 
   final long value;
   private final AtomicBoolean closed = new AtomicBoolean();
@@ -33,10 +36,17 @@ final class NativeHandle extends PhantomReference<Object> {
     NativeHandle handle = new NativeHandle(owner, CipherNatives.create(kind, key, maxHeld));
     if (handle.value >= 0) {
       OPEN.add(handle);
+      MADE.incrementAndGet();
     }
     return handle;
   }
 
+  /** How many there ever were. */
+  static long made() {
+    return MADE.get();
+  }
+
+  /** How many are open, forgotten ones included. */
   static int open() {
     return OPEN.size();
   }
