@@ -51,9 +51,13 @@ final class BouncyCastleStandIn extends Provider {
     return name.toUpperCase(Locale.ENGLISH);
   }
 
+  private Service own(String type, String algorithm) {
+    return "Cipher".equalsIgnoreCase(type) ? own.get(upper(algorithm)) : null;
+  }
+
   @Override
   public Service getService(String type, String algorithm) {
-    Service ours = "Cipher".equalsIgnoreCase(type) ? own.get(upper(algorithm)) : null;
+    Service ours = own(type, algorithm);
     return ours != null || real == null ? ours : real.getService(type, algorithm);
   }
 
@@ -62,7 +66,7 @@ final class BouncyCastleStandIn extends Provider {
     Set<Service> all = new LinkedHashSet<>(own.values());
     if (real != null) {
       for (Service service : real.getServices()) {
-        if (getService(service.getType(), service.getAlgorithm()) == service) {
+        if (own(service.getType(), service.getAlgorithm()) == null) {
           all.add(service);
         }
       }

@@ -1,6 +1,5 @@
 package org.emrkeys.jce;
 
-import java.io.ByteArrayOutputStream;
 import java.security.AlgorithmParameters;
 import java.security.InvalidAlgorithmParameterException;
 import java.security.InvalidKeyException;
@@ -93,7 +92,9 @@ public abstract class RsaCipherSpi extends CipherSpi {
   private Parsed parsed;
   private boolean encrypts;
   private int modulus;
-  private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
+  /** What came so far, which may be a key to be wrapped: wiped at the end. One byte too many is enough to be refused. */
+  private byte[] pending = new byte[0];
+  private int held;
 
   RsaCipherSpi(String name) {
     this(name, false);
@@ -186,8 +187,10 @@ public abstract class RsaCipherSpi extends CipherSpi {
       throw new InvalidKeyException(
           encrypts ? "encryption needs a public RSA key" : "decryption needs a private RSA key whose bytes can be had");
     }
-    pending.reset();
     modulus = (engineGetKeySize(key) + 7) / 8;
+    Arrays.fill(pending, (byte) 0);
+    pending = new byte[modulus + 1];
+    held = 0;
     parsed = parsed(key, bytes);
   }
 
@@ -270,8 +273,9 @@ public abstract class RsaCipherSpi extends CipherSpi {
 
   @Override
   protected byte[] engineUpdate(byte[] input, int offset, int length) {
-    // One byte too many is enough to be refused at the end.
-    pending.write(input, offset, Math.min(length, modulus + 1 - Math.min(modulus + 1, pending.size())));
+    int taken = Math.min(length, pending.length - held);
+    System.arraycopy(input, offset, pending, held, taken);
+    held += taken;
     return null;
   }
 
@@ -290,11 +294,12 @@ public abstract class RsaCipherSpi extends CipherSpi {
     if (input != null) {
       engineUpdate(input, offset, length);
     }
-    byte[] data = pending.toByteArray();
-    pending.reset();
+    byte[] data = Arrays.copyOf(pending, held);
     byte[] out = new byte[modulus];
     int written = CipherNatives.rsa(parsed.handle.value, padding, label, data, out);
     Arrays.fill(data, (byte) 0);
+    Arrays.fill(pending, (byte) 0);
+    held = 0;
     if (written >= 0) {
       byte[] exact = Arrays.copyOf(out, written);
       Arrays.fill(out, (byte) 0);
@@ -318,13 +323,14 @@ public abstract class RsaCipherSpi extends CipherSpi {
     if (encrypts && output.length - outOffset < modulus) {
       throw new ShortBufferException("the output needs " + modulus + " bytes");
     }
-    int before = pending.size();
-    byte[] earlier = pending.toByteArray();
+    byte[] earlier = Arrays.copyOf(pending, held);
     byte[] out = engineDoFinal(input, offset, length);
     if (out.length > output.length - outOffset) {
-      pending.write(earlier, 0, before);
+      Arrays.fill(out, (byte) 0);
+      engineUpdate(earlier, 0, earlier.length);
       throw new ShortBufferException("the output needs " + out.length + " bytes");
     }
+    Arrays.fill(earlier, (byte) 0);
     System.arraycopy(out, 0, output, outOffset, out.length);
     Arrays.fill(out, (byte) 0);
     return out.length;

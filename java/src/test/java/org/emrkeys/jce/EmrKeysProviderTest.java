@@ -20,6 +20,7 @@ import java.util.Random;
 import javax.crypto.AEADBadTagException;
 import javax.crypto.BadPaddingException;
 import javax.crypto.Cipher;
+import javax.crypto.IllegalBlockSizeException;
 import javax.crypto.SecretKey;
 import javax.crypto.ShortBufferException;
 import javax.crypto.spec.GCMParameterSpec;
@@ -364,6 +365,57 @@ class EmrKeysProviderTest {
     } finally {
       JceSettings.set(before);
     }
+  }
+
+  @Test
+  void rsaKeepsItsInputWhereTheOutputIsTooShort() throws Exception {
+    KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
+    generator.initialize(2048);
+    KeyPair pair = generator.generateKeyPair();
+    byte[] plain = bytes(new Random(SEED), 100);
+    Cipher cipher = Cipher.getInstance("RSA/ECB/OAEPPadding", ours);
+    cipher.init(Cipher.ENCRYPT_MODE, pair.getPublic());
+    cipher.update(plain, 0, 60);
+    assertThrows(ShortBufferException.class, () -> cipher.doFinal(plain, 60, 40, new byte[255]));
+    byte[] sealed = new byte[256];
+    assertEquals(256, cipher.doFinal(plain, 60, 40, sealed));
+    cipher.init(Cipher.DECRYPT_MODE, pair.getPrivate());
+    cipher.update(sealed, 0, 200);
+    assertThrows(ShortBufferException.class, () -> cipher.doFinal(sealed, 200, 56, new byte[99]));
+    byte[] out = new byte[100];
+    assertEquals(100, cipher.doFinal(sealed, 200, 56, out));
+    assertArrayEquals(plain, out);
+    cipher.update(new byte[300]);
+    assertThrows(IllegalBlockSizeException.class, () -> cipher.doFinal(new byte[1]));
+    assertArrayEquals(plain, cipher.doFinal(sealed));
+  }
+
+  /** Counters, lengths and the tag's length field beyond what an int holds; SunJCE is the judge. */
+  @Test
+  void gcmStreamsBeyondTwoGigabytes() throws Exception {
+    Key key = new SecretKeySpec(new byte[16], "AES");
+    GCMParameterSpec spec = new GCMParameterSpec(128, new byte[12]);
+    Cipher theirs = Cipher.getInstance("AES/GCM/NoPadding", sun);
+    Cipher seal = Cipher.getInstance("AES/GCM/NoPadding", ours);
+    Cipher open = Cipher.getInstance("AES/GCM/NoPadding", ours);
+    theirs.init(Cipher.ENCRYPT_MODE, key, spec);
+    seal.init(Cipher.ENCRYPT_MODE, key, spec);
+    open.init(Cipher.DECRYPT_MODE, key, new IvParameterSpec(new byte[12]));
+    byte[] plain = bytes(new Random(SEED), 1 << 20);
+    byte[] sealed = new byte[plain.length];
+    byte[] expected = new byte[plain.length];
+    byte[] opened = new byte[plain.length + 32];
+    long released = 0;
+    for (int i = 0; i < 2050; i++) {
+      assertEquals(plain.length, seal.update(plain, 0, plain.length, sealed));
+      assertEquals(plain.length, theirs.update(plain, 0, plain.length, expected));
+      assertArrayEquals(expected, sealed);
+      released += open.update(sealed, 0, sealed.length, opened);
+    }
+    assertEquals(2050L * plain.length - 16, released);
+    byte[] tag = seal.doFinal();
+    assertArrayEquals(theirs.doFinal(), tag);
+    assertEquals(16, open.doFinal(tag).length);
   }
 
   @Test
