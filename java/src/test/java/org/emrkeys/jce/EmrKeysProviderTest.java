@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
+import java.security.AlgorithmParameters;
 import java.security.InvalidAlgorithmParameterException;
 import java.security.InvalidKeyException;
 import java.security.Key;
@@ -275,6 +276,56 @@ class EmrKeysProviderTest {
     }
   }
 
+  /** As of a key in a token: then JCE asks the next provider. */
+  @Test
+  void aKeyThatDoesNotGiveItsBytesIsRefused() throws Exception {
+    SecretKey inToken =
+        new SecretKey() {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          public String getAlgorithm() {
+            return "AES";
+          }
+
+          @Override
+          public String getFormat() {
+            return null;
+          }
+
+          @Override
+          public byte[] getEncoded() {
+            return null;
+          }
+        };
+    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
+      Cipher cipher = Cipher.getInstance(name, ours);
+      assertThrows(InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, inToken), name);
+    }
+    Cipher wrap = Cipher.getInstance("AESWrap", ours);
+    assertThrows(InvalidKeyException.class, () -> wrap.init(Cipher.WRAP_MODE, inToken));
+  }
+
+  /** There are no AlgorithmParameters of our own: the JDK's do. */
+  @Test
+  void parametersAreTheJdks() throws Exception {
+    Key key = new SecretKeySpec(new byte[16], "AES");
+    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
+      Cipher seal = Cipher.getInstance(name, ours);
+      seal.init(Cipher.ENCRYPT_MODE, key);
+      AlgorithmParameters parameters = seal.getParameters();
+      assertEquals("SunJCE", parameters.getProvider().getName());
+      byte[] sealed = seal.doFinal(new byte[20]);
+      AlgorithmParameters decoded = AlgorithmParameters.getInstance(parameters.getAlgorithm());
+      decoded.init(parameters.getEncoded());
+      for (Provider peer : new Provider[] {ours, sun}) {
+        Cipher open = Cipher.getInstance(name, peer);
+        open.init(Cipher.DECRYPT_MODE, key, decoded);
+        assertArrayEquals(new byte[20], open.doFinal(sealed), name);
+      }
+    }
+  }
+
   @Test
   void shortBuffersLoseNothing() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
@@ -390,16 +441,17 @@ class EmrKeysProviderTest {
     assertArrayEquals(plain, cipher.doFinal(sealed));
   }
 
-  /** Counters, lengths and the tag's length field beyond what an int holds; SunJCE is the judge. */
+  /** SunJCE's GCM ends at 2 GiB; its CTR, from the counter that GCM begins with, is the judge here. */
   @Test
   void gcmStreamsBeyondTwoGigabytes() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
-    GCMParameterSpec spec = new GCMParameterSpec(128, new byte[12]);
-    Cipher theirs = Cipher.getInstance("AES/GCM/NoPadding", sun);
+    byte[] counter = new byte[16];
+    counter[15] = 2;
+    Cipher theirs = Cipher.getInstance("AES/CTR/NoPadding", sun);
     Cipher seal = Cipher.getInstance("AES/GCM/NoPadding", ours);
     Cipher open = Cipher.getInstance("AES/GCM/NoPadding", ours);
-    theirs.init(Cipher.ENCRYPT_MODE, key, spec);
-    seal.init(Cipher.ENCRYPT_MODE, key, spec);
+    theirs.init(Cipher.ENCRYPT_MODE, key, new IvParameterSpec(counter));
+    seal.init(Cipher.ENCRYPT_MODE, key, new GCMParameterSpec(128, new byte[12]));
     open.init(Cipher.DECRYPT_MODE, key, new IvParameterSpec(new byte[12]));
     byte[] plain = bytes(new Random(SEED), 1 << 20);
     byte[] sealed = new byte[plain.length];
@@ -413,9 +465,7 @@ class EmrKeysProviderTest {
       released += open.update(sealed, 0, sealed.length, opened);
     }
     assertEquals(2050L * plain.length - 16, released);
-    byte[] tag = seal.doFinal();
-    assertArrayEquals(theirs.doFinal(), tag);
-    assertEquals(16, open.doFinal(tag).length);
+    assertEquals(16, open.doFinal(seal.doFinal()).length);
   }
 
   @Test

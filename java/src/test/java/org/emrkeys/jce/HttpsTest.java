@@ -52,15 +52,18 @@ class HttpsTest {
     "TLSv1.3, TLS_AES_128_GCM_SHA256",
   })
   void aLargeResponseArrivesAsItWasSent(String protocol, String suite) throws Exception {
-    transfer(protocol, suite, 1); // what JSSE sets up once is not measured
-    double without = transfer(protocol, suite, MEGABYTES);
-    RecordingLog log = new RecordingLog();
-    JceInstaller.install(JceSettings.of(0, 1, 1L << 30, 0, false), log);
-    assertEquals(0, log.warnings.size(), log.warnings.toString());
-    long before = NativeHandle.made();
-    transfer(protocol, suite, 1);
-    assertTrue(NativeHandle.made() >= before + 2, "TLS did not ask for our AES-GCM on both sides");
-    double with = transfer(protocol, suite, MEGABYTES);
+    double with = 0;
+    double without = 0;
+    for (int round = 0; round < 2; round++) { // the better of two: the first one has all compilation
+      without = Math.max(without, transfer(protocol, suite, MEGABYTES));
+      RecordingLog log = new RecordingLog();
+      JceInstaller.install(JceSettings.of(0, 1, 1L << 30, 0, false), log);
+      assertEquals(0, log.warnings.size(), log.warnings.toString());
+      long before = NativeHandle.made();
+      with = Math.max(with, transfer(protocol, suite, MEGABYTES));
+      assertTrue(NativeHandle.made() >= before + 2, "TLS did not ask for our AES-GCM on both sides");
+      EmrKeysProvider.uninstall();
+    }
     System.out.printf(
         "%s %s, %d MB: %.0f MB/s with our provider first, %.0f MB/s without%n",
         protocol, suite, MEGABYTES, with, without);
