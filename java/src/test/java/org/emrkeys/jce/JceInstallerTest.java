@@ -130,6 +130,40 @@ class JceInstallerTest {
     assertEquals("false", System.getProperty(JceInstaller.PREFER_DEFAULT));
   }
 
+  private static final class Relocated {
+    static boolean prefers() {
+      return com.amazon.ws.emr.hadoop.fs.shaded.com.amazonaws.services.s3.internal.crypto
+          .CryptoRuntime.preferDefaultSecurityProvider();
+    }
+
+    static void readLongAgo(boolean value) {
+      com.amazon.ws.emr.hadoop.fs.shaded.com.amazonaws.services.s3.internal.crypto.CryptoRuntime
+              .readLongAgo =
+          value;
+    }
+  }
+
+  @Test
+  void theSdkInsideEmrfsIsToldByItsOwnName() {
+    assertFalse(Relocated.prefers());
+    install(Install.FIRST);
+    assertTrue(Relocated.prefers());
+    EmrKeysProvider.uninstall();
+    assertFalse(Relocated.prefers());
+  }
+
+  @Test
+  void anSdkThatDoesNotHeedThePropertyIsAWarningWithTheOptionForTheCommandLine() {
+    Relocated.readLongAgo(true);
+    try {
+      install(Install.FIRST);
+    } finally {
+      Relocated.readLongAgo(false);
+    }
+    assertEquals(1, log.warnings.size(), log.warnings.toString());
+    assertTrue(log.warnings.get(0).contains("-D" + EMRFS_PREFER + "=true"), log.warnings.get(0));
+  }
+
   @Test
   void aProviderThatStandsThereAlreadyStaysWhereItIs() {
     EmrKeysProvider own = new EmrKeysProvider();
