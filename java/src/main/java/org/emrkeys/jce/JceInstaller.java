@@ -90,13 +90,11 @@ public final class JceInstaller {
   }
 
   private void install(Log log) throws GeneralSecurityException {
+    JceSettings.set(settings); // before anybody can ask
     Provider present = Security.getProvider(EmrKeysProvider.NAME);
     if (present == null) {
       EmrKeysProvider made = new EmrKeysProvider();
       check(made);
-      if (settings.standInForBc) {
-        standInForBc();
-      }
       int position =
           settings.install == JceSettings.Install.FIRST
               ? Security.insertProviderAt(made, 1)
@@ -104,9 +102,8 @@ public final class JceInstaller {
       if (position > 0) {
         provider = made;
       }
+      // Not ours where another class loader was quicker.
       present = Security.getProvider(EmrKeysProvider.NAME);
-    } else if (settings.standInForBc) {
-      standInForBc();
     }
     if (!(present instanceof EmrKeysProvider)) {
       undo();
@@ -115,14 +112,15 @@ public final class JceInstaller {
               + " emrkeys.jce properties of this configuration have no effect");
       return;
     }
-    JceSettings.set(settings);
+    if (settings.standInForBc) {
+      standInForBc();
+    }
     for (String prefix : SDK_PREFIXES) {
       if (System.getProperty(prefix + PREFER_DEFAULT) == null) {
         System.setProperty(prefix + PREFER_DEFAULT, "true");
         properties.add(prefix + PREFER_DEFAULT);
       }
     }
-    installed = this;
     log.info(
         "emrkeys: JCE provider EmrKeys is at position "
             + position(present)
@@ -131,6 +129,7 @@ public final class JceInstaller {
     for (String prefix : SDK_PREFIXES) {
       checkSdk(prefix, log);
     }
+    installed = this;
   }
 
   /** A known answer (SP 800-38D, test case 14): what cannot do this is not put before anybody. */
@@ -159,14 +158,13 @@ public final class JceInstaller {
     } else {
       realBc = bouncyCastleOfClassPath();
     }
-    Provider made = new BouncyCastleStandIn(realBc);
+    standIn = new BouncyCastleStandIn(realBc);
     if (realBcPosition > 0) {
       Security.removeProvider(BouncyCastleStandIn.NAME);
-      Security.insertProviderAt(made, realBcPosition);
+      Security.insertProviderAt(standIn, realBcPosition);
     } else {
-      Security.addProvider(made);
+      Security.addProvider(standIn);
     }
-    standIn = made;
   }
 
   private static Provider bouncyCastleOfClassPath() {
@@ -224,18 +222,21 @@ public final class JceInstaller {
     }
   }
 
+  /** In the reverse order: positions count from what stood before them then. */
   private void undo() {
+    if (standIn != null) {
+      if (Security.getProvider(BouncyCastleStandIn.NAME) == standIn) {
+        Security.removeProvider(BouncyCastleStandIn.NAME);
+      }
+      if (realBcPosition > 0) {
+        Security.insertProviderAt(realBc, realBcPosition); // does nothing where the name is taken
+      }
+      standIn = null;
+    }
     if (provider != null && Security.getProvider(EmrKeysProvider.NAME) == provider) {
       Security.removeProvider(EmrKeysProvider.NAME);
     }
     provider = null;
-    if (standIn != null && Security.getProvider(BouncyCastleStandIn.NAME) == standIn) {
-      Security.removeProvider(BouncyCastleStandIn.NAME);
-      if (realBcPosition > 0) {
-        Security.insertProviderAt(realBc, realBcPosition);
-      }
-    }
-    standIn = null;
     for (String property : properties) {
       if ("true".equals(System.getProperty(property))) {
         System.clearProperty(property);
