@@ -33,8 +33,8 @@ public final class S3EncryptionMaterialsProvider
    * disturbed.
    *
    * <p>The first call in a JVM that succeeds also installs the JCE provider {@link
-   * org.emrkeys.jce.EmrKeysProvider}, as {@code emrkeys.jce.install} says; where that fails, it is a
-   * warning in the log.
+   * org.emrkeys.jce.EmrKeysProvider}, as {@code emrkeys.jce.install} says; where that fails, it is
+   * a warning in the log.
    *
    * @param conf the Hadoop configuration
    * @throws EmrKeysException with every problem found, each naming its property and the remedy;

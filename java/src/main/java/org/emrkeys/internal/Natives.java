@@ -52,8 +52,8 @@ final class Natives {
    * @param handle of an open provider
    * @param description a map (a count of -1 is a map that is null), or null for the client's call
    *     without an argument
-   * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI, bytes
-   *     PKCS#8 or null), 3 KMS (string id); map description
+   * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI,
+   *     bytes PKCS#8 or null), 3 KMS (string id); map description
    */
   static native byte[] materials(long handle, byte[] description);
 

@@ -28,7 +28,8 @@ final class BouncyCastleStandIn extends Provider {
   private final transient Provider real;
 
   /** Stands in for {@code real}, which is null where there is none. */
-  @SuppressWarnings("deprecation") // the constructor with a String for the version is newer than Java 8
+  @SuppressWarnings(
+      "deprecation") // the constructor with a String for the version is newer than Java 8
   BouncyCastleStandIn(Provider real) {
     super(
         NAME,
@@ -41,7 +42,8 @@ final class BouncyCastleStandIn extends Provider {
     }
     for (String[] algorithm : EmrKeysProvider.EVERYWHERE) {
       String name = algorithm[0];
-      String type = name.equals(OAEP_SHA256) ? RsaCipherSpi.OaepSha256OfBc.class.getName() : algorithm[1];
+      String type =
+          name.equals(OAEP_SHA256) ? RsaCipherSpi.OaepSha256OfBc.class.getName() : algorithm[1];
       own.put(upper(name), new Service(this, "Cipher", name, type, null, null));
       put("Cipher." + name, type);
     }

@@ -61,7 +61,8 @@ public final class EmrKeysProvider extends Provider {
   }
 
   /** {@code all}: every algorithm, for tests and comparisons. */
-  @SuppressWarnings("deprecation") // the constructor with a String for the version is newer than Java 8
+  @SuppressWarnings(
+      "deprecation") // the constructor with a String for the version is newer than Java 8
   EmrKeysProvider(boolean all) {
     super(NAME, VERSION, "AES and RSA of the S3 encryption clients in native code");
     add(EVERYWHERE);
@@ -86,8 +87,8 @@ public final class EmrKeysProvider extends Provider {
   }
 
   /**
-   * Undoes what {@code setConf} did to the JVM: the provider is gone, the others have the order from
-   * before, Bouncy Castle its name, and the system properties that were set are cleared unless
+   * Undoes what {@code setConf} did to the JVM: the provider is gone, the others have the order
+   * from before, Bouncy Castle its name, and the system properties that were set are cleared unless
    * somebody changed them since. Ciphers in use go on working. Does nothing where nothing was
    * installed; the next {@code setConf} installs again. Thread-safe.
    */

@@ -6,6 +6,7 @@ import java.security.Security;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
@@ -27,8 +28,7 @@ public final class JceInstaller {
   static final String PREFER_DEFAULT =
       "com.amazonaws.services.s3.crypto.preferDefaultSecurityProvider";
 
-  private static final String SDK_CLASS =
-      "com.amazonaws.services.s3.internal.crypto.CryptoRuntime";
+  private static final String SDK_CLASS = "com.amazonaws.services.s3.internal.crypto.CryptoRuntime";
 
   private static final String BOUNCY_CASTLE = "org.bouncycastle.jce.provider.BouncyCastleProvider";
 
@@ -74,8 +74,8 @@ public final class JceInstaller {
     } catch (GeneralSecurityException | RuntimeException | LinkageError e) {
       now.undo();
       log.warn(
-          "emrkeys: the JCE provider is not installed, S3 clients encrypt with the ciphers that they"
-              + " had ("
+          "emrkeys: the JCE provider is not installed, S3 clients encrypt with the ciphers that"
+              + " they had ("
               + e
               + ")");
     }
@@ -124,7 +124,8 @@ public final class JceInstaller {
     log.info(
         "emrkeys: JCE provider EmrKeys is at position "
             + position(present)
-            + " of the JVM's security providers"
+            + " of the JVM's security providers, for "
+            + algorithms(present)
             + (standIn == null ? "" : ", and stands in for " + BouncyCastleStandIn.NAME));
     for (String prefix : SDK_PREFIXES) {
       checkSdk(prefix, log);
@@ -132,13 +133,48 @@ public final class JceInstaller {
     installed = this;
   }
 
+  private static String algorithms(Provider provider) {
+    return provider.getServices().stream()
+        .map(Provider.Service::getAlgorithm)
+        .sorted()
+        .collect(Collectors.joining(", "));
+  }
+
   /** A known answer (SP 800-38D, test case 14): what cannot do this is not put before anybody. */
   private static void check(Provider made) throws GeneralSecurityException {
     byte[] expected = {
-      (byte) 0xce, (byte) 0xa7, 0x40, 0x3d, 0x4d, 0x60, 0x6b, 0x6e,
-      0x07, 0x4e, (byte) 0xc5, (byte) 0xd3, (byte) 0xba, (byte) 0xf3, (byte) 0x9d, 0x18,
-      (byte) 0xd0, (byte) 0xd1, (byte) 0xc8, (byte) 0xa7, (byte) 0x99, (byte) 0x99, 0x6b, (byte) 0xf0,
-      0x26, 0x5b, (byte) 0x98, (byte) 0xb5, (byte) 0xd4, (byte) 0x8a, (byte) 0xb9, 0x19
+      (byte) 0xce,
+      (byte) 0xa7,
+      0x40,
+      0x3d,
+      0x4d,
+      0x60,
+      0x6b,
+      0x6e,
+      0x07,
+      0x4e,
+      (byte) 0xc5,
+      (byte) 0xd3,
+      (byte) 0xba,
+      (byte) 0xf3,
+      (byte) 0x9d,
+      0x18,
+      (byte) 0xd0,
+      (byte) 0xd1,
+      (byte) 0xc8,
+      (byte) 0xa7,
+      (byte) 0x99,
+      (byte) 0x99,
+      0x6b,
+      (byte) 0xf0,
+      0x26,
+      0x5b,
+      (byte) 0x98,
+      (byte) 0xb5,
+      (byte) 0xd4,
+      (byte) 0x8a,
+      (byte) 0xb9,
+      0x19
     };
     Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", made);
     SecretKeySpec key = new SecretKeySpec(new byte[32], "AES");
@@ -189,8 +225,8 @@ public final class JceInstaller {
   }
 
   /**
-   * Whether the SDK, where there is one, will come to us for content. It reads the property at every
-   * use; one that does not, or that has no such property, is named.
+   * Whether the SDK, where there is one, will come to us for content. It reads the property at
+   * every use; one that does not, or that has no such property, is named.
    */
   private void checkSdk(String prefix, Log log) {
     boolean prefers;

@@ -18,9 +18,11 @@ final class Keys {
   private Keys() {}
 
   /**
-   * The bytes of an AES key; the caller wipes them. A key that does not give them (in a token, say) or is of another algorithm is refused,
-   * so that JCE asks the next provider. The SDK v1 clients name a content key after the wrap that it came out of: {@code AESWrap}, or
-   * {@code RSA/ECB/OAEPWithSHA-256AndMGF1Padding}. To refuse those would send the content to Bouncy Castle without a word.
+   * The bytes of an AES key; the caller wipes them. A key that does not give them (in a token, say)
+   * or is of another algorithm is refused, so that JCE asks the next provider. The SDK v1 clients
+   * name a content key after the wrap that it came out of: {@code AESWrap}, or {@code
+   * RSA/ECB/OAEPWithSHA-256AndMGF1Padding}. To refuse those would send the content to Bouncy Castle
+   * without a word.
    */
   static byte[] aes(Key key) throws InvalidKeyException {
     if (!(key instanceof SecretKey)) {

@@ -10,13 +10,15 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.emrkeys.internal.CipherNatives;
 
 /**
- * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next one is made (Java 8 has no Cleaner, and a
- * thread of our own would keep our class loader alive).
+ * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next
+ * one is made (Java 8 has no Cleaner, and a thread of our own would keep our class loader alive).
  */
 final class NativeHandle extends PhantomReference<Object> {
   private static final ReferenceQueue<Object> FORGOTTEN = new ReferenceQueue<>();
+
   /** Keeps the references themselves reachable until they are closed. */
-  private static final Set<NativeHandle> OPEN = Collections.newSetFromMap(new ConcurrentHashMap<>());
+  private static final Set<NativeHandle> OPEN =
+      Collections.newSetFromMap(new ConcurrentHashMap<>());
 
   private static final AtomicLong MADE = new AtomicLong();
 
@@ -28,7 +30,10 @@ final class NativeHandle extends PhantomReference<Object> {
     this.value = value;
   }
 
-  /** Makes a native cipher for {@code owner}; a negative {@link #value} is a code, and then there is nothing to close. */
+  /**
+   * Makes a native cipher for {@code owner}; a negative {@link #value} is a code, and then there is
+   * nothing to close.
+   */
   static NativeHandle create(Object owner, int kind, byte[] key, long maxHeld) {
     for (Object left = FORGOTTEN.poll(); left != null; left = FORGOTTEN.poll()) {
       ((NativeHandle) left).close();

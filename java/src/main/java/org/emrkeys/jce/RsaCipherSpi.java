@@ -27,8 +27,9 @@ import javax.crypto.spec.PSource;
 import org.emrkeys.internal.CipherNatives;
 
 /**
- * RSA with OAEP and PKCS#1 v1.5. A wrong PKCS#1 v1.5 padding is not reported: the result is then a message that is random to everyone
- * without the private key, so that nobody learns from us whether a padding was right.
+ * RSA with OAEP and PKCS#1 v1.5. A wrong PKCS#1 v1.5 padding is not reported: the result is then a
+ * message that is random to everyone without the private key, so that nobody learns from us whether
+ * a padding was right.
  */
 public abstract class RsaCipherSpi extends CipherSpi {
   private static final int PKCS1 = 0;
@@ -84,16 +85,23 @@ public abstract class RsaCipherSpi extends CipherSpi {
   }
 
   private final String name;
+
   /** Whether the mask that nobody names is Bouncy Castle's. */
   private final boolean ofBouncyCastle;
+
   private int padding;
   private byte[] label = new byte[0];
   private OAEPParameterSpec spec;
   private Parsed parsed;
   private boolean encrypts;
   private int modulus;
-  /** What came so far, which may be a key to be wrapped: wiped at the end. One byte too many is enough to be refused. */
+
+  /**
+   * What came so far, which may be a key to be wrapped: wiped at the end. One byte too many is
+   * enough to be refused.
+   */
   private byte[] pending = new byte[0];
+
   private int held;
 
   RsaCipherSpi(String name) {
@@ -169,7 +177,11 @@ public abstract class RsaCipherSpi extends CipherSpi {
   protected void engineInit(int opmode, Key key, AlgorithmParameters params, SecureRandom random)
       throws InvalidKeyException, InvalidAlgorithmParameterException {
     try {
-      engineInit(opmode, key, params == null ? null : params.getParameterSpec(OAEPParameterSpec.class), random);
+      engineInit(
+          opmode,
+          key,
+          params == null ? null : params.getParameterSpec(OAEPParameterSpec.class),
+          random);
     } catch (InvalidParameterSpecException e) {
       throw new InvalidAlgorithmParameterException("not parameters of OAEP");
     }
@@ -182,10 +194,13 @@ public abstract class RsaCipherSpi extends CipherSpi {
     choose(params);
     boolean right = encrypts ? key instanceof PublicKey : key instanceof PrivateKey;
     String format = encrypts ? "X.509" : "PKCS#8";
-    byte[] bytes = right && key instanceof RSAKey && format.equals(key.getFormat()) ? key.getEncoded() : null;
+    byte[] bytes =
+        right && key instanceof RSAKey && format.equals(key.getFormat()) ? key.getEncoded() : null;
     if (bytes == null) {
       throw new InvalidKeyException(
-          encrypts ? "encryption needs a public RSA key" : "decryption needs a private RSA key whose bytes can be had");
+          encrypts
+              ? "encryption needs a public RSA key"
+              : "decryption needs a private RSA key whose bytes can be had");
     }
     modulus = (engineGetKeySize(key) + 7) / 8;
     Arrays.fill(pending, (byte) 0);
@@ -195,15 +210,17 @@ public abstract class RsaCipherSpi extends CipherSpi {
   }
 
   /**
-   * The native key of a Java key, made once: parsing a private key and checking its numbers costs as much as a decryption, and the SDK makes
-   * a new Cipher for every object. Several threads may use it.
+   * The native key of a Java key, made once: parsing a private key and checking its numbers costs
+   * as much as a decryption, and the SDK makes a new Cipher for every object. Several threads may
+   * use it.
    */
   private Parsed parsed(Key key, byte[] bytes) throws InvalidKeyException {
     try {
       synchronized (PARSED) {
         Parsed known = PARSED.get(key);
         if (known == null) {
-          known = new Parsed(encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes);
+          known =
+              new Parsed(encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes);
           if (known.handle.value < 0) {
             throw new InvalidKeyException("not a usable RSA key");
           }
@@ -234,10 +251,15 @@ public abstract class RsaCipherSpi extends CipherSpi {
         padding =
             mgf1 == JceSettings.Mgf1.BOTH && !encrypts
                 ? OAEP_SHA256_EITHER
-                : mgf1 == JceSettings.Mgf1.SHA256 || ofBouncyCastle ? OAEP_SHA256 : OAEP_SHA256_MGF1_SHA1;
+                : mgf1 == JceSettings.Mgf1.SHA256 || ofBouncyCastle
+                    ? OAEP_SHA256
+                    : OAEP_SHA256_MGF1_SHA1;
       }
-      MGF1ParameterSpec mask = padding == OAEP_SHA256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1;
-      spec = new OAEPParameterSpec(sha256 ? "SHA-256" : "SHA-1", "MGF1", mask, PSource.PSpecified.DEFAULT);
+      MGF1ParameterSpec mask =
+          padding == OAEP_SHA256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1;
+      spec =
+          new OAEPParameterSpec(
+              sha256 ? "SHA-256" : "SHA-1", "MGF1", mask, PSource.PSpecified.DEFAULT);
       return;
     }
     if (!(params instanceof OAEPParameterSpec)) {
@@ -261,7 +283,8 @@ public abstract class RsaCipherSpi extends CipherSpi {
     } else if (hash.equals("SHA256") && mask.equals("SHA256")) {
       padding = OAEP_SHA256;
     } else {
-      throw new InvalidAlgorithmParameterException("EmrKeys has no OAEP with " + hash + " and MGF1 " + mask);
+      throw new InvalidAlgorithmParameterException(
+          "EmrKeys has no OAEP with " + hash + " and MGF1 " + mask);
     }
     label = ((PSource.PSpecified) given.getPSource()).getValue();
     spec = given;

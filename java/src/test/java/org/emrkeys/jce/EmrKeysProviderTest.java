@@ -34,7 +34,9 @@ import org.emrkeys.internal.CipherNatives;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** Against SunJCE and Bouncy Castle: the same bytes, the same sizes, the same kinds of exception. */
+/**
+ * Against SunJCE and Bouncy Castle: the same bytes, the same sizes, the same kinds of exception.
+ */
 class EmrKeysProviderTest {
   private static final long SEED = Long.getLong("emrkeys.test.seed", 42);
 
@@ -57,7 +59,8 @@ class EmrKeysProviderTest {
     sun = Security.getProvider("SunJCE");
   }
 
-  private static JceSettings settings(JceSettings.Release release, long maxBuffered, JceSettings.Mgf1 mgf1) {
+  private static JceSettings settings(
+      JceSettings.Release release, long maxBuffered, JceSettings.Mgf1 mgf1) {
     return new JceSettings(JceSettings.Install.FIRST, release, maxBuffered, mgf1, false);
   }
 
@@ -101,7 +104,10 @@ class EmrKeysProviderTest {
         }
       } else if (kind == 1) {
         byte[] target = new byte[3 + bound];
-        count = last ? cipher.doFinal(data, at, now, target, 3) : cipher.update(data, at, now, target, 3);
+        count =
+            last
+                ? cipher.doFinal(data, at, now, target, 3)
+                : cipher.update(data, at, now, target, 3);
         System.arraycopy(target, 3, out, written, count);
       } else if (kind == 2) {
         // In place, in one array, at the same offset or another.
@@ -109,10 +115,14 @@ class EmrKeysProviderTest {
         int from = random.nextInt(30);
         int to = random.nextBoolean() ? from : random.nextInt(30);
         System.arraycopy(data, at, target, from, now);
-        count = last ? cipher.doFinal(target, from, now, target, to) : cipher.update(target, from, now, target, to);
+        count =
+            last
+                ? cipher.doFinal(target, from, now, target, to)
+                : cipher.update(target, from, now, target, to);
         System.arraycopy(target, to, out, written, count);
       } else {
-        ByteBuffer source = kind == 3 ? ByteBuffer.wrap(data, at, now).slice() : ByteBuffer.allocateDirect(now + 7);
+        ByteBuffer source =
+            kind == 3 ? ByteBuffer.wrap(data, at, now).slice() : ByteBuffer.allocateDirect(now + 7);
         if (kind != 3) {
           source.position(7);
           source.put(data, at, now);
@@ -121,7 +131,10 @@ class EmrKeysProviderTest {
         if (random.nextBoolean()) {
           source = source.asReadOnlyBuffer();
         }
-        ByteBuffer target = random.nextBoolean() ? ByteBuffer.allocate(bound + 5) : ByteBuffer.allocateDirect(bound + 5);
+        ByteBuffer target =
+            random.nextBoolean()
+                ? ByteBuffer.allocate(bound + 5)
+                : ByteBuffer.allocateDirect(bound + 5);
         target.position(5);
         count = last ? cipher.doFinal(source, target) : cipher.update(source, target);
         assertEquals(0, source.remaining());
@@ -143,21 +156,28 @@ class EmrKeysProviderTest {
     differential(transformation, BOUNCY_CASTLE, cases);
   }
 
-  private static void differential(String transformation, Provider peer, int cases) throws Exception {
+  private static void differential(String transformation, Provider peer, int cases)
+      throws Exception {
     Random random = new Random(SEED);
     Cipher mine = Cipher.getInstance(transformation, ours);
     Cipher theirs = Cipher.getInstance(transformation, peer);
     boolean gcm = transformation.contains("GCM");
     for (int i = 0; i < cases; i++) {
       Key key = new SecretKeySpec(bytes(random, 16 + 8 * random.nextInt(3)), "AES");
-      byte[] iv = bytes(random, gcm ? (random.nextInt(4) == 0 ? (peer == sun ? 1 : 12) + random.nextInt(40) : 12) : 16);
+      byte[] iv =
+          bytes(
+              random,
+              gcm
+                  ? (random.nextInt(4) == 0 ? (peer == sun ? 1 : 12) + random.nextInt(40) : 12)
+                  : 16);
       int tag = gcm ? 96 + 8 * random.nextInt(5) : 128;
       AlgorithmParameterSpec spec = gcm ? new GCMParameterSpec(tag, iv) : new IvParameterSpec(iv);
       if (transformation.contains("ECB") || transformation.equals("AES")) {
         spec = null;
       }
       int length = length(random);
-      byte[] plain = bytes(random, transformation.contains("CBC/NoPadding") ? length / 16 * 16 : length);
+      byte[] plain =
+          bytes(random, transformation.contains("CBC/NoPadding") ? length / 16 * 16 : length);
       byte[] aad = gcm && random.nextBoolean() ? bytes(random, random.nextInt(100)) : new byte[0];
       String what = transformation + " " + peer.getName() + " case " + i + " seed " + SEED;
       theirs.init(Cipher.ENCRYPT_MODE, key, spec);
@@ -245,9 +265,13 @@ class EmrKeysProviderTest {
     cipher.doFinal(new byte[3]);
     assertThrows(IllegalStateException.class, () -> cipher.doFinal(new byte[3]));
     assertThrows(IllegalStateException.class, () -> cipher.updateAAD(new byte[3]));
-    assertThrows(InvalidAlgorithmParameterException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, key, spec));
+    assertThrows(
+        InvalidAlgorithmParameterException.class,
+        () -> cipher.init(Cipher.ENCRYPT_MODE, key, spec));
     cipher.init(Cipher.DECRYPT_MODE, key, spec);
-    assertThrows(InvalidAlgorithmParameterException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, key, spec));
+    assertThrows(
+        InvalidAlgorithmParameterException.class,
+        () -> cipher.init(Cipher.ENCRYPT_MODE, key, spec));
     cipher.init(Cipher.ENCRYPT_MODE, key);
     assertEquals(12, cipher.getIV().length);
     Cipher other = Cipher.getInstance("AES/GCM/NoPadding", sun);
@@ -256,23 +280,30 @@ class EmrKeysProviderTest {
     assertArrayEquals(new byte[3], other.doFinal(sealed));
     assertThrows(InvalidKeyException.class, () -> cipher.init(Cipher.DECRYPT_MODE, key));
     assertThrows(
-        InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[16], "DES")));
+        InvalidKeyException.class,
+        () -> cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[16], "DES")));
   }
 
   /** The SDK v1 clients name content keys after the wrap that they came out of. */
   @Test
   void contentKeysMayBeNamedAfterTheirWrap() throws Exception {
     byte[] iv = new byte[12];
-    for (String name : new String[] {"AES", "RAW", "AESWrap", "AES/GCM/NoPadding", "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"}) {
+    for (String name :
+        new String[] {
+          "AES", "RAW", "AESWrap", "AES/GCM/NoPadding", "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"
+        }) {
       Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
-      cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[32], name), new IvParameterSpec(iv));
+      cipher.init(
+          Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[32], name), new IvParameterSpec(iv));
       assertEquals(17, cipher.doFinal(new byte[1]).length, name);
     }
     for (String name : new String[] {"DES", "HmacSHA256", "RSA", "AESX"}) {
       Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
       Key key = new SecretKeySpec(new byte[32], name);
       assertThrows(
-          InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, key, new IvParameterSpec(iv)), name);
+          InvalidKeyException.class,
+          () -> cipher.init(Cipher.ENCRYPT_MODE, key, new IvParameterSpec(iv)),
+          name);
     }
   }
 
@@ -298,9 +329,11 @@ class EmrKeysProviderTest {
             return null;
           }
         };
-    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
+    for (String name :
+        new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
       Cipher cipher = Cipher.getInstance(name, ours);
-      assertThrows(InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, inToken), name);
+      assertThrows(
+          InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, inToken), name);
     }
     Cipher wrap = Cipher.getInstance("AESWrap", ours);
     assertThrows(InvalidKeyException.class, () -> wrap.init(Cipher.WRAP_MODE, inToken));
@@ -310,7 +343,8 @@ class EmrKeysProviderTest {
   @Test
   void parametersAreTheJdks() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
-    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
+    for (String name :
+        new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
       Cipher seal = Cipher.getInstance(name, ours);
       seal.init(Cipher.ENCRYPT_MODE, key);
       AlgorithmParameters parameters = seal.getParameters();
@@ -329,7 +363,8 @@ class EmrKeysProviderTest {
   @Test
   void shortBuffersLoseNothing() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
-    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CBC/PKCS5Padding", "AES/CTR/NoPadding"}) {
+    for (String name :
+        new String[] {"AES/GCM/NoPadding", "AES/CBC/PKCS5Padding", "AES/CTR/NoPadding"}) {
       Cipher cipher = Cipher.getInstance(name, ours);
       cipher.init(Cipher.ENCRYPT_MODE, key);
       byte[] iv = cipher.getIV();
@@ -338,8 +373,11 @@ class EmrKeysProviderTest {
       assertThrows(ShortBufferException.class, () -> cipher.doFinal(plain, 0, 100, new byte[99]));
       byte[] sealed = cipher.doFinal(plain);
       cipher.init(
-          Cipher.DECRYPT_MODE, key, name.contains("GCM") ? new GCMParameterSpec(128, iv) : new IvParameterSpec(iv));
-      assertThrows(ShortBufferException.class, () -> cipher.doFinal(sealed, 0, sealed.length, new byte[99]));
+          Cipher.DECRYPT_MODE,
+          key,
+          name.contains("GCM") ? new GCMParameterSpec(128, iv) : new IvParameterSpec(iv));
+      assertThrows(
+          ShortBufferException.class, () -> cipher.doFinal(sealed, 0, sealed.length, new byte[99]));
       byte[] out = new byte[100];
       assertEquals(100, cipher.doFinal(sealed, 0, sealed.length, out));
       assertArrayEquals(plain, out, name);
@@ -373,9 +411,14 @@ class EmrKeysProviderTest {
     Key key = new SecretKeySpec(bytes(new Random(SEED), 32), "AES");
     OAEPParameterSpec labelled =
         new OAEPParameterSpec(
-            "SHA-256", "MGF1", MGF1ParameterSpec.SHA256, new PSource.PSpecified(new byte[] {1, 2, 3}));
+            "SHA-256",
+            "MGF1",
+            MGF1ParameterSpec.SHA256,
+            new PSource.PSpecified(new byte[] {1, 2, 3}));
     String[] names = {
-      "RSA/ECB/PKCS1Padding", "RSA/ECB/OAEPPadding", "RSA/ECB/OAEPWithSHA-1AndMGF1Padding",
+      "RSA/ECB/PKCS1Padding",
+      "RSA/ECB/OAEPPadding",
+      "RSA/ECB/OAEPWithSHA-1AndMGF1Padding",
       "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"
     };
     for (String name : names) {
@@ -406,10 +449,12 @@ class EmrKeysProviderTest {
       JceSettings.set(settings(JceSettings.Release.SDK, 1 << 20, JceSettings.Mgf1.BOTH));
       Cipher both = Cipher.getInstance(names[3], ours);
       both.init(Cipher.UNWRAP_MODE, pair.getPrivate());
-      for (MGF1ParameterSpec mask : new MGF1ParameterSpec[] {MGF1ParameterSpec.SHA1, MGF1ParameterSpec.SHA256}) {
+      for (MGF1ParameterSpec mask :
+          new MGF1ParameterSpec[] {MGF1ParameterSpec.SHA1, MGF1ParameterSpec.SHA256}) {
         Cipher theirs = Cipher.getInstance(names[1], sun);
         theirs.init(
-            Cipher.WRAP_MODE, pair.getPublic(),
+            Cipher.WRAP_MODE,
+            pair.getPublic(),
             new OAEPParameterSpec("SHA-256", "MGF1", mask, PSource.PSpecified.DEFAULT));
         assertEquals(key, both.unwrap(theirs.wrap(key), "AES", Cipher.SECRET_KEY));
       }
@@ -441,7 +486,9 @@ class EmrKeysProviderTest {
     assertArrayEquals(plain, cipher.doFinal(sealed));
   }
 
-  /** SunJCE's GCM ends at 2 GiB; its CTR, from the counter that GCM begins with, is the judge here. */
+  /**
+   * SunJCE's GCM ends at 2 GiB; its CTR, from the counter that GCM begins with, is the judge here.
+   */
   @Test
   void gcmStreamsBeyondTwoGigabytes() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");

@@ -54,14 +54,17 @@ class HttpsTest {
   void aLargeResponseArrivesAsItWasSent(String protocol, String suite) throws Exception {
     double with = 0;
     double without = 0;
-    for (int round = 0; round < 2; round++) { // the better of two: the first one has all compilation
+    for (int round = 0;
+        round < 2;
+        round++) { // the better of two: the first one has all compilation
       without = Math.max(without, transfer(protocol, suite, MEGABYTES));
       RecordingLog log = new RecordingLog();
       JceInstaller.install(JceSettings.of(0, 1, 1L << 30, 0, false), log);
       assertEquals(0, log.warnings.size(), log.warnings.toString());
       long before = NativeHandle.made();
       with = Math.max(with, transfer(protocol, suite, MEGABYTES));
-      assertTrue(NativeHandle.made() >= before + 2, "TLS did not ask for our AES-GCM on both sides");
+      assertTrue(
+          NativeHandle.made() >= before + 2, "TLS did not ask for our AES-GCM on both sides");
       EmrKeysProvider.uninstall();
     }
     System.out.printf(
@@ -135,8 +138,7 @@ class HttpsTest {
     try (InputStream in = HttpsTest.class.getResourceAsStream("tls.p12")) {
       store.load(in, password);
     }
-    KeyManagerFactory keys =
-        KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+    KeyManagerFactory keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
     keys.init(store, password);
     KeyStore trusted = KeyStore.getInstance("PKCS12");
     trusted.load(null, null);

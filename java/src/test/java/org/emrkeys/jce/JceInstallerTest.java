@@ -218,7 +218,8 @@ class JceInstallerTest {
     JceInstaller.install(settings(Install.FIRST, true), log);
 
     assertTrue(Cipher.getInstance(GCM, "BC").getProvider() instanceof BouncyCastleStandIn);
-    assertTrue(Cipher.getInstance("aes/gcm/nopadding", "BC").getProvider() instanceof BouncyCastleStandIn);
+    assertTrue(
+        Cipher.getInstance("aes/gcm/nopadding", "BC").getProvider() instanceof BouncyCastleStandIn);
     assertSame(real, Cipher.getInstance("Twofish/CBC/PKCS5Padding", "BC").getProvider());
     assertSame(real, MessageDigest.getInstance("Tiger").getProvider());
     assertTrue(Security.getAlgorithms("MessageDigest").contains("TIGER"));

@@ -28,8 +28,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /**
- * Many threads, everything at once, for {@code emrkeys.test.soak-seconds}: right results, wrong tags,
- * abandoned messages, Ciphers that several threads use although none may. SunJCE is the judge.
+ * Many threads, everything at once, for {@code emrkeys.test.soak-seconds}: right results, wrong
+ * tags, abandoned messages, Ciphers that several threads use although none may. SunJCE is the
+ * judge.
  */
 class SoakTest {
   private static final int THREADS = 24;

@@ -84,7 +84,12 @@ class WycheproofTest {
 
   /** The result of the whole message, or null where it is refused, at whatever point. */
   private static byte[] run(
-      String transformation, int mode, Key key, AlgorithmParameterSpec spec, byte[] aad, byte[] data) {
+      String transformation,
+      int mode,
+      Key key,
+      AlgorithmParameterSpec spec,
+      byte[] aad,
+      byte[] data) {
     try {
       Cipher cipher = Cipher.getInstance(transformation, ours);
       cipher.init(mode, key, spec);
@@ -134,7 +139,8 @@ class WycheproofTest {
           Key key = new SecretKeySpec(fields[0], "AES");
           String name = "AES/CBC/PKCS5Padding";
           AlgorithmParameterSpec spec = new IvParameterSpec(fields[1]);
-          compare(valid, fields[2], run(name, Cipher.DECRYPT_MODE, key, spec, null, fields[3]), what);
+          compare(
+              valid, fields[2], run(name, Cipher.DECRYPT_MODE, key, spec, null, fields[3]), what);
           byte[] sealed = run(name, Cipher.ENCRYPT_MODE, key, spec, null, fields[2]);
           assertEquals(valid, Arrays.equals(fields[3], sealed), what);
         });
@@ -185,7 +191,13 @@ class WycheproofTest {
           OAEPParameterSpec spec =
               new OAEPParameterSpec(hash, "MGF1", mask, new PSource.PSpecified(fields[1]));
           byte[] opened =
-              run("RSA/ECB/OAEPPadding", Cipher.DECRYPT_MODE, key(fields[0]), spec, null, fields[3]);
+              run(
+                  "RSA/ECB/OAEPPadding",
+                  Cipher.DECRYPT_MODE,
+                  key(fields[0]),
+                  spec,
+                  null,
+                  fields[3]);
           compare(valid, fields[2], opened, what);
         });
   }

@@ -112,7 +112,8 @@ final class Ciphers {
     }
 
     @Override
-    protected void engineInit(int opmode, Key key, AlgorithmParameters params, SecureRandom random) {
+    protected void engineInit(
+        int opmode, Key key, AlgorithmParameters params, SecureRandom random) {
       throw asked();
     }
 

@@ -30,7 +30,8 @@ import org.junit.jupiter.api.TestFactory;
 
 /**
  * The S3 clients on our ciphers: what they write is what they wrote without them, and the content
- * really goes through ours. With an SDK that asks Bouncy Castle by name, through the stand-in for it.
+ * really goes through ours. With an SDK that asks Bouncy Castle by name, through the stand-in for
+ * it.
  */
 class CiphersTest {
   private static final int[] SIZES = {0, 1, 16, 17, 70_000, (1 << 20) + 5};
@@ -125,8 +126,8 @@ class CiphersTest {
   }
 
   /**
-   * Bouncy Castle's GCM is broken here, and SunJCE's refuses the parameters that the SDK gives: only
-   * ours can have done it.
+   * Bouncy Castle's GCM is broken here, and SunJCE's refuses the parameters that the SDK gives:
+   * only ours can have done it.
    */
   private void theContentCipherIsOurs(Mode mode, String material) throws Exception {
     String uri = "s3://" + bucket + "/broken/" + mode + "-" + material;

@@ -26,12 +26,15 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * One bit of a stored object changed, anywhere in it: through our ciphers a GCM object is then never
- * read as if nothing had happened. 1,000 flips over all clients and wraps, the same in each run.
+ * One bit of a stored object changed, anywhere in it: through our ciphers a GCM object is then
+ * never read as if nothing had happened. 1,000 flips over all clients and wraps, the same in each
+ * run.
  */
 class TamperTest {
   private static final int FLIPS = 1000;
-  private static final String[] PARTS = {"body", "tag", "x-amz-iv", "x-amz-key-v2", "x-amz-matdesc"};
+  private static final String[] PARTS = {
+    "body", "tag", "x-amz-iv", "x-amz-key-v2", "x-amz-matdesc"
+  };
   private static final int TAG = 16;
 
   private final KeyFiles files = KeyFiles.create();
