@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import com.amazonaws.services.s3.model.ObjectMetadata;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.security.GeneralSecurityException;
 import java.security.Security;
 import java.util.ArrayList;
@@ -147,6 +150,53 @@ class CiphersTest {
                 "without ours the content is Bouncy Castle's: " + e);
           }
         });
+  }
+
+  /**
+   * How much of an object whose last bit is flipped a reader gets before it is told: nearly all by
+   * default, as with Bouncy Castle, and nothing with {@code never}.
+   */
+  @Test
+  void releaseOfUnverifiedPlaintextIsAsConfigured() throws Exception {
+    String uri = "s3://" + bucket + "/unverified";
+    byte[] content = Stack.content(9 << 20);
+    Site never = site("aes").set("emrkeys.jce.release-unverified-plaintext", "never");
+    try (EmrfsStandIn cluster = Ciphers.ours(never, Mode.V1_AUTHENTICATED)) {
+      cluster.put(uri, content);
+      assertArrayEquals(content, cluster.get(uri));
+      byte[] stored = Stack.storedBytes(uri);
+      stored[stored.length - 1] ^= 1;
+      ObjectMetadata metadata = new ObjectMetadata();
+      metadata.setContentLength(stored.length);
+      metadata.setUserMetadata(Stack.stored(uri).userMetadata());
+      Stack.aws()
+          .s3()
+          .putObject(bucket, "unverified", new ByteArrayInputStream(stored), metadata);
+      assertEquals(0, readableBytes(cluster, uri));
+    }
+    never.set("emrkeys.jce.max-buffered-bytes", "1000000");
+    try (EmrfsStandIn cluster = Ciphers.ours(never, Mode.V1_AUTHENTICATED)) {
+      IllegalStateException e =
+          assertThrows(IllegalStateException.class, () -> readableBytes(cluster, uri));
+      assertTrue(e.getMessage().contains("emrkeys.jce.max-buffered-bytes"), e.getMessage());
+    }
+    try (EmrfsStandIn cluster = Ciphers.ours(site("aes"), Mode.V1_AUTHENTICATED)) {
+      int read = readableBytes(cluster, uri);
+      assertTrue(read > content.length - 4096, "read " + read);
+    }
+  }
+
+  private static int readableBytes(EmrfsStandIn cluster, String uri) throws IOException {
+    int read = 0;
+    try (InputStream in = cluster.open(uri)) {
+      byte[] buffer = new byte[1000];
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        read += n;
+      }
+    } catch (SecurityException expected) {
+      return read;
+    }
+    throw new AssertionError("the flipped bit was not noticed");
   }
 
   /** Where Bouncy Castle is first, V1 wraps with its MGF1-SHA256 under SunJCE's name. */
