@@ -1,6 +1,7 @@
 package org.emrkeys.jce;
 
 import java.util.Objects;
+import java.util.Properties;
 
 /**
  * What {@code emrkeys.jce.*} says, for the whole JVM. Immutable. Internal.
@@ -38,7 +39,7 @@ public final class JceSettings {
     BOTH
   }
 
-  private static final JceSettings INITIAL = fromSystemProperties();
+  private static final JceSettings INITIAL = from(System.getProperties());
   private static volatile JceSettings current = INITIAL;
 
   final Install install;
@@ -89,15 +90,21 @@ public final class JceSettings {
   }
 
   /** Values that are not understood take the safer side: a security property must not fail open. */
-  private static JceSettings fromSystemProperties() {
-    String release = System.getProperty(RELEASE, "sdk");
-    String mgf1 = System.getProperty(OAEP_MGF1, "sha1");
+  static JceSettings from(Properties system) {
+    String release = system.getProperty(RELEASE, "sdk");
+    String mgf1 = system.getProperty(OAEP_MGF1, "sha1");
+    long maxBuffered;
+    try {
+      maxBuffered = Long.parseLong(system.getProperty(MAX_BUFFERED, ""));
+    } catch (NumberFormatException e) {
+      maxBuffered = DEFAULT_MAX_BUFFERED;
+    }
     return new JceSettings(
         Install.OFF,
         "sdk".equals(release)
             ? Release.SDK
             : "always".equals(release) ? Release.ALWAYS : Release.NEVER,
-        Math.max(1, Long.getLong(MAX_BUFFERED, DEFAULT_MAX_BUFFERED)),
+        Math.max(1, maxBuffered),
         "both".equals(mgf1) ? Mgf1.BOTH : "sha256".equals(mgf1) ? Mgf1.SHA256 : Mgf1.SHA1,
         false);
   }

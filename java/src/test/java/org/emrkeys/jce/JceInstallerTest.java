@@ -19,6 +19,7 @@ import java.security.MessageDigest;
 import java.security.Provider;
 import java.security.Security;
 import java.util.Collections;
+import java.util.Properties;
 import javax.crypto.Cipher;
 import javax.crypto.spec.SecretKeySpec;
 import org.apache.commons.logging.Log;
@@ -118,6 +119,27 @@ class JceInstallerTest {
     assertSame(never, JceSettings.current());
     EmrKeysProvider.uninstall();
     assertSame(initial, JceSettings.current());
+  }
+
+  /** Of a provider that no Hadoop configuration set up. */
+  @Test
+  void systemPropertiesThatAreNotUnderstoodTakeTheSaferSide() {
+    Properties system = new Properties();
+    assertEquals(
+        new JceSettings(Install.OFF, Release.SDK, 1 << 30, Mgf1.SHA1, false),
+        JceSettings.from(system));
+    system.setProperty(JceSettings.RELEASE, "Always");
+    system.setProperty(JceSettings.MAX_BUFFERED, "lots");
+    system.setProperty(JceSettings.OAEP_MGF1, "md5");
+    assertEquals(
+        new JceSettings(Install.OFF, Release.NEVER, 1 << 30, Mgf1.SHA1, false),
+        JceSettings.from(system));
+    system.setProperty(JceSettings.RELEASE, "always");
+    system.setProperty(JceSettings.MAX_BUFFERED, "5");
+    system.setProperty(JceSettings.OAEP_MGF1, "both");
+    assertEquals(
+        new JceSettings(Install.OFF, Release.ALWAYS, 5, Mgf1.BOTH, false),
+        JceSettings.from(system));
   }
 
   @Test
