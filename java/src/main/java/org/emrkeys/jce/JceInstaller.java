@@ -35,6 +35,11 @@ public final class JceInstaller {
   /** What was done, for {@link #uninstall}; null where nothing was. */
   private static JceInstaller installed;
 
+  /**
+   * Whether a warning said why nothing is installed: clients are configured many times in a JVM.
+   */
+  private static boolean refused;
+
   private final JceSettings settings;
   private Provider provider;
   private Provider standIn;
@@ -73,7 +78,8 @@ public final class JceInstaller {
       now.install(log);
     } catch (GeneralSecurityException | RuntimeException | LinkageError e) {
       now.undo();
-      log.warn(
+      refuse(
+          log,
           "emrkeys: the JCE provider is not installed, S3 clients encrypt with the ciphers that"
               + " they had ("
               + e
@@ -87,6 +93,14 @@ public final class JceInstaller {
       installed.undo();
       installed = null;
     }
+    refused = false;
+  }
+
+  private static void refuse(Log log, String why) {
+    if (!refused) {
+      log.warn(why);
+    }
+    refused = true;
   }
 
   private void install(Log log) throws GeneralSecurityException {
@@ -107,7 +121,8 @@ public final class JceInstaller {
     }
     if (!(present instanceof EmrKeysProvider)) {
       undo();
-      log.warn(
+      refuse(
+          log,
           "emrkeys: the JCE provider EmrKeys of another class loader is installed and stays; the"
               + " emrkeys.jce properties of this configuration have no effect");
       return;

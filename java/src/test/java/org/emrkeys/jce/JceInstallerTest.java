@@ -206,6 +206,7 @@ class JceInstallerTest {
     Security.addProvider(foreign);
     Provider[] order = Security.getProviders();
     JceInstaller.install(settings(Install.FIRST, true), log);
+    JceInstaller.install(settings(Install.FIRST, true), log);
     assertEquals(1, log.warnings.size(), log.warnings.toString());
     assertArrayEquals(order, Security.getProviders());
     assertNull(System.getProperty(JceInstaller.PREFER_DEFAULT));

@@ -169,9 +169,7 @@ class CiphersTest {
       ObjectMetadata metadata = new ObjectMetadata();
       metadata.setContentLength(stored.length);
       metadata.setUserMetadata(Stack.stored(uri).userMetadata());
-      Stack.aws()
-          .s3()
-          .putObject(bucket, "unverified", new ByteArrayInputStream(stored), metadata);
+      Stack.aws().s3().putObject(bucket, "unverified", new ByteArrayInputStream(stored), metadata);
       assertEquals(0, readableBytes(cluster, uri));
     }
     never.set("emrkeys.jce.max-buffered-bytes", "1000000");
