@@ -7,6 +7,7 @@ mod config;
 mod description;
 mod error;
 mod inputs;
+mod jce;
 mod material;
 mod provider;
 mod release;
@@ -18,6 +19,7 @@ mod uri;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
+pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
 pub use provider::{plan, MaterialKey, Materials, Provider, Report, Request, Usage};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.

@@ -12,6 +12,7 @@ use crate::config::{Config, KeyKind, RuleTarget};
 use crate::description::{self, Description};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
+use crate::jce::JceSettings;
 use crate::release;
 use crate::rules::Rules;
 use crate::source::kms::KmsKey;
@@ -98,6 +99,8 @@ pub struct Report {
     pub summary: String,
     /// What should be changed and keeps nothing from working.
     pub warnings: Vec<String>,
+    /// How the caller is to set up its JCE provider.
+    pub jce: JceSettings,
 }
 
 /// What must be opened by the caller before [`Provider::open`], because only the caller can.
@@ -224,6 +227,7 @@ impl State {
         let report = Report {
             summary: summary(usage, &config, &keys),
             warnings,
+            jce: config.jce,
         };
         let mut state = State {
             keys,

@@ -827,20 +827,6 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_aad(
     })
 }
 
-/// Exactly how many bytes an update with `len` bytes writes.
-#[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_updateSize(
-    _env: *mut JNIEnv,
-    _class: jclass,
-    handle: jlong,
-    len: jint,
-) -> jint {
-    guard(|| {
-        let len = index(len)?;
-        with(handle, |object| Ok(update_size(object, len)))
-    })
-}
-
 /// Turns data. Each side is an array or, where that is null, a direct buffer. `last` ends the message; `mode` begins it
 /// first, as `start` does, unless it is -1.
 #[no_mangle]
@@ -987,13 +973,4 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_keyWrap(
         out.write(0, &result)?;
         Ok(result.len())
     })
-}
-
-/// Whether AES-CTR runs on the kernel of our own on this machine.
-#[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_ctrKernel(
-    _env: *mut JNIEnv,
-    _class: jclass,
-) -> jint {
-    jint::from(emrkeys_crypto::ctr::has_kernel())
 }

@@ -60,7 +60,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_open<'local>(
         let inputs = wire::inputs(&required(env, &inputs)?)?;
         let (provider, report) = Provider::open(wire::usage(usage)?, &settings, &inputs)?;
         Ok(Writer::success(256)
-            .handle(handles::insert(provider))
+            .long(handles::insert(provider))
             .report(&report)
             .finish())
     })

@@ -5,7 +5,8 @@
 //! failure, and then the payload, or the failure's code and text.
 
 use emrkeys_core::{
-    Code, Error, InputRef, InputValue, Inputs, MaterialKey, Materials, Problem, Report, Settings, Usage,
+    Code, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings, MaterialKey,
+    Materials, Problem, Report, Settings, Usage,
 };
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 1;
+pub(crate) const ABI: i32 = 2;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -196,7 +197,7 @@ impl Writer {
         self
     }
 
-    pub(crate) fn handle(mut self, value: i64) -> Self {
+    pub(crate) fn long(mut self, value: i64) -> Self {
         self.0.extend_from_slice(&value.to_be_bytes());
         self
     }
@@ -222,6 +223,30 @@ impl Writer {
             .warnings
             .iter()
             .fold(head, |writer, warning| writer.text(warning))
+            .jce(&report.jce)
+    }
+
+    fn jce(self, jce: &JceSettings) -> Self {
+        let install = match jce.install {
+            JceInstall::First => 0,
+            JceInstall::Last => 1,
+            JceInstall::Off => 2,
+        };
+        let release = match jce.release {
+            JceRelease::Never => 0,
+            JceRelease::Sdk => 1,
+            JceRelease::Always => 2,
+        };
+        let mgf1 = match jce.oaep_mgf1 {
+            JceMgf1::Sha1 => 0,
+            JceMgf1::Sha256 => 1,
+            JceMgf1::Both => 2,
+        };
+        self.byte(install)
+            .byte(release)
+            .long(i64::try_from(jce.max_buffered_bytes).unwrap_or(i64::MAX))
+            .byte(mgf1)
+            .byte(u8::from(jce.stand_in_for_bc))
     }
 }
 

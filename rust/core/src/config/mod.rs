@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Settings};
+use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings, MAX_BUFFERED_LIMIT};
 use crate::material::{Location, Permissions, S3Access};
 use crate::provider::Usage;
 use crate::release;
@@ -36,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) legacy_key: Option<String>,
     pub(crate) local_disk: LocalDisk,
     pub(crate) s3: S3Access,
+    pub(crate) jce: JceSettings,
     pub(crate) allow_plaintext_secrets: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -133,6 +135,7 @@ impl Config {
             }
         }
         let s3 = reader.s3_access();
+        let jce = reader.jce();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
         let described = reader.flag(DESCRIPTION_ENABLED);
         let v2 = reader.flag(V2_ENABLED);
@@ -220,6 +223,7 @@ impl Config {
             legacy_key,
             local_disk,
             s3,
+            jce,
             allow_plaintext_secrets,
             warnings,
         })

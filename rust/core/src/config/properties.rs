@@ -60,6 +60,11 @@ const PROPERTIES: &[Property] = &[
     property("emrkeys.s3.region", "region", "of the AWS environment or the node", "eu-west-1", "The region of the buckets that hold key material."),
     property("emrkeys.s3.path-style-access", "`true` or `false`", "`false`", "true", "Whether the bucket stands in the path of a request for key material and not in the host name."),
     property("emrkeys.native.folder", "path", "a new folder in `java.io.tmpdir`", "/var/lib/emrkeys", "Where the native library is unpacked while it loads; must allow execution. Read by the Java classes; the system property of the same name comes first."),
+    property("emrkeys.jce.install", "`first`, `last` or `off`", "`first`", "off", "Where the JCE provider `EmrKeys` goes among the security providers of the JVM when the S3 class is configured: at position 1, behind all others, or nowhere. See [jce.md](jce.md)."),
+    property("emrkeys.jce.release-unverified-plaintext", "`never`, `sdk` or `always`", "`sdk`", "never", "Whether decryption by AES-GCM through `EmrKeys` may hand out plaintext before the tag is verified. `sdk`: only where the cipher was initialised by an `IvParameterSpec`, as the SDK v1 clients do and Bouncy Castle does for them."),
+    property("emrkeys.jce.max-buffered-bytes", "bytes, 1 to 68719476736", "1073741824", "268435456", "How much one decryption by AES-GCM may hold back (off the Java heap) until its tag is verified."),
+    property("emrkeys.jce.oaep-mgf1", "`sha1`, `sha256` or `both`", "`sha1`", "both", "The mask of `OAEPWithSHA-256AndMGF1Padding` where no parameters say: SunJCE's, Bouncy Castle's, or SunJCE's with either accepted on unwrapping."),
+    property("emrkeys.jce.stand-in-for-bc", "`true` or `false`", "`false`", "true", "Whether the provider name `BC` is taken over, too, for SDKs that ask for Bouncy Castle by name; see [jce.md](jce.md) for what follows from it. Has no effect where nothing is installed."),
     property("emrkeys.allow-plaintext-secrets", "`true` or `false`", "`false`", "true", "Whether a secret may stand in a site file in the clear."),
 ];
 

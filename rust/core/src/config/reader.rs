@@ -91,6 +91,73 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// One of a few words.
+    fn choice<T: Copy>(&mut self, property: &str, default: T, choices: &[(&str, T)]) -> T {
+        let Some(value) = self.get(property) else {
+            return default;
+        };
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == value) {
+            return *choice;
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        self.problems.add(Problem::at(
+            property,
+            Code::InvalidValue,
+            format!("{} is none of its values", excerpt(value)),
+            format!("Set it to one of: {}.", words.join(", ")),
+        ));
+        default
+    }
+
+    pub(super) fn jce(&mut self) -> JceSettings {
+        const MAX_BUFFERED: &str = "emrkeys.jce.max-buffered-bytes";
+        let default = JceSettings::default();
+        let max_buffered_bytes = match self.get(MAX_BUFFERED).map(|value| (value, value.parse())) {
+            None => default.max_buffered_bytes,
+            Some((_, Ok(bytes))) if (1..=MAX_BUFFERED_LIMIT).contains(&bytes) => bytes,
+            Some((value, _)) => {
+                self.problems.add(Problem::at(
+                    MAX_BUFFERED,
+                    Code::InvalidValue,
+                    format!("{} is not a number of bytes from 1 to 64 GiB", excerpt(value)),
+                    "Write it in digits alone, such as 1073741824.",
+                ));
+                default.max_buffered_bytes
+            }
+        };
+        JceSettings {
+            install: self.choice(
+                "emrkeys.jce.install",
+                default.install,
+                &[
+                    ("first", JceInstall::First),
+                    ("last", JceInstall::Last),
+                    ("off", JceInstall::Off),
+                ],
+            ),
+            release: self.choice(
+                "emrkeys.jce.release-unverified-plaintext",
+                default.release,
+                &[
+                    ("never", JceRelease::Never),
+                    ("sdk", JceRelease::Sdk),
+                    ("always", JceRelease::Always),
+                ],
+            ),
+            max_buffered_bytes,
+            oaep_mgf1: self.choice(
+                "emrkeys.jce.oaep-mgf1",
+                default.oaep_mgf1,
+                &[
+                    ("sha1", JceMgf1::Sha1),
+                    ("sha256", JceMgf1::Sha256),
+                    ("both", JceMgf1::Both),
+                ],
+            ),
+            stand_in_for_bc: self.flag("emrkeys.jce.stand-in-for-bc"),
+        }
+    }
+
     pub(super) fn local_disk(&mut self) -> LocalDisk {
         const RELEASE: &str = "emrkeys.local-disk.emr-release";
         let label = self.get(RELEASE);

@@ -455,3 +455,44 @@ proptest::proptest! {
         let _ = Config::parse(Usage::LocalDisk, &entries);
     }
 }
+
+#[test]
+fn the_jce_provider_is_installed_first_unless_told_otherwise() {
+    let defaults = Config::parse(Usage::S3, &settings(&[])).unwrap().jce;
+    assert_eq!(defaults, JceSettings::default());
+    let changed = Config::parse(
+        Usage::S3,
+        &settings(&[
+            ("emrkeys.jce.install", "last"),
+            ("emrkeys.jce.release-unverified-plaintext", "never"),
+            ("emrkeys.jce.max-buffered-bytes", "68719476736"),
+            ("emrkeys.jce.oaep-mgf1", "both"),
+            ("emrkeys.jce.stand-in-for-bc", "true"),
+        ]),
+    )
+    .unwrap()
+    .jce;
+    let expected = JceSettings {
+        install: JceInstall::Last,
+        release: JceRelease::Never,
+        max_buffered_bytes: 64 << 30,
+        oaep_mgf1: JceMgf1::Both,
+        stand_in_for_bc: true,
+    };
+    assert_eq!(changed, expected);
+}
+
+#[test]
+fn a_jce_value_that_is_not_understood_is_refused() {
+    for (property, value) in [
+        ("emrkeys.jce.install", "FIRST"),
+        ("emrkeys.jce.release-unverified-plaintext", "true"),
+        ("emrkeys.jce.max-buffered-bytes", "0"),
+        ("emrkeys.jce.max-buffered-bytes", "68719476737"),
+        ("emrkeys.jce.max-buffered-bytes", "1g"),
+        ("emrkeys.jce.oaep-mgf1", "sha512"),
+        ("emrkeys.jce.stand-in-for-bc", "yes"),
+    ] {
+        expect(&[(property, value)], Code::InvalidValue, property);
+    }
+}

@@ -32,6 +32,10 @@ public final class S3EncryptionMaterialsProvider
    * Reads the configuration and loads all keys. May be called again; what is under way is not
    * disturbed.
    *
+   * <p>The first call in a JVM that succeeds also installs the JCE provider {@link
+   * org.emrkeys.jce.EmrKeysProvider}, as {@code emrkeys.jce.install} says; where that fails, it is
+   * a warning in the log.
+   *
    * @param conf the Hadoop configuration
    * @throws EmrKeysException with every problem found, each naming its property and the remedy;
    *     then the provider stays as it was

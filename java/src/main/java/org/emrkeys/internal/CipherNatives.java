@@ -3,8 +3,9 @@ package org.emrkeys.internal;
 import java.nio.ByteBuffer;
 
 /**
- * The bulk ciphers of the native library. Static methods over primitives, arrays and direct buffers; results are counts, or negative codes
- * ({@code CODE_*}). Nothing here throws. The library must have been loaded.
+ * The bulk ciphers of the native library. Static methods over primitives, arrays and direct
+ * buffers; results are counts, or negative codes ({@code CODE_*}). Nothing here throws. The library
+ * must have been loaded.
  */
 public final class CipherNatives {
   public static final int GCM = 0;
@@ -16,8 +17,10 @@ public final class CipherNatives {
   public static final int RSA_PRIVATE = 6;
 
   public static final int ENCRYPT = 0;
+
   /** GCM: plaintext is released as it is decrypted, before the tag is verified. */
   public static final int DECRYPT_STREAMING = 1;
+
   /** GCM: plaintext is released once the tag is verified. */
   public static final int DECRYPT_VERIFIED = 2;
 
@@ -40,24 +43,34 @@ public final class CipherNatives {
 
   private CipherNatives() {}
 
-  /** Loads the library, unpacked into {@code folder} or, where that is null, into the JVM's temporary one. Once; cheap afterwards. */
+  /**
+   * Loads the library, unpacked into {@code folder} or, where that is null, into the JVM's
+   * temporary one. Once; cheap afterwards.
+   */
   public static void load(String folder) {
     NativeLoader.load(folder);
   }
 
-  /** A handle (positive), or a negative code. {@code maxHeld}: bytes that a verified GCM decryption may hold. */
+  /**
+   * A handle (positive), or a negative code. {@code maxHeld}: bytes that a verified GCM decryption
+   * may hold.
+   */
   public static native long create(int kind, byte[] key, long maxHeld);
 
+  /** Frees a cipher or key: 1, or a negative code where it was not open. */
   public static native int destroy(long handle);
 
+  /** Begins a message. {@code tagLength} in bytes, for GCM. */
   public static native int start(long handle, int mode, byte[] iv, int tagLength);
 
+  /** Adds additional data to a GCM message, before any of its text. */
   public static native int aad(long handle, byte[] aad);
 
-  public static native int updateSize(long handle, int length);
-
-  /** Input and output are an array each, or a direct buffer where the array is null; offsets count from their beginning. {@code mode} begins a message first, as
-   * {@link #start} does, unless it is negative: one call where most messages need no more. */
+  /**
+   * Input and output are an array each, or a direct buffer where the array is null; offsets count
+   * from their beginning. {@code mode} begins a message first, as {@link #start} does, unless it is
+   * negative: one call where most messages need no more.
+   */
   public static native int run(
       long handle,
       int last,
@@ -72,9 +85,9 @@ public final class CipherNatives {
       ByteBuffer outBuffer,
       int outOffset);
 
+  /** One RSA operation, by the kind of the key; gives the length of what is in {@code out}. */
   public static native int rsa(long handle, int padding, byte[] label, byte[] data, byte[] out);
 
+  /** RFC 3394: wraps where {@code wrap} is 1, unwraps where it is 0. */
   public static native int keyWrap(int wrap, byte[] kek, byte[] data, byte[] out);
-
-  public static native int ctrKernel();
 }

@@ -5,6 +5,7 @@ import java.util.function.Function;
 import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.jce.JceInstaller;
 
 /**
  * What the classes that users name have in common: configured, refreshed and asked for materials at
@@ -59,6 +60,10 @@ public final class ConfiguredProvider {
       current = new Configured(settings, handle);
       lastFailure = null;
       tell(handle.report());
+      if (usage == Usage.S3) {
+        // Local disks are encrypted by the kernel: nothing there would ask for it.
+        JceInstaller.install(handle.report().jce(), log);
+      }
       if (old != null) {
         old.handle.close();
       }

@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 1;
+  static final int ABI = 2;
 
   private Natives() {}
 
@@ -38,7 +38,8 @@ final class Natives {
    * @param properties map of Hadoop properties
    * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
    *     plaintext, bytes value or text of the failure)
-   * @return i64 handle, report (string summary, i32 n, n times string warning)
+   * @return i64 handle, report (string summary, i32 n, n times string warning, JCE settings: u8
+   *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in)
    */
   static native byte[] open(int usage, byte[] properties, byte[] inputs);
 
@@ -51,8 +52,8 @@ final class Natives {
    * @param handle of an open provider
    * @param description a map (a count of -1 is a map that is null), or null for the client's call
    *     without an argument
-   * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI, bytes
-   *     PKCS#8 or null), 3 KMS (string id); map description
+   * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI,
+   *     bytes PKCS#8 or null), 3 KMS (string id); map description
    */
   static native byte[] materials(long handle, byte[] description);
 

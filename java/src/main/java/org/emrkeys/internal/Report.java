@@ -3,15 +3,18 @@ package org.emrkeys.internal;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import org.emrkeys.jce.JceSettings;
 
 /** What a start or a refresh has to say. Internal, immutable. */
 public final class Report {
   private final String summary;
   private final List<String> warnings;
+  private final JceSettings jce;
 
-  private Report(String summary, List<String> warnings) {
+  private Report(String summary, List<String> warnings, JceSettings jce) {
     this.summary = summary;
     this.warnings = Collections.unmodifiableList(warnings);
+    this.jce = jce;
   }
 
   static Report read(Wire.Decoder in) {
@@ -21,7 +24,8 @@ public final class Report {
     for (int i = 0; i < count; i++) {
       warnings.add(in.string());
     }
-    return new Report(summary, warnings);
+    JceSettings jce = JceSettings.of(in.u8(), in.u8(), in.i64(), in.u8(), in.u8() != 0);
+    return new Report(summary, warnings, jce);
   }
 
   /**
@@ -40,5 +44,14 @@ public final class Report {
    */
   public List<String> warnings() {
     return warnings;
+  }
+
+  /**
+   * How the JCE provider is to be set up.
+   *
+   * @return never null
+   */
+  JceSettings jce() {
+    return jce;
   }
 }

@@ -23,12 +23,17 @@ import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
 import org.emrkeys.internal.CipherNatives;
 
-/** AES in the modes that the clients use. This class keeps JCE's contract; the bytes are turned in native code. */
+/**
+ * AES in the modes that the clients use. This class keeps JCE's contract; the bytes are turned in
+ * native code.
+ */
 public abstract class AesCipherSpi extends CipherSpi {
   private static final int BLOCK = 16;
   private static final int GCM_IV = 12;
+
   /** 2^39 - 256 bits, SP 800-38D. */
   private static final long GCM_LIMIT = (1L << 36) - 32;
+
   private static final SecureRandom RANDOM = new SecureRandom();
 
   /** {@code AES/GCM/NoPadding}. */
@@ -77,14 +82,22 @@ public abstract class AesCipherSpi extends CipherSpi {
   private int tagLength = BLOCK;
   private int direction = CipherNatives.ENCRYPT;
   private boolean initialised;
+
   /** GCM encryption: the message is over, and another one needs another vector. */
   private boolean spent;
+
   /** Bytes of input since the message began. */
   private long total;
+
   private boolean sawData;
+
   /** Whether the native side has this message's vector yet. */
   private boolean begun;
-  /** A finished message that the caller's buffer was too short for; kept so that a second try succeeds. */
+
+  /**
+   * A finished message that the caller's buffer was too short for; kept so that a second try
+   * succeeds.
+   */
   private byte[] kept;
 
   AesCipherSpi(int kind, String mode, String padding) {
@@ -220,7 +233,9 @@ public abstract class AesCipherSpi extends CipherSpi {
     final boolean seals = opmode == Cipher.ENCRYPT_MODE || opmode == Cipher.WRAP_MODE;
     if (vector != null && (gcm() ? vector.length == 0 : vector.length != BLOCK)) {
       throw new InvalidAlgorithmParameterException(
-          gcm() ? "GCM needs an initialisation vector" : "the initialisation vector must have 16 bytes");
+          gcm()
+              ? "GCM needs an initialisation vector"
+              : "the initialisation vector must have 16 bytes");
     }
     byte[] bytes = Keys.aes(newKey);
     JceSettings settings = JceSettings.current();
@@ -287,17 +302,35 @@ public abstract class AesCipherSpi extends CipherSpi {
 
   /** One native call. The first of a message begins it. */
   private int run(
-      boolean last, byte[] inArray, ByteBuffer inBuffer, int inOffset, int length,
-      byte[] outArray, ByteBuffer outBuffer, int outOffset) {
+      boolean last,
+      byte[] inArray,
+      ByteBuffer inBuffer,
+      int inOffset,
+      int length,
+      byte[] outArray,
+      ByteBuffer outBuffer,
+      int outOffset) {
     int result =
         CipherNatives.run(
-            handle.value, last ? 1 : 0, begun ? -1 : direction, begun ? null : iv, tagLength,
-            inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset);
+            handle.value,
+            last ? 1 : 0,
+            begun ? -1 : direction,
+            begun ? null : iv,
+            tagLength,
+            inArray,
+            inBuffer,
+            inOffset,
+            length,
+            outArray,
+            outBuffer,
+            outOffset);
     begun |= result != CipherNatives.CODE_BUSY;
     return result;
   }
 
-  /** Turns codes that say "misuse" or "broken" into unchecked exceptions; others are for the caller. */
+  /**
+   * Turns codes that say "misuse" or "broken" into unchecked exceptions; others are for the caller.
+   */
   private static int check(int result) {
     switch (result) {
       case CipherNatives.CODE_BUSY:
@@ -309,11 +342,15 @@ public abstract class AesCipherSpi extends CipherSpi {
         throw new IllegalStateException("a message of AES-GCM has at most 64 GiB");
       case CipherNatives.CODE_HELD_TOO_LONG:
         throw new IllegalStateException(
-            "the ciphertext that waits for its tag exceeds " + JceSettings.MAX_BUFFERED
-                + "; raise it, or initialise by IvParameterSpec to receive plaintext before it is verified");
+            "the ciphertext that waits for its tag exceeds "
+                + JceSettings.MAX_BUFFERED
+                + "; raise it, or initialise by IvParameterSpec to receive plaintext before it is"
+                + " verified");
       default:
-        if (result < 0 && result != CipherNatives.CODE_TAG_MISMATCH
-            && result != CipherNatives.CODE_BLOCK_SIZE && result != CipherNatives.CODE_PADDING) {
+        if (result < 0
+            && result != CipherNatives.CODE_TAG_MISMATCH
+            && result != CipherNatives.CODE_BLOCK_SIZE
+            && result != CipherNatives.CODE_PADDING) {
           throw new ProviderException("the native cipher failed: " + result);
         }
         return result;
@@ -322,7 +359,10 @@ public abstract class AesCipherSpi extends CipherSpi {
 
   // ---- sizes ----
 
-  /** How many bytes {@code input} bytes of a message have made by the time they are in, without the end. */
+  /**
+   * How many bytes {@code input} bytes of a message have made by the time they are in, without the
+   * end.
+   */
   private long made(long input) {
     if (gcm()) {
       switch (direction) {
@@ -377,7 +417,8 @@ public abstract class AesCipherSpi extends CipherSpi {
     }
     if (spent) {
       throw new IllegalStateException(
-          "the same key and initialisation vector must not encrypt twice with GCM: initialise again");
+          "the same key and initialisation vector must not encrypt twice with GCM: initialise"
+              + " again");
     }
   }
 
@@ -397,7 +438,9 @@ public abstract class AesCipherSpi extends CipherSpi {
       throw new IllegalStateException("additional data must come before the message");
     }
     byte[] aad =
-        offset == 0 && length == data.length ? data : Arrays.copyOfRange(data, offset, offset + length);
+        offset == 0 && length == data.length
+            ? data
+            : Arrays.copyOfRange(data, offset, offset + length);
     if (!begun) {
       check(CipherNatives.start(handle.value, direction, iv, tagLength));
       begun = true;
@@ -413,8 +456,14 @@ public abstract class AesCipherSpi extends CipherSpi {
   }
 
   private int update(
-      byte[] inArray, ByteBuffer inBuffer, int inOffset, int length,
-      byte[] outArray, ByteBuffer outBuffer, int outOffset, int room)
+      byte[] inArray,
+      ByteBuffer inBuffer,
+      int inOffset,
+      int length,
+      byte[] outArray,
+      ByteBuffer outBuffer,
+      int outOffset,
+      int room)
       throws ShortBufferException {
     ready();
     kept = null;
@@ -434,8 +483,14 @@ public abstract class AesCipherSpi extends CipherSpi {
   }
 
   private int doFinal(
-      byte[] inArray, ByteBuffer inBuffer, int inOffset, int length,
-      byte[] outArray, ByteBuffer outBuffer, int outOffset, int room)
+      byte[] inArray,
+      ByteBuffer inBuffer,
+      int inOffset,
+      int length,
+      byte[] outArray,
+      ByteBuffer outBuffer,
+      int outOffset,
+      int room)
       throws ShortBufferException, IllegalBlockSizeException, BadPaddingException {
     ready();
     if (kept != null) {
@@ -457,7 +512,8 @@ public abstract class AesCipherSpi extends CipherSpi {
     return end(run(true, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
   }
 
-  private int deliver(byte[] outArray, ByteBuffer outBuffer, int outOffset, int room) throws ShortBufferException {
+  private int deliver(byte[] outArray, ByteBuffer outBuffer, int outOffset, int room)
+      throws ShortBufferException {
     byte[] all = kept;
     if (all.length > room) {
       throw new ShortBufferException("the output needs " + all.length + " bytes");
@@ -474,7 +530,10 @@ public abstract class AesCipherSpi extends CipherSpi {
     return all.length;
   }
 
-  /** After the last call of a message: JCE wants the cipher as {@code init} left it, except GCM encryption. */
+  /**
+   * After the last call of a message: JCE wants the cipher as {@code init} left it, except GCM
+   * encryption.
+   */
   private int end(int result) throws IllegalBlockSizeException, BadPaddingException {
     if (result == CipherNatives.CODE_BUSY) {
       check(result);
@@ -500,7 +559,10 @@ public abstract class AesCipherSpi extends CipherSpi {
   protected byte[] engineUpdate(byte[] input, int offset, int length) {
     ready();
     int size = updateSize(length);
-    byte[] out = size == 0 ? null : new byte[size];
+    // "No output yet" is null, except where a message is held back: a reader of the SDK v1 gives up
+    // after 1,000 times null. An empty array, which SunJCE returns there, it takes.
+    boolean waits = gcm() && direction == CipherNatives.DECRYPT_VERIFIED;
+    byte[] out = size == 0 && !waits ? null : new byte[size];
     try {
       update(input, null, offset, length, out, null, 0, size);
     } catch (ShortBufferException e) {

@@ -14,7 +14,9 @@ import javax.crypto.IllegalBlockSizeException;
 import javax.crypto.NoSuchPaddingException;
 import org.emrkeys.internal.CipherNatives;
 
-/** {@code AESWrap}: AES key wrap, RFC 3394. Wraps and unwraps keys; data is none of its business. */
+/**
+ * {@code AESWrap}: AES key wrap, RFC 3394. Wraps and unwraps keys; data is none of its business.
+ */
 public final class AesWrapSpi extends CipherSpi {
   private static final int OVERHEAD = 8;
 
@@ -44,7 +46,9 @@ public final class AesWrapSpi extends CipherSpi {
 
   @Override
   protected int engineGetOutputSize(int length) {
-    return opmode == Cipher.WRAP_MODE ? Math.addExact(length, OVERHEAD) : Math.max(0, length - OVERHEAD);
+    return opmode == Cipher.WRAP_MODE
+        ? Math.addExact(length, OVERHEAD)
+        : Math.max(0, length - OVERHEAD);
   }
 
   @Override

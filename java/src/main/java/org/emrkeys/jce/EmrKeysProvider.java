@@ -4,54 +4,95 @@ import java.security.Provider;
 import org.emrkeys.internal.CipherNatives;
 
 /**
- * The JCE provider {@code EmrKeys}: AES and RSA as the S3 encryption clients use them, in native code. What the JDK does as well is not
- * registered. The constructor loads the native library.
+ * The JCE provider {@code EmrKeys}: AES and RSA as the S3 encryption clients use them, in native
+ * code. What the JDK does as well is not registered. Thread-safe; a {@code Cipher} that it gives is
+ * for one thread at a time, and use by two at once is an {@link IllegalStateException}.
+ *
+ * <p>{@code S3EncryptionMaterialsProvider.setConf} installs it as {@code emrkeys.jce.install} says.
  */
 public final class EmrKeysProvider extends Provider {
   private static final long serialVersionUID = 1L;
+
   /** Of {@link java.security.Provider#getName()}. */
   public static final String NAME = "EmrKeys";
 
+  static final double VERSION = 0.1;
+
   private static final String PACKAGE = "org.emrkeys.jce.";
 
-  /** With the algorithms that are faster here on this machine and Java, or that a client needs from us. */
+  /** Names and classes of what is registered everywhere. */
+  static final String[][] EVERYWHERE = {
+    {"AES/GCM/NoPadding", PACKAGE + "AesCipherSpi$Gcm"},
+    {"AESWrap", PACKAGE + "AesWrapSpi"},
+    {"RSA/ECB/PKCS1Padding", PACKAGE + "RsaCipherSpi$Pkcs1"},
+    {"RSA/ECB/OAEPPadding", PACKAGE + "RsaCipherSpi$Oaep"},
+    {"RSA/ECB/OAEPWithSHA-1AndMGF1Padding", PACKAGE + "RsaCipherSpi$OaepSha1"},
+    {"RSA/ECB/OAEPWithSHA1AndMGF1Padding", PACKAGE + "RsaCipherSpi$OaepSha1"},
+    {"RSA/ECB/OAEPWithSHA-256AndMGF1Padding", PACKAGE + "RsaCipherSpi$OaepSha256"},
+  };
+
+  /**
+   * Since Java 9 SunJCE has a vectorised CTR of its own, which was measured to be as fast on long
+   * messages as our kernel without JNI in between, and faster on short ones.
+   */
+  private static final String[][] ON_JAVA_8 = {
+    {"AES/CTR/NoPadding", PACKAGE + "AesCipherSpi$Ctr"},
+  };
+
+  /**
+   * CBC: SunJCE is as fast at encryption and, from Java 9, faster at decryption. ECB: nothing to
+   * gain.
+   */
+  private static final String[][] FOR_TESTS = {
+    {"AES/CBC/PKCS5Padding", PACKAGE + "AesCipherSpi$CbcPadded"},
+    {"AES/CBC/NoPadding", PACKAGE + "AesCipherSpi$Cbc"},
+    {"AES/ECB/PKCS5Padding", PACKAGE + "AesCipherSpi$EcbPadded"},
+    {"AES", PACKAGE + "AesCipherSpi$EcbPadded"},
+  };
+
+  /**
+   * With the algorithms that are faster here on this machine and Java, or that a client needs from
+   * us. Loads the native library.
+   *
+   * @throws org.emrkeys.EmrKeysException {@code NATIVE_…} if that cannot be loaded
+   */
   public EmrKeysProvider() {
     this(loadedOrThrow());
   }
 
   /** {@code all}: every algorithm, for tests and comparisons. */
-  @SuppressWarnings("deprecation") // the constructor with a String for the version is newer than Java 8
+  @SuppressWarnings(
+      "deprecation") // the constructor with a String for the version is newer than Java 8
   EmrKeysProvider(boolean all) {
-    super(NAME, 0.1, "AES and RSA of the S3 encryption clients in native code");
-    boolean java8 = System.getProperty("java.specification.version", "").startsWith("1.");
-    add("AES/GCM/NoPadding", "AesCipherSpi$Gcm");
-    // Since Java 9 SunJCE has a vectorised CTR of its own, which was measured to be as fast on long messages as our
-    // kernel without JNI in between, and faster on short ones.
-    if (all || java8) {
-      add("AES/CTR/NoPadding", "AesCipherSpi$Ctr");
+    super(NAME, VERSION, "AES and RSA of the S3 encryption clients in native code");
+    add(EVERYWHERE);
+    if (all || System.getProperty("java.specification.version", "").startsWith("1.")) {
+      add(ON_JAVA_8);
     }
-    // CBC: SunJCE is as fast at encryption and, from Java 9, faster at decryption. ECB: nothing to gain.
     if (all) {
-      add("AES/CBC/PKCS5Padding", "AesCipherSpi$CbcPadded");
-      add("AES/CBC/NoPadding", "AesCipherSpi$Cbc");
-      add("AES/ECB/PKCS5Padding", "AesCipherSpi$EcbPadded");
-      add("AES", "AesCipherSpi$EcbPadded");
+      add(FOR_TESTS);
     }
-    add("AESWrap", "AesWrapSpi");
-    add("RSA/ECB/PKCS1Padding", "RsaCipherSpi$Pkcs1");
-    add("RSA/ECB/OAEPPadding", "RsaCipherSpi$Oaep");
-    add("RSA/ECB/OAEPWithSHA-1AndMGF1Padding", "RsaCipherSpi$OaepSha1");
-    add("RSA/ECB/OAEPWithSHA1AndMGF1Padding", "RsaCipherSpi$OaepSha1");
-    add("RSA/ECB/OAEPWithSHA-256AndMGF1Padding", "RsaCipherSpi$OaepSha256");
   }
 
-  /** @return false, once the native library is there */
+  private void add(String[][] algorithms) {
+    for (String[] algorithm : algorithms) {
+      put("Cipher." + algorithm[0], algorithm[1]);
+    }
+  }
+
+  /** Gives false, once the native library is there. */
   private static boolean loadedOrThrow() {
     CipherNatives.load(System.getProperty("emrkeys.native.folder"));
     return false;
   }
 
-  private void add(String transformation, String spi) {
-    put("Cipher." + transformation, PACKAGE + spi);
+  /**
+   * Undoes what {@code setConf} did to the JVM: the provider is gone, the others have the order
+   * from before, Bouncy Castle its name, and the system properties that were set are cleared unless
+   * somebody changed them since. Ciphers in use go on working. Does nothing where nothing was
+   * installed; the next {@code setConf} installs again. Thread-safe.
+   */
+  public static void uninstall() {
+    JceInstaller.uninstall();
   }
 }

@@ -8,6 +8,7 @@ import java.security.spec.InvalidKeySpecException;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.X509EncodedKeySpec;
 import java.util.Arrays;
+import java.util.Locale;
 import javax.crypto.Cipher;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.SecretKeySpec;
@@ -17,19 +18,23 @@ final class Keys {
   private Keys() {}
 
   /**
-   * The bytes of an AES key; the caller wipes them. A key that does not give them (in a token, say) or is of another algorithm is refused,
-   * so that JCE asks the next provider. The SDK v1 clients hand over content keys whose algorithm is {@code AESWrap}.
+   * The bytes of an AES key; the caller wipes them. A key that does not give them (in a token, say)
+   * or is of another algorithm is refused, so that JCE asks the next provider. The SDK v1 clients
+   * name a content key after the wrap that it came out of: {@code AESWrap}, or {@code
+   * RSA/ECB/OAEPWithSHA-256AndMGF1Padding}. To refuse those would send the content to Bouncy Castle
+   * without a word.
    */
   static byte[] aes(Key key) throws InvalidKeyException {
     if (!(key instanceof SecretKey)) {
       throw new InvalidKeyException("not an AES key");
     }
-    String algorithm = key.getAlgorithm();
+    String algorithm = String.valueOf(key.getAlgorithm()).toUpperCase(Locale.ROOT);
     boolean known =
-        "AES".equalsIgnoreCase(algorithm)
-            || "AESWrap".equalsIgnoreCase(algorithm)
-            || "RAW".equalsIgnoreCase(algorithm)
-            || "AES/GCM/NoPadding".equalsIgnoreCase(algorithm);
+        algorithm.equals("AES")
+            || algorithm.equals("AESWRAP")
+            || algorithm.equals("RAW")
+            || algorithm.startsWith("AES/")
+            || algorithm.startsWith("RSA/");
     if (!known || !"RAW".equalsIgnoreCase(key.getFormat())) {
       throw new InvalidKeyException("not an AES key whose bytes can be had");
     }

@@ -6,16 +6,21 @@ import java.util.Collections;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import org.emrkeys.internal.CipherNatives;
 
 /**
- * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next one is made (Java 8 has no Cleaner, and a
- * thread of our own would keep our class loader alive).
+ * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next
+ * one is made (Java 8 has no Cleaner, and a thread of our own would keep our class loader alive).
  */
 final class NativeHandle extends PhantomReference<Object> {
   private static final ReferenceQueue<Object> FORGOTTEN = new ReferenceQueue<>();
+
   /** Keeps the references themselves reachable until they are closed. */
-  private static final Set<NativeHandle> OPEN = Collections.newSetFromMap(new ConcurrentHashMap<>());
+  private static final Set<NativeHandle> OPEN =
+      Collections.newSetFromMap(new ConcurrentHashMap<>());
+
+  private static final AtomicLong MADE = new AtomicLong();
 
   final long value;
   private final AtomicBoolean closed = new AtomicBoolean();
@@ -25,7 +30,10 @@ final class NativeHandle extends PhantomReference<Object> {
     this.value = value;
   }
 
-  /** Makes a native cipher for {@code owner}; a negative {@link #value} is a code, and then there is nothing to close. */
+  /**
+   * Makes a native cipher for {@code owner}; a negative {@link #value} is a code, and then there is
+   * nothing to close.
+   */
   static NativeHandle create(Object owner, int kind, byte[] key, long maxHeld) {
     for (Object left = FORGOTTEN.poll(); left != null; left = FORGOTTEN.poll()) {
       ((NativeHandle) left).close();
@@ -33,10 +41,17 @@ final class NativeHandle extends PhantomReference<Object> {
     NativeHandle handle = new NativeHandle(owner, CipherNatives.create(kind, key, maxHeld));
     if (handle.value >= 0) {
       OPEN.add(handle);
+      MADE.incrementAndGet();
     }
     return handle;
   }
 
+  /** How many there ever were. */
+  static long made() {
+    return MADE.get();
+  }
+
+  /** How many are open, forgotten ones included. */
   static int open() {
     return OPEN.size();
   }

@@ -1,6 +1,5 @@
 package org.emrkeys.jce;
 
-import java.io.ByteArrayOutputStream;
 import java.security.AlgorithmParameters;
 import java.security.InvalidAlgorithmParameterException;
 import java.security.InvalidKeyException;
@@ -28,8 +27,9 @@ import javax.crypto.spec.PSource;
 import org.emrkeys.internal.CipherNatives;
 
 /**
- * RSA with OAEP and PKCS#1 v1.5. A wrong PKCS#1 v1.5 padding is not reported: the result is then a message that is random to everyone
- * without the private key, so that nobody learns from us whether a padding was right.
+ * RSA with OAEP and PKCS#1 v1.5. A wrong PKCS#1 v1.5 padding is not reported: the result is then a
+ * message that is random to everyone without the private key, so that nobody learns from us whether
+ * a padding was right.
  */
 public abstract class RsaCipherSpi extends CipherSpi {
   private static final int PKCS1 = 0;
@@ -66,6 +66,13 @@ public abstract class RsaCipherSpi extends CipherSpi {
     }
   }
 
+  /** {@code RSA/ECB/OAEPWithSHA-256AndMGF1Padding} as Bouncy Castle has it: MGF1 with SHA-256. */
+  public static final class OaepSha256OfBc extends RsaCipherSpi {
+    public OaepSha256OfBc() {
+      super("OAEPWithSHA-256AndMGF1Padding", true);
+    }
+  }
+
   private static final Map<Key, Parsed> PARSED = new WeakHashMap<>();
 
   /** A native key; freed when neither its Java key nor a Cipher that uses it is left. */
@@ -78,16 +85,32 @@ public abstract class RsaCipherSpi extends CipherSpi {
   }
 
   private final String name;
+
+  /** Whether the mask that nobody names is Bouncy Castle's. */
+  private final boolean ofBouncyCastle;
+
   private int padding;
   private byte[] label = new byte[0];
   private OAEPParameterSpec spec;
   private Parsed parsed;
   private boolean encrypts;
   private int modulus;
-  private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
+
+  /**
+   * What came so far, which may be a key to be wrapped: wiped at the end. One byte too many is
+   * enough to be refused.
+   */
+  private byte[] pending = new byte[0];
+
+  private int held;
 
   RsaCipherSpi(String name) {
+    this(name, false);
+  }
+
+  RsaCipherSpi(String name, boolean ofBouncyCastle) {
     this.name = name;
+    this.ofBouncyCastle = ofBouncyCastle;
   }
 
   @Override
@@ -154,7 +177,11 @@ public abstract class RsaCipherSpi extends CipherSpi {
   protected void engineInit(int opmode, Key key, AlgorithmParameters params, SecureRandom random)
       throws InvalidKeyException, InvalidAlgorithmParameterException {
     try {
-      engineInit(opmode, key, params == null ? null : params.getParameterSpec(OAEPParameterSpec.class), random);
+      engineInit(
+          opmode,
+          key,
+          params == null ? null : params.getParameterSpec(OAEPParameterSpec.class),
+          random);
     } catch (InvalidParameterSpecException e) {
       throw new InvalidAlgorithmParameterException("not parameters of OAEP");
     }
@@ -167,26 +194,33 @@ public abstract class RsaCipherSpi extends CipherSpi {
     choose(params);
     boolean right = encrypts ? key instanceof PublicKey : key instanceof PrivateKey;
     String format = encrypts ? "X.509" : "PKCS#8";
-    byte[] bytes = right && key instanceof RSAKey && format.equals(key.getFormat()) ? key.getEncoded() : null;
+    byte[] bytes =
+        right && key instanceof RSAKey && format.equals(key.getFormat()) ? key.getEncoded() : null;
     if (bytes == null) {
       throw new InvalidKeyException(
-          encrypts ? "encryption needs a public RSA key" : "decryption needs a private RSA key whose bytes can be had");
+          encrypts
+              ? "encryption needs a public RSA key"
+              : "decryption needs a private RSA key whose bytes can be had");
     }
-    pending.reset();
     modulus = (engineGetKeySize(key) + 7) / 8;
+    Arrays.fill(pending, (byte) 0);
+    pending = new byte[modulus + 1];
+    held = 0;
     parsed = parsed(key, bytes);
   }
 
   /**
-   * The native key of a Java key, made once: parsing a private key and checking its numbers costs as much as a decryption, and the SDK makes
-   * a new Cipher for every object. Several threads may use it.
+   * The native key of a Java key, made once: parsing a private key and checking its numbers costs
+   * as much as a decryption, and the SDK makes a new Cipher for every object. Several threads may
+   * use it.
    */
   private Parsed parsed(Key key, byte[] bytes) throws InvalidKeyException {
     try {
       synchronized (PARSED) {
         Parsed known = PARSED.get(key);
         if (known == null) {
-          known = new Parsed(encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes);
+          known =
+              new Parsed(encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes);
           if (known.handle.value < 0) {
             throw new InvalidKeyException("not a usable RSA key");
           }
@@ -215,12 +249,17 @@ public abstract class RsaCipherSpi extends CipherSpi {
       JceSettings.Mgf1 mgf1 = JceSettings.current().mgf1;
       if (sha256) {
         padding =
-            mgf1 == JceSettings.Mgf1.SHA256
-                ? OAEP_SHA256
-                : mgf1 == JceSettings.Mgf1.BOTH && !encrypts ? OAEP_SHA256_EITHER : OAEP_SHA256_MGF1_SHA1;
+            mgf1 == JceSettings.Mgf1.BOTH && !encrypts
+                ? OAEP_SHA256_EITHER
+                : mgf1 == JceSettings.Mgf1.SHA256 || ofBouncyCastle
+                    ? OAEP_SHA256
+                    : OAEP_SHA256_MGF1_SHA1;
       }
-      MGF1ParameterSpec mask = padding == OAEP_SHA256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1;
-      spec = new OAEPParameterSpec(sha256 ? "SHA-256" : "SHA-1", "MGF1", mask, PSource.PSpecified.DEFAULT);
+      MGF1ParameterSpec mask =
+          padding == OAEP_SHA256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1;
+      spec =
+          new OAEPParameterSpec(
+              sha256 ? "SHA-256" : "SHA-1", "MGF1", mask, PSource.PSpecified.DEFAULT);
       return;
     }
     if (!(params instanceof OAEPParameterSpec)) {
@@ -244,7 +283,8 @@ public abstract class RsaCipherSpi extends CipherSpi {
     } else if (hash.equals("SHA256") && mask.equals("SHA256")) {
       padding = OAEP_SHA256;
     } else {
-      throw new InvalidAlgorithmParameterException("EmrKeys has no OAEP with " + hash + " and MGF1 " + mask);
+      throw new InvalidAlgorithmParameterException(
+          "EmrKeys has no OAEP with " + hash + " and MGF1 " + mask);
     }
     label = ((PSource.PSpecified) given.getPSource()).getValue();
     spec = given;
@@ -256,8 +296,9 @@ public abstract class RsaCipherSpi extends CipherSpi {
 
   @Override
   protected byte[] engineUpdate(byte[] input, int offset, int length) {
-    // One byte too many is enough to be refused at the end.
-    pending.write(input, offset, Math.min(length, modulus + 1 - Math.min(modulus + 1, pending.size())));
+    int taken = Math.min(length, pending.length - held);
+    System.arraycopy(input, offset, pending, held, taken);
+    held += taken;
     return null;
   }
 
@@ -276,11 +317,12 @@ public abstract class RsaCipherSpi extends CipherSpi {
     if (input != null) {
       engineUpdate(input, offset, length);
     }
-    byte[] data = pending.toByteArray();
-    pending.reset();
+    byte[] data = Arrays.copyOf(pending, held);
     byte[] out = new byte[modulus];
     int written = CipherNatives.rsa(parsed.handle.value, padding, label, data, out);
     Arrays.fill(data, (byte) 0);
+    Arrays.fill(pending, (byte) 0);
+    held = 0;
     if (written >= 0) {
       byte[] exact = Arrays.copyOf(out, written);
       Arrays.fill(out, (byte) 0);
@@ -304,13 +346,14 @@ public abstract class RsaCipherSpi extends CipherSpi {
     if (encrypts && output.length - outOffset < modulus) {
       throw new ShortBufferException("the output needs " + modulus + " bytes");
     }
-    int before = pending.size();
-    byte[] earlier = pending.toByteArray();
+    byte[] earlier = Arrays.copyOf(pending, held);
     byte[] out = engineDoFinal(input, offset, length);
     if (out.length > output.length - outOffset) {
-      pending.write(earlier, 0, before);
+      Arrays.fill(out, (byte) 0);
+      engineUpdate(earlier, 0, earlier.length);
       throw new ShortBufferException("the output needs " + out.length + " bytes");
     }
+    Arrays.fill(earlier, (byte) 0);
     System.arraycopy(out, 0, output, outOffset, out.length);
     Arrays.fill(out, (byte) 0);
     return out.length;

@@ -20,11 +20,11 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.StoredObject;
+import org.emrkeys.tests.support.KeyFiles;
 
 /**
  * The main job on real files: three prefixes, three kinds of key, everything written through the stand-in

@@ -17,10 +17,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.StoredObject;
+import org.emrkeys.tests.support.Codes;
+import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.DynamicTest;
@@ -101,7 +102,7 @@ class MatrixTest {
             test(
                 "is refused",
                 () ->
-                    Stack.assertCode("KMS_WITH_V2", () -> site().start(Stack.aws(), mode))));
+                    Codes.assertCode("KMS_WITH_V2", () -> site().start(Stack.aws(), mode))));
         return dynamicContainer(name, tests);
       }
       tests.add(test("starts", this::start));

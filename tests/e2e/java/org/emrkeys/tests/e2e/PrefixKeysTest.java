@@ -19,9 +19,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.support.Codes;
+import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -107,7 +108,7 @@ class PrefixKeysTest {
       if (held.equals(written)) {
         assertArrayEquals(content, reader.get(uri));
       } else {
-        Stack.assertCode("KEY_NOT_CONFIGURED", () -> reader.get(uri));
+        Codes.assertCode("KEY_NOT_CONFIGURED", () -> reader.get(uri));
       }
     }
   }
@@ -137,7 +138,7 @@ class PrefixKeysTest {
   private void readSwapped(Mode mode, String uri, String written, String held) throws IOException {
     Site site = withKey(Site.plain(), written, held).defaultKey(written);
     try (EmrfsStandIn reader = site.start(Stack.aws(), mode)) {
-      Stack.assertCode("KEY_VERSION_UNKNOWN", () -> reader.get(uri));
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> reader.get(uri));
     }
   }
 

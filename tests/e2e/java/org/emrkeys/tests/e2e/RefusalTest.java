@@ -9,9 +9,10 @@ import java.security.GeneralSecurityException;
 import java.util.stream.Stream;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.support.Codes;
+import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -39,8 +40,8 @@ class RefusalTest {
       Site site = oneRule().set(EmrfsStandIn.STORAGE_MODE, storage);
       try (EmrfsStandIn cluster = site.start(Stack.aws(), mode)) {
         String uri = "s3://" + bucket + "/uncovered/object";
-        Stack.assertCode("NO_RULE", () -> cluster.put(uri, Stack.content(10)));
-        Stack.assertCode("NO_RULE", () -> cluster.putMultipart(uri, Stack.content(10)));
+        Codes.assertCode("NO_RULE", () -> cluster.put(uri, Stack.content(10)));
+        Codes.assertCode("NO_RULE", () -> cluster.putMultipart(uri, Stack.content(10)));
         Stack.assertNothingStored(bucket);
       }
     }
@@ -53,7 +54,7 @@ class RefusalTest {
     String to = "s3://" + bucket + "/uncovered/object";
     try (EmrfsStandIn cluster = oneRule().start(Stack.aws(), mode)) {
       cluster.put(from, Stack.content(10));
-      Stack.assertCode("NO_RULE", () -> cluster.copyThroughClient(from, to));
+      Codes.assertCode("NO_RULE", () -> cluster.copyThroughClient(from, to));
       assertFalse(Stack.aws().s3().doesObjectExist(bucket, "uncovered/object"));
     }
   }
@@ -61,7 +62,7 @@ class RefusalTest {
   @Test
   void rulesWithoutTheDescriptionAreRefusedAtConfiguration() {
     Site site = oneRule().set(EmrfsStandIn.DESCRIPTION, "false");
-    Stack.assertCode(
+    Codes.assertCode(
         "DESCRIPTION_DISABLED", () -> site.start(Stack.aws(), Mode.V1_AUTHENTICATED));
   }
 
@@ -72,7 +73,7 @@ class RefusalTest {
             .kms("cloud", Stack.aws().createKmsKey())
             .rule("cloud", "s3://" + bucket + "/cloud/", "cloud");
     EmrKeysException refusal =
-        Stack.assertCode("KMS_WITH_V2", () -> site.start(Stack.aws(), Mode.V2_AUTHENTICATED));
+        Codes.assertCode("KMS_WITH_V2", () -> site.start(Stack.aws(), Mode.V2_AUTHENTICATED));
     assertTrue(refusal.getMessage().contains("cloud"), refusal.getMessage());
     // The same site is right for V1.
     site.start(Stack.aws(), Mode.V1_AUTHENTICATED).close();
@@ -94,7 +95,7 @@ class RefusalTest {
                 .defaultKey("k")
                 .start(Stack.aws(), Mode.V1_AUTHENTICATED)) {
       writer.put(uri, Stack.content(10));
-      Stack.assertCode("KEY_CANNOT_DECRYPT", () -> writer.get(uri));
+      Codes.assertCode("KEY_CANNOT_DECRYPT", () -> writer.get(uri));
       assertArrayEquals(Stack.content(10), reader.get(uri));
     }
   }

@@ -7,9 +7,10 @@ import java.io.IOException;
 import java.security.GeneralSecurityException;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.support.Codes;
+import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -74,8 +75,8 @@ class RotationTest {
       for (String uri : new String[] {a, b, c}) {
         assertArrayEquals(content, after.get(uri), uri);
       }
-      Stack.assertCode("KEY_VERSION_UNKNOWN", () -> before.get(b));
-      Stack.assertCode("KEY_VERSION_UNKNOWN", () -> between.get(c));
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> before.get(b));
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> between.get(c));
     }
     assertNotEquals(version(a), version(b));
     assertNotEquals(version(b), version(c));

@@ -8,10 +8,11 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.security.GeneralSecurityException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.support.Codes;
+import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -78,7 +79,7 @@ class S3KeyMaterialTest {
   @Test
   void aMissingObjectIsKeyFileNotFound() throws IOException {
     Site site = aes("s3://" + keys + "/absent");
-    Stack.assertCode(
+    Codes.assertCode(
         "KEY_FILE_NOT_FOUND", () -> site.start(Stack.aws(), Mode.V1_AUTHENTICATED));
   }
 
@@ -91,7 +92,7 @@ class S3KeyMaterialTest {
             "faults",
             "{\"service\": \"s3\", \"op\": \"GetObject\", \"resource\": \"denied\","
                 + " \"count\": null, \"status\": 403, \"code\": \"AccessDenied\"}");
-    Stack.assertCode("SOURCE_DENIED", () -> site.start(Stack.aws(), Mode.V1_AUTHENTICATED));
+    Codes.assertCode("SOURCE_DENIED", () -> site.start(Stack.aws(), Mode.V1_AUTHENTICATED));
   }
 
   @Test

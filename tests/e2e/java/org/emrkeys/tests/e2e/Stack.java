@@ -1,17 +1,14 @@
 package org.emrkeys.tests.e2e;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import com.amazonaws.util.IOUtils;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.StoredObject;
-import org.junit.jupiter.api.function.Executable;
 
 /** What all end-to-end tests share: one server for the JVM, buckets, contents and assertions. */
 final class Stack {
@@ -40,13 +37,6 @@ final class Stack {
     byte[] bytes = new byte[size];
     new Random(size).nextBytes(bytes);
     return bytes;
-  }
-
-  /** Runs {@code action} and checks the code of the {@link EmrKeysException} that it must throw. */
-  static EmrKeysException assertCode(String code, Executable action) {
-    EmrKeysException thrown = assertThrows(EmrKeysException.class, action);
-    assertEquals(code, thrown.code(), thrown.getMessage());
-    return thrown;
   }
 
   /** Checks that nothing lies in S3 in {@code bucket}. */

@@ -10,9 +10,10 @@ import java.security.GeneralSecurityException;
 import java.util.Collections;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
-import org.emrkeys.tests.emrfs.KeyFiles;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.support.Codes;
+import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -81,7 +82,7 @@ class SwitchTest {
   void anObjectOfAwsRsaProviderUnderAnotherNameIsRefused(Mode mode) throws IOException {
     write(PlainProvider.install(Site.plain(), awsRsa("their-pair")), mode);
     try (EmrfsStandIn cluster = awsRsaSite("my-pair").start(Stack.aws(), mode)) {
-      Stack.assertCode("KEY_NOT_CONFIGURED", () -> cluster.get(uri));
+      Codes.assertCode("KEY_NOT_CONFIGURED", () -> cluster.get(uri));
     }
   }
 
@@ -142,7 +143,7 @@ class SwitchTest {
     write(Site.plain().aes("before", aes).defaultKey("before"), mode);
     Site renamed = Site.plain().aes("after", aes).defaultKey("after");
     try (EmrfsStandIn cluster = renamed.start(Stack.aws(), mode)) {
-      Stack.assertCode("KEY_NOT_CONFIGURED", () -> cluster.get(uri));
+      Codes.assertCode("KEY_NOT_CONFIGURED", () -> cluster.get(uri));
     }
     assertReads(renamed.set("emrkeys.key.after.aliases", "before"), mode);
   }
@@ -156,7 +157,7 @@ class SwitchTest {
     write(PlainProvider.install(Site.plain(), theirs), mode);
     Site site = Site.plain().aes("orders", aes).rsa("people", rsa).defaultKey("people");
     try (EmrfsStandIn cluster = site.start(Stack.aws(), mode)) {
-      Stack.assertCode("DESCRIPTION_UNKNOWN", () -> cluster.get(uri));
+      Codes.assertCode("DESCRIPTION_UNKNOWN", () -> cluster.get(uri));
     }
     assertReads(site.set("emrkeys.key.orders.match.team", "billing"), mode);
   }
@@ -177,7 +178,7 @@ class SwitchTest {
             .set("emrkeys.key.people.match.zone", "eu")
             .defaultKey("people");
     try (EmrfsStandIn cluster = site.start(Stack.aws(), mode)) {
-      Stack.assertCode("DESCRIPTION_AMBIGUOUS", () -> cluster.get(uri));
+      Codes.assertCode("DESCRIPTION_AMBIGUOUS", () -> cluster.get(uri));
     }
   }
 
@@ -189,7 +190,7 @@ class SwitchTest {
     // A rule makes it clear that the default key, which is another, would be wrong.
     Site site = Site.described().aes("orders", aes).rsa("people", rsa).defaultKey("people");
     try (EmrfsStandIn cluster = site.start(Stack.aws(), mode)) {
-      Stack.assertCode("DESCRIPTION_UNKNOWN", () -> cluster.get(uri));
+      Codes.assertCode("DESCRIPTION_UNKNOWN", () -> cluster.get(uri));
     }
     assertReads(site.set("emrkeys.legacy.key", "orders"), mode);
   }

@@ -2,6 +2,7 @@ package org.emrkeys.tests.emrfs;
 
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.tests.support.KeyFiles;
 
 /** An emrfs-site in the making: a configuration, and the clusters that run with it. */
 public final class Site {

@@ -1,4 +1,4 @@
-package org.emrkeys.tests.emrfs;
+package org.emrkeys.tests.support;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -31,11 +31,16 @@ public final class KeyFiles {
     return new KeyFiles(folder);
   }
 
+  /** Where the files are. */
+  public Path folder() {
+    return folder;
+  }
+
   /** A new AES key and the file that holds its raw bytes. */
   public Aes aes(String name, int bits) throws IOException {
     byte[] bytes = new byte[bits / 8];
     new SecureRandom().nextBytes(bytes);
-    return new Aes(write(name + ".key", bytes), bytes);
+    return new Aes(file(name + ".key", bytes), bytes);
   }
 
   /** A new RSA key pair and its files: X.509 and PKCS#8, DER, as AWS's RSA provider wants them. */
@@ -44,12 +49,13 @@ public final class KeyFiles {
     generator.initialize(bits);
     KeyPair pair = generator.generateKeyPair();
     return new Rsa(
-        write(name + "-public.der", pair.getPublic().getEncoded()),
-        write(name + "-private.der", pair.getPrivate().getEncoded()),
+        file(name + "-public.der", pair.getPublic().getEncoded()),
+        file(name + "-private.der", pair.getPrivate().getEncoded()),
         pair);
   }
 
-  private Path write(String name, byte[] bytes) throws IOException {
+  /** A new file that only its owner can read. */
+  public Path file(String name, byte[] bytes) throws IOException {
     Path file = folder.resolve(name);
     Files.createFile(file, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
     file.toFile().deleteOnExit();
