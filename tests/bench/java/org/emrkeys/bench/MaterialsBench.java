@@ -1,13 +1,9 @@
 package org.emrkeys.bench;
 
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
@@ -97,7 +93,7 @@ public final class MaterialsBench {
   private void firstSetConf() throws IOException, InterruptedException {
     double[] millis = new double[FRESH_JVMS];
     for (int i = 0; i < millis.length; i++) {
-      millis[i] = Double.parseDouble(inFreshJvm("-Xmx256m", "first-setconf")) / 1e6;
+      millis[i] = Double.parseDouble(FreshJvm.run(Probe.class, "-Xmx256m", "first-setconf")) / 1e6;
     }
     results.addMedian("setconf-with-native-load", 10, 1, "ms", millis);
   }
@@ -120,8 +116,8 @@ public final class MaterialsBench {
     // The heap is touched before and cannot grow, so that growth is native memory.
     double bytes =
         Double.parseDouble(
-            inFreshJvm(
-                "-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch", "resident", "" + RESIDENT_CALLS));
+            FreshJvm.run(
+                Probe.class, "-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch", "resident", "" + RESIDENT_CALLS));
     results.add("resident-growth", RESIDENT_CALLS, 1, "bytes", bytes, bytes, bytes);
   }
 
@@ -138,31 +134,6 @@ public final class MaterialsBench {
       }
     }
     results.addMedian("jar", libraries, 1, "bytes", jar.toFile().length());
-  }
-
-  /** Runs {@link Probe}; arguments that begin with a dash are the JVM's. Returns the last line of its output. */
-  private static String inFreshJvm(String... args) throws IOException, InterruptedException {
-    List<String> command = new ArrayList<>();
-    command.add(Paths.get(System.getProperty("java.home"), "bin", "java").toString());
-    Arrays.stream(args).filter(arg -> arg.startsWith("-")).forEach(command::add);
-    command.add("-cp");
-    command.add(System.getProperty("java.class.path"));
-    command.add(Probe.class.getName());
-    Arrays.stream(args).filter(arg -> !arg.startsWith("-")).forEach(command::add);
-    Process process =
-        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-    String last = "";
-    try (BufferedReader out =
-        new BufferedReader(
-            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-      for (String line = out.readLine(); line != null; line = out.readLine()) {
-        last = line;
-      }
-    }
-    if (process.waitFor() != 0) {
-      throw new IOException("the probe failed: " + String.join(" ", args));
-    }
-    return last;
   }
 
   private static void say(String what) {

@@ -19,20 +19,35 @@ final class Results {
   /** Adds a row and prints it. {@code size}: what {@code name} scales with (calls, rules, bytes), 0 if nothing. */
   void add(
       String name, long size, int threads, String unit, double value, double min, double max) {
+    put(name, size, threads, "emrkeys", unit, value, min, max);
+    System.out.printf(
+        Locale.ROOT,
+        "    %-36s size %8d, %d thread%s: %14.3f %s (%.3f to %.3f)%n",
+        name, size, threads, threads == 1 ? " " : "s", value, unit, min, max);
+  }
+
+  private void put(
+      String name, long size, int threads, String provider, String unit, double value, double min, double max) {
     Map<String, Object> row = new LinkedHashMap<>();
     row.put("case", name);
     row.put("size", size);
     row.put("threads", threads);
-    row.put("provider", "emrkeys");
+    row.put("provider", provider);
     row.put("unit", unit);
     row.put("value", value);
     row.put("min", min);
     row.put("max", max);
     rows.add(row);
-    System.out.printf(
-        Locale.ROOT,
-        "    %-36s size %8d, %d thread%s: %14.3f %s (%.3f to %.3f)%n",
-        name, size, threads, threads == 1 ? " " : "s", value, unit, min, max);
+  }
+
+  /** Adds the median of {@code samples} of one of several providers, without printing it. Returns it. */
+  double addSilently(
+      String name, long size, int threads, String provider, String unit, double... samples) {
+    double[] sorted = samples.clone();
+    Arrays.sort(sorted);
+    double median = sorted[sorted.length / 2];
+    put(name, size, threads, provider, unit, median, sorted[0], sorted[sorted.length - 1]);
+    return median;
   }
 
   /** Adds the median of {@code samples}. */
@@ -60,6 +75,7 @@ final class Results {
   private static Map<String, Object> machine() throws IOException {
     Map<String, Object> machine = new LinkedHashMap<>();
     machine.put("cpu", procField("/proc/cpuinfo", "model name"));
+    machine.put("vaes", hasVaes());
     machine.put("cores", (long) Runtime.getRuntime().availableProcessors());
     machine.put("memory", procField("/proc/meminfo", "MemTotal"));
     machine.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
@@ -67,6 +83,11 @@ final class Results {
     machine.put(
         "java", System.getProperty("java.vm.name") + " " + System.getProperty("java.version"));
     return machine;
+  }
+
+  /** Without these instructions all figures for AES are others, and so are the ratios. */
+  static boolean hasVaes() throws IOException {
+    return (" " + procField("/proc/cpuinfo", "flags") + " ").contains(" vaes ");
   }
 
   private static String procField(String file, String field) throws IOException {
