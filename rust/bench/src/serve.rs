@@ -123,8 +123,8 @@ fn append(input: &mut impl BufRead, len: usize, body: &mut Vec<u8>) -> io::Resul
     }
 }
 
-/// The object counts as encrypted by KMS on the server, as most are: its ETag is then not the MD5 of its bytes, and the SDK
-/// does not compute one when it reads.
+/// The ETag is that of an object which was uploaded in parts, as EMRFS does: it is not the MD5 of the bytes, and the SDK does
+/// not compute one when it reads.
 fn respond(
     output: &mut impl Write,
     status: &str,
@@ -132,8 +132,8 @@ fn respond(
     metadata: &[(String, String)],
 ) -> io::Result<()> {
     let mut head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"0123456789abcdef0123456789abcdef\"\r\n\
-         Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nx-amz-server-side-encryption: aws:kms\r\n"
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"0123456789abcdef0123456789abcdef-2\"\r\n\
+         Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
     );
     for (name, value) in metadata {
         head.push_str(&format!("{name}: {value}\r\n"));

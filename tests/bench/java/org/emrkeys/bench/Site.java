@@ -12,7 +12,15 @@ import org.apache.hadoop.conf.Configuration;
 final class Site {
   private final Path folder;
 
+  private final byte[] key;
+
   Site() throws IOException {
+    this(new byte[32]);
+    new java.security.SecureRandom().nextBytes(key);
+  }
+
+  Site(byte[] key) throws IOException {
+    this.key = key;
     folder = Files.createTempDirectory("emrkeys-bench");
     folder.toFile().deleteOnExit();
   }
@@ -43,8 +51,6 @@ final class Site {
   private Path keyFile(String name) throws IOException {
     Path file = folder.resolve(name + ".key");
     if (!Files.exists(file)) {
-      byte[] key = new byte[32];
-      new java.security.SecureRandom().nextBytes(key);
       Files.createFile(
           file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
       Files.write(file, key);
