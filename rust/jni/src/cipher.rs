@@ -8,7 +8,7 @@
 //! another thread answers [`BUSY`] rather than waiting: `javax.crypto.Cipher` is thread-confined.
 
 use emrkeys_crypto::cbc::{Cbc, Padding};
-use emrkeys_crypto::cipher::{wipe, CipherError, Direction};
+use emrkeys_crypto::cipher::{wipe, CipherError, Direction, BLOCK};
 use emrkeys_crypto::ctr::Ctr;
 use emrkeys_crypto::ecb::Ecb;
 use emrkeys_crypto::gcm::{Gcm, GcmOpener};
@@ -422,6 +422,26 @@ fn by_region<const SIZE: usize>(
     Ok(count)
 }
 
+/// The end of an encryption by way of the stack: a short last piece and the tag in one write, because each call of the JVM
+/// costs a tenth of what the message does.
+fn seal_by_region(
+    gcm: &mut GcmState,
+    (from, from_at, len): (Memory, usize, usize),
+    (to, to_at): (Memory, usize),
+) -> Answer {
+    let seal = gcm.seal.as_mut().ok_or(code(CipherError::State))?;
+    let mut source = [0u8; SHORT];
+    let mut target = [0u8; SHORT + BLOCK];
+    from.read(from_at, &mut source[..len])?;
+    let end = len + gcm.tag_len;
+    to.check(to_at, end)?;
+    seal.update(&source[..len], &mut target)
+        .and_then(|_| seal.finish(&mut target[len..end]))
+        .map_err(code)?;
+    to.write(to_at, &target[..end])?;
+    Ok(end)
+}
+
 /// A verified decryption of a whole message by way of the stack; `None` where the message is not whole.
 fn open_by_region<const SIZE: usize>(
     gcm: &mut GcmVerified,
@@ -640,6 +660,10 @@ fn finish(object: &mut Object, input: (Memory, usize, usize), output: (Memory, u
             gcm.mode = GcmMode::Idle;
             return result;
         }
+        if gcm.mode == GcmMode::Seal && input.2 <= SHORT {
+            gcm.mode = GcmMode::Idle;
+            return seal_by_region(gcm, input, output);
+        }
     }
     let written = update(object, input, output, same)?;
     let (to, to_at) = output;
@@ -660,7 +684,9 @@ fn finish(object: &mut Object, input: (Memory, usize, usize), output: (Memory, u
         _ => Err(CipherError::State),
     }
     .map_err(code)?;
-    to.write(to_at + written, &last[..count])?;
+    if count > 0 {
+        to.write(to_at + written, &last[..count])?;
+    }
     Ok(written + count)
 }
 

@@ -15,7 +15,7 @@ public final class ObjectsBench {
   private static final long MIB = 1 << 20;
   private static final long[] SIZES = {64 * MIB, 256 * MIB};
 
-  /** Ours, the client as it comes (Bouncy Castle), and no encryption: what client and server do at best. */
+  /** Ours, the client as it comes (Bouncy Castle), and no encryption: the most that the client and server here do. */
   private static final String[] PROVIDERS = {"emrkeys", "stock", "plain"};
 
   private static final String[] UNITS = {"GB/s", "s", "s", "bytes", "bytes"};

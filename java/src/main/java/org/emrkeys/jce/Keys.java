@@ -49,6 +49,15 @@ final class Keys {
     return bytes;
   }
 
+  /** Compares all bytes, whatever the first ones say, as a secret must be compared. */
+  static boolean same(byte[] a, byte[] b) {
+    int different = a.length ^ b.length;
+    for (int i = 0; i < Math.min(a.length, b.length); i++) {
+      different |= a[i] ^ b[i];
+    }
+    return different == 0;
+  }
+
   /** The bytes of a key that is to be wrapped. */
   static byte[] encoded(Key key) throws InvalidKeyException {
     byte[] bytes = key == null ? null : key.getEncoded();
