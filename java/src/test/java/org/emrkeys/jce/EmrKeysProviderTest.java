@@ -286,6 +286,32 @@ class EmrKeysProviderTest {
         () -> cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[16], "DES")));
   }
 
+  /** A cipher that knows its key object does not read its bytes again, unless they may change. */
+  @Test
+  void aKeyIsItsBytes() throws Exception {
+    byte[] bytes = new byte[32];
+    Key changing =
+        new SecretKeySpec(bytes, "AES") {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          public byte[] getEncoded() {
+            return bytes.clone();
+          }
+        };
+    Cipher mine = Cipher.getInstance("AES/GCM/NoPadding", ours);
+    Cipher theirs = Cipher.getInstance("AES/GCM/NoPadding", sun);
+    Key[] keys = {new SecretKeySpec(new byte[32], "AES"), new SecretKeySpec(new byte[16], "AES")};
+    for (int i = 0; i < 12; i++) {
+      Key key = i % 4 < 2 ? keys[i % 3 == 0 ? 0 : 1] : changing;
+      bytes[0] = (byte) i;
+      GCMParameterSpec spec = new GCMParameterSpec(128, new byte[] {(byte) i, 2, 3, 4});
+      mine.init(Cipher.ENCRYPT_MODE, key, spec);
+      theirs.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(key.getEncoded(), "AES"), spec);
+      assertArrayEquals(theirs.doFinal(new byte[100]), mine.doFinal(new byte[100]));
+    }
+  }
+
   /** The SDK v1 clients name content keys after the wrap that they came out of. */
   @Test
   void contentKeysMayBeNamedAfterTheirWrap() throws Exception {
