@@ -159,7 +159,8 @@ class CiphersTest {
   @Test
   void releaseOfUnverifiedPlaintextIsAsConfigured() throws Exception {
     String uri = "s3://" + bucket + "/unverified";
-    byte[] content = Stack.content(9 << 20);
+    // An SDK of 2019 gives up after 1,000 times 2 KiB for which it got no plaintext.
+    byte[] content = Stack.content(Ciphers.sdkHeedsOrder() ? 9 << 20 : 1 << 20);
     Site never = site("aes").set("emrkeys.jce.release-unverified-plaintext", "never");
     try (EmrfsStandIn cluster = Ciphers.ours(never, Mode.V1_AUTHENTICATED)) {
       cluster.put(uri, content);
