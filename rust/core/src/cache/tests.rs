@@ -285,7 +285,10 @@ fn a_fault_that_passes_costs_nothing_but_time() {
             deadline: seconds(600),
             ..limits()
         },
-        Service::default(),
+        Service {
+            delay: Duration::from_millis(5),
+            ..Service::default()
+        },
     );
     service.trouble(Some(Failure::Throttled(Problem::new(
         Code::SourceThrottled,
