@@ -4,10 +4,13 @@ import java.lang.ref.PhantomReference;
 import java.lang.ref.Reference;
 import java.lang.ref.ReferenceQueue;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import javax.management.ObjectName;
 import org.emrkeys.EmrKeysException;
 
 /**
@@ -33,10 +36,11 @@ public final class ProviderHandle implements AutoCloseable {
   private final Report report;
   private volatile boolean fence;
 
-  private ProviderHandle(long handle, Report report) {
+  private ProviderHandle(Usage usage, long handle, Report report) {
     this.owned = new Owned(this, handle);
     this.report = report;
     OWNED.add(owned);
+    owned.beans = KeysMBeans.register(usage, this, handle);
   }
 
   /**
@@ -56,7 +60,7 @@ public final class ProviderHandle implements AutoCloseable {
     try {
       Wire.Decoder in = Wire.response(Natives.open(usage.number(), properties, inputs));
       long handle = in.i64();
-      return new ProviderHandle(handle, Report.read(in));
+      return new ProviderHandle(usage, handle, Report.read(in));
     } finally {
       Arrays.fill(inputs, (byte) 0);
     }
@@ -115,6 +119,30 @@ public final class ProviderHandle implements AutoCloseable {
         Arrays.fill(response, (byte) 0);
       }
     }
+  }
+
+  /**
+   * What the keys of key services asked for so far.
+   *
+   * @return by key; empty after {@link #close}
+   */
+  List<KeyCounters> counters() {
+    try {
+      owned.check();
+      return KeyCounters.read(answer(Natives.stats(owned.handle)));
+    } catch (IllegalStateException closed) {
+      return Collections.emptyList();
+    }
+  }
+
+  /**
+   * Lines of the audit log that wait to be logged; the next call does not have them.
+   *
+   * @return oldest first
+   */
+  List<String> audit() {
+    owned.check();
+    return answer(Natives.audit(owned.handle)).strings();
   }
 
   private static byte[] encode(Map<String, String> description) {
@@ -192,6 +220,9 @@ public final class ProviderHandle implements AutoCloseable {
     private final long handle;
     private final AtomicBoolean closed = new AtomicBoolean();
 
+    /** What JMX shows of it. */
+    volatile List<ObjectName> beans = Collections.emptyList();
+
     Owned(ProviderHandle owner, long handle) {
       super(owner, FORGOTTEN);
       this.handle = handle;
@@ -208,6 +239,7 @@ public final class ProviderHandle implements AutoCloseable {
       if (closed.compareAndSet(false, true)) {
         OWNED.remove(this);
         clear();
+        KeysMBeans.unregister(beans);
         if (Natives.close(handle) < 0) {
           throw Wire.defect(null);
         }
