@@ -40,7 +40,7 @@ public final class ProviderHandle implements AutoCloseable {
     this.owned = new Owned(this, handle);
     this.report = report;
     OWNED.add(owned);
-    owned.beans = KeysMBeans.register(usage, this, handle);
+    owned.show(usage, this);
   }
 
   /**
@@ -80,7 +80,9 @@ public final class ProviderHandle implements AutoCloseable {
     byte[] properties = settings.properties();
     byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
     try {
-      return Report.read(answer(Natives.refresh(owned.handle, properties, inputs)));
+      Report refreshed = Report.read(answer(Natives.refresh(owned.handle, properties, inputs)));
+      owned.show(usage, this);
+      return refreshed;
     } finally {
       Arrays.fill(inputs, (byte) 0);
     }
@@ -220,8 +222,8 @@ public final class ProviderHandle implements AutoCloseable {
     private final long handle;
     private final AtomicBoolean closed = new AtomicBoolean();
 
-    /** What JMX shows of it. */
-    volatile List<ObjectName> beans = Collections.emptyList();
+    /** What JMX shows of it. Guarded by this. */
+    private List<ObjectName> beans = Collections.emptyList();
 
     Owned(ProviderHandle owner, long handle) {
       super(owner, FORGOTTEN);
@@ -235,11 +237,22 @@ public final class ProviderHandle implements AutoCloseable {
       }
     }
 
+    /** Shows by JMX the keys that there are now, and no others. */
+    synchronized void show(Usage usage, ProviderHandle owner) {
+      hide();
+      beans = KeysMBeans.register(usage, owner, handle);
+    }
+
+    private synchronized void hide() {
+      KeysMBeans.unregister(beans);
+      beans = Collections.emptyList();
+    }
+
     void close() {
       if (closed.compareAndSet(false, true)) {
         OWNED.remove(this);
         clear();
-        KeysMBeans.unregister(beans);
+        hide();
         if (Natives.close(handle) < 0) {
           throw Wire.defect(null);
         }

@@ -12,6 +12,7 @@ import com.amazonaws.services.kms.model.EnableKeyRequest;
 import com.amazonaws.services.kms.model.ScheduleKeyDeletionRequest;
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -19,6 +20,8 @@ import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import javax.management.MBeanServer;
+import javax.management.ObjectName;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.LocalAws;
@@ -355,6 +358,29 @@ class KmsCachedTest {
       assertTrue(Thread.interrupted());
     }
     assertFalse(Thread.interrupted());
+  }
+
+  @Test
+  void jmxTellsWhatWasAskedOfKms() throws Exception {
+    MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+    ObjectName all = new ObjectName("org.emrkeys:type=Keys,usage=s3,key=" + bucket + ",*");
+    Site site = Site.plain().kmsCached(bucket, kmsKey, aws).defaultKey(bucket);
+    try (EmrfsStandIn cluster = site.start(aws, MODE)) {
+      ObjectName bean = server.queryNames(all, null).iterator().next();
+      assertEquals(-1L, server.getAttribute(bean, "ageMillis"));
+      for (int i = 0; i < 10; i++) {
+        cluster.put(uri("object"), content);
+        cluster.get(uri("object"));
+      }
+      assertEquals(1L, server.getAttribute(bean, "generateCalls"));
+      assertEquals(0L, server.getAttribute(bean, "decryptCalls"));
+      assertEquals(1L, server.getAttribute(bean, "misses"));
+      assertEquals(19L, server.getAttribute(bean, "hits"));
+      assertTrue((Long) server.getAttribute(bean, "ageMillis") >= 0);
+      cluster.provider().refresh();
+      assertEquals(1, server.queryNames(all, null).size());
+      assertEquals(2L, server.getAttribute(bean, "generateCalls"));
+    }
   }
 
   private interface Work {
