@@ -20,6 +20,8 @@ mod runtime;
 mod source;
 mod uri;
 
+#[cfg(feature = "simulation")]
+pub use cache::simulation;
 pub use cache::Counts;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
