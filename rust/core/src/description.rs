@@ -10,6 +10,12 @@ use crate::uri::S3Location;
 pub(crate) const KEY: &str = "emrkeys.key";
 /// The version of the key: a fingerprint of its material.
 pub(crate) const VERSION: &str = "emrkeys.version";
+/// The ARN of the KMS key that wrapped the key.
+pub(crate) const KMS_ARN: &str = "emrkeys.kms-key";
+/// The wrapped key, in base64.
+pub(crate) const WRAPPED: &str = "emrkeys.wrapped";
+/// What the user adds to the encryption context, each entry under its own name.
+pub(crate) const CONTEXT_PREFIX: &str = "emrkeys.context.";
 /// The name that AWS's `EMRFSRSAEncryptionMaterialsProvider` stores.
 pub(crate) const RSA_NAME: &str = "rsa_name";
 /// The KMS key id that the SDK stores. Source: `KMSEncryptionMaterials.CUSTOMER_MASTER_KEY_ID`.
@@ -120,6 +126,11 @@ impl<'a> Description<'a> {
     }
 
     /// The entries as they were handed over.
+    pub(crate) fn entries(&self) -> &'a [(&'a str, &'a str)] {
+        self.entries
+    }
+
+    /// The entries as they were handed over, copied.
     pub(crate) fn to_owned_entries(&self) -> Vec<(String, String)> {
         self.entries
             .iter()

@@ -86,6 +86,12 @@ codes! {
     SourceUnavailable = "SOURCE_UNAVAILABLE",
     /// Key material could not be fetched: the store refused.
     SourceDenied = "SOURCE_DENIED",
+    /// A key service (KMS, or the HTTP data key service) answers "too many requests", and did so until the deadline.
+    SourceThrottled = "SOURCE_THROTTLED",
+    /// The key of a key service cannot be used: disabled, about to be deleted, unknown in its region, or of the wrong kind.
+    KeyUnusable = "KEY_UNUSABLE",
+    /// The key service did not make the wrapped key that is stored with the object, or made it for another context.
+    WrappedKeyInvalid = "WRAPPED_KEY_INVALID",
     /// No rule matches the object's location and no default key is set.
     NoRule = "NO_RULE",
     /// A materials description is malformed.

@@ -3,11 +3,13 @@
 //! The one entrance is [`Provider`]. A request (the description that an S3 client hands over) goes through the
 //! rules to a key, through the key's source to its material, and comes out as [`Materials`].
 
+mod aws;
 mod config;
 mod description;
 mod error;
 mod inputs;
 mod jce;
+mod kms;
 mod material;
 mod provider;
 mod release;

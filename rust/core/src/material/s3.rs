@@ -4,25 +4,22 @@
 //! Credentials come from the AWS default chain (environment, profile, web identity, container, instance), are never
 //! held here, and never appear in a message.
 
-use std::error::Error as StdError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_s3::config::{Builder, SharedHttpClient};
+use aws_config::Region;
+use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::Client;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{rustls_provider::CryptoMode, Provider};
-use aws_smithy_http_client::Connector;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
 use super::{check_length, too_large, S3Access};
+use crate::aws::{self, causes};
 use crate::error::{excerpt, Code, Problem};
 use crate::{runtime, MAX_MATERIAL};
 
@@ -64,13 +61,7 @@ async fn client(access: &S3Access) -> Client {
     if let Some(client) = known(&CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)) {
         return client;
     }
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client(ProxyConfig::from_env()));
-    // Only where it is set: a chain of region providers built apart from the loader would not use its HTTP client.
-    if let Some(region) = &access.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    let shared = loader.load().await;
+    let shared = aws::load(access.region.as_deref()).await;
     let mut builder = Builder::from(&shared);
     if shared.region().is_none() && access.endpoint.is_some() {
         // Stores other than AWS want a region in the signature and care little which.
@@ -101,20 +92,6 @@ fn settings(mut builder: Builder, access: &S3Access) -> Builder {
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build(),
         )
-}
-
-/// The one TLS stack: rustls over the aws-lc that the ciphers use, with the machine's trusted certificates.
-fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().proxy_config(proxy.clone());
-        connector.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
-        }
-        connector
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build()
-    })
 }
 
 /// One object that is to be read, and on whose behalf.
@@ -224,26 +201,12 @@ impl Object<'_> {
     }
 }
 
-/// What went wrong and why, as the errors themselves put it; their `Debug` forms hold whole requests.
-fn causes(error: &dyn StdError) -> String {
-    /// Longer texts tell nobody more.
-    const MOST: usize = 400;
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text.chars().filter(|c| !c.is_control()).take(MOST).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_config::BehaviorVersion;
     use aws_sdk_s3::config::Credentials;
+    use aws_smithy_http_client::proxy::ProxyConfig;
     use secrecy::ExposeSecret;
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -331,7 +294,7 @@ mod tests {
         let base = Builder::new()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static("us-east-1"))
-            .http_client(http_client(ProxyConfig::disabled()))
+            .http_client(aws::http_client(ProxyConfig::disabled()))
             .credentials_provider(Credentials::new(
                 "AKIDTEST",
                 SECRET_ACCESS_KEY,

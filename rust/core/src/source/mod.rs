@@ -6,6 +6,7 @@ pub(crate) mod aes;
 pub(crate) mod aes_key;
 pub(crate) mod kms;
 pub(crate) mod rsa;
+pub(crate) mod service;
 pub(crate) mod versions;
 
 use crate::config::{Config, CredentialRef, FileRef};

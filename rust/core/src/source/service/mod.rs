@@ -3,6 +3,8 @@
 //! A service answers one call and nothing else: it neither retries nor caches, which [`super::cached`] does alike for
 //! all of them.
 
+pub(crate) mod kms;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;

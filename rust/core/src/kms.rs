@@ -1,0 +1,333 @@
+//! AWS KMS: one call at a time, with an error that says who refused what and what to do.
+//!
+//! Nothing is retried and nothing remembered here but the clients themselves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::Region;
+use aws_sdk_kms::config::Builder;
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::operation::RequestId;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::DataKeySpec;
+use aws_sdk_kms::Client;
+use secrecy::SecretSlice;
+use zeroize::Zeroize;
+
+use crate::aws::{self, causes};
+use crate::error::{excerpt, Code, Problem};
+use crate::source::service::Failure;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For one attempt, so that one that hangs leaves time for another.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Settings differ by key, and a process has a few: more are not remembered.
+const MAX_CLIENTS: usize = 64;
+
+/// Clients are kept because a new one would ask the instance for credentials again, key by key.
+static CLIENTS: Mutex<Option<HashMap<KmsAccess, Client>>> = Mutex::new(None);
+
+/// The length of a key-encryption key, in bytes.
+pub(crate) const KEY_BYTES: usize = 32;
+
+/// How to reach KMS; what is not set comes from the AWS environment, profile or instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct KmsAccess {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) role: Option<Role>,
+}
+
+/// A role to assume for the calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Role {
+    pub(crate) arn: String,
+    pub(crate) external_id: Option<String>,
+}
+
+/// A KMS key, as configured: ARN, key id or alias.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct KmsTarget {
+    /// The property that names it, for messages.
+    pub(crate) property: String,
+    pub(crate) key_id: String,
+    pub(crate) access: KmsAccess,
+}
+
+/// The encryption context of a call.
+pub(crate) type Context = BTreeMap<String, String>;
+
+/// A data key fresh from KMS.
+pub(crate) struct DataKey {
+    /// 32 bytes.
+    pub(crate) plaintext: SecretSlice<u8>,
+    pub(crate) ciphertext: Vec<u8>,
+    /// The ARN of the key that wrapped it, whatever named it.
+    pub(crate) key_arn: String,
+}
+
+/// The region in an ARN of a KMS key or alias.
+pub(crate) fn region_of(key_id: &str) -> Option<&str> {
+    key_id.strip_prefix("arn:")?.split(':').nth(2)
+}
+
+impl KmsTarget {
+    /// `GenerateDataKey` for a 256-bit key.
+    pub(crate) async fn generate(&self, context: &Context) -> Result<DataKey, Failure> {
+        let call = self.call("GenerateDataKey", &self.key_id);
+        let answer = call
+            .client()
+            .await
+            .generate_data_key()
+            .key_id(&self.key_id)
+            .key_spec(DataKeySpec::Aes256)
+            .set_encryption_context(Some(context.clone().into_iter().collect()))
+            .send()
+            .await
+            .map_err(|error| call.failure(&error))?;
+        let plaintext = call.key(answer.plaintext)?;
+        match (answer.ciphertext_blob, answer.key_id) {
+            (Some(ciphertext), Some(key_arn)) if !ciphertext.as_ref().is_empty() => Ok(DataKey {
+                plaintext,
+                ciphertext: ciphertext.into_inner(),
+                key_arn,
+            }),
+            _ => Err(call.malformed("no wrapped key")),
+        }
+    }
+
+    /// `Decrypt` of a data key that `key_arn` wrapped.
+    pub(crate) async fn decrypt(
+        &self,
+        key_arn: &str,
+        ciphertext: &[u8],
+        context: &Context,
+    ) -> Result<SecretSlice<u8>, Failure> {
+        let call = self.call("Decrypt", key_arn);
+        let answer = call
+            .client()
+            .await
+            .decrypt()
+            .key_id(key_arn)
+            .ciphertext_blob(Blob::new(ciphertext))
+            .set_encryption_context(Some(context.clone().into_iter().collect()))
+            .send()
+            .await
+            .map_err(|error| call.failure(&error))?;
+        call.key(answer.plaintext)
+    }
+
+    fn call<'a>(&'a self, operation: &'static str, key_id: &'a str) -> Call<'a> {
+        Call {
+            target: self,
+            operation,
+            key_id,
+        }
+    }
+}
+
+/// One call, for its messages.
+struct Call<'a> {
+    target: &'a KmsTarget,
+    operation: &'static str,
+    key_id: &'a str,
+}
+
+impl Call<'_> {
+    /// The key's own region comes before what is configured for all: KMS knows a key in its region alone.
+    async fn client(&self) -> Client {
+        let mut access = self.target.access.clone();
+        if let Some(region) = region_of(self.key_id).filter(|region| !region.is_empty()) {
+            access.region = Some(region.to_owned());
+        }
+        let known = |clients: &Option<HashMap<KmsAccess, Client>>| clients.as_ref()?.get(&access).cloned();
+        if let Some(client) = known(&CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return client;
+        }
+        let client = connect(&access).await;
+        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = known(&clients) {
+            return other;
+        }
+        let clients = clients.get_or_insert_with(HashMap::new);
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(access, client.clone());
+        client
+    }
+
+    /// The plaintext of an answer. The SDK's own copies of it, in its buffers, are out of reach.
+    fn key(&self, plaintext: Option<Blob>) -> Result<SecretSlice<u8>, Failure> {
+        let mut bytes = plaintext.map(Blob::into_inner).unwrap_or_default();
+        if bytes.len() == KEY_BYTES {
+            return Ok(SecretSlice::from(bytes));
+        }
+        let length = bytes.len();
+        bytes.zeroize();
+        Err(self.malformed(&format!("a key of {length} bytes instead of {KEY_BYTES}")))
+    }
+
+    fn malformed(&self, what: &str) -> Failure {
+        Failure::Refused(self.problem(
+            Code::SourceUnavailable,
+            &format!("the answer has {what}"),
+            None,
+            "Check that the endpoint is KMS.",
+        ))
+    }
+
+    fn failure<E>(&self, error: &SdkError<E>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + RequestId + 'static,
+        SdkError<E>: RequestId,
+    {
+        let id = error.request_id();
+        let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
+            let remedy = "See that this node reaches KMS (endpoint, VPC endpoint, proxy) and has credentials (instance \
+                          profile, environment, profile) and a region.";
+            let problem = self.problem(Code::SourceUnavailable, &causes(error), id, remedy);
+            return match error {
+                // Nothing was sent, and nothing will be until the configuration changes.
+                SdkError::ConstructionFailure(_) => Failure::Refused(problem),
+                _ => Failure::Unavailable(problem),
+            };
+        };
+        let name = error.code().unwrap_or("no error code");
+        let told = match error.message() {
+            Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
+            None => format!("HTTP {status}, {name}"),
+        };
+        self.classify(status, name, &told, id)
+    }
+
+    /// Source of the names: the AWS KMS API reference, "Errors" of `Decrypt` and `GenerateDataKey`, and "Common errors".
+    fn classify(&self, status: u16, name: &str, told: &str, id: Option<&str>) -> Failure {
+        let (code, remedy) = match name {
+            "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => (
+                Code::SourceDenied,
+                format!(
+                    "Allow the role kms:{} on the key, in its IAM policy and in the key's policy (make it a key user); an encryption context in the policy must match.",
+                    self.operation
+                ),
+            ),
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken" => (
+                Code::SourceDenied,
+                "Check the credentials of this node, its clock, and the region.".to_owned(),
+            ),
+            "DisabledException" => (
+                Code::KeyUnusable,
+                "Enable the KMS key (aws kms enable-key), or name another.".to_owned(),
+            ),
+            "KMSInvalidStateException" => (
+                Code::KeyUnusable,
+                "Cancel the KMS key's deletion (aws kms cancel-key-deletion) or bring it into service, or name another.".to_owned(),
+            ),
+            "NotFoundException" => (
+                Code::KeyUnusable,
+                "Correct the key's id, or its region: KMS knows a key in its own region only, so name it by ARN.".to_owned(),
+            ),
+            "InvalidKeyUsageException" => (
+                Code::KeyUnusable,
+                "Use a symmetric KMS key for encryption and decryption.".to_owned(),
+            ),
+            "InvalidCiphertextException" | "IncorrectKeyException" => (
+                Code::WrappedKeyInvalid,
+                "The wrapped key in the object's description was changed, or belongs to another key or encryption context: check who wrote the object's metadata.".to_owned(),
+            ),
+            "ThrottlingException" | "Throttling" | "LimitExceededException" | "RequestLimitExceeded" | "TooManyRequestsException" | "SlowDown" => {
+                return Failure::Throttled(self.throttled(told, id));
+            }
+            _ if status == 429 => return Failure::Throttled(self.throttled(told, id)),
+            // The credentials are renewed in the background: later they may be good.
+            "ExpiredTokenException" | "ExpiredToken" => {
+                return Failure::Unavailable(self.problem(
+                    Code::SourceDenied,
+                    told,
+                    id,
+                    "Renew the credentials of this node; those of an instance profile renew themselves.",
+                ));
+            }
+            _ if status >= 500 => {
+                return Failure::Unavailable(self.problem(
+                    Code::SourceUnavailable,
+                    told,
+                    id,
+                    "Try again later; the AWS Health Dashboard tells whether KMS has a fault.",
+                ));
+            }
+            _ => (
+                Code::SourceDenied,
+                "See the AWS KMS API reference for this error.".to_owned(),
+            ),
+        };
+        Failure::Refused(self.problem(code, told, id, &remedy))
+    }
+
+    fn throttled(&self, told: &str, id: Option<&str>) -> Problem {
+        self.problem(
+            Code::SourceThrottled,
+            told,
+            id,
+            "Ask for a higher KMS request quota, or call KMS less: keys of type keyring need one call per process, and a longer emrkeys.cache.max-age means fewer.",
+        )
+    }
+
+    fn problem(&self, code: Code, told: &str, request_id: Option<&str>, remedy: &str) -> Problem {
+        let region = region_of(self.key_id).or(self.target.access.region.as_deref());
+        let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
+        let id = request_id
+            .map(|id| format!(" (request {})", excerpt(id)))
+            .unwrap_or_default();
+        Problem::at(
+            &self.target.property,
+            code,
+            format!(
+                "KMS {} with key {}{region} failed: {told}{id}",
+                self.operation,
+                excerpt(self.key_id)
+            ),
+            remedy,
+        )
+    }
+}
+
+async fn connect(access: &KmsAccess) -> Client {
+    let shared = aws::load(access.region.as_deref()).await;
+    let mut builder = Builder::from(&shared);
+    if let Some(endpoint) = &access.endpoint {
+        builder = builder.endpoint_url(endpoint);
+        if shared.region().is_none() {
+            // Stands for a KMS that is not AWS's: it wants a region in the signature and cares little which.
+            builder = builder.region(Region::from_static("us-east-1"));
+        }
+    }
+    if let Some(role) = &access.role {
+        let mut provider = AssumeRoleProvider::builder(&role.arn).session_name("emrkeys");
+        if let Some(external_id) = &role.external_id {
+            provider = provider.external_id(external_id);
+        }
+        builder = builder.credentials_provider(provider.configure(&shared).build().await);
+    }
+    Client::from_conf(settings(builder).build())
+}
+
+fn settings(builder: Builder) -> Builder {
+    builder.retry_config(RetryConfig::disabled()).timeout_config(
+        TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build(),
+    )
+}
