@@ -9,6 +9,7 @@ mod description;
 mod error;
 mod inputs;
 mod jce;
+pub mod keyring;
 mod kms;
 mod material;
 mod provider;

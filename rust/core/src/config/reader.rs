@@ -553,7 +553,7 @@ fn list(value: Option<&&str>) -> Vec<String> {
         .collect()
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()
