@@ -13,8 +13,8 @@ use aws_smithy_http_client::Connector;
 
 /// What the environment, the profile and the node say; `region` comes first.
 pub(crate) async fn load(region: Option<&str>) -> SdkConfig {
-    let mut loader =
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(ProxyConfig::from_env()));
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client(ProxyConfig::from_env()));
     // Only where it is set: a chain of region providers built apart from the loader would not use its HTTP client.
     if let Some(region) = region {
         loader = loader.region(Region::new(region.to_owned()));

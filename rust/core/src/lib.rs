@@ -4,6 +4,7 @@
 //! rules to a key, through the key's source to its material, and comes out as [`Materials`].
 
 mod aws;
+mod cache;
 mod config;
 mod description;
 mod error;

@@ -8,14 +8,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use secrecy::SecretSlice;
 
-use crate::config::{Config, KeyKind, RuleTarget};
+use crate::cache::KeyCache;
+use crate::config::{Config, KeyConfig, KeyKind, KmsCachedConfig, RuleTarget};
 use crate::description::{self, Description};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
 use crate::jce::JceSettings;
+use crate::kms::KmsTarget;
 use crate::release;
 use crate::rules::Rules;
+use crate::source::cached::CachedKey;
 use crate::source::kms::KmsKey;
+use crate::source::service::kms::KmsService;
+use crate::source::service::KeyService;
 use crate::source::versions::VersionedKey;
 use crate::source::{aes, rsa, Loader, Source};
 
@@ -140,6 +145,13 @@ impl Provider {
     /// As `open`; then everything stays as it was.
     pub fn refresh(&self, settings: &Settings, inputs: &Inputs) -> Result<Report, Error> {
         let (state, report) = State::load(self.usage, settings, inputs)?;
+        let mut problems = Problems::default();
+        for source in state.keys.values() {
+            problems.keep(source.renew());
+        }
+        if let Some(error) = problems.into_error() {
+            return Err(error);
+        }
         self.state.store(Arc::new(state));
         Ok(report)
     }
@@ -268,7 +280,7 @@ impl State {
                         .kms_ids
                         .extend(id.into_iter().chain([key_id]).map(|id| (id, name.clone())));
                 }
-                KeyKind::Aes { .. } => {}
+                KeyKind::Aes { .. } | KeyKind::KmsCached(_) => {}
             }
         }
         Ok((state, report))
@@ -420,10 +432,13 @@ fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn 
             key_id: key_id.clone(),
         }));
     }
+    if let KeyKind::KmsCached(own) = &key.kind {
+        return Ok(Box::new(kms_cached(name, own, key, config)));
+    }
     let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
         Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
-        Some(KeyKind::Kms { .. }) | None => Err(not_configured(name).into()),
+        Some(KeyKind::Kms { .. } | KeyKind::KmsCached(_)) | None => Err(not_configured(name).into()),
     };
     Ok(Box::new(VersionedKey::load(
         name,
@@ -431,6 +446,25 @@ fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn 
         &key.previous,
         load,
     )?))
+}
+
+fn kms_cached(name: &str, own: &KmsCachedConfig, key: &KeyConfig, config: &Config) -> CachedKey {
+    let older = key
+        .previous
+        .iter()
+        .filter_map(|older| match &config.keys.get(older)?.kind {
+            KeyKind::KmsCached(older) => Some(older.target.clone()),
+            _ => None,
+        });
+    let targets: Vec<KmsTarget> = std::iter::once(own.target.clone()).chain(older).collect();
+    let identity = format!("kms-cached {name} {targets:?} {:?}", own.context);
+    let service: Arc<dyn KeyService> = Arc::new(KmsService::new(name, targets, own.context.clone()));
+    CachedKey {
+        name: name.to_owned(),
+        type_name: key.kind.type_name(),
+        cache: KeyCache::shared(identity, config.cache.clone(), || Arc::clone(&service)),
+        service,
+    }
 }
 
 fn local_disk_algorithm(config: &Config, warnings: &mut Vec<String>) -> &'static str {

@@ -26,6 +26,12 @@ pub(crate) fn block_on<F: Future>(deadline: Duration, future: F) -> Result<Optio
         .ok())
 }
 
+/// Runs `future` on the runtime's own thread, whatever becomes of the caller.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result<(), Problem> {
+    RUNTIME.get_or_try_init(create)?.spawn(future);
+    Ok(())
+}
+
 fn create() -> Result<Runtime, Problem> {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     Builder::new_multi_thread()

@@ -6,9 +6,11 @@ mod reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::cache::Limits;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Settings};
 use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings, MAX_BUFFERED_LIMIT};
+use crate::kms::{Context, KmsAccess, KmsTarget, Role};
 use crate::material::{Location, Permissions, S3Access};
 use crate::provider::Usage;
 use crate::release;
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) local_disk: LocalDisk,
     pub(crate) s3: S3Access,
     pub(crate) jce: JceSettings,
+    pub(crate) cache: Limits,
     pub(crate) allow_plaintext_secrets: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -74,6 +77,14 @@ pub(crate) enum KeyKind {
     Aes { origin: Origin, encoding: Encoding },
     Rsa(RsaConfig),
     Kms { key_id: String },
+    KmsCached(KmsCachedConfig),
+}
+
+#[derive(Debug)]
+pub(crate) struct KmsCachedConfig {
+    pub(crate) target: KmsTarget,
+    /// What the user adds to the encryption context.
+    pub(crate) context: Context,
 }
 
 #[derive(Debug)]
@@ -111,6 +122,7 @@ impl KeyKind {
             KeyKind::Aes { .. } => "aes",
             KeyKind::Rsa(_) => "rsa",
             KeyKind::Kms { .. } => "kms",
+            KeyKind::KmsCached(_) => "kms-cached",
         }
     }
 }
@@ -137,6 +149,7 @@ impl Config {
         }
         let s3 = reader.s3_access();
         let jce = reader.jce();
+        let cache = reader.cache();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
         let described = reader.flag(DESCRIPTION_ENABLED);
         let v2 = reader.flag(V2_ENABLED);
@@ -225,6 +238,7 @@ impl Config {
             local_disk,
             s3,
             jce,
+            cache,
             allow_plaintext_secrets,
             warnings,
         })
@@ -269,7 +283,7 @@ impl Config {
                     rsa.private.iter().chain([&rsa.public]).collect(),
                     rsa.password.as_ref(),
                 ),
-                KeyKind::Kms { .. } => (vec![], None),
+                KeyKind::Kms { .. } | KeyKind::KmsCached(_) => (vec![], None),
             };
             inputs.extend(files.into_iter().filter_map(|file| match &file.location {
                 Location::External(uri) => Some(InputRef::Uri(uri.clone())),

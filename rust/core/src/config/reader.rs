@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::properties::{self, KEY_PREFIX, RULE_PREFIX};
 use super::*;
+
+/// For the problems of `emrkeys.key.<name>.type`.
+const TYPES: &str = "Set it to aes, rsa, kms or kms-cached.";
+/// What the user adds to the encryption context stands below this.
+const CONTEXT: &str = "encryption-context.";
 
 /// Values are trimmed; an empty value counts as not set, as Hadoop users expect of an override.
 pub(super) struct Reader<'a> {
@@ -91,6 +97,75 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A whole number.
+    fn number(&mut self, property: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        match self.get(property).map(|value| (value, value.parse())) {
+            None => default,
+            Some((_, Ok(number))) if range.contains(&number) => number,
+            Some((value, _)) => {
+                self.problems.add(Problem::at(
+                    property,
+                    Code::InvalidValue,
+                    format!(
+                        "{} is not a whole number from {} to {}",
+                        excerpt(value),
+                        range.start(),
+                        range.end()
+                    ),
+                    format!("Write it in digits alone, such as {default}."),
+                ));
+                default
+            }
+        }
+    }
+
+    /// A time: a number with `ms`, `s`, `m`, `h` or `d`, or of seconds.
+    fn duration(
+        &mut self,
+        property: &str,
+        default: Duration,
+        range: std::ops::RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(value) = self.get(property) else {
+            return default;
+        };
+        if let Some(duration) = duration(value).filter(|duration| range.contains(duration)) {
+            return duration;
+        }
+        self.problems.add(Problem::at(
+            property,
+            Code::InvalidValue,
+            format!(
+                "{} is not a time from {} to {} seconds",
+                excerpt(value),
+                range.start().as_secs_f64(),
+                range.end().as_secs()
+            ),
+            "Write a number and its unit (ms, s, m, h, d), such as 10m.",
+        ));
+        default
+    }
+
+    pub(super) fn cache(&mut self) -> Limits {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let default = Limits::default();
+        Limits {
+            max_age: self.duration(
+                "emrkeys.cache.max-age",
+                default.max_age,
+                Duration::from_millis(100)..=DAY * 7,
+            ),
+            max_uses: self.number("emrkeys.cache.max-uses", default.max_uses, 1..=1 << 32),
+            max_entries: self.number("emrkeys.cache.max-entries", default.max_entries, 1..=10_000_000),
+            max_stale: self.duration("emrkeys.cache.max-stale", default.max_stale, Duration::ZERO..=DAY),
+            deadline: self.duration(
+                "emrkeys.kms.deadline",
+                default.deadline,
+                Duration::from_millis(100)..=Duration::from_secs(600),
+            ),
+        }
+    }
+
     /// One of a few words.
     fn choice<T: Copy>(&mut self, property: &str, default: T, choices: &[(&str, T)]) -> T {
         let Some(value) = self.get(property) else {
@@ -110,21 +185,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn jce(&mut self) -> JceSettings {
-        const MAX_BUFFERED: &str = "emrkeys.jce.max-buffered-bytes";
         let default = JceSettings::default();
-        let max_buffered_bytes = match self.get(MAX_BUFFERED).map(|value| (value, value.parse())) {
-            None => default.max_buffered_bytes,
-            Some((_, Ok(bytes))) if (1..=MAX_BUFFERED_LIMIT).contains(&bytes) => bytes,
-            Some((value, _)) => {
-                self.problems.add(Problem::at(
-                    MAX_BUFFERED,
-                    Code::InvalidValue,
-                    format!("{} is not a number of bytes from 1 to 64 GiB", excerpt(value)),
-                    "Write it in digits alone, such as 1073741824.",
-                ));
-                default.max_buffered_bytes
-            }
-        };
         JceSettings {
             install: self.choice(
                 "emrkeys.jce.install",
@@ -144,7 +205,11 @@ impl<'a> Reader<'a> {
                     ("always", JceRelease::Always),
                 ],
             ),
-            max_buffered_bytes,
+            max_buffered_bytes: self.number(
+                "emrkeys.jce.max-buffered-bytes",
+                default.max_buffered_bytes,
+                1..=MAX_BUFFERED_LIMIT,
+            ),
             oaep_mgf1: self.choice(
                 "emrkeys.jce.oaep-mgf1",
                 default.oaep_mgf1,
@@ -226,12 +291,20 @@ impl<'a> Reader<'a> {
                 "previous",
             ],
             Some("kms") => &["kms-key-id"],
+            Some("kms-cached") => &[
+                "kms-key-id",
+                "region",
+                "endpoint",
+                "role-arn",
+                "external-id",
+                "previous",
+            ],
             Some(other) => {
                 self.problems.add(Problem::at(
                     property("type"),
                     Code::InvalidValue,
                     format!("{} is not a type of key", excerpt(other)),
-                    "Set it to aes, rsa or kms.",
+                    TYPES,
                 ));
                 return None;
             }
@@ -240,14 +313,16 @@ impl<'a> Reader<'a> {
                     property("type"),
                     Code::MissingProperty,
                     format!("key {name} has no type"),
-                    "Set it to aes, rsa or kms.",
+                    TYPES,
                 ));
                 return None;
             }
         };
         let kind_name = fields["type"];
         for field in fields.keys() {
-            let of_all = matches!(*field, "type" | "aliases") || field.starts_with("match.");
+            let of_all = matches!(*field, "type" | "aliases")
+                || field.starts_with("match.")
+                || (kind_name == "kms-cached" && field.starts_with(CONTEXT));
             if !of_all && !of_type.contains(field) && properties::is_known(&property(field)) {
                 self.problems.add(Problem::at(
                     property(field),
@@ -260,6 +335,7 @@ impl<'a> Reader<'a> {
         let kind = match kind_name {
             "aes" => self.aes(name, fields),
             "rsa" => self.rsa(name, fields),
+            "kms-cached" => self.kms_cached(name, fields),
             _ => self.kms(name, fields),
         };
         let matches = self.matches(name, fields);
@@ -371,6 +447,88 @@ impl<'a> Reader<'a> {
         };
         let key_id = self.kms_key_id(property, key_id)?;
         Some(KeyKind::Kms { key_id })
+    }
+
+    fn kms_cached(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
+        let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
+        let text = |field: &str| fields.get(field).map(|value| (*value).to_owned());
+        let Some(key_id) = fields.get("kms-key-id") else {
+            self.missing(
+                property("kms-key-id"),
+                "Set it to the ARN, id or alias of the KMS key.",
+            );
+            return None;
+        };
+        let role = match (text("role-arn"), text("external-id")) {
+            (Some(arn), external_id) => Some(Role { arn, external_id }),
+            (None, None) => None,
+            (None, Some(_)) => {
+                self.problems.add(Problem::at(
+                    property("external-id"),
+                    Code::Conflict,
+                    "an external id is for assuming a role, and no role is named",
+                    "Set .role-arn, or remove it.",
+                ));
+                None
+            }
+        };
+        let context = self.context(name, fields);
+        Some(KeyKind::KmsCached(KmsCachedConfig {
+            target: KmsTarget {
+                key_id: self.kms_key_id(property("kms-key-id"), key_id)?,
+                property: property("kms-key-id"),
+                access: KmsAccess {
+                    endpoint: text("endpoint"),
+                    region: text("region"),
+                    role,
+                },
+            },
+            context,
+        }))
+    }
+
+    /// What the user adds to the encryption context. It is stored with every object, where room is short.
+    fn context(&mut self, name: &str, fields: &Fields<'a>) -> Context {
+        const MOST: usize = 400;
+        let context: Context = fields
+            .iter()
+            .filter_map(|(field, value)| Some((field.strip_prefix(CONTEXT)?.to_owned(), (*value).to_owned())))
+            .collect();
+        let bytes: usize = context
+            .iter()
+            .map(|(field, value)| field.len() + value.len())
+            .sum();
+        let reserved = context
+            .keys()
+            .find(|field| field.starts_with("aws:") || field.starts_with("emrkeys."));
+        let strange = context
+            .iter()
+            .find(|(field, value)| field.chars().chain(value.chars()).any(char::is_control));
+        let problem = if let Some(field) = reserved.or(strange.map(|(field, _)| field)) {
+            Some((
+                field.clone(),
+                "names that start with aws: or emrkeys. are reserved, and control characters cannot be stored",
+                "Choose another name or value.",
+            ))
+        } else {
+            (bytes > MOST).then(|| {
+                let field = context.keys().next().cloned().unwrap_or_default();
+                (
+                    field,
+                    "the encryption context has more than 400 bytes in all, and is stored with every object",
+                    "Shorten it.",
+                )
+            })
+        };
+        if let Some((field, what, remedy)) = problem {
+            self.problems.add(Problem::at(
+                format!("{KEY_PREFIX}{name}.{CONTEXT}{field}"),
+                Code::InvalidValue,
+                what,
+                remedy,
+            ));
+        }
+        context
     }
 
     /// KMS decides whether a key exists; here only what can be no key of any account is refused.
@@ -551,6 +709,20 @@ fn list(value: Option<&&str>) -> Vec<String> {
         .filter(|item| !item.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.trim_end().parse().ok()?;
+    let millis = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
 }
 
 pub(crate) fn is_name(name: &str) -> bool {

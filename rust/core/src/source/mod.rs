@@ -4,11 +4,13 @@
 
 pub(crate) mod aes;
 pub(crate) mod aes_key;
+pub(crate) mod cached;
 pub(crate) mod kms;
 pub(crate) mod rsa;
 pub(crate) mod service;
 pub(crate) mod versions;
 
+use crate::cache::Counts;
 use crate::config::{Config, CredentialRef, FileRef};
 use crate::description::Description;
 use crate::error::{Code, Problem};
@@ -29,6 +31,19 @@ pub(crate) trait Source: Send + Sync {
 
     /// Materials for an object that another provider wrote and that was attributed to exactly this key.
     fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem>;
+
+    /// Asks for what may have changed since, on a refresh.
+    ///
+    /// # Errors
+    /// What went wrong; then the source is as it was.
+    fn renew(&self) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// What it asked a key service, if it has one.
+    fn counts(&self) -> Option<Counts> {
+        None
+    }
 
     /// A few words for the start-up line, such as "rsa, 2 versions". No secret.
     fn summary(&self) -> String;

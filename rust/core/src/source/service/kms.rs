@@ -45,7 +45,9 @@ impl KmsService {
                 Some(own) if own.resource.starts_with("key/mrk-") && own.same_but_region(&stored) => {
                     Some((target, id))
                 }
-                Some(own) if own.resource.starts_with("alias/") && own.same_but_resource(&stored) => as_stored,
+                Some(own) if own.resource.starts_with("alias/") && own.same_but_resource(&stored) => {
+                    as_stored
+                }
                 Some(_) => None,
                 // An alias may have pointed at any key of the account, and IAM says which of them may be used.
                 None if id.starts_with("alias/") => as_stored,
@@ -73,7 +75,9 @@ impl KeyService for KmsService {
 
     fn open<'a>(&'a self, wrapped: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>> {
         Box::pin(async {
-            let (target, arn) = self.trusted(&wrapped.key_id).unwrap_or((&self.keys[0], &wrapped.key_id));
+            let (target, arn) = self
+                .trusted(&wrapped.key_id)
+                .unwrap_or((&self.keys[0], &wrapped.key_id));
             target.decrypt(arn, &wrapped.ciphertext, &wrapped.context).await
         })
     }
@@ -81,7 +85,10 @@ impl KeyService for KmsService {
     fn description(&self, wrapped: &WrappedKey) -> Vec<(String, String)> {
         let mut entries = vec![
             (description::KMS_ARN.to_owned(), wrapped.key_id.clone()),
-            (description::WRAPPED.to_owned(), Base64::encode_string(&wrapped.ciphertext)),
+            (
+                description::WRAPPED.to_owned(),
+                Base64::encode_string(&wrapped.ciphertext),
+            ),
         ];
         // Stored, so that editing the configuration strands no object.
         entries.extend(
@@ -164,11 +171,17 @@ impl<'a> Arn<'a> {
     }
 
     fn same_but_region(&self, other: &Self) -> bool {
-        Arn { region: other.region, ..*self } == *other
+        Arn {
+            region: other.region,
+            ..*self
+        } == *other
     }
 
     fn same_but_resource(&self, other: &Self) -> bool {
-        Arn { resource: other.resource, ..*self } == *other
+        Arn {
+            resource: other.resource,
+            ..*self
+        } == *other
     }
 }
 
@@ -179,7 +192,8 @@ mod tests {
 
     const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     const MULTI: &str = "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
-    const MULTI_ELSEWHERE: &str = "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
+    const MULTI_ELSEWHERE: &str =
+        "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
 
     fn service(keys: &[&str]) -> KmsService {
         let target = |id: &&str| KmsTarget {
@@ -210,7 +224,14 @@ mod tests {
         assert!(trusts("alias/main", ARN));
         assert!(trusts("arn:aws:kms:eu-west-1:111122223333:alias/main", ARN));
         assert!(!trusts("arn:aws:kms:eu-west-1:111122223333:alias/main", &foreign));
-        for nonsense in ["", "arn:", id, "alias/main", "arn:aws:s3:::bucket", "arn:aws:kms:eu-west-1:111122223333:alias/main"] {
+        for nonsense in [
+            "",
+            "arn:",
+            id,
+            "alias/main",
+            "arn:aws:s3:::bucket",
+            "arn:aws:kms:eu-west-1:111122223333:alias/main",
+        ] {
             assert!(!trusts("alias/main", nonsense), "{nonsense}");
         }
     }
@@ -238,21 +259,33 @@ mod tests {
         let size: usize = stored.iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(size < 1024, "{size}");
         let entries: Vec<(&str, &str)> = stored.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(service.wrapped(&Description::new(&entries).unwrap()).unwrap(), wrapped);
+        assert_eq!(
+            service.wrapped(&Description::new(&entries).unwrap()).unwrap(),
+            wrapped
+        );
 
         let code = |change: &dyn Fn(&mut Vec<(&str, &str)>)| {
             let mut changed = entries.clone();
             change(&mut changed);
-            service.wrapped(&Description::new(&changed).unwrap()).unwrap_err().code
+            service
+                .wrapped(&Description::new(&changed).unwrap())
+                .unwrap_err()
+                .code
         };
         assert_eq!(code(&|all| all[0].1 = MULTI), Code::KeyVersionUnknown);
         assert_eq!(code(&|all| all[1].1 = "not base64!"), Code::InvalidDescription);
         assert_eq!(code(&|all| all[1].1 = ""), Code::InvalidDescription);
-        assert_eq!(code(&|all| {
-            all.remove(0);
-        }), Code::InvalidDescription);
-        assert_eq!(code(&|all| {
-            all.remove(1);
-        }), Code::InvalidDescription);
+        assert_eq!(
+            code(&|all| {
+                all.remove(0);
+            }),
+            Code::InvalidDescription
+        );
+        assert_eq!(
+            code(&|all| {
+                all.remove(1);
+            }),
+            Code::InvalidDescription
+        );
     }
 }

@@ -68,7 +68,9 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn into_problem(self) -> Problem {
         match self {
-            Failure::Refused(problem) | Failure::Throttled(problem) | Failure::Unavailable(problem) => problem,
+            Failure::Refused(problem) | Failure::Throttled(problem) | Failure::Unavailable(problem) => {
+                problem
+            }
         }
     }
 }

@@ -1,0 +1,63 @@
+//! Keys of a key service: `kms-cached` and `data-key-service`. A few calls of the service cover any number of objects.
+
+use std::sync::Arc;
+
+use crate::cache::{Counts, KeyCache};
+use crate::description::{self, Description};
+use crate::error::Problem;
+use crate::provider::{MaterialKey, Materials};
+use crate::release;
+use crate::source::service::KeyService;
+use crate::source::Source;
+
+use secrecy::SecretSlice;
+
+/// A configured key whose versions a key service wraps.
+pub(crate) struct CachedKey {
+    pub(crate) name: String,
+    pub(crate) type_name: &'static str,
+    pub(crate) service: Arc<dyn KeyService>,
+    pub(crate) cache: Arc<KeyCache>,
+}
+
+impl CachedKey {
+    fn materials(key: Arc<SecretSlice<u8>>, description: Vec<(String, String)>) -> Materials {
+        Materials {
+            key: MaterialKey::Symmetric {
+                algorithm: release::ALGORITHM,
+                bytes: key,
+            },
+            description,
+        }
+    }
+}
+
+impl Source for CachedKey {
+    fn for_encryption(&self) -> Result<Materials, Problem> {
+        let current = self.cache.current()?;
+        let mut description = vec![(description::KEY.to_owned(), self.name.clone())];
+        description.extend(self.service.description(&current.wrapped));
+        Ok(Self::materials(Arc::clone(&current.key), description))
+    }
+
+    fn for_decryption(&self, stored: &Description) -> Result<Materials, Problem> {
+        let key = self.cache.open(&self.service.wrapped(stored)?)?;
+        Ok(Self::materials(key, stored.to_owned_entries()))
+    }
+
+    fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem> {
+        self.for_decryption(stored)
+    }
+
+    fn summary(&self) -> String {
+        self.type_name.to_owned()
+    }
+
+    fn renew(&self) -> Result<(), Problem> {
+        self.cache.renew()
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        Some(self.cache.counts())
+    }
+}
