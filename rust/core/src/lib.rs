@@ -13,6 +13,7 @@ mod jce;
 pub mod keyring;
 mod kms;
 mod material;
+mod notice;
 mod provider;
 mod release;
 mod rules;

@@ -256,14 +256,6 @@ impl Document {
         out.0
     }
 
-    pub(crate) fn active(&self) -> Option<&Version> {
-        self.versions.iter().find(|version| version.state == State::Active)
-    }
-
-    pub(crate) fn version(&self, id: &str) -> Option<&Version> {
-        self.versions.iter().find(|version| version.id.as_str() == id)
-    }
-
     /// The rules that the types do not enforce.
     pub(crate) fn check(self) -> Result<Self, Malformed> {
         if !(1..=MAX_GENERATION).contains(&self.generation) {

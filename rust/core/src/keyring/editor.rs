@@ -8,6 +8,7 @@ use super::document::{Document, Protector, State};
 use super::protector::{is_alias, AesProtector, Protectors};
 use super::store::{self, Store, Stored};
 use super::{Keyring, Root};
+use crate::cache::Limits;
 use crate::config::is_name;
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::inputs::Inputs;
@@ -133,7 +134,7 @@ impl Editor {
     pub fn read(&self) -> Result<Summary, Error> {
         let stored = self.store.read()?;
         let document = self.parse(&stored.bytes)?;
-        if self.protectors.kms.is_empty() && self.protectors.aes.is_empty() {
+        if self.protectors.count() == 0 {
             return Ok(summary(&document, false));
         }
         Ok(summary(self.unlock(document)?.document(), true))
@@ -299,15 +300,12 @@ fn protectors(protection: &Protection, access: &Access) -> Result<Protectors, Er
         let key = parse_aes_key(WHAT, read.bytes.expose_secret(), Encoding::Auto)?;
         aes.push(AesProtector::new(WHAT, Arc::new(key))?);
     }
-    Ok(Protectors {
-        property: "keyring".to_owned(),
-        kms: kms.collect(),
-        aes,
-    })
+    let deadline = Limits::default().deadline;
+    Ok(Protectors::new("keyring", kms.collect(), aes, deadline))
 }
 
 fn one_protector(protectors: &Protectors) -> Result<(), Problem> {
-    if protectors.kms.len() + protectors.aes.len() == 1 {
+    if protectors.count() == 1 {
         return Ok(());
     }
     Err(Problem::new(

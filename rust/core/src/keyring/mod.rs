@@ -13,7 +13,7 @@ mod store;
 pub use document::{State, MAX_DOCUMENT, MAX_VERSIONS};
 pub use editor::{Access, Change, Edit, Editor, Protection, Summary, VersionSummary};
 
-pub(crate) use document::{Document, Malformed, Version};
+pub(crate) use document::{Document, Malformed, Protector, Version};
 pub(crate) use protector::{is_alias, AesProtector, Protectors};
 pub(crate) use store::parse;
 

@@ -1,5 +1,6 @@
 //! What a document key is wrapped under: a KMS key, or an AES key of the user's.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::document::{Canonical, Document, Protector, FORMAT};
 use super::{crypto_failed, Root};
+use crate::cache::{Counts, KeyCache, Limits};
 use crate::description::{self, Description};
 use crate::error::{excerpt, Code, Problem};
 use crate::kms::{Context, KmsTarget};
@@ -21,10 +23,13 @@ const USE: &str = "keyring";
 /// The keys that may protect a keyring. What the document says counts only where one of these agrees: who can replace
 /// the document must not choose the key.
 pub(crate) struct Protectors {
-    /// The property or option that names them, for messages.
-    pub(crate) property: String,
-    pub(crate) kms: Vec<KmsTarget>,
-    pub(crate) aes: Vec<AesProtector>,
+    /// The property or option that names the keyring, for messages.
+    property: String,
+    kms: Vec<KmsTarget>,
+    aes: Vec<AesProtector>,
+    /// The document keys that KMS opened, for all of this process that is configured alike.
+    opened: Option<Arc<KeyCache>>,
+    deadline: Duration,
 }
 
 /// An AES key that may protect, of 256 bits.
@@ -78,7 +83,74 @@ fn context(name: &str) -> Context {
     ])
 }
 
+/// KMS, asked for document keys.
+struct DocumentKeys {
+    targets: Vec<KmsTarget>,
+    /// Of the keyring that is to be made; empty where keyrings are only opened.
+    name: String,
+}
+
+impl KeyService for DocumentKeys {
+    fn generate(&self) -> Answer<'_, NewKey> {
+        Box::pin(async {
+            let context = context(&self.name);
+            let made = self.targets[0].generate(&context).await?;
+            Ok(NewKey {
+                plaintext: made.plaintext,
+                wrapped: WrappedKey {
+                    key_id: made.key_arn,
+                    ciphertext: made.ciphertext,
+                    context,
+                },
+            })
+        })
+    }
+
+    /// `key_id` is that of a target.
+    fn open<'a>(&'a self, wrapped: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>> {
+        Box::pin(async {
+            let mut targets = self.targets.iter();
+            let target = targets.find(|target| target.key_id == wrapped.key_id);
+            let target = target.unwrap_or(&self.targets[0]);
+            target
+                .decrypt(&target.key_id, &wrapped.ciphertext, &wrapped.context)
+                .await
+        })
+    }
+
+    /// Nothing of a document key stands with an object.
+    fn description(&self, _: &WrappedKey) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn wrapped(&self, _: &Description) -> Result<WrappedKey, Problem> {
+        Err(description::invalid("it holds no document key".to_owned()))
+    }
+}
+
 impl Protectors {
+    /// `deadline`: for KMS, all tries together.
+    pub(crate) fn new(property: &str, kms: Vec<KmsTarget>, aes: Vec<AesProtector>, deadline: Duration) -> Self {
+        let opened = (!kms.is_empty()).then(|| key_cache(&kms, "", deadline));
+        Protectors {
+            property: property.to_owned(),
+            kms,
+            aes,
+            opened,
+            deadline,
+        }
+    }
+
+    /// How many they are.
+    pub(crate) fn count(&self) -> usize {
+        self.kms.len() + self.aes.len()
+    }
+
+    /// What was asked of KMS.
+    pub(crate) fn counts(&self) -> Option<Counts> {
+        self.opened.as_ref().map(|cache| cache.counts())
+    }
+
     /// The document key of a document, which nothing vouches for yet.
     ///
     /// # Errors
@@ -94,15 +166,15 @@ impl Protectors {
                 Root::new(&root).ok_or_else(|| self.not_opened("it is no key of 256 bits"))
             }
             Protector::Kms { key, wrapped } => {
-                let key_id = self
-                    .kms_for(key)
-                    .ok_or_else(|| self.unknown(&format!("the KMS key {}", excerpt(key))))?;
+                let (Some(key_id), Some(opened)) = (self.kms_for(key), &self.opened) else {
+                    return Err(self.unknown(&format!("the KMS key {}", excerpt(key))));
+                };
                 let wrapped = WrappedKey {
                     key_id: key_id.to_owned(),
                     ciphertext: wrapped.clone(),
                     context: context(&document.name),
                 };
-                let root = self.open_by_kms(&wrapped).map_err(|problem| match problem.code {
+                let root = opened.open(&wrapped).map_err(|problem| match problem.code {
                     Code::WrappedKeyInvalid => self.not_opened(&problem.message),
                     _ => problem,
                 })?;
@@ -123,18 +195,21 @@ impl Protectors {
             let fingerprint = key.fingerprint.clone();
             return Ok((Protector::Aes { fingerprint, wrapped }, root));
         }
-        let made = self.generate_by_kms(name)?;
-        let root = Root::new(made.plaintext.expose_secret()).ok_or_else(crypto_failed)?;
+        if self.kms.is_empty() {
+            return Err(crypto_failed());
+        }
+        let made = key_cache(&self.kms, name, self.deadline).current()?;
+        let root = Root::new(made.key.expose_secret()).ok_or_else(crypto_failed)?;
         let protector = Protector::Kms {
-            key: made.wrapped.key_id,
-            wrapped: made.wrapped.ciphertext,
+            key: made.wrapped.key_id.clone(),
+            wrapped: made.wrapped.ciphertext.clone(),
         };
         Ok((protector, root))
     }
 
     /// The id by which to ask KMS for a document key that is under `arn`. It is always one that was configured, and
     /// KMS refuses what is not under it: what the document says only chooses among these.
-    fn kms_for(&self, arn: &str) -> Option<&str> {
+    pub(super) fn kms_for(&self, arn: &str) -> Option<&str> {
         let ids = || self.kms.iter().map(|target| target.key_id.as_str());
         ids()
             .find(|id| *id == arn || same_multi_region_key(id, arn) || arn.ends_with(&format!(":key/{id}")))
@@ -158,6 +233,27 @@ impl Protectors {
             "Restore the keyring, and find out who wrote it; where a KMS alias was moved, run emrkeys keyring rewrap.",
         )
     }
+}
+
+/// Document keys are kept for as long as something in this process has the keyring open: the keyring says what may be
+/// done with them, and no call of KMS would say more.
+fn key_cache(targets: &[KmsTarget], name: &str, deadline: Duration) -> Arc<KeyCache> {
+    const FOR_GOOD: Duration = Duration::from_secs(365 * 86_400);
+    let limits = Limits {
+        max_age: FOR_GOOD,
+        max_entries: 64,
+        deadline,
+        ..Limits::default()
+    };
+    // Two keyrings never share a document key, so what is made is nobody else's.
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let made = if name.is_empty() { 0 } else { 1 + MADE.fetch_add(1, Ordering::Relaxed) };
+    KeyCache::shared(format!("keyring {made} {targets:?}"), limits, || {
+        Arc::new(DocumentKeys {
+            targets: targets.to_vec(),
+            name: name.to_owned(),
+        })
+    })
 }
 
 /// Whether a configured id is an alias, by its name or ARN: KMS alone knows which key it stands for.

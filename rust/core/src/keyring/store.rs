@@ -110,7 +110,8 @@ impl Store {
     pub(super) fn is_vacant(&self) -> Result<bool, Problem> {
         match self.read() {
             Ok(_) => Ok(false),
-            Err(problem) if problem.code == Code::KeyFileNotFound => Ok(true),
+            // S3 denies what is not there to those who may not list the bucket. The write itself decides.
+            Err(problem) if matches!(problem.code, Code::KeyFileNotFound | Code::SourceDenied) => Ok(true),
             // Something is there, whatever it is.
             Err(problem) if matches!(problem.code, Code::KeyFileEmpty | Code::KeyFileTooLarge) => Ok(false),
             Err(problem) => Err(problem),
