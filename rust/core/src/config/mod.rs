@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::AuditTarget;
 use crate::cache::Limits;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Settings};
@@ -45,6 +46,9 @@ pub(crate) struct Config {
     pub(crate) cache: Limits,
     /// After that long a keyring is read again.
     pub(crate) keyring_max_age: Duration,
+    pub(crate) audit: AuditTarget,
+    /// How often the counters are logged; zero: never.
+    pub(crate) stats_interval: Duration,
     pub(crate) allow_plaintext_secrets: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -169,6 +173,8 @@ impl Config {
         let jce = reader.jce();
         let cache = reader.cache();
         let keyring_max_age = reader.keyring_max_age();
+        let audit = reader.audit();
+        let stats_interval = reader.stats_interval();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
         let described = reader.flag(DESCRIPTION_ENABLED);
         let v2 = reader.flag(V2_ENABLED);
@@ -260,6 +266,8 @@ impl Config {
             jce,
             cache,
             keyring_max_age,
+            audit,
+            stats_interval,
             allow_plaintext_secrets,
             warnings,
         })

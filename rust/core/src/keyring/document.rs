@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use serde::de::value::MapAccessDeserializer;
@@ -148,6 +149,13 @@ impl Timestamp {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// How long ago that was by the machine's clock; nothing where it lies ahead.
+    pub(crate) fn age(&self) -> Duration {
+        let then = PrimitiveDateTime::parse(&self.0, TIME).map(PrimitiveDateTime::assume_utc);
+        let age = then.ok().map(|then| OffsetDateTime::now_utc() - then);
+        age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
     }
 }
 

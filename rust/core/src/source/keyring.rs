@@ -478,8 +478,16 @@ impl Source for KeyringKey {
         ))
     }
 
-    fn counts(&self) -> Option<Counts> {
-        self.shared.protectors.counts()
+    fn counts(&self) -> Option<(Counts, Option<Duration>)> {
+        let counts = self.shared.protectors.counts()?;
+        let held = self.shared.held.load();
+        let mut versions = held.document.versions.iter();
+        let active = versions.find(|version| version.state == State::Active);
+        Some((counts, active.map(|version| version.created.age())))
+    }
+
+    fn type_name(&self) -> &'static str {
+        "keyring"
     }
 
     fn summary(&self) -> String {
