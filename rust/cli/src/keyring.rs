@@ -119,7 +119,12 @@ Example:
         #[command(flatten)]
         target: Target,
         /// The KMS key that is to protect the keyring: ARN, key id or alias
-        #[arg(long, value_name = "ID", conflicts_with = "to_protector_file", required_unless_present = "to_protector_file")]
+        #[arg(
+            long,
+            value_name = "ID",
+            conflicts_with = "to_protector_file",
+            required_unless_present = "to_protector_file"
+        )]
         to_kms_key_id: Option<String>,
         /// The file with the AES key that is to protect it
         #[arg(long, value_name = "URI")]
@@ -175,7 +180,10 @@ impl Target {
     fn editor(&self) -> Result<Editor, Failure> {
         let access = Access {
             s3_endpoint: self.endpoint_url.clone(),
-            kms_endpoint: self.kms_endpoint_url.clone().or_else(|| self.endpoint_url.clone()),
+            kms_endpoint: self
+                .kms_endpoint_url
+                .clone()
+                .or_else(|| self.endpoint_url.clone()),
             region: self.region.clone(),
             role_arn: self.role_arn.clone(),
             external_id: self.external_id.clone(),
@@ -201,20 +209,33 @@ impl Target {
 impl Command {
     pub(crate) fn run(&self, form: Form) -> Result<(), Failure> {
         match self {
-            Command::Create { target, name, writing } => {
+            Command::Create {
+                target,
+                name,
+                writing,
+            } => {
                 let editor = target.protected_editor()?;
                 finish(&editor, &editor.create(name)?, writing, form)
             }
             Command::Rotate { target, writing } => change(target, &Change::Rotate, writing, form),
             Command::List { target } => list(&target.editor()?, form),
             Command::Show { target } => show(&target.editor()?, form),
-            Command::Disable { target, version, writing } => {
-                change(target, &Change::Disable(version.version.clone()), writing, form)
-            }
-            Command::Enable { target, version, writing } => {
-                change(target, &Change::Enable(version.version.clone()), writing, form)
-            }
-            Command::Destroy { target, version, yes, writing } => {
+            Command::Disable {
+                target,
+                version,
+                writing,
+            } => change(target, &Change::Disable(version.version.clone()), writing, form),
+            Command::Enable {
+                target,
+                version,
+                writing,
+            } => change(target, &Change::Enable(version.version.clone()), writing, form),
+            Command::Destroy {
+                target,
+                version,
+                yes,
+                writing,
+            } => {
                 let editor = target.protected_editor()?;
                 let edit = editor.change(&Change::Destroy(version.version.clone()))?;
                 if !yes && !writing.dry_run {
@@ -261,8 +282,17 @@ fn finish(editor: &Editor, edit: &Edit<'_>, writing: &Writing, form: Form) -> Re
             writeln!(out, "{document:#}")?;
         }
         Form::Text => {
-            let done = if writing.dry_run { "would change (nothing was written)" } else { "changed" };
-            writeln!(out, "{} {done}: generation {}", editor.uri(), edit.after.generation)?;
+            let done = if writing.dry_run {
+                "would change (nothing was written)"
+            } else {
+                "changed"
+            };
+            writeln!(
+                out,
+                "{} {done}: generation {}",
+                editor.uri(),
+                edit.after.generation
+            )?;
             for change in changes {
                 writeln!(out, "  {change}")?;
             }
@@ -285,7 +315,10 @@ fn changes(edit: &Edit<'_>) -> Vec<String> {
         match old {
             None => lines.push(format!("version {} is new, {}", version.id, version.state)),
             Some(old) if old.state != version.state => {
-                lines.push(format!("version {} was {}, is {}", version.id, old.state, version.state));
+                lines.push(format!(
+                    "version {} was {}, is {}",
+                    version.id, old.state, version.state
+                ));
             }
             Some(_) => {}
         }
@@ -331,12 +364,20 @@ fn list(editor: &Editor, form: Form) -> Result<(), Failure> {
     let mut out = stdout().lock();
     if form == Form::Json {
         let versions: Vec<Value> = found.versions.iter().map(version).collect();
-        return Ok(writeln!(out, "{:#}", json!({ "authentic": found.authentic, "versions": versions }))?);
+        return Ok(writeln!(
+            out,
+            "{:#}",
+            json!({ "authentic": found.authentic, "versions": versions })
+        )?);
     }
     let width = found.versions.iter().map(|v| v.id.len()).max().unwrap_or(0);
     writeln!(out, "{:width$}  {:20}  state", "version", "created (UTC)")?;
     for version in &found.versions {
-        writeln!(out, "{:width$}  {:20}  {}", version.id, version.created, version.state)?;
+        writeln!(
+            out,
+            "{:width$}  {:20}  {}",
+            version.id, version.created, version.state
+        )?;
     }
     note_unverified(&found)
 }
@@ -356,7 +397,11 @@ fn show(editor: &Editor, form: Form) -> Result<(), Failure> {
     writeln!(out, "active      {active}")?;
     let others = [State::DecryptOnly, State::Disabled, State::Destroyed].map(|s| format!("{} {s}", count(s)));
     writeln!(out, "others      {}", others.join(", "))?;
-    writeln!(out, "authentic   {}", if found.authentic { "yes" } else { "not verified" })?;
+    writeln!(
+        out,
+        "authentic   {}",
+        if found.authentic { "yes" } else { "not verified" }
+    )?;
     note_unverified(&found)
 }
 

@@ -34,7 +34,9 @@ impl Failure {
             Failure::Core(error) => (error.to_string(), exit_code(error.code())),
             Failure::Usage(text) => (text.clone(), 2),
             // Whoever reads our output has seen enough.
-            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS
+            }
             Failure::Output(error) => (format!("the result could not be printed: {error}"), 1),
         };
         // Where standard error is closed there is nobody to be told.
@@ -47,7 +49,10 @@ impl Failure {
 fn exit_code(code: Code) -> u8 {
     match code {
         Code::KeyringChanged => 3,
-        Code::KeyringInvalid | Code::KeyringNotAuthentic | Code::KeyringRolledBack | Code::KeyringProtector => 4,
+        Code::KeyringInvalid
+        | Code::KeyringNotAuthentic
+        | Code::KeyringRolledBack
+        | Code::KeyringProtector => 4,
         Code::SourceDenied | Code::KeyFilePermissions | Code::KeyFileUnreadable => 5,
         _ => 1,
     }

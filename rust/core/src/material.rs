@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::error::{excerpt, Code, Problem};
 use crate::inputs::{InputRef, InputValue, Inputs};
-use crate::uri::{self, S3Location};
 use crate::keyring::MAX_DOCUMENT;
+use crate::uri::{self, S3Location};
 use crate::MAX_MATERIAL;
 
 /// Where key material is.

@@ -531,7 +531,9 @@ fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn 
     let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
         Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
-        Some(KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_)) | None => Err(not_configured(name).into()),
+        Some(KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_)) | None => {
+            Err(not_configured(name).into())
+        }
     };
     Ok(Box::new(VersionedKey::load(
         name,

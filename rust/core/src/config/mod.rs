@@ -417,7 +417,10 @@ fn check_protectors(keys: &BTreeMap<String, KeyConfig>, known: &BTreeSet<String>
             Some(kind) => problems.add(Problem::at(
                 property,
                 Code::Conflict,
-                format!("{protector} is of type {}, and keyrings are protected by keys of type aes", kind.type_name()),
+                format!(
+                    "{protector} is of type {}, and keyrings are protected by keys of type aes",
+                    kind.type_name()
+                ),
                 "Name a key of type aes; a KMS key is named by .kms-key-id.",
             )),
             None if known.contains(protector) => {}

@@ -550,17 +550,22 @@ impl<'a> Reader<'a> {
         }
         let mut kms = Vec::new();
         for id in &ids {
-            kms.extend(self.kms_key_id(property("kms-key-id"), id).map(|key_id| KmsTarget {
-                property: property("kms-key-id"),
-                key_id,
-                access: access.clone(),
-            }));
+            kms.extend(
+                self.kms_key_id(property("kms-key-id"), id)
+                    .map(|key_id| KmsTarget {
+                        property: property("kms-key-id"),
+                        key_id,
+                        access: access.clone(),
+                    }),
+            );
         }
         let mut files = Vec::new();
         for uri in list(fields.get("protector-file")) {
             files.extend(self.file(property("protector-file"), &uri));
         }
-        let key = fields.get("protector-key").map(|key| (property("protector-key"), (*key).to_owned()));
+        let key = fields
+            .get("protector-key")
+            .map(|key| (property("protector-key"), (*key).to_owned()));
         if ids.is_empty() && key.is_none() && !fields.contains_key("protector-file") {
             self.missing(
                 property("kms-key-id"),

@@ -31,8 +31,7 @@ const MAX_KMS_CIPHERTEXT: usize = 6144;
 /// A key of 32 bytes, wrapped.
 const WRAPPED_KEY: usize = 32 + emrkeys_crypto::gcm_wrap::OVERHEAD;
 
-const TIME: StaticFormatDescription =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+const TIME: StaticFormatDescription = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// What may be done with a version of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,7 +137,10 @@ pub(crate) struct Timestamp(String);
 impl Timestamp {
     /// What the clock says. `None` where it is beyond the year 9999.
     pub(crate) fn now() -> Option<Self> {
-        OffsetDateTime::now_utc().format(TIME).ok().and_then(|text| Timestamp::parse(&text))
+        OffsetDateTime::now_utc()
+            .format(TIME)
+            .ok()
+            .and_then(|text| Timestamp::parse(&text))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -155,7 +157,8 @@ impl Timestamp {
     pub(crate) fn age(&self) -> Duration {
         let then = PrimitiveDateTime::parse(&self.0, TIME).map(PrimitiveDateTime::assume_utc);
         let age = then.ok().map(|then| OffsetDateTime::now_utc() - then);
-        age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+        age.and_then(|age| Duration::try_from(age).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -317,7 +320,8 @@ impl Canonical {
 }
 
 fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
+    text.bytes()
+        .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
 }
 
 // ---- The JSON -----------------------------------------------------------------------------------------------------
@@ -345,9 +349,17 @@ struct RawDocument {
 struct RawProtector {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     key: Option<String>,
-    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     fingerprint: Option<String>,
     wrapped: String,
 }
@@ -358,7 +370,11 @@ struct RawVersion {
     id: String,
     created: String,
     state: State,
-    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     wrapped: Option<String>,
 }
 
@@ -437,7 +453,9 @@ impl RawProtector {
                     wrapped: bytes("protector.wrapped", &self.wrapped, WRAPPED_KEY..=WRAPPED_KEY)?,
                 })
             }
-            _ => malformed("its protector is neither of type kms with a key nor of type aes with a fingerprint"),
+            _ => malformed(
+                "its protector is neither of type kms with a key nor of type aes with a fingerprint",
+            ),
         }
     }
 }
@@ -461,8 +479,11 @@ impl RawVersion {
 }
 
 fn timestamp(field: &str, text: &str) -> Result<Timestamp, Malformed> {
-    Timestamp::parse(text)
-        .ok_or_else(|| Malformed(format!("its field {field} is not a time such as 2026-01-31T23:59:59Z")))
+    Timestamp::parse(text).ok_or_else(|| {
+        Malformed(format!(
+            "its field {field} is not a time such as 2026-01-31T23:59:59Z"
+        ))
+    })
 }
 
 /// Base64 with padding and in its one spelling.
@@ -472,7 +493,11 @@ fn bytes(field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Re
         .filter(|bytes| length.contains(&bytes.len()))
         .ok_or_else(|| {
             let (least, most) = length.into_inner();
-            let many = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            let many = if least == most {
+                least.to_string()
+            } else {
+                format!("{least} to {most}")
+            };
             Malformed(format!("its field {field} is not {many} bytes in base64"))
         })
 }

@@ -109,6 +109,14 @@ impl std::fmt::Debug for Edit<'_> {
     }
 }
 
+/// What a keyring says of itself, unverified.
+///
+/// # Errors
+/// `KEYRING_INVALID`
+pub fn inspect(bytes: &[u8]) -> Result<Summary, Error> {
+    Ok(summary(&store::parse("keyring", "the document", bytes)?, false))
+}
+
 impl Editor {
     /// For the keyring at `uri`: `file:`, `s3:`, or a local path.
     ///
@@ -182,7 +190,12 @@ impl Editor {
         self.edit(Some(old), Some(before), changed)
     }
 
-    fn edit(&self, old: Option<Stored>, before: Option<Summary>, keyring: Keyring) -> Result<Edit<'_>, Error> {
+    fn edit(
+        &self,
+        old: Option<Stored>,
+        before: Option<Summary>,
+        keyring: Keyring,
+    ) -> Result<Edit<'_>, Error> {
         let bytes = keyring.document().to_json();
         // What goes out is what a reader will take, with all its versions; a defect must not cost the keys.
         let root = keyring.root_for(keyring.document());
@@ -296,7 +309,14 @@ fn protectors(protection: &Protection, access: &Access) -> Result<Protectors, Er
             return Err(Problem::at(WHAT, Code::InvalidUri, what, remedy).into());
         }
         let (inputs, s3) = (Inputs::new(), s3_access(access));
-        let read = material::read(WHAT, &location, Secrecy::Secret, Permissions::Enforce, &inputs, &s3)?;
+        let read = material::read(
+            WHAT,
+            &location,
+            Secrecy::Secret,
+            Permissions::Enforce,
+            &inputs,
+            &s3,
+        )?;
         let key = parse_aes_key(WHAT, read.bytes.expose_secret(), Encoding::Auto)?;
         aes.push(AesProtector::new(WHAT, Arc::new(key))?);
     }

@@ -11,7 +11,7 @@ mod protector;
 mod store;
 
 pub use document::{State, MAX_DOCUMENT, MAX_VERSIONS};
-pub use editor::{Access, Change, Edit, Editor, Protection, Summary, VersionSummary};
+pub use editor::{inspect, Access, Change, Edit, Editor, Protection, Summary, VersionSummary};
 
 pub(crate) use document::{Document, Malformed, Protector, Version};
 pub(crate) use protector::{is_alias, AesProtector, Protectors};
@@ -68,7 +68,11 @@ pub(crate) struct Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keyring({}, generation {})", self.document.name, self.document.generation)
+        write!(
+            f,
+            "Keyring({}, generation {})",
+            self.document.name, self.document.generation
+        )
     }
 }
 
@@ -115,12 +119,21 @@ impl Keyring {
     /// # Errors
     /// `KEYRING_NOT_AUTHENTIC`, at `property`.
     pub(crate) fn key(&self, property: &str, version: &Version) -> Result<SecretSlice<u8>, Problem> {
-        let broken = || not_authentic(property, &format!("version {} does not open", version.id.as_str()));
+        let broken = || {
+            not_authentic(
+                property,
+                &format!("version {} does not open", version.id.as_str()),
+            )
+        };
         let Document { name, .. } = &self.document;
         let wrapped = version.wrapped.as_ref().ok_or_else(broken)?;
         let kek = self.root.version_key(name, &version.id)?;
-        let key = gcm_wrap::unwrap(&kek[..], wrapped, &version_binding(name, &version.id, &version.created))
-            .map_err(|_| broken())?;
+        let key = gcm_wrap::unwrap(
+            &kek[..],
+            wrapped,
+            &version_binding(name, &version.id, &version.created),
+        )
+        .map_err(|_| broken())?;
         if VersionId::of(version.id.number(), &key) != version.id {
             return Err(broken());
         }
@@ -199,7 +212,13 @@ impl Keyring {
         let mut versions = self.document.versions.clone();
         for version in versions.iter_mut().filter(|version| version.wrapped.is_some()) {
             let key = self.key("keyring", version)?;
-            version.wrapped = Some(wrap(&root, &name, &version.id, &version.created, key.expose_secret())?);
+            version.wrapped = Some(wrap(
+                &root,
+                &name,
+                &version.id,
+                &version.created,
+                key.expose_secret(),
+            )?);
         }
         let document = Document {
             protector,
@@ -245,7 +264,13 @@ fn new_version(root: &Root, name: &str, number: u32, created: &Timestamp) -> Res
     })
 }
 
-fn wrap(root: &Root, name: &str, id: &VersionId, created: &Timestamp, key: &[u8]) -> Result<Vec<u8>, Problem> {
+fn wrap(
+    root: &Root,
+    name: &str,
+    id: &VersionId,
+    created: &Timestamp,
+    key: &[u8],
+) -> Result<Vec<u8>, Problem> {
     let kek = root.version_key(name, id)?;
     gcm_wrap::wrap(&kek[..], key, &version_binding(name, id, created)).map_err(|_| crypto_failed())
 }

@@ -49,7 +49,10 @@ impl AesProtector {
             return Err(Problem::at(
                 property,
                 Code::KeySize,
-                format!("the key has {} bits, and what protects a keyring has 256", 8 * bytes.len()),
+                format!(
+                    "the key has {} bits, and what protects a keyring has 256",
+                    8 * bytes.len()
+                ),
                 "Make one with: openssl rand 32 > KEY.",
             ));
         }
@@ -130,7 +133,12 @@ impl KeyService for DocumentKeys {
 
 impl Protectors {
     /// `deadline`: for KMS, all tries together.
-    pub(crate) fn new(property: &str, kms: Vec<KmsTarget>, aes: Vec<AesProtector>, deadline: Duration) -> Self {
+    pub(crate) fn new(
+        property: &str,
+        kms: Vec<KmsTarget>,
+        aes: Vec<AesProtector>,
+        deadline: Duration,
+    ) -> Self {
         let opened = (!kms.is_empty()).then(|| key_cache(&kms, "", deadline));
         Protectors {
             property: property.to_owned(),
@@ -162,7 +170,9 @@ impl Protectors {
                 let known = self.aes.iter().find(|key| &key.fingerprint == fingerprint);
                 let key = known.ok_or_else(|| self.unknown(&format!("the AES key {fingerprint}")))?;
                 let root = gcm_wrap::unwrap(&key.wrapping_key()?[..], wrapped, &binding(&document.name))
-                    .map_err(|_| self.not_opened("it was changed, or belongs to a keyring of another name"))?;
+                    .map_err(|_| {
+                        self.not_opened("it was changed, or belongs to a keyring of another name")
+                    })?;
                 Root::new(&root).ok_or_else(|| self.not_opened("it is no key of 256 bits"))
             }
             Protector::Kms { key, wrapped } => {
@@ -247,7 +257,11 @@ fn key_cache(targets: &[KmsTarget], name: &str, deadline: Duration) -> Arc<KeyCa
     };
     // Two keyrings never share a document key, so what is made is nobody else's.
     static MADE: AtomicU64 = AtomicU64::new(0);
-    let made = if name.is_empty() { 0 } else { 1 + MADE.fetch_add(1, Ordering::Relaxed) };
+    let made = if name.is_empty() {
+        0
+    } else {
+        1 + MADE.fetch_add(1, Ordering::Relaxed)
+    };
     KeyCache::shared(format!("keyring {made} {targets:?}"), limits, || {
         Arc::new(DocumentKeys {
             targets: targets.to_vec(),

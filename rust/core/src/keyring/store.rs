@@ -64,8 +64,12 @@ impl Store {
     pub(super) fn new(uri: &str, access: &S3Access) -> Result<Self, Problem> {
         let invalid = |what: String, remedy: &str| Problem::at(WHAT, Code::InvalidUri, what, remedy);
         if !uri.contains(':') && !uri.is_empty() {
-            let path = std::path::absolute(uri)
-                .map_err(|error| invalid(format!("{} is no path: {error}", excerpt(uri)), "Write it as file:///path."))?;
+            let path = std::path::absolute(uri).map_err(|error| {
+                invalid(
+                    format!("{} is no path: {error}", excerpt(uri)),
+                    "Write it as file:///path.",
+                )
+            })?;
             return Ok(Store {
                 uri: format!("file://{}", path.display()),
                 place: Place::File(path),
@@ -150,7 +154,10 @@ impl Store {
                         Err(Problem::at(
                             WHAT,
                             Code::KeyringChanged,
-                            format!("{} was written, and then at once replaced by somebody else", excerpt(&self.uri)),
+                            format!(
+                                "{} was written, and then at once replaced by somebody else",
+                                excerpt(&self.uri)
+                            ),
                             "Look at it (emrkeys keyring show) before you go on.",
                         ))
                     }
@@ -200,11 +207,14 @@ impl Store {
             .mode(0o600)
             .open(&temporary.0)
             .map_err(|error| failed("a file beside it", &error))?;
-        file.write_all(bytes).map_err(|error| failed("a file beside it", &error))?;
+        file.write_all(bytes)
+            .map_err(|error| failed("a file beside it", &error))?;
         if let Some(before) = &before {
             // Those who could read the keyring can read it afterwards.
             use rustix::process::{Gid, Uid};
-            let own = file.metadata().map_err(|error| failed("a file beside it", &error))?;
+            let own = file
+                .metadata()
+                .map_err(|error| failed("a file beside it", &error))?;
             if (own.uid(), own.gid()) != (before.uid(), before.gid()) {
                 let (user, group) = (Uid::from_raw(before.uid()), Gid::from_raw(before.gid()));
                 rustix::fs::fchown(&file, Some(user), Some(group))
@@ -213,7 +223,8 @@ impl Store {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(before.mode() & 0o7777))
                 .map_err(|error| failed("its permissions cannot be kept", &error))?;
         }
-        file.sync_all().map_err(|error| failed("a file beside it", &error))?;
+        file.sync_all()
+            .map_err(|error| failed("a file beside it", &error))?;
         let written = std::fs::read(&temporary.0).map_err(|error| failed("a file beside it", &error))?;
         if written != bytes {
             return Err(failed("a file beside it", &"is not as it was written"));
@@ -233,16 +244,24 @@ impl Store {
         // Without it the new name may be lost with the machine's power; the keyring itself is in place.
         lock.sync_all().map_err(|error| {
             let mut problem = failed("its folder cannot be brought to the disk", &error);
-            problem.remedy = "The keyring was changed, and may be as before if the machine loses its power now.".to_owned();
+            problem.remedy =
+                "The keyring was changed, and may be as before if the machine loses its power now."
+                    .to_owned();
             problem
         })
     }
 
     pub(super) fn changed(&self, existed: bool) -> Problem {
         let (message, remedy) = if existed {
-            ("was changed by somebody else in the meantime; nothing was written", "Look at it and run the command again.")
+            (
+                "was changed by somebody else in the meantime; nothing was written",
+                "Look at it and run the command again.",
+            )
         } else {
-            ("exists already; nothing was written", "Choose another place, or change that keyring by the other commands.")
+            (
+                "exists already; nothing was written",
+                "Choose another place, or change that keyring by the other commands.",
+            )
         };
         Problem::at(
             WHAT,

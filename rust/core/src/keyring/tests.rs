@@ -49,18 +49,33 @@ fn what_is_written_is_read_with_every_key() {
     let mut keys = std::collections::BTreeSet::new();
     for version in &read.document().versions[1..] {
         let key = read.key("p", version).unwrap();
-        assert_eq!(key.expose_secret(), keyring.key("p", version).unwrap().expose_secret());
-        assert!(keys.insert(key.expose_secret().to_vec()), "every version has a key of its own");
+        assert_eq!(
+            key.expose_secret(),
+            keyring.key("p", version).unwrap().expose_secret()
+        );
+        assert!(
+            keys.insert(key.expose_secret().to_vec()),
+            "every version has a key of its own"
+        );
     }
     let destroyed = &read.document().versions[0];
-    assert_eq!(read.key("p", destroyed).unwrap_err().code, Code::KeyringNotAuthentic);
+    assert_eq!(
+        read.key("p", destroyed).unwrap_err().code,
+        Code::KeyringNotAuthentic
+    );
 }
 
 #[test]
 fn states_change_along_the_allowed_ways_only() {
-    let states = |keyring: &Keyring| -> Vec<State> { keyring.document().versions.iter().map(|v| v.state).collect() };
+    let states =
+        |keyring: &Keyring| -> Vec<State> { keyring.document().versions.iter().map(|v| v.state).collect() };
     use State::{Active, DecryptOnly, Destroyed, Disabled};
-    let start = || Keyring::create("lake", &protectors(1)).unwrap().rotated().unwrap();
+    let start = || {
+        Keyring::create("lake", &protectors(1))
+            .unwrap()
+            .rotated()
+            .unwrap()
+    };
     assert_eq!(states(&start()), [DecryptOnly, Active]);
     let code = |keyring: Keyring, version: &str, to| keyring.with_state(version, to).unwrap_err().code;
     for to in [Disabled, DecryptOnly, Destroyed] {
@@ -72,7 +87,10 @@ fn states_change_along_the_allowed_ways_only() {
         assert_eq!(code(start(), absent, Disabled), Code::KeyVersionUnknown);
     }
     let disabled = || start().with_state("1", Disabled).unwrap();
-    assert_eq!(states(&disabled().with_state("1", DecryptOnly).unwrap()), [DecryptOnly, Active]);
+    assert_eq!(
+        states(&disabled().with_state("1", DecryptOnly).unwrap()),
+        [DecryptOnly, Active]
+    );
     let destroyed = disabled().with_state("1", Destroyed).unwrap();
     assert_eq!(states(&destroyed), [Destroyed, Active]);
     for to in [Disabled, DecryptOnly, Destroyed] {
@@ -83,10 +101,21 @@ fn states_change_along_the_allowed_ways_only() {
 
 #[test]
 fn a_version_is_named_by_its_whole_id_too() {
-    let keyring = Keyring::create("lake", &protectors(1)).unwrap().rotated().unwrap();
+    let keyring = Keyring::create("lake", &protectors(1))
+        .unwrap()
+        .rotated()
+        .unwrap();
     let id = keyring.document().versions[0].id.as_str().to_owned();
     assert!(id.starts_with("1-") && id.len() == 18, "{id}");
-    assert_eq!(keyring.with_state(&id, State::Disabled).unwrap().document().versions[0].state, State::Disabled);
+    assert_eq!(
+        keyring
+            .with_state(&id, State::Disabled)
+            .unwrap()
+            .document()
+            .versions[0]
+            .state,
+        State::Disabled
+    );
 }
 
 #[test]
@@ -99,7 +128,10 @@ fn rewrapping_keeps_the_keys_and_shuts_the_old_protector_out() {
     let generation = before.document().generation;
     let after = before.rewrapped(&protectors(2)).unwrap();
     let bytes = after.document().to_json();
-    assert_eq!(open(&bytes, &protectors(1)).unwrap_err().code, Code::KeyringProtector);
+    assert_eq!(
+        open(&bytes, &protectors(1)).unwrap_err().code,
+        Code::KeyringProtector
+    );
     let read = open(&bytes, &protectors(2)).unwrap();
     assert_eq!(read.document().generation, generation + 1);
     let keys: Vec<Vec<u8>> = read.document().versions[1..]
@@ -134,7 +166,10 @@ fn every_field_is_authenticated() {
         assert_ne!(changed, document);
         // Well-formed in itself, so that the tag alone stands against it.
         let changed = parse("p", "k", &changed.to_json()).unwrap();
-        assert_eq!(Keyring::open("p", changed, root()).unwrap_err().code, Code::KeyringNotAuthentic);
+        assert_eq!(
+            Keyring::open("p", changed, root()).unwrap_err().code,
+            Code::KeyringNotAuthentic
+        );
     };
     refused(&|d| d.name = "sea".to_owned());
     refused(&|d| d.generation += 1);
@@ -180,7 +215,10 @@ fn a_version_moved_into_an_authentic_keyring_does_not_open() {
     let other = keyring.document().versions[3].wrapped.clone();
     keyring.document.versions[2].wrapped = other;
     let version = keyring.document().versions[2].clone();
-    assert_eq!(keyring.key("p", &version).unwrap_err().code, Code::KeyringNotAuthentic);
+    assert_eq!(
+        keyring.key("p", &version).unwrap_err().code,
+        Code::KeyringNotAuthentic
+    );
 }
 
 #[test]
@@ -189,17 +227,36 @@ fn fields_are_known_and_stand_once() {
     let add = |field: &str| text.replacen('{', &format!("{{{field}, "), 1);
     assert_eq!(code(&add("\"comment\": \"x\"")), Code::KeyringInvalid);
     assert_eq!(code(&add("\"generation\": 9")), Code::KeyringInvalid);
-    assert_eq!(code(&add("\"format\": \"emrkeys-keyring/1\"")), Code::KeyringInvalid);
+    assert_eq!(
+        code(&add("\"format\": \"emrkeys-keyring/1\"")),
+        Code::KeyringInvalid
+    );
     let in_version = text.replacen("\"id\":", "\"owner\": \"x\", \"id\":", 1);
     assert_eq!(code(&in_version), Code::KeyringInvalid);
-    let twice = text.replacen("\"state\": \"disabled\"", "\"state\": \"disabled\", \"state\": \"decrypt-only\"", 1);
+    let twice = text.replacen(
+        "\"state\": \"disabled\"",
+        "\"state\": \"disabled\", \"state\": \"decrypt-only\"",
+        1,
+    );
     assert_eq!(code(&twice), Code::KeyringInvalid);
     let in_protector = text.replacen("\"type\":", "\"region\": \"x\", \"type\":", 1);
     assert_eq!(code(&in_protector), Code::KeyringInvalid);
     let type_twice = text.replacen("\"type\": \"aes\"", "\"type\": \"aes\", \"type\": \"aes\"", 1);
     assert_eq!(code(&type_twice), Code::KeyringInvalid);
-    for name in ["format", "name", "generation", "updated", "protector", "versions", "mac"] {
-        assert_eq!(code(&text.replacen(&format!("\"{name}\""), "\"gone\"", 1)), Code::KeyringInvalid, "{name}");
+    for name in [
+        "format",
+        "name",
+        "generation",
+        "updated",
+        "protector",
+        "versions",
+        "mac",
+    ] {
+        assert_eq!(
+            code(&text.replacen(&format!("\"{name}\""), "\"gone\"", 1)),
+            Code::KeyringInvalid,
+            "{name}"
+        );
     }
 }
 
@@ -224,7 +281,10 @@ fn what_a_writer_would_not_write_is_refused() {
         ("\"state\": \"disabled\"", "\"state\": \"destroyed\""),
         ("\"state\": \"disabled\"", "\"state\": \"active\""),
         ("\"state\": \"active\"", "\"state\": \"decrypt-only\""),
-        ("\"state\": \"destroyed\"", "\"state\": \"destroyed\", \"wrapped\": null"),
+        (
+            "\"state\": \"destroyed\"",
+            "\"state\": \"destroyed\", \"wrapped\": null",
+        ),
         ("\"type\": \"aes\"", "\"type\": \"kms\""),
         ("\"fingerprint\": \"fp1-", "\"fingerprint\": \"fp2-"),
         ("\"id\": \"1-", "\"id\": \"01-"),
@@ -240,7 +300,10 @@ fn what_a_writer_would_not_write_is_refused() {
     assert_eq!(code(&format!("{text}x")), Code::KeyringInvalid);
     assert_eq!(code(&format!("{text}{text}")), Code::KeyringInvalid);
     assert_eq!(code(&format!("\u{feff}{text}")), Code::KeyringInvalid);
-    assert_eq!(code(&format!("{text}{}", " ".repeat(MAX_DOCUMENT))), Code::KeyringInvalid);
+    assert_eq!(
+        code(&format!("{text}{}", " ".repeat(MAX_DOCUMENT))),
+        Code::KeyringInvalid
+    );
     assert_eq!(code(&"[".repeat(100_000)), Code::KeyringInvalid);
     let array = "[\"emrkeys-keyring/1\", \"lake\", 1, \"2026-01-01T00:00:00Z\", [], [], \"\"]";
     assert_eq!(code(array), Code::KeyringInvalid);
@@ -284,7 +347,10 @@ fn the_format_is_fixed_for_ever() {
     let keyring = open(text.as_bytes(), &protectors(7)).unwrap();
     assert_eq!(keyring.document().to_json(), text.as_bytes());
     let key = keyring.key("p", &keyring.document().versions[1]).unwrap();
-    assert_eq!(hex::encode(key.expose_secret()), include_str!("../../tests/data/example.key").trim());
+    assert_eq!(
+        hex::encode(key.expose_secret()),
+        include_str!("../../tests/data/example.key").trim()
+    );
 }
 
 #[test]
@@ -305,7 +371,10 @@ fn kms_keys_are_those_configured_and_never_the_documents_word() {
     assert_eq!(asked(&[arn], arn).as_deref(), Some(arn));
     assert_eq!(asked(&[arn], &arn.replace("111122223333", "444455556666")), None);
     assert_eq!(asked(&[arn, multi], &elsewhere).as_deref(), Some(multi));
-    assert_eq!(asked(&[multi], &elsewhere.replace("111122223333", "444455556666")), None);
+    assert_eq!(
+        asked(&[multi], &elsewhere.replace("111122223333", "444455556666")),
+        None
+    );
     let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
     assert_eq!(asked(&[id], arn).as_deref(), Some(id));
     assert_eq!(asked(&["alias/main"], arn).as_deref(), Some("alias/main"));
@@ -358,6 +427,7 @@ proptest! {
 }
 
 fn keyring_once() -> &'static Document {
-    static DOCUMENT: once_cell::sync::Lazy<Document> = once_cell::sync::Lazy::new(|| keyring().document().clone());
+    static DOCUMENT: once_cell::sync::Lazy<Document> =
+        once_cell::sync::Lazy::new(|| keyring().document().clone());
     &DOCUMENT
 }

@@ -201,7 +201,9 @@ impl Object<'_> {
         match (status, error.code(), condition) {
             // 409: another conditional write of the object was under way. 404: the object to replace is gone.
             // Source: Amazon S3 user guide, "How to prevent object overwrites with conditional writes".
-            (Some(409 | 412), _, _) | (Some(404), Some("NoSuchKey"), Condition::Unchanged(_)) => Ok(Written::No),
+            (Some(409 | 412), _, _) | (Some(404), Some("NoSuchKey"), Condition::Unchanged(_)) => {
+                Ok(Written::No)
+            }
             _ => Err(self.failure(&error)),
         }
     }
@@ -266,7 +268,10 @@ impl Object<'_> {
         let id = request_id
             .map(|id| format!(" (request {})", excerpt(id)))
             .unwrap_or_default();
-        let message = format!("{} could not be read or written: {told}{id}", excerpt(&self.uri()));
+        let message = format!(
+            "{} could not be read or written: {told}{id}",
+            excerpt(&self.uri())
+        );
         Problem::at(self.property, code, message, remedy)
     }
 }
@@ -342,7 +347,9 @@ mod tests {
 
         fn get(&self) -> Result<SecretSlice<u8>, Problem> {
             let client = self.client();
-            OBJECT.within(DEADLINE, async { OBJECT.get(&client).await.map(|(bytes, _)| bytes) })
+            OBJECT.within(DEADLINE, async {
+                OBJECT.get(&client).await.map(|(bytes, _)| bytes)
+            })
         }
 
         fn count(&self) -> usize {
@@ -480,7 +487,9 @@ mod tests {
         });
         let client = server.client();
         let start = std::time::Instant::now();
-        let result = OBJECT.within(Duration::from_millis(500), async { OBJECT.get(&client).await.map(|(bytes, _)| bytes) });
+        let result = OBJECT.within(Duration::from_millis(500), async {
+            OBJECT.get(&client).await.map(|(bytes, _)| bytes)
+        });
         assert_eq!(code_of(result), Code::SourceUnavailable);
         assert!(start.elapsed() < Duration::from_secs(5));
     }
@@ -489,7 +498,9 @@ mod tests {
     fn nobody_listening_is_unavailable() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let client = client_for(address);
-        let result = OBJECT.within(DEADLINE, async { OBJECT.get(&client).await.map(|(bytes, _)| bytes) });
+        let result = OBJECT.within(DEADLINE, async {
+            OBJECT.get(&client).await.map(|(bytes, _)| bytes)
+        });
         assert_eq!(code_of(result), Code::SourceUnavailable);
     }
 

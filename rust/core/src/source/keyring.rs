@@ -86,15 +86,16 @@ pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> R
     let mut problems = Problems::default();
     let property = config.document.property.clone();
     let aes = aes_protectors(config, loader, &mut problems);
-    let protectors = Protectors::new(
-        &property,
-        config.kms.clone(),
-        aes,
-        loader.config.cache.deadline,
-    );
+    let protectors = Protectors::new(&property, config.kms.clone(), aes, loader.config.cache.deadline);
     let read = loader
         .file(&config.document, Secrecy::Keyring, Permissions::Enforce)
-        .and_then(|bytes| keyring::parse(&property, &shown(&config.document.location), bytes.expose_secret()));
+        .and_then(|bytes| {
+            keyring::parse(
+                &property,
+                &shown(&config.document.location),
+                bytes.expose_secret(),
+            )
+        });
     let document = problems.keep(read);
     let document = match (problems.into_error(), document) {
         (None, Some(document)) => document,
@@ -103,7 +104,12 @@ pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> R
     };
     let shared = Arc::new(Shared {
         name: name.to_owned(),
-        aliases: loader.config.keys.get(name).map(|key| key.aliases.clone()).unwrap_or_default(),
+        aliases: loader
+            .config
+            .keys
+            .get(name)
+            .map(|key| key.aliases.clone())
+            .unwrap_or_default(),
         property,
         location: config.document.location.clone(),
         s3: loader.config.s3.clone(),
@@ -259,8 +265,16 @@ impl Shared {
             return Err(Problem::at(
                 &self.property,
                 Code::KeyringInvalid,
-                format!("{} is the keyring of key {}, not of {}", excerpt(&shown(&self.location)), excerpt(name), self.name),
-                format!("Correct the location, or add the name to emrkeys.key.{}.aliases if the key was renamed.", self.name),
+                format!(
+                    "{} is the keyring of key {}, not of {}",
+                    excerpt(&shown(&self.location)),
+                    excerpt(name),
+                    self.name
+                ),
+                format!(
+                    "Correct the location, or add the name to emrkeys.key.{}.aliases if the key was renamed.",
+                    self.name
+                ),
             ));
         }
         if *generation < self.min_generation {
@@ -273,9 +287,9 @@ impl Shared {
             Some((seen, _)) if *generation < seen => Err(self.rolled_back(&format!(
                 "its counter is {generation}, and this process has seen {seen}"
             ))),
-            Some((seen, tag)) if *generation == seen && document.tag != tag => Err(self.rolled_back(&format!(
-                "its counter is {generation}, with which this process has seen another content"
-            ))),
+            Some((seen, tag)) if *generation == seen && document.tag != tag => Err(self.rolled_back(
+                &format!("its counter is {generation}, with which this process has seen another content"),
+            )),
             _ => Ok(()),
         }
     }
@@ -302,7 +316,9 @@ impl Shared {
     fn saw(&self, document: &Document) -> Result<(), Problem> {
         {
             let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = seen.entry(self.place()).or_insert((document.generation, document.tag));
+            let newest = seen
+                .entry(self.place())
+                .or_insert((document.generation, document.tag));
             if newest.0 < document.generation {
                 *newest = (document.generation, document.tag);
             }
@@ -337,8 +353,13 @@ impl Shared {
         if lookups.absent.len() >= MOST_ABSENT {
             lookups.absent.clear();
         }
-        lookups.absent.entry(version.to_owned()).or_insert_with(Instant::now);
-        let also = failure.map(|problem| format!("; reading it again failed: {problem}")).unwrap_or_default();
+        lookups
+            .absent
+            .entry(version.to_owned())
+            .or_insert_with(Instant::now);
+        let also = failure
+            .map(|problem| format!("; reading it again failed: {problem}"))
+            .unwrap_or_default();
         Err(Problem::at(
             &self.property,
             Code::KeyVersionUnknown,
@@ -355,7 +376,10 @@ impl Shared {
     /// Whether reading the keyring again could show the version.
     fn may_look(&self, lookups: &Lookups, version: &str, arrived: Instant) -> bool {
         let read_since = lookups.last.is_some_and(|last| last >= arrived);
-        let in_vain = lookups.absent.get(version).is_some_and(|at| at.elapsed() < ABSENT);
+        let in_vain = lookups
+            .absent
+            .get(version)
+            .is_some_and(|at| at.elapsed() < ABSENT);
         !read_since && !in_vain && !matches!(self.location, Location::External(_))
     }
 
@@ -445,7 +469,10 @@ impl Source for KeyringKey {
         let place = *opened.places.get(id).ok_or_else(defect)?;
         let refused = |code, remedy: String| {
             let state = opened.keyring.document().versions[place].state;
-            let what = format!("the object was written with version {id} of key {}, which is {state}", shared.name);
+            let what = format!(
+                "the object was written with version {id} of key {}, which is {state}",
+                shared.name
+            );
             Err(Problem::at(&shared.property, code, what, remedy))
         };
         match opened.keyring.document().versions[place].state {
@@ -455,7 +482,10 @@ impl Source for KeyringKey {
             }
             State::Disabled => refused(
                 Code::KeyVersionDisabled,
-                format!("If it is to be readable again: emrkeys keyring enable {} {id}", shown(&shared.location)),
+                format!(
+                    "If it is to be readable again: emrkeys keyring enable {} {id}",
+                    shown(&shared.location)
+                ),
             ),
             State::Destroyed => refused(
                 Code::KeyVersionDestroyed,
@@ -493,7 +523,11 @@ impl Source for KeyringKey {
     fn summary(&self) -> String {
         let held = self.shared.held.load();
         let count = held.document.versions.len();
-        let versions = if count == 1 { "" } else { &format!(", {count} versions") };
+        let versions = if count == 1 {
+            ""
+        } else {
+            &format!(", {count} versions")
+        };
         format!("keyring{versions}")
     }
 }

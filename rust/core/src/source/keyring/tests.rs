@@ -35,7 +35,12 @@ impl Place {
     fn key_file(&self, name: &str, byte: u8) {
         use std::io::Write;
         let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(self.path(name)).unwrap();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.path(name))
+            .unwrap();
         file.write_all(&[byte; 32]).unwrap();
     }
 
@@ -47,7 +52,12 @@ impl Place {
     }
 
     fn editor(&self) -> Editor {
-        Editor::new(&uri(&self.document()), &Access::default(), &self.protection("master")).unwrap()
+        Editor::new(
+            &uri(&self.document()),
+            &Access::default(),
+            &self.protection("master"),
+        )
+        .unwrap()
     }
 
     fn change(&self, change: Change) {
@@ -63,8 +73,14 @@ impl Place {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         settings.insert("emrkeys.key.lake.uri".to_owned(), uri(&self.document()));
-        settings.insert("emrkeys.key.lake.protector-file".to_owned(), uri(&self.path("master")));
-        settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        settings.insert(
+            "emrkeys.key.lake.protector-file".to_owned(),
+            uri(&self.path("master")),
+        );
+        settings.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         settings
     }
 
@@ -84,7 +100,11 @@ fn write(provider: &Provider) -> Materials {
 }
 
 fn read(provider: &Provider, stored: &Materials) -> Result<Vec<u8>, Code> {
-    let entries: Vec<(&str, &str)> = stored.description.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let entries: Vec<(&str, &str)> = stored
+        .description
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
     match provider.materials(Request::Description(&entries)) {
         Ok(found) => Ok(bytes(&found.unwrap())),
         Err(error) => Err(error.code()),
@@ -99,7 +119,11 @@ fn bytes(materials: &Materials) -> Vec<u8> {
 }
 
 fn version(materials: &Materials) -> &str {
-    let (_, id) = materials.description.iter().find(|(name, _)| name == "emrkeys.version").unwrap();
+    let (_, id) = materials
+        .description
+        .iter()
+        .find(|(name, _)| name == "emrkeys.version")
+        .unwrap();
     id
 }
 
@@ -161,7 +185,12 @@ fn an_unknown_version_is_looked_for_once_in_a_while() {
     let place = Place::new();
     let provider = place.open(&[]).unwrap();
     let mut stored = write(&provider);
-    stored.description.iter_mut().find(|(name, _)| name == "emrkeys.version").unwrap().1 = "9-0123456789abcdef".to_owned();
+    stored
+        .description
+        .iter_mut()
+        .find(|(name, _)| name == "emrkeys.version")
+        .unwrap()
+        .1 = "9-0123456789abcdef".to_owned();
     assert_eq!(read(&provider, &stored), Err(Code::KeyVersionUnknown));
     let start = Instant::now();
     for _ in 0..1000 {
@@ -176,13 +205,26 @@ fn an_unknown_version_is_looked_for_once_in_a_while() {
 fn a_process_goes_on_with_what_it_has_and_a_new_one_refuses() {
     type Damage = fn(&Place, &[u8]);
     let damages: [(Damage, Code); 5] = [
-        (|place, _| fs::remove_file(place.document()).unwrap(), Code::KeyFileNotFound),
-        (|place, good| fs::write(place.document(), &good[..good.len() / 2]).unwrap(), Code::KeyringInvalid),
-        (|place, _| fs::write(place.document(), b"").unwrap(), Code::KeyFileEmpty),
+        (
+            |place, _| fs::remove_file(place.document()).unwrap(),
+            Code::KeyFileNotFound,
+        ),
+        (
+            |place, good| fs::write(place.document(), &good[..good.len() / 2]).unwrap(),
+            Code::KeyringInvalid,
+        ),
+        (
+            |place, _| fs::write(place.document(), b"").unwrap(),
+            Code::KeyFileEmpty,
+        ),
         (
             |place, good| {
                 let text = String::from_utf8(good.to_vec()).unwrap();
-                fs::write(place.document(), text.replace("\"generation\": 2", "\"generation\": 3")).unwrap();
+                fs::write(
+                    place.document(),
+                    text.replace("\"generation\": 2", "\"generation\": 3"),
+                )
+                .unwrap();
             },
             Code::KeyringNotAuthentic,
         ),
@@ -253,7 +295,9 @@ fn a_rewrapped_keyring_needs_its_new_protector() {
     let stored = write(&prepared);
     place.change(Change::Rewrap(place.protection("second")));
     assert_eq!(place.open(&[]).unwrap_err(), Code::KeyringProtector);
-    let after = place.open(&[("emrkeys.key.lake.protector-file", &second)]).unwrap();
+    let after = place
+        .open(&[("emrkeys.key.lake.protector-file", &second)])
+        .unwrap();
     assert_eq!(read(&after, &stored), Ok(bytes(&stored)));
     let settings = place.settings(&[("emrkeys.key.lake.protector-file", &both)]);
     prepared.refresh(&settings, &Inputs::new()).unwrap();
@@ -293,7 +337,9 @@ fn the_name_is_that_of_the_key_or_an_older_one() {
         let value = settings.remove(&format!("emrkeys.key.lake.{field}")).unwrap();
         settings.insert(format!("emrkeys.key.sea.{field}"), value);
     }
-    let open = |settings: &Settings| Provider::open(Usage::S3, settings, &Inputs::new()).map_err(|error| error.code());
+    let open = |settings: &Settings| {
+        Provider::open(Usage::S3, settings, &Inputs::new()).map_err(|error| error.code())
+    };
     assert_eq!(open(&settings).unwrap_err(), Code::KeyringInvalid);
     settings.insert("emrkeys.key.sea.aliases".to_owned(), "lake".to_owned());
     open(&settings).unwrap();
@@ -312,7 +358,9 @@ fn a_keyring_that_everybody_may_write_is_refused() {
 fn objects_of_others_are_not_a_keyrings() {
     let place = Place::new();
     let provider = place.open(&[("emrkeys.key.lake.match.owner", "me")]).unwrap();
-    let error = provider.materials(Request::Description(&[("owner", "me")])).unwrap_err();
+    let error = provider
+        .materials(Request::Description(&[("owner", "me")]))
+        .unwrap_err();
     assert_eq!(error.code(), Code::DescriptionUnknown);
 }
 
@@ -320,11 +368,17 @@ fn objects_of_others_are_not_a_keyrings() {
 fn of_two_operators_one_is_told() {
     let place = Place::new();
     let (one, other) = (place.editor(), place.editor());
-    let (first, second) = (one.change(&Change::Rotate).unwrap(), other.change(&Change::Rotate).unwrap());
+    let (first, second) = (
+        one.change(&Change::Rotate).unwrap(),
+        other.change(&Change::Rotate).unwrap(),
+    );
     first.write().unwrap();
     assert_eq!(second.write().unwrap_err().code(), Code::KeyringChanged);
     assert_eq!(place.editor().read().unwrap().generation, 2);
-    assert_eq!(place.editor().create("lake").unwrap_err().code(), Code::KeyringChanged);
+    assert_eq!(
+        place.editor().create("lake").unwrap_err().code(),
+        Code::KeyringChanged
+    );
 }
 
 #[test]
