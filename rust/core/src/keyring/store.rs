@@ -198,7 +198,7 @@ impl Store {
         };
 
         let mut temporary = name.to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
+        temporary.push(format!(".{:016x}.tmp", fastrand::u64(..)));
         let temporary = Temporary(folder.join(temporary));
         let mut file = File::options()
             .read(true)
