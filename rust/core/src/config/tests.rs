@@ -521,7 +521,11 @@ fn a_keyring_needs_a_place_and_a_protector() {
     expect(&base[..2], Code::MissingProperty, &own("kms-key-id"));
     for (property, value, code) in [
         ("emrkeys.key.lake.uri", "lake.keyring", Code::InvalidUri),
-        ("emrkeys.key.lake.kms-key-id", "alias/a, alias/b", Code::InvalidValue),
+        (
+            "emrkeys.key.lake.kms-key-id",
+            "alias/a, alias/b",
+            Code::InvalidValue,
+        ),
         ("emrkeys.key.lake.protector-key", "nobody", Code::UnknownKey),
         ("emrkeys.key.lake.protector-key", "lake", Code::Conflict),
         ("emrkeys.key.lake.protector-file", "master.key", Code::InvalidUri),
