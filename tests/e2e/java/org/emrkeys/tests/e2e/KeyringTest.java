@@ -39,7 +39,7 @@ class KeyringTest {
   private static final String DECRYPT = "kms.Decrypt";
 
   /** After so long a change must be in force: {@code emrkeys.keyring.max-age} is one second. */
-  private static final long IN_FORCE_MILLIS = 1500;
+  private static final long IN_FORCE_MILLIS = 2000;
 
   private final LocalAws aws = Stack.aws();
   private final String kmsKey = aws.createKmsKey();
