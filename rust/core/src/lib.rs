@@ -8,6 +8,7 @@ mod cache;
 mod config;
 mod description;
 mod error;
+mod https;
 mod inputs;
 mod jce;
 mod kms;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::cache::Limits;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
+use crate::https::ServiceUrl;
 use crate::inputs::{InputRef, Settings};
 use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings, MAX_BUFFERED_LIMIT};
 use crate::kms::{Context, KmsAccess, KmsTarget, Role};
@@ -77,6 +78,7 @@ pub(crate) enum KeyKind {
     Rsa(RsaConfig),
     Kms { key_id: String },
     KmsCached(KmsCachedConfig),
+    DataKeyService(DataKeyServiceConfig),
 }
 
 #[derive(Debug)]
@@ -84,6 +86,17 @@ pub(crate) struct KmsCachedConfig {
     pub(crate) target: KmsTarget,
     /// What the user adds to the encryption context.
     pub(crate) context: Context,
+}
+
+#[derive(Debug)]
+pub(crate) struct DataKeyServiceConfig {
+    pub(crate) url: ServiceUrl,
+    /// The client's certificate and key.
+    pub(crate) identity: Option<FileRef>,
+    /// Whom the client trusts; the machine's own authorities if not set.
+    pub(crate) trust: Option<FileRef>,
+    /// Of either file, where it is encrypted.
+    pub(crate) password: Option<CredentialRef>,
 }
 
 #[derive(Debug)]
@@ -122,6 +135,7 @@ impl KeyKind {
             KeyKind::Rsa(_) => "rsa",
             KeyKind::Kms { .. } => "kms",
             KeyKind::KmsCached(_) => "kms-cached",
+            KeyKind::DataKeyService(_) => "data-key-service",
         }
     }
 }
@@ -281,6 +295,10 @@ impl Config {
                 KeyKind::Rsa(rsa) => (
                     rsa.private.iter().chain([&rsa.public]).collect(),
                     rsa.password.as_ref(),
+                ),
+                KeyKind::DataKeyService(service) => (
+                    service.identity.iter().chain(&service.trust).collect(),
+                    service.password.as_ref(),
                 ),
                 KeyKind::Kms { .. } | KeyKind::KmsCached(_) => (vec![], None),
             };

@@ -36,13 +36,13 @@ const fn property(
 }
 
 const PROPERTIES: &[Property] = &[
-    property("emrkeys.key.<name>.type", "`aes`, `rsa`, `kms` or `kms-cached`", "required for each key", "aes", "Where the key's material comes from. Names of keys hold letters, digits, `-` and `_` (at most 64)."),
+    property("emrkeys.key.<name>.type", "`aes`, `rsa`, `kms`, `kms-cached` or `data-key-service`", "required for each key", "aes", "Where the key's material comes from. Names of keys hold letters, digits, `-` and `_` (at most 64)."),
     property("emrkeys.key.<name>.file", "URI", "`aes`: this or `.credential`", "file:///etc/emrkeys/audit.key", "The AES key: 16, 24 or 32 bytes, raw, in hex or in base64. `file:` and `s3:` are read natively, any other scheme through Hadoop's `FileSystem`. A local file must be a regular file that only its owner can read."),
     property("emrkeys.key.<name>.credential", "credential alias", "`aes`: this or `.file`", "audit.key", "The alias under which Hadoop's credential providers hold the AES key as hex or base64."),
     property("emrkeys.key.<name>.encoding", "`auto`, `raw`, `hex` or `base64`", "`auto`", "hex", "How the AES key is written. `auto` refuses what could be read in two ways."),
     property("emrkeys.key.<name>.public", "URI", "`rsa`: required", "s3://keys/audit.pub", "The RSA public key: X.509 SubjectPublicKeyInfo or PKCS#1, DER or PEM, 2048 bits or more."),
     property("emrkeys.key.<name>.private", "URI", "none: the key encrypts and cannot decrypt", "hdfs:///keys/audit.pk8", "The RSA private key: PKCS#8 (encrypted or not) or PKCS#1, DER or PEM. It must belong to the public key."),
-    property("emrkeys.key.<name>.password-credential", "credential alias", "none", "audit.password", "The alias under which Hadoop's credential providers hold the password of an encrypted private key."),
+    property("emrkeys.key.<name>.password-credential", "credential alias", "none", "audit.password", "The alias under which Hadoop's credential providers hold the password of an encrypted private key (`rsa`), or of the identity and the trust store (`data-key-service`)."),
     property("emrkeys.key.<name>.legacy-name", "text", "none", "payroll-2019", "For `rsa`: the `rsa_name` under which AWS's RSA provider stored, and can read, this key's objects. Written with new objects too."),
     property("emrkeys.key.<name>.kms-key-id", "ARN, key id or alias", "`kms`, `kms-cached`: required", "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", "The KMS key. `kms`: the S3 client uses it by itself (`KMSEncryptionMaterials`), with one KMS call for each object written and each read. `kms-cached`: emrkeys calls KMS, a few times per JVM. Name keys of other accounts and regions by ARN; a key named by ARN opens nothing that another key has wrapped."),
     property("emrkeys.key.<name>.region", "region", "of the ARN, else of the AWS environment or the node", "eu-west-1", "`kms-cached`: where the KMS key is, if its id does not say."),
@@ -50,6 +50,9 @@ const PROPERTIES: &[Property] = &[
     property("emrkeys.key.<name>.role-arn", "ARN of a role", "the node's own role", "arn:aws:iam::111122223333:role/keys", "`kms-cached`: the role to assume for KMS calls."),
     property("emrkeys.key.<name>.external-id", "text", "none", "cluster-7", "`kms-cached`: the external id for assuming the role."),
     property("emrkeys.key.<name>.encryption-context.<field>", "text", "none", "payroll", "`kms-cached`: what is added to the KMS encryption context, beside the key's name. Stored with every object (at most 400 bytes in all), so that a later change strands none."),
+    property("emrkeys.key.<name>.url", "URL", "`data-key-service`: required", "https://dks.example.org:8443", "The address of the HTTP data key service: what stands before `/datakey`. `http:` only for `localhost`, `127.0.0.1` and `[::1]`. No proxy is used."),
+    property("emrkeys.key.<name>.identity", "URI", "`data-key-service`: required with https", "file:///etc/emrkeys/client.pem", "`data-key-service`: the client's certificate, those of its intermediate authorities, and its private key, in one file: PEM (the key in PKCS#8) or PKCS#12. A local file must be one that only its owner can read."),
+    property("emrkeys.key.<name>.trust", "URI", "the machine's own authorities", "file:///etc/emrkeys/ca.pem", "`data-key-service`: certificates of the authorities that may vouch for the service, PEM or PKCS#12, at most 64 KiB."),
     property("emrkeys.key.<name>.previous", "names of keys", "none", "audit-2024,audit-2023", "Older versions of an `aes`, `rsa` or `kms-cached` key, each configured like a key of its own. The key itself encrypts, all of them decrypt, chosen by the stored fingerprint (`kms-cached`: by the stored ARN)."),
     property("emrkeys.key.<name>.aliases", "names", "none", "finance-audit", "Names under which older objects know this key."),
     property("emrkeys.key.<name>.match.<field>", "text", "none", "k1", "Objects whose stored description has `<field>` with this value, written by another provider, belong to this key."),
