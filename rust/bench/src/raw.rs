@@ -198,12 +198,12 @@ impl Evp {
 
     fn tag(&mut self) -> io::Result<[u8; TAG]> {
         let mut tag = [0; TAG];
-        self.control(c::EVP_CTRL_AEAD_GET_TAG as i32, &mut tag)?;
+        self.control(c::EVP_CTRL_AEAD_GET_TAG, &mut tag)?;
         Ok(tag)
     }
 
     fn expect(&mut self, mut tag: [u8; TAG]) -> io::Result<()> {
-        self.control(c::EVP_CTRL_AEAD_SET_TAG as i32, &mut tag)
+        self.control(c::EVP_CTRL_AEAD_SET_TAG, &mut tag)
     }
 
     fn control(&mut self, command: i32, tag: &mut [u8; TAG]) -> io::Result<()> {

@@ -25,6 +25,14 @@ pub(crate) const DATA_KEY_SERVICE_ID: &str = "keyid";
 /// The wrapped key that the HTTP data key service's provider stores, as the service wrote it.
 pub(crate) const DATA_KEY_SERVICE_WRAPPED: &str = "encryptedkey";
 
+/// What a description says of the version of its key: a version's name, or the id of the KMS key.
+pub(crate) fn version_of(entries: &[(String, String)]) -> Option<&str> {
+    [VERSION, KMS_ARN, KMS_KEY_ID, DATA_KEY_SERVICE_ID, RSA_NAME]
+        .into_iter()
+        .find_map(|wanted| entries.iter().find(|(name, _)| name == wanted))
+        .map(|(_, value)| value.as_str())
+}
+
 /// The most entries that a description may have.
 const MAX_ENTRIES: usize = 256;
 /// The most bytes of names and values together. S3 stores 2 KiB; instruction files may hold more.
@@ -105,12 +113,17 @@ impl<'a> Description<'a> {
         path.or(*destination).or(*job_flow).is_some()
     }
 
+    /// Where the object goes, as the client wrote it.
+    pub(crate) fn location_text(&self) -> Option<&'a str> {
+        self.request.destination.or(self.request.path)
+    }
+
     /// Where the object goes: the destination of a copy, else the path. `None` where the client did not say.
     ///
     /// # Errors
     /// `INVALID_URI`
     pub(crate) fn location(&self) -> Result<Option<S3Location>, Problem> {
-        let Some(text) = self.request.destination.or(self.request.path) else {
+        let Some(text) = self.location_text() else {
             return Ok(None);
         };
         S3Location::parse(text).map(Some).map_err(|error| {

@@ -110,6 +110,8 @@ codes! {
     KeyVersionUnknown = "KEY_VERSION_UNKNOWN",
     /// The key has only its public half: it encrypts and cannot decrypt.
     KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
+    /// The audit log cannot be written, so that no key is given.
+    AuditUnavailable = "AUDIT_UNAVAILABLE",
     /// The provider was closed.
     Closed = "CLOSED",
     /// The jar holds no native library for this operating system and architecture.

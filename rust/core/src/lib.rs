@@ -3,6 +3,7 @@
 //! The one entrance is [`Provider`]. A request (the description that an S3 client hands over) goes through the
 //! rules to a key, through the key's source to its material, and comes out as [`Materials`].
 
+mod audit;
 mod aws;
 mod cache;
 mod config;
@@ -20,11 +21,12 @@ mod runtime;
 mod source;
 mod uri;
 
+pub use cache::Counts;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
-pub use provider::{plan, MaterialKey, Materials, Provider, Report, Request, Usage};
+pub use provider::{plan, KeyStats, MaterialKey, Materials, Provider, Report, Request, Usage};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.
 pub const MAX_MATERIAL: usize = 64 * 1024;

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use secrecy::SecretSlice;
 
-use crate::cache::KeyCache;
+use crate::audit::{Audit, AuditTarget, Trail};
+use crate::cache::{Counts, KeyCache};
 use crate::config::{Config, DataKeyServiceConfig, KeyConfig, KeyKind, KmsCachedConfig, RuleTarget};
 use crate::description::{self, Description};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
@@ -106,6 +108,21 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// How the caller is to set up its JCE provider.
     pub jce: JceSettings,
+    /// Whether the caller is to log what [`Provider::take_audit`] gives after each request.
+    pub audit_to_log: bool,
+    /// How often the caller is to log [`Provider::stats`]; zero: never.
+    pub stats_interval: Duration,
+}
+
+/// What a key asked of its key service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyStats {
+    /// The key's name.
+    pub key: String,
+    /// The age of the key that encrypts, if there is one.
+    pub age: Option<Duration>,
+    /// What happened so far, in this process, under everything that is configured like this key.
+    pub counts: Counts,
 }
 
 /// What must be opened by the caller before [`Provider::open`], because only the caller can.
@@ -170,19 +187,76 @@ impl Provider {
             Request::Description(entries) => Some(Description::new(entries)?),
             Request::NoArgument | Request::NoDescription => None,
         };
-        let materials = match (self.usage, request, &description) {
-            (Usage::LocalDisk, _, description) => state.for_local_disk(description.as_ref())?,
+        if state.audit.is_off() {
+            return Ok(self.answer(&state, request, description.as_ref(), &mut Trail::default())?);
+        }
+        let mut trail = Trail {
+            purpose: match &description {
+                Some(description) if !description.is_write_request() => DECRYPT,
+                _ => ENCRYPT,
+            },
+            uri: description
+                .as_ref()
+                .and_then(|description| description.location_text().map(str::to_owned)),
+            ..Trail::default()
+        };
+        let answer = self.answer(&state, request, description.as_ref(), &mut trail);
+        if let Ok(Some(materials)) = &answer {
+            trail.version = description::version_of(&materials.description).map(str::to_owned);
+        }
+        match &answer {
+            Ok(None) => {}
+            Ok(Some(_)) => state.audit.write(&trail, "ok")?,
+            Err(problem) => state.audit.write(&trail, problem.code.as_str())?,
+        }
+        Ok(answer?)
+    }
+
+    fn answer(
+        &self,
+        state: &State,
+        request: Request<'_>,
+        description: Option<&Description>,
+        trail: &mut Trail,
+    ) -> Result<Option<Materials>, Problem> {
+        let materials = match (self.usage, request, description) {
+            (Usage::LocalDisk, _, description) => state.for_local_disk(description, trail)?,
             (Usage::S3, Request::NoDescription, _) => match &state.legacy_key {
                 None => return Ok(None),
                 // If it is a write after all, the object says whose it is.
-                Some(legacy) => state.source(legacy)?.for_encryption()?,
+                Some(legacy) => state.source(legacy, trail)?.for_encryption()?,
             },
-            (Usage::S3, _, Some(description)) => state.for_description(description)?,
-            (Usage::S3, _, None) => state.source(state.key_for_write(None)?)?.for_encryption()?,
+            (Usage::S3, _, Some(description)) => state.for_description(description, trail)?,
+            (Usage::S3, _, None) => state
+                .source(state.key_for_write(None)?, trail)?
+                .for_encryption()?,
         };
         Ok(Some(materials))
     }
+
+    /// The lines of the audit log that the caller is to log, oldest first.
+    pub fn take_audit(&self) -> Vec<String> {
+        self.state.load().audit.take()
+    }
+
+    /// Counters of the keys that have a key service, by name.
+    pub fn stats(&self) -> Vec<KeyStats> {
+        let state = self.state.load();
+        let stats = state.keys.iter().filter_map(|(name, source)| {
+            let (counts, age) = source.counts()?;
+            Some(KeyStats {
+                key: name.clone(),
+                age,
+                counts,
+            })
+        });
+        stats.collect()
+    }
 }
+
+/// The purposes in the audit log.
+const ENCRYPT: &str = "encrypt";
+const DECRYPT: &str = "decrypt";
 
 /// What one configuration gives. Never changed once it is in use.
 struct State {
@@ -202,6 +276,7 @@ struct State {
     legacy_key: Option<String>,
     local_disk_key: Option<String>,
     local_disk_algorithm: &'static str,
+    audit: Audit,
 }
 
 impl fmt::Debug for State {
@@ -234,14 +309,18 @@ impl State {
             Usage::S3 => release::ALGORITHM,
             Usage::LocalDisk => local_disk_algorithm(&config, &mut warnings),
         };
-        if let Some(error) = problems.into_error() {
-            return Err(error);
-        }
+        let audit = problems.keep(Audit::open(&config.audit));
+        let audit = match (problems.into_error(), audit) {
+            (Some(error), _) => return Err(error),
+            (None, audit) => audit.unwrap_or(Audit::Off),
+        };
         warnings.dedup();
         let report = Report {
             summary: summary(usage, &config, &keys),
             warnings,
             jce: config.jce,
+            audit_to_log: config.audit == AuditTarget::Log,
+            stats_interval: config.stats_interval,
         };
         let mut state = State {
             keys,
@@ -255,6 +334,7 @@ impl State {
             legacy_key: config.legacy_key,
             local_disk_key: config.local_disk.key,
             local_disk_algorithm,
+            audit,
         };
         for (name, key) in config.keys {
             if !state.keys.contains_key(&name) {
@@ -290,39 +370,43 @@ impl State {
         Ok((state, report))
     }
 
-    fn for_description(&self, description: &Description) -> Result<Materials, Problem> {
-        if let Some(materials) = self.identified(description)? {
+    fn for_description(&self, description: &Description, trail: &mut Trail) -> Result<Materials, Problem> {
+        if let Some(materials) = self.identified(description, trail)? {
             return Ok(materials);
         }
         if description.is_write_request() {
             return self
-                .source(self.key_for_write(Some(description))?)?
+                .source(self.key_for_write(Some(description))?, trail)?
                 .for_encryption();
         }
         let legacy = self
             .legacy_key
             .as_ref()
             .ok_or_else(|| unknown_description(description))?;
-        self.source(legacy)?.for_decryption_of_foreign(description)
+        self.source(legacy, trail)?.for_decryption_of_foreign(description)
     }
 
     /// Disks have one key; a description, where there is one, must be of a version of it.
-    fn for_local_disk(&self, description: Option<&Description>) -> Result<Materials, Problem> {
+    fn for_local_disk(
+        &self,
+        description: Option<&Description>,
+        trail: &mut Trail,
+    ) -> Result<Materials, Problem> {
         let stored = description.filter(|description| !description.is_empty());
         let mut materials = match stored
-            .map(|stored| self.identified(stored))
+            .map(|stored| self.identified(stored, trail))
             .transpose()?
             .flatten()
         {
             Some(materials) => materials,
             None => match (stored, &self.legacy_key, &self.local_disk_key) {
                 (Some(stored), Some(legacy), _) if !stored.is_write_request() => {
-                    self.source(legacy)?.for_decryption_of_foreign(stored)?
+                    self.source(legacy, trail)?.for_decryption_of_foreign(stored)?
                 }
                 (Some(stored), None, _) if !stored.is_write_request() => {
                     return Err(unknown_description(stored))
                 }
-                (_, _, Some(key)) => self.source(key)?.for_encryption()?,
+                (_, _, Some(key)) => self.source(key, trail)?.for_encryption()?,
                 (_, _, None) => return Err(no_rule(None)),
             },
         };
@@ -332,11 +416,11 @@ impl State {
         Ok(materials)
     }
 
-    fn source(&self, name: &str) -> Result<&dyn Source, Problem> {
-        self.keys
-            .get(name)
-            .map(|source| &**source)
-            .ok_or_else(|| not_configured(name))
+    fn source(&self, name: &str, trail: &mut Trail) -> Result<&dyn Source, Problem> {
+        trail.key = Some(name.to_owned());
+        let source = self.keys.get(name).ok_or_else(|| not_configured(name))?;
+        trail.source = Some(source.type_name());
+        Ok(&**source)
     }
 
     fn key_for_write(&self, description: Option<&Description>) -> Result<&str, Problem> {
@@ -353,10 +437,11 @@ impl State {
     }
 
     /// Materials of the key that a stored description identifies; `None` where it identifies none.
-    fn identified(&self, stored: &Description) -> Result<Option<Materials>, Problem> {
+    fn identified(&self, stored: &Description, trail: &mut Trail) -> Result<Option<Materials>, Problem> {
         if let Some(name) = stored.get(description::KEY) {
+            trail.purpose = DECRYPT;
             let name = self.aliases.get(name).map_or(name, String::as_str);
-            return self.source(name)?.for_decryption(stored).map(Some);
+            return self.source(name, trail)?.for_decryption(stored).map(Some);
         }
         if stored.get(description::VERSION).is_some() {
             return Err(description::invalid(format!(
@@ -367,7 +452,12 @@ impl State {
         }
         match self.foreign(stored)? {
             None => Ok(None),
-            Some(name) => self.source(name)?.for_decryption_of_foreign(stored).map(Some),
+            Some(name) => {
+                trail.purpose = DECRYPT;
+                self.source(name, trail)?
+                    .for_decryption_of_foreign(stored)
+                    .map(Some)
+            }
         }
     }
 

@@ -107,6 +107,34 @@ extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
     })
 }
 
+/// `byte[] stats(long handle)`: the counters of the keys that have a key service.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_stats<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+) -> JByteArray<'local> {
+    respond(env, |_| {
+        Ok(Writer::success(512)
+            .stats(&handles::get(handle)?.stats())
+            .finish())
+    })
+}
+
+/// `byte[] audit(long handle)`: the lines that are to be logged, which are then forgotten here.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_audit<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+) -> JByteArray<'local> {
+    respond(env, |_| {
+        Ok(Writer::success(512)
+            .lines(&handles::get(handle)?.take_audit())
+            .finish())
+    })
+}
+
 /// `int close(long handle)`: 1; 0 where the handle names nothing (any more); -1 for a defect.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_internal_Natives_close(

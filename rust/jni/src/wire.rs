@@ -4,9 +4,11 @@
 //! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success or 1 for a
 //! failure, and then the payload, or the failure's code and text.
 
+use std::time::Duration;
+
 use emrkeys_core::{
-    Code, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings, MaterialKey,
-    Materials, Problem, Report, Settings, Usage,
+    Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
+    KeyStats, MaterialKey, Materials, Problem, Report, Settings, Usage,
 };
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
@@ -14,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 2;
+pub(crate) const ABI: i32 = 3;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -74,6 +76,10 @@ impl<'a> Reader<'a> {
     fn end(self) -> Result<(), Error> {
         self.rest.is_empty().then_some(()).ok_or_else(malformed)
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn malformed() -> Error {
@@ -224,6 +230,30 @@ impl Writer {
             .iter()
             .fold(head, |writer, warning| writer.text(warning))
             .jce(&report.jce)
+            .byte(u8::from(report.audit_to_log))
+            .long(millis(report.stats_interval))
+    }
+
+    pub(crate) fn stats(self, keys: &[KeyStats]) -> Self {
+        keys.iter().fold(self.number(keys.len()), |writer, key| {
+            let values = key.counts.values();
+            let head = writer
+                .text(&key.key)
+                .long(key.age.map_or(-1, millis))
+                .number(values.len());
+            Counts::NAMES
+                .iter()
+                .zip(values)
+                .fold(head, |writer, (name, value)| {
+                    writer.text(name).long(i64::try_from(value).unwrap_or(i64::MAX))
+                })
+        })
+    }
+
+    pub(crate) fn lines(self, lines: &[String]) -> Self {
+        lines
+            .iter()
+            .fold(self.number(lines.len()), |writer, line| writer.text(line))
     }
 
     fn jce(self, jce: &JceSettings) -> Self {

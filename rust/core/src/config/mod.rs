@@ -5,7 +5,9 @@ mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::audit::AuditTarget;
 use crate::cache::Limits;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::https::ServiceUrl;
@@ -42,6 +44,9 @@ pub(crate) struct Config {
     pub(crate) s3: S3Access,
     pub(crate) jce: JceSettings,
     pub(crate) cache: Limits,
+    pub(crate) audit: AuditTarget,
+    /// How often the counters are logged; zero: never.
+    pub(crate) stats_interval: Duration,
     pub(crate) allow_plaintext_secrets: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -163,6 +168,8 @@ impl Config {
         let s3 = reader.s3_access();
         let jce = reader.jce();
         let cache = reader.cache();
+        let audit = reader.audit();
+        let stats_interval = reader.stats_interval();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
         let described = reader.flag(DESCRIPTION_ENABLED);
         let v2 = reader.flag(V2_ENABLED);
@@ -252,6 +259,8 @@ impl Config {
             s3,
             jce,
             cache,
+            audit,
+            stats_interval,
             allow_plaintext_secrets,
             warnings,
         })

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::properties::{self, KEY_PREFIX, RULE_PREFIX};
 use super::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// For the problems of `emrkeys.key.<name>.type`.
 const TYPES: &str = "Set it to aes, rsa, kms, kms-cached or data-key-service.";
@@ -146,8 +147,31 @@ impl<'a> Reader<'a> {
         default
     }
 
+    pub(super) fn audit(&mut self) -> AuditTarget {
+        const PROPERTY: &str = "emrkeys.audit";
+        match self.get(PROPERTY) {
+            None | Some("off") => AuditTarget::Off,
+            Some("log") => AuditTarget::Log,
+            Some(uri) => match Location::parse(PROPERTY, uri) {
+                Ok(Location::File(path)) => AuditTarget::File(path),
+                _ => {
+                    self.problems.add(Problem::at(
+                        PROPERTY,
+                        Code::InvalidValue,
+                        format!("{} is neither off, log nor a local file", excerpt(uri)),
+                        "Set it to log, or to a URI such as file:///var/log/emrkeys/audit.json.",
+                    ));
+                    AuditTarget::Off
+                }
+            },
+        }
+    }
+
+    pub(super) fn stats_interval(&mut self) -> Duration {
+        self.duration("emrkeys.stats.log-interval", Duration::ZERO, Duration::ZERO..=DAY)
+    }
+
     pub(super) fn cache(&mut self) -> Limits {
-        const DAY: Duration = Duration::from_secs(86_400);
         let default = Limits::default();
         Limits {
             max_age: self.duration(

@@ -1,6 +1,7 @@
 //! Keys of a key service: `kms-cached` and `data-key-service`. A few calls of the service cover any number of objects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cache::{Counts, KeyCache};
 use crate::description::{self, Description};
@@ -57,7 +58,11 @@ impl Source for CachedKey {
         self.cache.renew()
     }
 
-    fn counts(&self) -> Option<Counts> {
-        Some(self.cache.counts())
+    fn counts(&self) -> Option<(Counts, Option<Duration>)> {
+        Some((self.cache.counts(), self.cache.age()))
+    }
+
+    fn type_name(&self) -> &'static str {
+        self.type_name
     }
 }

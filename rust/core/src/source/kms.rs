@@ -42,6 +42,10 @@ impl Source for KmsKey {
         self.for_decryption(stored)
     }
 
+    fn type_name(&self) -> &'static str {
+        "kms"
+    }
+
     fn summary(&self) -> String {
         "kms".to_owned()
     }

@@ -10,6 +10,8 @@ pub(crate) mod rsa;
 pub(crate) mod service;
 pub(crate) mod versions;
 
+use std::time::Duration;
+
 use crate::cache::Counts;
 use crate::config::{Config, CredentialRef, FileRef};
 use crate::description::Description;
@@ -40,10 +42,13 @@ pub(crate) trait Source: Send + Sync {
         Ok(())
     }
 
-    /// What it asked a key service, if it has one.
-    fn counts(&self) -> Option<Counts> {
+    /// What it asked a key service, if it has one, and the age of the key that encrypts.
+    fn counts(&self) -> Option<(Counts, Option<Duration>)> {
         None
     }
+
+    /// The type of the key, as configured.
+    fn type_name(&self) -> &'static str;
 
     /// A few words for the start-up line, such as "rsa, 2 versions". No secret.
     fn summary(&self) -> String;

@@ -115,6 +115,10 @@ impl Source for VersionedKey {
         self.decrypting(&self.current, stored)
     }
 
+    fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
     fn summary(&self) -> String {
         let encrypt_only = match self.current.key {
             MaterialKey::KeyPair { private: None, .. } => ", encrypts only",

@@ -264,28 +264,19 @@ mod tests {
             wrapped
         );
 
-        let code = |change: &dyn Fn(&mut Vec<(&str, &str)>)| {
-            let mut changed = entries.clone();
-            change(&mut changed);
+        let code = |field: &str, value: Option<&str>| {
+            let mut changed: Vec<(&str, &str)> = entries.clone();
+            changed.retain(|(name, _)| *name != field);
+            changed.extend(value.map(|value| (field, value)));
             service
                 .wrapped(&Description::new(&changed).unwrap())
                 .unwrap_err()
                 .code
         };
-        assert_eq!(code(&|all| all[0].1 = MULTI), Code::KeyVersionUnknown);
-        assert_eq!(code(&|all| all[1].1 = "not base64!"), Code::InvalidDescription);
-        assert_eq!(code(&|all| all[1].1 = ""), Code::InvalidDescription);
-        assert_eq!(
-            code(&|all| {
-                all.remove(0);
-            }),
-            Code::InvalidDescription
-        );
-        assert_eq!(
-            code(&|all| {
-                all.remove(1);
-            }),
-            Code::InvalidDescription
-        );
+        assert_eq!(code("emrkeys.kms-key", Some(MULTI)), Code::KeyVersionUnknown);
+        for broken in [None, Some(""), Some("not base64!")] {
+            assert_eq!(code("emrkeys.wrapped", broken), Code::InvalidDescription);
+        }
+        assert_eq!(code("emrkeys.kms-key", None), Code::InvalidDescription);
     }
 }

@@ -1,8 +1,11 @@
 package org.emrkeys.internal;
 
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import org.apache.commons.logging.Log;
+import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.jce.JceInstaller;
@@ -128,7 +131,7 @@ public final class ConfiguredProvider {
     while (true) {
       Configured configured = configured();
       try {
-        return call.apply(configured.handle);
+        return configured.ask(call, log);
       } catch (IllegalStateException e) {
         // Closed between the two lines above, by a new configuration; anything else is not ours to
         // hide.
@@ -168,12 +171,37 @@ public final class ConfiguredProvider {
   }
 
   private static final class Configured {
+    private static final Log AUDIT = LogFactory.getLog("org.emrkeys.audit");
+
     final HadoopSettings settings;
     final ProviderHandle handle;
+    private final boolean audits;
+    private final long statsNanos;
+    private final AtomicLong statsLogged = new AtomicLong(System.nanoTime());
 
     Configured(HadoopSettings settings, ProviderHandle handle) {
       this.settings = settings;
       this.handle = handle;
+      this.audits = handle.report().auditToLog();
+      this.statsNanos = TimeUnit.MILLISECONDS.toNanos(handle.report().statsMillis());
+    }
+
+    KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call, Log log) {
+      try {
+        return call.apply(handle);
+      } finally {
+        if (audits) {
+          handle.audit().forEach(AUDIT::info);
+        }
+        long last = statsLogged.get();
+        long now = System.nanoTime();
+        if (statsNanos > 0
+            && now - last >= statsNanos
+            && statsLogged.compareAndSet(last, now)
+            && log.isInfoEnabled()) {
+          handle.counters().forEach(counters -> log.info("emrkeys: " + counters));
+        }
+      }
     }
   }
 }

@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 2;
+  static final int ABI = 3;
 
   private Natives() {}
 
@@ -39,7 +39,8 @@ final class Natives {
    * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
    *     plaintext, bytes value or text of the failure)
    * @return i64 handle, report (string summary, i32 n, n times string warning, JCE settings: u8
-   *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in)
+   *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in; u8 audit to log,
+   *     i64 milliseconds between log lines of counters)
    */
   static native byte[] open(int usage, byte[] properties, byte[] inputs);
 
@@ -56,6 +57,18 @@ final class Natives {
    *     bytes PKCS#8 or null), 3 KMS (string id); map description
    */
   static native byte[] materials(long handle, byte[] description);
+
+  /**
+   * What the keys of key services asked for.
+   *
+   * @param handle of an open provider
+   * @return i32 n, n times (string key, i64 age in milliseconds or -1, i32 m, m times (string name,
+   *     i64 count))
+   */
+  static native byte[] stats(long handle);
+
+  /** Lines of the audit log that wait to be logged. Response: i32 n, n times string. */
+  static native byte[] audit(long handle);
 
   /** 1: closed; 0: no such provider, or closed before; -1: a defect. */
   static native int close(long handle);

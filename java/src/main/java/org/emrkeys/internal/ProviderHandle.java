@@ -4,10 +4,13 @@ import java.lang.ref.PhantomReference;
 import java.lang.ref.Reference;
 import java.lang.ref.ReferenceQueue;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import javax.management.ObjectName;
 import org.emrkeys.EmrKeysException;
 
 /**
@@ -33,10 +36,11 @@ public final class ProviderHandle implements AutoCloseable {
   private final Report report;
   private volatile boolean fence;
 
-  private ProviderHandle(long handle, Report report) {
+  private ProviderHandle(Usage usage, long handle, Report report) {
     this.owned = new Owned(this, handle);
     this.report = report;
     OWNED.add(owned);
+    owned.show(usage, this);
   }
 
   /**
@@ -56,7 +60,7 @@ public final class ProviderHandle implements AutoCloseable {
     try {
       Wire.Decoder in = Wire.response(Natives.open(usage.number(), properties, inputs));
       long handle = in.i64();
-      return new ProviderHandle(handle, Report.read(in));
+      return new ProviderHandle(usage, handle, Report.read(in));
     } finally {
       Arrays.fill(inputs, (byte) 0);
     }
@@ -76,7 +80,9 @@ public final class ProviderHandle implements AutoCloseable {
     byte[] properties = settings.properties();
     byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
     try {
-      return Report.read(answer(Natives.refresh(owned.handle, properties, inputs)));
+      Report refreshed = Report.read(answer(Natives.refresh(owned.handle, properties, inputs)));
+      owned.show(usage, this);
+      return refreshed;
     } finally {
       Arrays.fill(inputs, (byte) 0);
     }
@@ -115,6 +121,30 @@ public final class ProviderHandle implements AutoCloseable {
         Arrays.fill(response, (byte) 0);
       }
     }
+  }
+
+  /**
+   * What the keys of key services asked for so far.
+   *
+   * @return by key; empty after {@link #close}
+   */
+  List<KeyCounters> counters() {
+    try {
+      owned.check();
+      return KeyCounters.read(answer(Natives.stats(owned.handle)));
+    } catch (IllegalStateException closed) {
+      return Collections.emptyList();
+    }
+  }
+
+  /**
+   * Lines of the audit log that wait to be logged; the next call does not have them.
+   *
+   * @return oldest first
+   */
+  List<String> audit() {
+    owned.check();
+    return answer(Natives.audit(owned.handle)).strings();
   }
 
   private static byte[] encode(Map<String, String> description) {
@@ -192,6 +222,9 @@ public final class ProviderHandle implements AutoCloseable {
     private final long handle;
     private final AtomicBoolean closed = new AtomicBoolean();
 
+    /** What JMX shows of it. Guarded by this. */
+    private List<ObjectName> beans = Collections.emptyList();
+
     Owned(ProviderHandle owner, long handle) {
       super(owner, FORGOTTEN);
       this.handle = handle;
@@ -204,10 +237,22 @@ public final class ProviderHandle implements AutoCloseable {
       }
     }
 
+    /** Shows by JMX the keys that there are now, and no others. */
+    synchronized void show(Usage usage, ProviderHandle owner) {
+      hide();
+      beans = KeysMBeans.register(usage, owner, handle);
+    }
+
+    private synchronized void hide() {
+      KeysMBeans.unregister(beans);
+      beans = Collections.emptyList();
+    }
+
     void close() {
       if (closed.compareAndSet(false, true)) {
         OWNED.remove(this);
         clear();
+        hide();
         if (Natives.close(handle) < 0) {
           throw Wire.defect(null);
         }

@@ -1,6 +1,5 @@
 package org.emrkeys.internal;
 
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import org.emrkeys.jce.JceSettings;
@@ -10,22 +9,19 @@ public final class Report {
   private final String summary;
   private final List<String> warnings;
   private final JceSettings jce;
+  private final boolean auditToLog;
+  private final long statsMillis;
 
-  private Report(String summary, List<String> warnings, JceSettings jce) {
-    this.summary = summary;
-    this.warnings = Collections.unmodifiableList(warnings);
-    this.jce = jce;
+  private Report(Wire.Decoder in) {
+    summary = in.string();
+    warnings = Collections.unmodifiableList(in.strings());
+    jce = JceSettings.of(in.u8(), in.u8(), in.i64(), in.u8(), in.u8() != 0);
+    auditToLog = in.u8() != 0;
+    statsMillis = in.i64();
   }
 
   static Report read(Wire.Decoder in) {
-    String summary = in.string();
-    int count = in.count(4);
-    List<String> warnings = new ArrayList<>(count);
-    for (int i = 0; i < count; i++) {
-      warnings.add(in.string());
-    }
-    JceSettings jce = JceSettings.of(in.u8(), in.u8(), in.i64(), in.u8(), in.u8() != 0);
-    return new Report(summary, warnings, jce);
+    return new Report(in);
   }
 
   /**
@@ -53,5 +49,23 @@ public final class Report {
    */
   JceSettings jce() {
     return jce;
+  }
+
+  /**
+   * Whether the lines of the audit log go to a logger.
+   *
+   * @return true for {@code emrkeys.audit=log}
+   */
+  boolean auditToLog() {
+    return auditToLog;
+  }
+
+  /**
+   * How often counters are logged.
+   *
+   * @return milliseconds; 0: never
+   */
+  long statsMillis() {
+    return statsMillis;
   }
 }

@@ -1,8 +1,10 @@
 package org.emrkeys.internal;
 
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.emrkeys.EmrKeysException;
 
@@ -257,6 +259,15 @@ final class Wire {
         return null;
       }
       return new String(bytes, advance(length), length, StandardCharsets.UTF_8);
+    }
+
+    List<String> strings() {
+      int count = count(4);
+      List<String> strings = new ArrayList<>(count);
+      for (int i = 0; i < count; i++) {
+        strings.add(string());
+      }
+      return strings;
     }
 
     Map<String, String> map() {

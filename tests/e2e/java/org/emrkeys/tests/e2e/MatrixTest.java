@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
+import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.StoredObject;
@@ -42,7 +43,8 @@ class MatrixTest {
     AES_192,
     AES_256,
     RSA,
-    KMS
+    KMS,
+    KMS_CACHED
   }
 
   private final KeyFiles files = KeyFiles.create();
@@ -51,7 +53,8 @@ class MatrixTest {
   private final KeyFiles.Aes aes256 = files.aes("aes-256", 256);
   private final KeyFiles.Aes other = files.aes("other", 256);
   private final KeyFiles.Rsa rsa = files.rsa("rsa", 2048);
-  private final String kms = Stack.aws().createKmsKey();
+  private final LocalAws aws = Stack.aws();
+  private final String kms = aws.createKmsKey();
   private final String bucket = Stack.bucket();
 
   MatrixTest() throws IOException, GeneralSecurityException {}
@@ -146,6 +149,9 @@ class MatrixTest {
         case RSA:
           site.rsa("mine", rsa);
           break;
+        case KMS_CACHED:
+          site.kmsCached("mine", kms, aws);
+          break;
         default:
           site.kms("mine", kms);
       }
@@ -224,7 +230,12 @@ class MatrixTest {
       Map<String, String> description = stored.description();
       if (material != Material.KMS) {
         assertEquals("mine", description.get("emrkeys.key"));
-        assertTrue(description.get("emrkeys.version").startsWith("fp1-"));
+        if (material == Material.KMS_CACHED) {
+          assertEquals(kms, description.get("emrkeys.kms-key"));
+          assertTrue(description.containsKey("emrkeys.wrapped"));
+        } else {
+          assertTrue(description.get("emrkeys.version").startsWith("fp1-"));
+        }
         // The location is for choosing the key; the SDK stores the answer alone.
         assertFalse(description.containsKey("Path"));
         int size = stored.descriptionText().length();

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.StoredObject;
 
@@ -43,6 +45,23 @@ final class Stack {
   static void assertNothingStored(String bucket) throws IOException {
     assertEquals(
         0, aws().s3().listObjects(bucket).getObjectSummaries().size(), "something was stored");
+  }
+
+  /** Has the servers fail as {@code json} says, see {@code tests/servers/README.md}. */
+  static void fault(String json) throws IOException {
+    aws().control("POST", "faults", json);
+  }
+
+  static void noFaults() throws IOException {
+    aws().control("DELETE", "faults", null);
+  }
+
+  /** How often {@code operation}, such as {@code kms.Decrypt}, was asked for so far. */
+  static int calls(String operation) throws IOException {
+    Matcher count =
+        Pattern.compile("\"" + Pattern.quote(operation) + "\": (\\d+)")
+            .matcher(aws().control("GET", "calls", null));
+    return count.find() ? Integer.parseInt(count.group(1)) : 0;
   }
 
   static StoredObject stored(String uri) throws IOException {

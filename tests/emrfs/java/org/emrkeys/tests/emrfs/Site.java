@@ -52,6 +52,13 @@ public final class Site {
         .set("emrkeys.key." + key + ".kms-key-id", keyId);
   }
 
+  /** A key of type {@code kms-cached} on the local server. */
+  public Site kmsCached(String key, String keyId, LocalAws aws) {
+    return set("emrkeys.key." + key + ".type", "kms-cached")
+        .set("emrkeys.key." + key + ".kms-key-id", keyId)
+        .set("emrkeys.key." + key + ".endpoint", aws.endpoint());
+  }
+
   public Site rule(String name, String prefix, String key) {
     return set("emrkeys.rule." + name + ".prefix", prefix).set("emrkeys.rule." + name + ".key", key);
   }
