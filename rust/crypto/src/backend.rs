@@ -602,6 +602,14 @@ impl RsaKey {
     }
 }
 
+/// What a PKCS#12 store holds.
+pub(crate) struct Pkcs12 {
+    /// PKCS#8 DER.
+    pub(crate) key: Option<Zeroizing<Vec<u8>>>,
+    /// DER, in the order of the store.
+    pub(crate) certificates: Vec<Vec<u8>>,
+}
+
 /// Why a PKCS#12 store does not open.
 pub(crate) enum Pkcs12Error {
     /// The password is missing or wrong; damage looks alike.
@@ -639,11 +647,8 @@ impl Drop for Certificates {
     }
 }
 
-/// The private key (PKCS#8 DER) and the certificates (DER) of a PKCS#12 store, BER or DER.
-pub(crate) fn pkcs12(
-    store: &[u8],
-    password: Option<&CStr>,
-) -> Result<(Option<Zeroizing<Vec<u8>>>, Vec<Vec<u8>>), Pkcs12Error> {
+/// Opens a PKCS#12 store, BER or DER.
+pub(crate) fn pkcs12(store: &[u8], password: Option<&CStr>) -> Result<Pkcs12, Pkcs12Error> {
     const NO_MEMORY: Pkcs12Error = Pkcs12Error::Malformed("there is no memory left to open the key store");
     // SAFETY: no arguments; null on failure.
     let stack = NonNull::new(unsafe { c::OPENSSL_sk_new_null() }).ok_or(NO_MEMORY)?;
@@ -670,7 +675,10 @@ pub(crate) fn pkcs12(
         None => None,
         Some(key) => Some(marshal(key).ok_or(NO_MEMORY)?),
     };
-    Ok((key, std::iter::from_fn(|| certificates.next_der()).collect()))
+    Ok(Pkcs12 {
+        key,
+        certificates: std::iter::from_fn(|| certificates.next_der()).collect(),
+    })
 }
 
 /// Frees `key` and gives its PKCS#8 form.

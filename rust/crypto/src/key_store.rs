@@ -82,9 +82,11 @@ impl KeyStore {
             text.into_bytes().zeroize();
         }
         match opened {
-            Ok((key, certificates)) => Ok(KeyStore {
-                certificates,
-                key: key.map(|key| SecretSlice::from(Box::<[u8]>::from(key.as_slice()))),
+            Ok(opened) => Ok(KeyStore {
+                certificates: opened.certificates,
+                key: opened
+                    .key
+                    .map(|key| SecretSlice::from(Box::<[u8]>::from(key.as_slice()))),
             }),
             Err(backend::Pkcs12Error::Password) => Err(match password {
                 Some(_) => KeyError::PasswordWrong,

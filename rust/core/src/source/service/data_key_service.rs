@@ -270,7 +270,7 @@ impl Call<'_> {
         let text = self.text(answer, FIELD)?;
         let mut buffer = Zeroizing::new([0; LONGEST]);
         match Base64::decode(text.as_str(), buffer.as_mut_slice()) {
-            Ok(key) if matches!(key.len(), 16 | 24 | 32) => Ok(SecretSlice::from(Box::<[u8]>::from(&*key))),
+            Ok(key) if matches!(key.len(), 16 | 24 | 32) => Ok(SecretSlice::from(Box::<[u8]>::from(key))),
             _ => Err(self.malformed(&format!("has a {FIELD} that is not 16, 24 or 32 bytes in base64"))),
         }
     }
