@@ -22,6 +22,8 @@ pub(crate) const RSA_NAME: &str = "rsa_name";
 pub(crate) const KMS_KEY_ID: &str = "kms_cmk_id";
 /// The key id that the HTTP data key service's provider stores.
 pub(crate) const DATA_KEY_SERVICE_ID: &str = "keyid";
+/// The wrapped key that the HTTP data key service's provider stores, as the service wrote it.
+pub(crate) const DATA_KEY_SERVICE_WRAPPED: &str = "encryptedkey";
 
 /// What a description says of the version of its key: a version's name, or the id of the KMS key.
 pub(crate) fn version_of(entries: &[(String, String)]) -> Option<&str> {

@@ -44,7 +44,7 @@ codes! {
     UnknownKey = "UNKNOWN_KEY",
     /// Two rules have the same prefix (and the same job flow), so neither can win.
     DuplicateRule = "DUPLICATE_RULE",
-    /// A prefix or an object's location is not an S3 URI with a bucket.
+    /// A prefix or an object's location is not an S3 URI with a bucket, or the address of a key service is not one.
     InvalidUri = "INVALID_URI",
     /// Keys name each other as older versions in a circle.
     Cycle = "CYCLE",
@@ -86,6 +86,8 @@ codes! {
     SourceUnavailable = "SOURCE_UNAVAILABLE",
     /// Key material could not be fetched: the store refused.
     SourceDenied = "SOURCE_DENIED",
+    /// The TLS certificate of a key service does not verify.
+    SourceUntrusted = "SOURCE_UNTRUSTED",
     /// A key service (KMS, or the HTTP data key service) answers "too many requests", and did so until the deadline.
     SourceThrottled = "SOURCE_THROTTLED",
     /// The key of a key service cannot be used: disabled, about to be deleted, unknown in its region, or of the wrong kind.

@@ -9,6 +9,7 @@ mod cache;
 mod config;
 mod description;
 mod error;
+mod https;
 mod inputs;
 mod jce;
 pub mod keyring;

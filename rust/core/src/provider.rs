@@ -11,7 +11,7 @@ use secrecy::SecretSlice;
 
 use crate::audit::{Audit, AuditTarget, Trail};
 use crate::cache::{Counts, KeyCache};
-use crate::config::{Config, KeyConfig, KeyKind, KmsCachedConfig, RuleTarget};
+use crate::config::{Config, DataKeyServiceConfig, KeyConfig, KeyKind, KmsCachedConfig, RuleTarget};
 use crate::description::{self, Description};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
@@ -22,7 +22,7 @@ use crate::rules::Rules;
 use crate::source::cached::CachedKey;
 use crate::source::kms::KmsKey;
 use crate::source::service::kms::KmsService;
-use crate::source::service::KeyService;
+use crate::source::service::{data_key_service, KeyService};
 use crate::source::versions::VersionedKey;
 use crate::source::{aes, keyring, rsa, Loader, Source};
 
@@ -267,6 +267,8 @@ struct State {
     rsa_names: BTreeMap<String, String>,
     /// KMS key ids to names.
     kms_ids: BTreeMap<String, String>,
+    /// Names of keys of type `data-key-service`.
+    data_key_services: Vec<String>,
     /// Fields and values of other providers' descriptions to names.
     matches: BTreeMap<String, BTreeMap<String, String>>,
     rules: Rules<RuleTarget>,
@@ -325,6 +327,7 @@ impl State {
             aliases: BTreeMap::new(),
             rsa_names: BTreeMap::new(),
             kms_ids: BTreeMap::new(),
+            data_key_services: Vec::new(),
             matches: BTreeMap::new(),
             rules: config.rules,
             default_key: config.default_key,
@@ -360,6 +363,7 @@ impl State {
                         .kms_ids
                         .extend(id.into_iter().chain([key_id]).map(|id| (id, name.clone())));
                 }
+                KeyKind::DataKeyService(_) => state.data_key_services.push(name),
                 KeyKind::Aes { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) => {}
             }
         }
@@ -492,6 +496,13 @@ impl State {
                     .map(String::as_str),
             );
         }
+        // The ids of a service's keys are not configured: what another one's provider wrote belongs to the only service
+        // that there is, or to the one that `.match` names.
+        if let (true, Some((description::DATA_KEY_SERVICE_ID, _)), [only]) =
+            (found.is_empty(), unknown, self.data_key_services.as_slice())
+        {
+            return Ok(Some(only));
+        }
         match (found.len(), unknown) {
             (0, None) => Ok(None),
             (0, Some((field, value))) => Err(Problem::new(
@@ -528,12 +539,16 @@ fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn 
     if let KeyKind::Keyring(own) = &key.kind {
         return Ok(Box::new(keyring::load(name, own, loader)?));
     }
+    if let KeyKind::DataKeyService(own) = &key.kind {
+        return Ok(Box::new(data_key_service(name, own, key, config, loader)?));
+    }
     let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
         Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
-        Some(KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_)) | None => {
-            Err(not_configured(name).into())
-        }
+        Some(
+            KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_),
+        )
+        | None => Err(not_configured(name).into()),
     };
     Ok(Box::new(VersionedKey::load(
         name,
@@ -560,6 +575,23 @@ fn kms_cached(name: &str, own: &KmsCachedConfig, key: &KeyConfig, config: &Confi
         cache: KeyCache::shared(identity, config.cache.clone(), || Arc::clone(&service)),
         service,
     }
+}
+
+fn data_key_service(
+    name: &str,
+    own: &DataKeyServiceConfig,
+    key: &KeyConfig,
+    config: &Config,
+    loader: &mut Loader,
+) -> Result<CachedKey, Problem> {
+    let (service, identity) = data_key_service::load(name, own, loader)?;
+    let service: Arc<dyn KeyService> = Arc::new(service);
+    Ok(CachedKey {
+        name: name.to_owned(),
+        type_name: key.kind.type_name(),
+        cache: KeyCache::shared(identity, config.cache.clone(), || Arc::clone(&service)),
+        service,
+    })
 }
 
 fn local_disk_algorithm(config: &Config, warnings: &mut Vec<String>) -> &'static str {
@@ -660,6 +692,9 @@ fn foreign_remedy(field: &str) -> String {
             "Configure a key of type kms with that kms-key-id, or set emrkeys.key.<name>.match.kms_cmk_id."
                 .to_owned()
         }
+        description::DATA_KEY_SERVICE_ID => format!(
+            "Configure a key of type data-key-service; where there are several, set emrkeys.key.<name>.match.{field}."
+        ),
         _ => format!("Set emrkeys.key.<name>.match.{field} of the key that such objects belong to."),
     }
 }

@@ -89,6 +89,21 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     decoded
 }
 
+/// Encodes every byte but letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 2.3).
+pub(crate) fn percent_encode(text: &str) -> String {
+    use std::fmt::Write;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
 fn hex_pair(digits: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(digits[at]).to_digit(16);
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
@@ -175,6 +190,13 @@ mod tests {
         fn any_text_is_parsed_or_refused(text in "\\PC{0,64}", tail in any::<String>()) {
             let _ = S3Location::parse(&text);
             let _ = S3Location::parse(&format!("s3://bucket/{tail}"));
+        }
+
+        #[test]
+        fn decoding_undoes_percent_encoding(text in any::<String>()) {
+            let encoded = percent_encode(&text);
+            prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
+            prop_assert_eq!(percent_decode(&encoded), text.into_bytes());
         }
 
         #[test]

@@ -27,6 +27,7 @@ pub mod gcm_wrap;
 pub mod hmac;
 #[allow(unsafe_code)]
 mod kernel;
+pub mod key_store;
 pub mod key_wrap;
 pub mod rsa;
 pub mod rsa_cipher;
@@ -57,11 +58,11 @@ pub enum KeyError {
         /// Length of the modulus in bits.
         bits: usize,
     },
-    /// The private key is encrypted and no password was given.
-    #[error("the private key is encrypted, and no password is configured for it")]
+    /// The private key or key store is encrypted and no password was given.
+    #[error("the private key (or the key store) is encrypted, and no password is configured for it")]
     PasswordMissing,
-    /// The private key is encrypted under another password, or its ciphertext is damaged: the two look alike.
-    #[error("the private key does not decrypt with the password (or the file is damaged)")]
+    /// The private key or key store is encrypted under another password, or its ciphertext is damaged: the two look alike.
+    #[error("the private key (or the key store) does not decrypt with the password, or the file is damaged")]
     PasswordWrong,
     /// The numbers of the key do not belong together, so it would fail or leak in use.
     #[error("the numbers in the RSA key do not belong together; the file is damaged")]

@@ -35,7 +35,8 @@ const MAX_PBKDF2_ITERATIONS: u32 = 2_000_000;
 /// (16384·8·1) is a quarter of it.
 const MAX_SCRYPT_WORK: u64 = 1 << 19;
 
-const PKCS8_REMEDY: &str = "convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW";
+pub(crate) const PKCS8_REMEDY: &str =
+    "convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW";
 
 /// A checked RSA public key.
 #[derive(Clone, PartialEq, Eq)]
@@ -180,7 +181,7 @@ enum Wanted {
 
 /// What a DER document is, judged by the types of its first members: enough to tell all of these apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     Pkcs8,
     EncryptedPkcs8,
     Pkcs1Private,
@@ -192,7 +193,7 @@ enum Form {
 }
 
 impl Form {
-    fn of(der: &[u8]) -> Option<Form> {
+    pub(crate) fn of(der: &[u8]) -> Option<Form> {
         let outer = AnyRef::from_der(der)
             .ok()
             .filter(|any| any.tag() == Tag::Sequence)?;
@@ -214,7 +215,7 @@ impl Form {
         }
     }
 
-    fn of_label(label: &str) -> Option<Form> {
+    pub(crate) fn of_label(label: &str) -> Option<Form> {
         match label {
             "PRIVATE KEY" => Some(Form::Pkcs8),
             "ENCRYPTED PRIVATE KEY" => Some(Form::EncryptedPkcs8),
@@ -350,18 +351,18 @@ impl<'a> Found<'a> {
     }
 }
 
-const BEGIN: &[u8] = b"-----BEGIN ";
+pub(crate) const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
 
 /// One block of PEM (RFC 7468), with OpenSSL's tolerance for what surrounds it.
-struct Pem<'a> {
-    label: &'a str,
+pub(crate) struct Pem<'a> {
+    pub(crate) label: &'a str,
     body: &'a [u8],
 }
 
 impl<'a> Pem<'a> {
     /// The next block of `rest`, which then begins after it.
-    fn next(rest: &mut &'a [u8]) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn next(rest: &mut &'a [u8]) -> Result<Option<Self>, KeyError> {
         let Some(begin) = find(rest, BEGIN) else {
             return Ok(None);
         };
@@ -384,7 +385,7 @@ impl<'a> Pem<'a> {
         }))
     }
 
-    fn decode(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub(crate) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if find(self.body, b"Proc-Type:").is_some() {
             return Err(KeyError::Malformed(format!(
                 "the key is encrypted in OpenSSL's traditional PEM form, which is weak and not supported; {PKCS8_REMEDY}"
@@ -401,12 +402,12 @@ impl<'a> Pem<'a> {
     }
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 /// The one DER element that `bytes` holds; white space may follow it, since editors and `echo` leave a newline.
-fn element(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn element(bytes: &[u8]) -> Option<&[u8]> {
     if bytes.first() != Some(&0x30) {
         return None;
     }
@@ -419,7 +420,7 @@ fn element(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// What to say of bytes that are neither DER nor PEM.
-fn unknown(bytes: &[u8]) -> &'static str {
+pub(crate) fn unknown(bytes: &[u8]) -> &'static str {
     match bytes {
         [0xfe, 0xed, 0xfe, 0xed, ..] => {
             "the file is a Java key store; take the key out with: keytool -importkeystore -deststoretype PKCS12, then openssl pkcs12"
@@ -480,7 +481,7 @@ fn pkcs8(key: &RsaPrivateKeyRef<'_>) -> der::Result<Zeroizing<Vec<u8>>> {
     Ok(Zeroizing::new(info.to_der()?))
 }
 
-fn decrypt(der: &[u8], password: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(crate) fn decrypt(der: &[u8], password: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| {
         // Schemes that the parser does not know look like bad DER to it.
         KeyError::Malformed(format!(

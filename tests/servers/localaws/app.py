@@ -12,6 +12,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 
 from . import kms_rules, operations, responses, s3_rules
 from .control import PREFIX, Control
+from .data_key_service import DataKeyService
 from .faults import Faults
 
 
@@ -41,7 +42,8 @@ class Application:
     def __init__(self) -> None:
         self.faults = Faults()
         self.calls = Calls()
-        self._control = Control(self.faults, self.calls)
+        service = DataKeyService(self.faults, self.calls.add)
+        self._control = Control(self.faults, self.calls, service)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict, start: Callable) -> Iterable[bytes]:

@@ -8,6 +8,7 @@ from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 
 from . import responses
+from .data_key_service import DataKeyService
 from .faults import BadFault, Faults
 
 PREFIX = "/__control/"
@@ -16,9 +17,10 @@ PREFIX = "/__control/"
 class Control:
     """Routes the control requests. `calls` needs `counts()` and `clear()`."""
 
-    def __init__(self, faults: Faults, calls) -> None:
+    def __init__(self, faults: Faults, calls, data_key_service: DataKeyService) -> None:
         self._faults = faults
         self._calls = calls
+        self._data_key_service = data_key_service
 
     def __call__(self, environ: dict, start: Callable, body: bytes) -> Iterable[bytes]:
         what = environ["PATH_INFO"][len(PREFIX) :]
@@ -37,10 +39,23 @@ class Control:
             return responses.as_json(start, {})
         if route == "POST faults":
             return self._add_fault(start, body)
+        if route == "POST data-key-service":
+            return self._start_data_key_service(start, body)
+        if route == "DELETE data-key-service":
+            self._data_key_service.stop()
+            return responses.as_json(start, {})
+        if route == "POST data-key-service/rotate":
+            return responses.as_json(start, {"keyId": self._data_key_service.rotate()})
         if route == "DELETE data":
             _wipe()
             return responses.as_json(start, {})
         return responses.as_json(start, {"error": f"no such control request: {route}"}, 404)
+
+    def _start_data_key_service(self, start: Callable, body: bytes) -> Iterable[bytes]:
+        try:
+            return responses.as_json(start, self._data_key_service.start(**json.loads(body or b"{}")))
+        except (TypeError, ValueError) as problem:
+            return responses.as_json(start, {"error": str(problem)}, 400)
 
     def _add_fault(self, start: Callable, body: bytes) -> Iterable[bytes]:
         try:

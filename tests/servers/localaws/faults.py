@@ -8,7 +8,11 @@ from typing import Callable, Optional
 
 from .operations import Operation
 
-_THROTTLES = {"kms": (400, "ThrottlingException"), "s3": (503, "SlowDown")}
+_THROTTLES = {
+    "kms": (400, "ThrottlingException"),
+    "s3": (503, "SlowDown"),
+    "dks": (429, "Too Many Requests"),
+}
 
 
 class BadFault(ValueError):
@@ -28,6 +32,7 @@ class Fault:
     status: Optional[int] = None
     code: str = "InternalError"
     message: str = "injected by the test"
+    body: Optional[str] = None
     rate: Optional[float] = None
     burst: int = 1
     id: int = 0
@@ -44,8 +49,8 @@ class Fault:
         unknown = set(document) - (public - {"id", "hits"})
         if unknown:
             raise BadFault(f"unknown field(s): {', '.join(sorted(unknown))}")
-        if document.get("service") not in ("s3", "kms", "*"):
-            raise BadFault('service must be "s3", "kms" or "*"')
+        if document.get("service") not in ("s3", "kms", "dks", "*"):
+            raise BadFault('service must be "s3", "kms", "dks" or "*"')
         try:
             fault = Fault(**document)
             fault.after, fault.burst = int(fault.after), int(fault.burst)
@@ -53,6 +58,7 @@ class Fault:
             fault.count = None if fault.count is None else int(fault.count)
             fault.status = None if fault.status is None else int(fault.status)
             fault.rate = None if fault.rate is None else float(fault.rate)
+            fault.body = None if fault.body is None else str(fault.body)
         except (TypeError, ValueError) as problem:
             raise BadFault(str(problem)) from problem
         if fault.status is None and fault.delay <= 0 and fault.rate is None:
@@ -106,6 +112,7 @@ class Outcome:
     status: Optional[int]
     code: str
     message: str
+    body: Optional[str] = None
 
 
 class Faults:
@@ -148,5 +155,5 @@ class Faults:
                     status, code = _THROTTLES.get(operation.service, (429, "Throttling"))
                     return Outcome(delay, fault.status or status, code, "Rate exceeded")
                 if fault.status is not None:
-                    return Outcome(delay, fault.status, fault.code, fault.message)
+                    return Outcome(delay, fault.status, fault.code, fault.message, fault.body)
         return Outcome(delay, None, "", "") if hit else None

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::audit::AuditTarget;
 use crate::cache::Limits;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
+use crate::https::ServiceUrl;
 use crate::inputs::{InputRef, Settings};
 use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings, MAX_BUFFERED_LIMIT};
 use crate::kms::{Context, KmsAccess, KmsTarget, Role};
@@ -86,6 +87,7 @@ pub(crate) enum KeyKind {
     Kms { key_id: String },
     KmsCached(KmsCachedConfig),
     Keyring(KeyringConfig),
+    DataKeyService(DataKeyServiceConfig),
 }
 
 #[derive(Debug)]
@@ -106,6 +108,17 @@ pub(crate) struct KmsCachedConfig {
     pub(crate) target: KmsTarget,
     /// What the user adds to the encryption context.
     pub(crate) context: Context,
+}
+
+#[derive(Debug)]
+pub(crate) struct DataKeyServiceConfig {
+    pub(crate) url: ServiceUrl,
+    /// The client's certificate and key.
+    pub(crate) identity: Option<FileRef>,
+    /// Whom the client trusts; the machine's own authorities if not set.
+    pub(crate) trust: Option<FileRef>,
+    /// Of either file, where it is encrypted.
+    pub(crate) password: Option<CredentialRef>,
 }
 
 #[derive(Debug)]
@@ -145,6 +158,7 @@ impl KeyKind {
             KeyKind::Kms { .. } => "kms",
             KeyKind::KmsCached(_) => "kms-cached",
             KeyKind::Keyring(_) => "keyring",
+            KeyKind::DataKeyService(_) => "data-key-service",
         }
     }
 }
@@ -327,6 +341,10 @@ impl Config {
                 KeyKind::Keyring(keyring) => (
                     std::iter::once(&keyring.document).chain(&keyring.files).collect(),
                     None,
+                ),
+                KeyKind::DataKeyService(service) => (
+                    service.identity.iter().chain(&service.trust).collect(),
+                    service.password.as_ref(),
                 ),
                 KeyKind::Kms { .. } | KeyKind::KmsCached(_) => (vec![], None),
             };

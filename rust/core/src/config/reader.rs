@@ -10,7 +10,7 @@ use crate::keyring;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// For the problems of `emrkeys.key.<name>.type`.
-const TYPES: &str = "Set it to aes, rsa, kms, kms-cached or keyring.";
+const TYPES: &str = "Set it to aes, rsa, kms, kms-cached, keyring or data-key-service.";
 /// What the user adds to the encryption context stands below this.
 const CONTEXT: &str = "encryption-context.";
 
@@ -335,6 +335,7 @@ impl<'a> Reader<'a> {
                 "protector-file",
                 "min-generation",
             ],
+            Some("data-key-service") => &["url", "identity", "trust", "password-credential"],
             Some(other) => {
                 self.problems.add(Problem::at(
                     property("type"),
@@ -373,6 +374,7 @@ impl<'a> Reader<'a> {
             "rsa" => self.rsa(name, fields),
             "kms-cached" => self.kms_cached(name, fields),
             "keyring" => self.keyring(name, fields),
+            "data-key-service" => self.data_key_service(name, fields),
             _ => self.kms(name, fields),
         };
         let matches = self.matches(name, fields);
@@ -588,6 +590,61 @@ impl<'a> Reader<'a> {
             Duration::from_secs(300),
             Duration::from_secs(1)..=Duration::from_secs(7 * 86_400),
         )
+    }
+
+    fn data_key_service(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
+        let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
+        let url = match fields.get("url") {
+            None => {
+                self.missing(
+                    property("url"),
+                    "Set it to the address of the data key service: what stands before /datakey.",
+                );
+                None
+            }
+            Some(url) => {
+                let url = ServiceUrl::parse(url).map_err(|why| {
+                    Problem::at(
+                        property("url"),
+                        Code::InvalidUri,
+                        why,
+                        "Write it as https://host:port/path; http: is for services on this machine (localhost) alone.",
+                    )
+                });
+                self.problems.keep(url)
+            }
+        };
+        let mut files = ["identity", "trust"].map(|field| {
+            let uri = fields.get(field)?;
+            Some(self.file(property(field), uri))
+        });
+        match &url {
+            Some(url) if url.is_tls() && files[0].is_none() => self.missing(
+                property("identity"),
+                "Set it to the URI of a file with the client's certificate and private key: the service gives keys to whom it knows.",
+            ),
+            Some(url) if !url.is_tls() => {
+                for field in ["identity", "trust"].into_iter().filter(|field| fields.contains_key(field)) {
+                    self.problems.add(Problem::at(
+                        property(field),
+                        Code::Conflict,
+                        "over http no certificate is shown or asked for",
+                        "Write .url with https:, or remove it.",
+                    ));
+                }
+            }
+            _ => {}
+        }
+        let [identity, trust] = [files[0].take(), files[1].take()];
+        Some(KeyKind::DataKeyService(DataKeyServiceConfig {
+            url: url?,
+            identity: identity.flatten(),
+            trust: trust.flatten(),
+            password: fields.get("password-credential").map(|alias| CredentialRef {
+                property: property("password-credential"),
+                alias: (*alias).to_owned(),
+            }),
+        }))
     }
 
     /// What the user adds to the encryption context. It is stored with every object, where room is short.

@@ -562,3 +562,67 @@ fn what_a_keyring_is_made_of_is_opened_with_it() {
     ];
     assert_eq!(config.inputs_for(Usage::S3), expected);
 }
+
+#[test]
+fn a_data_key_service_has_an_address_and_someone_who_asks() {
+    let service = |changes: &[(&str, &str)]| {
+        let mut all = vec![
+            ("emrkeys.key.s.type", "data-key-service"),
+            ("emrkeys.key.s.url", "https://dks.example.org/"),
+            ("emrkeys.key.s.identity", "hdfs:///keys/client.p12"),
+            ("emrkeys.key.s.trust", "s3://keys/ca.pem"),
+            ("emrkeys.key.s.password-credential", "password"),
+        ];
+        all.extend_from_slice(changes);
+        Config::parse(Usage::S3, &settings(&all))
+    };
+    let inputs = service(&[]).unwrap().inputs_for(Usage::S3);
+    assert_eq!(
+        inputs,
+        [
+            InputRef::Uri("hdfs:///keys/client.p12".to_owned()),
+            InputRef::Credential("password".to_owned())
+        ]
+    );
+    let http = [
+        ("emrkeys.key.s.url", "http://localhost:8080"),
+        ("emrkeys.key.s.identity", ""),
+        ("emrkeys.key.s.trust", ""),
+    ];
+    service(&http).unwrap();
+    for (changes, code, property) in [
+        (vec![("emrkeys.key.s.url", "")], Code::MissingProperty, "url"),
+        (vec![("emrkeys.key.s.url", "http://dks")], Code::InvalidUri, "url"),
+        (
+            vec![("emrkeys.key.s.url", "https://u:CANARY@dks")],
+            Code::InvalidUri,
+            "url",
+        ),
+        (
+            vec![("emrkeys.key.s.identity", "")],
+            Code::MissingProperty,
+            "identity",
+        ),
+        (
+            vec![("emrkeys.key.s.identity", "client.p12")],
+            Code::InvalidUri,
+            "identity",
+        ),
+        (vec![http[0], http[1]], Code::Conflict, "trust"),
+        (
+            vec![("emrkeys.key.s.previous", "main")],
+            Code::Conflict,
+            "previous",
+        ),
+    ] {
+        let error = service(&changes).unwrap_err();
+        let problem = error.problems().next().unwrap();
+        assert_eq!(problem.code, code, "{error}");
+        assert_eq!(
+            problem.property,
+            Some(format!("emrkeys.key.s.{property}")),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("CANARY"), "{error}");
+    }
+}

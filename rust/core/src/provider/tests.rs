@@ -532,3 +532,37 @@ fn the_start_up_line_names_keys_and_rules() {
         )
     );
 }
+
+#[test]
+fn what_a_data_key_services_provider_wrote_belongs_to_the_only_service_or_to_the_one_named() {
+    const STORED: &[(&str, &str)] = &[("keyid", "cloudhsm:1,2"), ("encryptedkey", "c")];
+    let service = |fixture: Fixture, name: &str| {
+        fixture
+            .set(&format!("emrkeys.key.{name}.type"), "data-key-service")
+            .set(&format!("emrkeys.key.{name}.url"), "http://127.0.0.1:1")
+            .set("emrkeys.kms.deadline", "100ms")
+    };
+    let ask = |fixture: Fixture| code(fixture.open().ask(Some(STORED)));
+    let none = Fixture::new().aes("a", 1).set("emrkeys.default.key", "a");
+    assert_eq!(ask(none), Code::KeyNotConfigured);
+    // Nobody listens: that it was asked is all that counts here.
+    assert_eq!(ask(service(Fixture::new(), "one")), Code::SourceUnavailable);
+    let two = || service(service(Fixture::new(), "one"), "two");
+    assert_eq!(ask(two()), Code::KeyNotConfigured);
+    assert_eq!(
+        ask(two().set("emrkeys.key.two.match.keyid", "cloudhsm:1,2")),
+        Code::SourceUnavailable
+    );
+    assert_eq!(
+        ask(two().set("emrkeys.key.two.match.keyid", "cloudhsm:3,4")),
+        Code::KeyNotConfigured
+    );
+    // One that another key claims is that key's, even where there is but one service.
+    let claimed = service(Fixture::new().aes("a", 1), "one").set("emrkeys.key.a.match.keyid", "cloudhsm:1,2");
+    assert!(claimed.open().ask(Some(STORED)).is_ok());
+    let cut = service(Fixture::new(), "one").open();
+    assert_eq!(
+        code(cut.ask(Some(&[("keyid", "cloudhsm:1,2")]))),
+        Code::InvalidDescription
+    );
+}

@@ -3,6 +3,7 @@
 //! A service answers one call and nothing else: it neither retries nor caches, which [`super::cached`] does alike for
 //! all of them.
 
+pub(crate) mod data_key_service;
 pub(crate) mod kms;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> 
 
 /// Makes and opens wrapped keys. Shared by all threads.
 pub(crate) trait KeyService: Send + Sync + 'static {
-    /// A new key-encryption key of 32 bytes, in the clear and wrapped. One call of the service.
+    /// A new key-encryption key of 16, 24 or 32 bytes, in the clear and wrapped. One call of the service.
     fn generate(&self) -> Answer<'_, NewKey>;
 
     /// The key that `wrapped` holds. One call of the service, which refuses what was changed.
@@ -39,7 +40,7 @@ pub(crate) trait KeyService: Send + Sync + 'static {
 
 /// A key-encryption key fresh from the service.
 pub(crate) struct NewKey {
-    /// 32 bytes.
+    /// 16, 24 or 32 bytes.
     pub(crate) plaintext: SecretSlice<u8>,
     pub(crate) wrapped: WrappedKey,
 }
