@@ -108,6 +108,22 @@ codes! {
     KeyNotConfigured = "KEY_NOT_CONFIGURED",
     /// The stored description names a version that the key does not have.
     KeyVersionUnknown = "KEY_VERSION_UNKNOWN",
+    /// The stored description names a version that was disabled.
+    KeyVersionDisabled = "KEY_VERSION_DISABLED",
+    /// The stored description names a version that was destroyed: the object cannot be read any more.
+    KeyVersionDestroyed = "KEY_VERSION_DESTROYED",
+    /// A version of a keyring cannot go from its state to the one asked for.
+    KeyVersionState = "KEY_VERSION_STATE",
+    /// What should be a keyring is none: truncated, malformed, or with fields that this release does not know.
+    KeyringInvalid = "KEYRING_INVALID",
+    /// A keyring was changed by somebody who does not hold its key.
+    KeyringNotAuthentic = "KEYRING_NOT_AUTHENTIC",
+    /// A keyring is older than one that was seen before, or than the configuration allows.
+    KeyringRolledBack = "KEYRING_ROLLED_BACK",
+    /// A keyring is protected by a key that is not configured for it.
+    KeyringProtector = "KEYRING_PROTECTOR",
+    /// A keyring was changed by somebody else at the same time, or exists already.
+    KeyringChanged = "KEYRING_CHANGED",
     /// The key has only its public half: it encrypts and cannot decrypt.
     KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
     /// The audit log cannot be written, so that no key is given.

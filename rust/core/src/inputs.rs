@@ -19,7 +19,8 @@ pub enum InputRef {
 /// What the caller found behind an [`InputRef`].
 #[derive(Debug)]
 pub enum InputValue {
-    /// The bytes, at most one byte more than [`MAX_MATERIAL`](crate::MAX_MATERIAL).
+    /// The bytes, at most one byte more than the largest that is read
+    /// ([`MAX_DOCUMENT`](crate::keyring::MAX_DOCUMENT)).
     Found {
         /// The content of the file, or the credential as UTF-8.
         bytes: SecretSlice<u8>,

@@ -12,8 +12,10 @@ mod error;
 mod https;
 mod inputs;
 mod jce;
+pub mod keyring;
 mod kms;
 mod material;
+mod notice;
 mod provider;
 mod release;
 mod rules;
@@ -21,6 +23,8 @@ mod runtime;
 mod source;
 mod uri;
 
+#[cfg(feature = "simulation")]
+pub use cache::simulation;
 pub use cache::Counts;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};

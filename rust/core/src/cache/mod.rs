@@ -7,6 +7,8 @@
 mod calls;
 mod clock;
 mod gate;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod stats;
 
 use std::collections::BTreeMap;

@@ -20,6 +20,7 @@ use crate::release;
 use crate::rules::{Rule, Rules};
 use crate::source::aes_key::Encoding;
 use crate::uri::S3Location;
+pub(crate) use reader::is_name;
 use reader::Reader;
 
 /// The name of the key that the properties of AWS's providers define.
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) s3: S3Access,
     pub(crate) jce: JceSettings,
     pub(crate) cache: Limits,
+    /// After that long a keyring is read again.
+    pub(crate) keyring_max_age: Duration,
     pub(crate) audit: AuditTarget,
     /// How often the counters are logged; zero: never.
     pub(crate) stats_interval: Duration,
@@ -84,6 +87,20 @@ pub(crate) enum KeyKind {
     Kms { key_id: String },
     KmsCached(KmsCachedConfig),
     DataKeyService(DataKeyServiceConfig),
+    Keyring(KeyringConfig),
+}
+
+#[derive(Debug)]
+pub(crate) struct KeyringConfig {
+    pub(crate) document: FileRef,
+    /// The KMS keys that may protect it.
+    pub(crate) kms: Vec<KmsTarget>,
+    /// The files with AES keys that may.
+    pub(crate) files: Vec<FileRef>,
+    /// The property that names a key of type `aes` that may, and the name.
+    pub(crate) key: Option<(String, String)>,
+    /// The least value of its counter.
+    pub(crate) min_generation: u64,
 }
 
 #[derive(Debug)]
@@ -141,6 +158,7 @@ impl KeyKind {
             KeyKind::Kms { .. } => "kms",
             KeyKind::KmsCached(_) => "kms-cached",
             KeyKind::DataKeyService(_) => "data-key-service",
+            KeyKind::Keyring(_) => "keyring",
         }
     }
 }
@@ -168,6 +186,7 @@ impl Config {
         let s3 = reader.s3_access();
         let jce = reader.jce();
         let cache = reader.cache();
+        let keyring_max_age = reader.keyring_max_age();
         let audit = reader.audit();
         let stats_interval = reader.stats_interval();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
@@ -184,6 +203,7 @@ impl Config {
             &local_disk,
             &mut problems,
         );
+        check_protectors(&keys, &known, &mut problems);
         resolve_previous(&mut keys, &known, &mut problems);
         check_names_are_unique(&keys, &mut problems);
         let rule_names: Vec<RuleTarget> = {
@@ -259,6 +279,7 @@ impl Config {
             s3,
             jce,
             cache,
+            keyring_max_age,
             audit,
             stats_interval,
             allow_plaintext_secrets,
@@ -274,6 +295,7 @@ impl Config {
             .map_or(&[][..], |key| &key.previous);
         let in_s3 = |name: &str| {
             self.default_key.as_deref() == Some(name)
+                || self.protects_a_keyring(name)
                 || self.legacy_key.as_deref() == Some(name)
                 || self.rule_names.iter().any(|target| target.key == name)
         };
@@ -286,6 +308,17 @@ impl Config {
                 Usage::LocalDisk => of_disk(name),
                 Usage::S3 => !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name),
             })
+    }
+
+    /// Whether the key, or one whose older version it is, protects a keyring.
+    fn protects_a_keyring(&self, name: &str) -> bool {
+        let named = |protector: &str| {
+            let versions = self.keys.get(protector).map_or(&[][..], |key| &key.previous);
+            protector == name || versions.iter().any(|version| version == name)
+        };
+        self.keys.values().any(|key| {
+            matches!(&key.kind, KeyKind::Keyring(KeyringConfig { key: Some((_, protector)), .. }) if named(protector))
+        })
     }
 
     /// What the caller must open for these keys.
@@ -308,6 +341,10 @@ impl Config {
                 KeyKind::DataKeyService(service) => (
                     service.identity.iter().chain(&service.trust).collect(),
                     service.password.as_ref(),
+                ),
+                KeyKind::Keyring(keyring) => (
+                    std::iter::once(&keyring.document).chain(&keyring.files).collect(),
+                    None,
                 ),
                 KeyKind::Kms { .. } | KeyKind::KmsCached(_) => (vec![], None),
             };
@@ -381,6 +418,33 @@ fn unknown_key(property: &str, key: &str, known: &BTreeSet<String>) -> Problem {
         format!("there is no key {}", excerpt(key)),
         remedy,
     )
+}
+
+/// What protects a keyring by name is a key of type `aes`.
+fn check_protectors(keys: &BTreeMap<String, KeyConfig>, known: &BTreeSet<String>, problems: &mut Problems) {
+    for key in keys.values() {
+        let KeyKind::Keyring(KeyringConfig {
+            key: Some((property, protector)),
+            ..
+        }) = &key.kind
+        else {
+            continue;
+        };
+        match keys.get(protector).map(|key| &key.kind) {
+            Some(KeyKind::Aes { .. }) => {}
+            Some(kind) => problems.add(Problem::at(
+                property,
+                Code::Conflict,
+                format!(
+                    "{protector} is of type {}, and keyrings are protected by keys of type aes",
+                    kind.type_name()
+                ),
+                "Name a key of type aes; a KMS key is named by .kms-key-id.",
+            )),
+            None if known.contains(protector) => {}
+            None => problems.add(unknown_key(property, protector, known)),
+        }
+    }
 }
 
 /// Replaces each key's own list of older versions by all that are reachable from it, nearest first.

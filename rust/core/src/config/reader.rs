@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::properties::{self, KEY_PREFIX, RULE_PREFIX};
 use super::*;
+use crate::keyring;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// For the problems of `emrkeys.key.<name>.type`.
-const TYPES: &str = "Set it to aes, rsa, kms, kms-cached or data-key-service.";
+const TYPES: &str = "Set it to aes, rsa, kms, kms-cached, keyring or data-key-service.";
 /// What the user adds to the encryption context stands below this.
 const CONTEXT: &str = "encryption-context.";
 
@@ -324,6 +325,17 @@ impl<'a> Reader<'a> {
                 "previous",
             ],
             Some("data-key-service") => &["url", "identity", "trust", "password-credential"],
+            Some("keyring") => &[
+                "uri",
+                "kms-key-id",
+                "region",
+                "endpoint",
+                "role-arn",
+                "external-id",
+                "protector-key",
+                "protector-file",
+                "min-generation",
+            ],
             Some(other) => {
                 self.problems.add(Problem::at(
                     property("type"),
@@ -362,6 +374,7 @@ impl<'a> Reader<'a> {
             "rsa" => self.rsa(name, fields),
             "kms-cached" => self.kms_cached(name, fields),
             "data-key-service" => self.data_key_service(name, fields),
+            "keyring" => self.keyring(name, fields),
             _ => self.kms(name, fields),
         };
         let matches = self.matches(name, fields);
@@ -477,7 +490,6 @@ impl<'a> Reader<'a> {
 
     fn kms_cached(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
         let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
-        let text = |field: &str| fields.get(field).map(|value| (*value).to_owned());
         let Some(key_id) = fields.get("kms-key-id") else {
             self.missing(
                 property("kms-key-id"),
@@ -485,12 +497,26 @@ impl<'a> Reader<'a> {
             );
             return None;
         };
+        let access = self.kms_access(name, fields);
+        let context = self.context(name, fields);
+        Some(KeyKind::KmsCached(KmsCachedConfig {
+            target: KmsTarget {
+                key_id: self.kms_key_id(property("kms-key-id"), key_id)?,
+                property: property("kms-key-id"),
+                access,
+            },
+            context,
+        }))
+    }
+
+    fn kms_access(&mut self, name: &str, fields: &Fields<'a>) -> KmsAccess {
+        let text = |field: &str| fields.get(field).map(|value| (*value).to_owned());
         let role = match (text("role-arn"), text("external-id")) {
             (Some(arn), external_id) => Some(Role { arn, external_id }),
             (None, None) => None,
             (None, Some(_)) => {
                 self.problems.add(Problem::at(
-                    property("external-id"),
+                    format!("{KEY_PREFIX}{name}.external-id"),
                     Code::Conflict,
                     "an external id is for assuming a role, and no role is named",
                     "Set .role-arn, or remove it.",
@@ -498,18 +524,63 @@ impl<'a> Reader<'a> {
                 None
             }
         };
-        let context = self.context(name, fields);
-        Some(KeyKind::KmsCached(KmsCachedConfig {
-            target: KmsTarget {
-                key_id: self.kms_key_id(property("kms-key-id"), key_id)?,
-                property: property("kms-key-id"),
-                access: KmsAccess {
-                    endpoint: text("endpoint"),
-                    region: text("region"),
-                    role,
-                },
-            },
-            context,
+        KmsAccess {
+            endpoint: text("endpoint"),
+            region: text("region"),
+            role,
+        }
+    }
+
+    fn keyring(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
+        let property = |field: &str| format!("{KEY_PREFIX}{name}.{field}");
+        let document = match fields.get("uri") {
+            Some(uri) => self.file(property("uri"), uri),
+            None => {
+                self.missing(property("uri"), "Set it to the URI of the keyring.");
+                None
+            }
+        };
+        let access = self.kms_access(name, fields);
+        let ids = list(fields.get("kms-key-id"));
+        if ids.len() > 1 && ids.iter().any(|id| keyring::is_alias(id)) {
+            self.problems.add(Problem::at(
+                property("kms-key-id"),
+                Code::InvalidValue,
+                "among several KMS keys there is an alias, and only KMS knows which key it stands for",
+                "Name them by ARN.",
+            ));
+        }
+        let mut kms = Vec::new();
+        for id in &ids {
+            kms.extend(
+                self.kms_key_id(property("kms-key-id"), id)
+                    .map(|key_id| KmsTarget {
+                        property: property("kms-key-id"),
+                        key_id,
+                        access: access.clone(),
+                    }),
+            );
+        }
+        let mut files = Vec::new();
+        for uri in list(fields.get("protector-file")) {
+            files.extend(self.file(property("protector-file"), &uri));
+        }
+        let key = fields
+            .get("protector-key")
+            .map(|key| (property("protector-key"), (*key).to_owned()));
+        if ids.is_empty() && key.is_none() && !fields.contains_key("protector-file") {
+            self.missing(
+                property("kms-key-id"),
+                "Say what may protect the keyring: set it to the ARN of a KMS key, or set .protector-key or .protector-file.",
+            );
+        }
+        let min_generation = self.number(&property("min-generation"), 1, 1..=(1 << 53) - 1);
+        Some(KeyKind::Keyring(KeyringConfig {
+            document: document?,
+            kms,
+            files,
+            key,
+            min_generation,
         }))
     }
 
@@ -566,6 +637,14 @@ impl<'a> Reader<'a> {
                 alias: (*alias).to_owned(),
             }),
         }))
+    }
+
+    pub(super) fn keyring_max_age(&mut self) -> Duration {
+        self.duration(
+            "emrkeys.keyring.max-age",
+            Duration::from_secs(300),
+            Duration::from_secs(1)..=Duration::from_secs(7 * 86_400),
+        )
     }
 
     /// What the user adds to the encryption context. It is stored with every object, where room is short.
@@ -806,7 +885,7 @@ fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()

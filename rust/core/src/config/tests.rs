@@ -560,3 +560,69 @@ fn a_data_key_service_has_an_address_and_someone_who_asks() {
         assert!(!error.to_string().contains("CANARY"), "{error}");
     }
 }
+
+#[test]
+fn a_keyring_needs_a_place_and_a_protector() {
+    let base = [
+        ("emrkeys.key.lake.type", "keyring"),
+        ("emrkeys.key.lake.uri", "s3://keys/lake.keyring"),
+        (
+            "emrkeys.key.lake.kms-key-id",
+            "arn:aws:kms:eu-west-1:1:key/a, arn:aws:kms:eu-west-1:1:key/b",
+        ),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| [&base[..], more].concat();
+    let config = Config::parse(Usage::S3, &settings(&base)).unwrap();
+    let KeyKind::Keyring(keyring) = &config.keys["lake"].kind else {
+        panic!("{:?}", config.keys["lake"]);
+    };
+    assert_eq!(keyring.kms.len(), 2);
+    assert_eq!(keyring.min_generation, 1);
+    assert_eq!(config.keyring_max_age, Duration::from_secs(300));
+
+    let own = |field: &str| format!("emrkeys.key.lake.{field}");
+    expect(&[base[0], base[2]], Code::MissingProperty, &own("uri"));
+    expect(&base[..2], Code::MissingProperty, &own("kms-key-id"));
+    for (property, value, code) in [
+        ("emrkeys.key.lake.uri", "lake.keyring", Code::InvalidUri),
+        (
+            "emrkeys.key.lake.kms-key-id",
+            "alias/a, alias/b",
+            Code::InvalidValue,
+        ),
+        ("emrkeys.key.lake.protector-key", "nobody", Code::UnknownKey),
+        ("emrkeys.key.lake.protector-key", "lake", Code::Conflict),
+        ("emrkeys.key.lake.protector-file", "master.key", Code::InvalidUri),
+        ("emrkeys.key.lake.min-generation", "0", Code::InvalidValue),
+        ("emrkeys.key.lake.min-generation", "many", Code::InvalidValue),
+        ("emrkeys.key.lake.external-id", "x", Code::Conflict),
+        ("emrkeys.key.lake.previous", "main", Code::Conflict),
+        ("emrkeys.keyring.max-age", "1ms", Code::InvalidValue),
+    ] {
+        let found = problems(Usage::S3, &with(&[(property, value)]));
+        assert_eq!(found[0], (code, property.to_owned()), "{value}");
+    }
+}
+
+#[test]
+fn what_a_keyring_is_made_of_is_opened_with_it() {
+    let config = Config::parse(
+        Usage::S3,
+        &settings(&[
+            ("emrkeys.key.lake.type", "keyring"),
+            ("emrkeys.key.lake.uri", "hdfs:///keys/lake.keyring"),
+            ("emrkeys.key.lake.protector-file", "hdfs:///keys/master"),
+            ("emrkeys.key.lake.protector-key", "disk"),
+            ("emrkeys.key.disk.type", "aes"),
+            ("emrkeys.key.disk.credential", "disk.key"),
+            ("emrkeys.local-disk.key", "disk"),
+        ]),
+    )
+    .unwrap();
+    let expected = [
+        InputRef::Uri("hdfs:///keys/lake.keyring".into()),
+        InputRef::Uri("hdfs:///keys/master".into()),
+        InputRef::Credential("disk.key".into()),
+    ];
+    assert_eq!(config.inputs_for(Usage::S3), expected);
+}

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 
 use super::{check_length, too_large, Material, Permissions, Secrecy};
 use crate::error::{excerpt, Code, Problem};
-use crate::MAX_MATERIAL;
 
 pub(super) fn read(
     property: &str,
@@ -20,6 +19,7 @@ pub(super) fn read(
     permissions: Permissions,
 ) -> Result<Material, Problem> {
     let shown = path.to_string_lossy();
+    let limit = secrecy.limit();
     let failed = |error| failure(property, &shown, error);
     let file = open(path).map_err(failed)?;
     let stat = rustix::fs::fstat(&file).map_err(failed)?;
@@ -33,11 +33,11 @@ pub(super) fn read(
         (Some(problem), Permissions::Warn) => Some(problem.to_string()),
         (Some(problem), Permissions::Enforce) => return Err(problem),
     };
-    if u64::try_from(stat.st_size).is_ok_and(|size| size > MAX_MATERIAL as u64) {
-        return Err(too_large(property, &shown));
+    if u64::try_from(stat.st_size).is_ok_and(|size| size > limit as u64) {
+        return Err(too_large(property, &shown, limit));
     }
     Ok(Material {
-        bytes: content(property, &shown, &file)?,
+        bytes: content(property, &shown, &file, limit)?,
         warning,
     })
 }
@@ -48,9 +48,9 @@ fn open(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, flags, Mode::empty())
 }
 
-fn content(property: &str, shown: &str, file: &OwnedFd) -> Result<SecretSlice<u8>, Problem> {
+fn content(property: &str, shown: &str, file: &OwnedFd, limit: usize) -> Result<SecretSlice<u8>, Problem> {
     // One byte more than allowed, so that a file that grew since it was measured is noticed. Never reallocated.
-    let mut buffer = Zeroizing::new(vec![0u8; MAX_MATERIAL + 1]);
+    let mut buffer = Zeroizing::new(vec![0u8; limit + 1]);
     let mut length = 0;
     while length < buffer.len() {
         match rustix::io::read(file, &mut buffer[length..]) {
@@ -60,7 +60,7 @@ fn content(property: &str, shown: &str, file: &OwnedFd) -> Result<SecretSlice<u8
             Err(error) => return Err(failure(property, shown, error)),
         }
     }
-    check_length(property, shown, length)?;
+    check_length(property, shown, length, limit)?;
     Ok(SecretSlice::from(Box::<[u8]>::from(&buffer[..length])))
 }
 
@@ -80,7 +80,7 @@ fn laxity(secrecy: Secrecy, mode: u32, owner: u32, caller: u32) -> Option<Lax> {
     match secrecy {
         Secrecy::Secret if bits & 0o077 != 0 => Some(Lax::Mode(bits)),
         Secrecy::Secret if owner != caller && owner != 0 => Some(Lax::Owner(owner)),
-        Secrecy::Public if bits & 0o002 != 0 => Some(Lax::WritableByAll(bits)),
+        Secrecy::Public | Secrecy::Keyring if bits & 0o002 != 0 => Some(Lax::WritableByAll(bits)),
         _ => None,
     }
 }
@@ -146,6 +146,7 @@ fn failure(property: &str, shown: &str, error: Errno) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MAX_MATERIAL;
     use secrecy::ExposeSecret;
     use std::fs::{self, set_permissions};
     use std::os::unix::fs::{symlink, PermissionsExt};

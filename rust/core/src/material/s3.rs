@@ -12,8 +12,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::Region;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::Client;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{check_length, too_large, S3Access};
 use crate::aws::{self, causes};
 use crate::error::{excerpt, Code, Problem};
-use crate::{runtime, MAX_MATERIAL};
+use crate::runtime;
 
 /// From the first look for credentials to the last byte, all attempts together.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -37,18 +37,57 @@ const MAX_CLIENTS: usize = 8;
 /// Clients are kept because a new one would ask the instance for credentials again, key by key.
 static CLIENTS: Mutex<Vec<(S3Access, Client)>> = Mutex::new(Vec::new());
 
-pub(super) fn read(
+/// The object's bytes, at most `limit`, and its ETag, which S3 always gives.
+pub(crate) fn read(
     property: &str,
     bucket: &str,
     key: &str,
+    limit: usize,
     access: &S3Access,
-) -> Result<SecretSlice<u8>, Problem> {
+) -> Result<(SecretSlice<u8>, Option<String>), Problem> {
     let object = Object {
         property,
         bucket,
         key,
+        limit,
     };
     object.within(DEADLINE, async { object.get(&client(access).await).await })
+}
+
+/// What an object must be for a write to happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Condition<'a> {
+    Absent,
+    /// As it was read, by its ETag.
+    Unchanged(&'a str),
+}
+
+/// Whether a conditional write happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Yes,
+    /// The object is not as the condition says.
+    No,
+}
+
+/// Replaces or makes the object where `condition` holds, which S3 decides atomically.
+pub(crate) fn write(
+    property: &str,
+    bucket: &str,
+    key: &str,
+    access: &S3Access,
+    bytes: &[u8],
+    condition: Condition<'_>,
+) -> Result<Written, Problem> {
+    let object = Object {
+        property,
+        bucket,
+        key,
+        limit: bytes.len(),
+    };
+    object.within(DEADLINE, async {
+        object.put(&client(access).await, bytes, condition).await
+    })
 }
 
 async fn client(access: &S3Access) -> Client {
@@ -100,51 +139,84 @@ struct Object<'a> {
     property: &'a str,
     bucket: &'a str,
     key: &'a str,
+    /// The most bytes to read.
+    limit: usize,
 }
 
 impl Object<'_> {
-    fn within<F>(&self, deadline: Duration, work: F) -> Result<SecretSlice<u8>, Problem>
+    fn within<T, F>(&self, deadline: Duration, work: F) -> Result<T, Problem>
     where
-        F: std::future::Future<Output = Result<SecretSlice<u8>, Problem>>,
+        F: std::future::Future<Output = Result<T, Problem>>,
     {
         runtime::block_on(deadline, work)?.unwrap_or_else(|| {
             Err(self.unavailable(&format!("no answer within {} seconds", deadline.as_secs()), None))
         })
     }
 
-    async fn get(&self, client: &Client) -> Result<SecretSlice<u8>, Problem> {
+    async fn get(&self, client: &Client) -> Result<(SecretSlice<u8>, Option<String>), Problem> {
         let request = client.get_object().bucket(self.bucket).key(self.key);
         let mut answer = request.send().await.map_err(|error| self.failure(&error))?;
         let shown = self.uri();
         let id = answer.request_id().map(str::to_owned);
         if answer
             .content_length()
-            .is_some_and(|length| length > MAX_MATERIAL as i64)
+            .is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > self.limit))
         {
-            return Err(too_large(self.property, &shown));
+            return Err(too_large(self.property, &shown, self.limit));
         }
         // As large as it may get at once: a reallocation would leave part of a key behind.
-        let mut buffer = Zeroizing::new(Vec::with_capacity(MAX_MATERIAL));
+        let mut buffer = Zeroizing::new(Vec::with_capacity(self.limit));
         while let Some(chunk) = answer.body.try_next().await.map_err(|error| {
             self.unavailable(
                 &format!("the answer broke off: {}", causes(&error)),
                 id.as_deref(),
             )
         })? {
-            if chunk.len() > MAX_MATERIAL - buffer.len() {
-                return Err(too_large(self.property, &shown));
+            if chunk.len() > self.limit - buffer.len() {
+                return Err(too_large(self.property, &shown, self.limit));
             }
             buffer.extend_from_slice(&chunk);
         }
-        check_length(self.property, &shown, buffer.len())?;
-        Ok(SecretSlice::from(Box::<[u8]>::from(buffer.as_slice())))
+        check_length(self.property, &shown, buffer.len(), self.limit)?;
+        let bytes = SecretSlice::from(Box::<[u8]>::from(buffer.as_slice()));
+        Ok((bytes, answer.e_tag().map(str::to_owned)))
+    }
+
+    async fn put(&self, client: &Client, bytes: &[u8], condition: Condition<'_>) -> Result<Written, Problem> {
+        let request = client
+            .put_object()
+            .bucket(self.bucket)
+            .key(self.key)
+            .content_type("application/json")
+            .body(ByteStream::from(bytes.to_vec()));
+        let request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Unchanged(tag) => request.if_match(tag),
+        };
+        let error = match request.send().await {
+            Ok(_) => return Ok(Written::Yes),
+            Err(error) => error,
+        };
+        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        match (status, error.code(), condition) {
+            // 409: another conditional write of the object was under way. 404: the object to replace is gone.
+            // Source: Amazon S3 user guide, "How to prevent object overwrites with conditional writes".
+            (Some(409 | 412), _, _) | (Some(404), Some("NoSuchKey"), Condition::Unchanged(_)) => {
+                Ok(Written::No)
+            }
+            _ => Err(self.failure(&error)),
+        }
     }
 
     fn uri(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)
     }
 
-    fn failure(&self, error: &SdkError<GetObjectError>) -> Problem {
+    fn failure<E>(&self, error: &SdkError<E>) -> Problem
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        SdkError<E>: RequestId,
+    {
         let id = error.request_id();
         let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
             return self.unavailable(&causes(error), id);
@@ -168,7 +240,7 @@ impl Object<'_> {
                 Code::SourceDenied,
                 &told,
                 id,
-                "Allow the role of this node s3:GetObject on the object, and kms:Decrypt on the key that encrypts the \
+                "Allow the role s3:GetObject on the object (s3:PutObject to write it), and kms:Decrypt on the key that encrypts the \
                  bucket; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
             ),
             (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => self
@@ -196,7 +268,10 @@ impl Object<'_> {
         let id = request_id
             .map(|id| format!(" (request {})", excerpt(id)))
             .unwrap_or_default();
-        let message = format!("{} could not be read: {told}{id}", excerpt(&self.uri()));
+        let message = format!(
+            "{} could not be read or written: {told}{id}",
+            excerpt(&self.uri())
+        );
         Problem::at(self.property, code, message, remedy)
     }
 }
@@ -204,6 +279,7 @@ impl Object<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MAX_MATERIAL;
     use aws_config::BehaviorVersion;
     use aws_sdk_s3::config::Credentials;
     use aws_smithy_http_client::proxy::ProxyConfig;
@@ -271,7 +347,9 @@ mod tests {
 
         fn get(&self) -> Result<SecretSlice<u8>, Problem> {
             let client = self.client();
-            OBJECT.within(DEADLINE, async { OBJECT.get(&client).await })
+            OBJECT.within(DEADLINE, async {
+                OBJECT.get(&client).await.map(|(bytes, _)| bytes)
+            })
         }
 
         fn count(&self) -> usize {
@@ -283,6 +361,7 @@ mod tests {
         property: "emrkeys.key.k.file",
         bucket: "bucket",
         key: "some key",
+        limit: MAX_MATERIAL,
     };
 
     fn client_for(address: SocketAddr) -> Client {
@@ -408,7 +487,9 @@ mod tests {
         });
         let client = server.client();
         let start = std::time::Instant::now();
-        let result = OBJECT.within(Duration::from_millis(500), async { OBJECT.get(&client).await });
+        let result = OBJECT.within(Duration::from_millis(500), async {
+            OBJECT.get(&client).await.map(|(bytes, _)| bytes)
+        });
         assert_eq!(code_of(result), Code::SourceUnavailable);
         assert!(start.elapsed() < Duration::from_secs(5));
     }
@@ -417,7 +498,9 @@ mod tests {
     fn nobody_listening_is_unavailable() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let client = client_for(address);
-        let result = OBJECT.within(DEADLINE, async { OBJECT.get(&client).await });
+        let result = OBJECT.within(DEADLINE, async {
+            OBJECT.get(&client).await.map(|(bytes, _)| bytes)
+        });
         assert_eq!(code_of(result), Code::SourceUnavailable);
     }
 
@@ -434,8 +517,8 @@ mod tests {
             path_style: true,
         };
         for _ in 0..2 {
-            match read(OBJECT.property, OBJECT.bucket, OBJECT.key, &access) {
-                Ok(bytes) => println!("read {} bytes", bytes.expose_secret().len()),
+            match read(OBJECT.property, OBJECT.bucket, OBJECT.key, MAX_MATERIAL, &access) {
+                Ok((bytes, _)) => println!("read {} bytes", bytes.expose_secret().len()),
                 Err(problem) => println!("{problem}"),
             }
         }

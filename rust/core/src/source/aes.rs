@@ -7,8 +7,9 @@ use secrecy::ExposeSecret;
 use super::aes_key::{parse_aes_key, Encoding};
 use super::versions::Version;
 use super::Loader;
-use crate::config::Origin;
+use crate::config::{FileRef, Origin};
 use crate::error::Problem;
+use crate::keyring::AesProtector;
 use crate::material::{Permissions, Secrecy};
 use crate::provider::MaterialKey;
 use crate::release;
@@ -36,6 +37,13 @@ pub(crate) fn load(origin: &Origin, encoding: Encoding, loader: &mut Loader) -> 
         },
         also_stored: Vec::new(),
     })
+}
+
+/// The AES key in a file that protects a keyring.
+pub(crate) fn load_file(file: &FileRef, loader: &mut Loader) -> Result<AesProtector, Problem> {
+    let bytes = loader.file(file, Secrecy::Secret, Permissions::Enforce)?;
+    let key = parse_aes_key(&file.property, bytes.expose_secret(), Encoding::Auto)?;
+    AesProtector::new(&file.property, Arc::new(key))
 }
 
 fn with_final_newline(text: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {

@@ -5,6 +5,7 @@
 pub(crate) mod aes;
 pub(crate) mod aes_key;
 pub(crate) mod cached;
+pub(crate) mod keyring;
 pub(crate) mod kms;
 pub(crate) mod rsa;
 pub(crate) mod service;

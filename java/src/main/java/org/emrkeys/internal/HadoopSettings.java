@@ -27,7 +27,7 @@ public final class HadoopSettings {
   private static final String[] PREFIXES = {"emrkeys.", "fs.s3.cse."};
 
   /** One byte more than the core takes, so that it sees that there is more. */
-  private static final int MAX_READ = (64 << 10) + 1;
+  private static final int MAX_READ = (1 << 20) + 1;
 
   private static final int MAX_FAILURE_TEXT = 400;
 

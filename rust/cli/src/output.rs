@@ -1,0 +1,59 @@
+//! What is printed, and with which exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use emrkeys_core::{Code, Error};
+
+/// Why a command did not do what it was asked.
+pub(crate) enum Failure {
+    /// The core says so.
+    Core(Error),
+    /// The command line is wrong, which clap could not know.
+    Usage(String),
+    /// The result could not be printed.
+    Output(std::io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Core(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::Output(error)
+    }
+}
+
+impl Failure {
+    /// Says on standard error what went wrong.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (text, code) = match self {
+            Failure::Core(error) => (error.to_string(), exit_code(error.code())),
+            Failure::Usage(text) => (text.clone(), 2),
+            // Whoever reads our output has seen enough.
+            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS
+            }
+            Failure::Output(error) => (format!("the result could not be printed: {error}"), 1),
+        };
+        // Where standard error is closed there is nobody to be told.
+        let _ = writeln!(std::io::stderr(), "error: {text}");
+        ExitCode::from(code)
+    }
+}
+
+/// The exit codes of `emrkeys --help`.
+fn exit_code(code: Code) -> u8 {
+    match code {
+        Code::KeyringChanged => 3,
+        Code::KeyringInvalid
+        | Code::KeyringNotAuthentic
+        | Code::KeyringRolledBack
+        | Code::KeyringProtector => 4,
+        Code::SourceDenied | Code::KeyFilePermissions | Code::KeyFileUnreadable => 5,
+        _ => 1,
+    }
+}

@@ -1,0 +1,288 @@
+//! What a document key is wrapped under: a KMS key, or an AES key of the user's.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use emrkeys_crypto::{gcm_wrap, hmac};
+use secrecy::{ExposeSecret, SecretSlice};
+use zeroize::Zeroizing;
+
+use super::document::{Canonical, Document, Protector, FORMAT};
+use super::{crypto_failed, Root};
+use crate::cache::{Counts, KeyCache, Limits};
+use crate::description::{self, Description};
+use crate::error::{excerpt, Code, Problem};
+use crate::kms::{Context, KmsTarget};
+use crate::source::service::{Answer, KeyService, NewKey, WrappedKey};
+
+/// So that no data key of another use opens as a document key, and a policy of KMS can tell them apart.
+const CONTEXT_USE: &str = "emrkeys.use";
+const USE: &str = "keyring";
+
+/// The keys that may protect a keyring. What the document says counts only where one of these agrees: who can replace
+/// the document must not choose the key.
+pub(crate) struct Protectors {
+    /// The property or option that names the keyring, for messages.
+    property: String,
+    kms: Vec<KmsTarget>,
+    aes: Vec<AesProtector>,
+    /// The document keys that KMS opened, for all of this process that is configured alike.
+    opened: Option<Arc<KeyCache>>,
+    deadline: Duration,
+}
+
+/// An AES key that may protect, of 256 bits.
+pub(crate) struct AesProtector {
+    fingerprint: String,
+    key: Arc<SecretSlice<u8>>,
+}
+
+impl AesProtector {
+    /// `property` names the key.
+    ///
+    /// # Errors
+    /// `KEY_SIZE`: what protects 256-bit keys has 256 bits.
+    pub(crate) fn new(property: &str, key: Arc<SecretSlice<u8>>) -> Result<Self, Problem> {
+        let bytes = key.expose_secret();
+        if bytes.len() != 32 {
+            return Err(Problem::at(
+                property,
+                Code::KeySize,
+                format!(
+                    "the key has {} bits, and what protects a keyring has 256",
+                    8 * bytes.len()
+                ),
+                "Make one with: openssl rand 32 > KEY.",
+            ));
+        }
+        Ok(AesProtector {
+            fingerprint: emrkeys_crypto::fingerprint::aes(bytes),
+            key,
+        })
+    }
+
+    /// The user's key may serve for other things, so what wraps here is derived from it.
+    fn wrapping_key(&self) -> Result<Zeroizing<[u8; 32]>, Problem> {
+        let mut info = Canonical(Vec::new());
+        info.text("protector");
+        hmac::derive(self.key.expose_secret(), FORMAT.as_bytes(), &info.0).map_err(|_| crypto_failed())
+    }
+}
+
+/// What the wrapped document key is bound to.
+fn binding(name: &str) -> Vec<u8> {
+    let mut out = Canonical(Vec::new());
+    out.text(FORMAT);
+    out.text("document key");
+    out.text(name);
+    out.0
+}
+
+fn context(name: &str) -> Context {
+    Context::from([
+        (description::KEY.to_owned(), name.to_owned()),
+        (CONTEXT_USE.to_owned(), USE.to_owned()),
+    ])
+}
+
+/// KMS, asked for document keys.
+struct DocumentKeys {
+    targets: Vec<KmsTarget>,
+    /// Of the keyring that is to be made; empty where keyrings are only opened.
+    name: String,
+}
+
+impl KeyService for DocumentKeys {
+    fn generate(&self) -> Answer<'_, NewKey> {
+        Box::pin(async {
+            let context = context(&self.name);
+            let made = self.targets[0].generate(&context).await?;
+            Ok(NewKey {
+                plaintext: made.plaintext,
+                wrapped: WrappedKey {
+                    key_id: made.key_arn,
+                    ciphertext: made.ciphertext,
+                    context,
+                },
+            })
+        })
+    }
+
+    /// `key_id` is that of a target.
+    fn open<'a>(&'a self, wrapped: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>> {
+        Box::pin(async {
+            let mut targets = self.targets.iter();
+            let target = targets.find(|target| target.key_id == wrapped.key_id);
+            let target = target.unwrap_or(&self.targets[0]);
+            target
+                .decrypt(&target.key_id, &wrapped.ciphertext, &wrapped.context)
+                .await
+        })
+    }
+
+    /// Nothing of a document key stands with an object.
+    fn description(&self, _: &WrappedKey) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn wrapped(&self, _: &Description) -> Result<WrappedKey, Problem> {
+        Err(description::invalid("it holds no document key".to_owned()))
+    }
+}
+
+impl Protectors {
+    /// `deadline`: for KMS, all tries together.
+    pub(crate) fn new(
+        property: &str,
+        kms: Vec<KmsTarget>,
+        aes: Vec<AesProtector>,
+        deadline: Duration,
+    ) -> Self {
+        let opened = (!kms.is_empty()).then(|| key_cache(&kms, "", deadline));
+        Protectors {
+            property: property.to_owned(),
+            kms,
+            aes,
+            opened,
+            deadline,
+        }
+    }
+
+    /// How many they are.
+    pub(crate) fn count(&self) -> usize {
+        self.kms.len() + self.aes.len()
+    }
+
+    /// What was asked of KMS.
+    pub(crate) fn counts(&self) -> Option<Counts> {
+        self.opened.as_ref().map(|cache| cache.counts())
+    }
+
+    /// The document key of a document, which nothing vouches for yet.
+    ///
+    /// # Errors
+    /// `KEYRING_PROTECTOR` where it is under a key that is none of these, or was not wrapped for this keyring; what
+    /// KMS says.
+    pub(crate) fn unlock(&self, document: &Document) -> Result<Root, Problem> {
+        match &document.protector {
+            Protector::Aes { fingerprint, wrapped } => {
+                let known = self.aes.iter().find(|key| &key.fingerprint == fingerprint);
+                let key = known.ok_or_else(|| self.unknown(&format!("the AES key {fingerprint}")))?;
+                let root = gcm_wrap::unwrap(&key.wrapping_key()?[..], wrapped, &binding(&document.name))
+                    .map_err(|_| {
+                        self.not_opened("it was changed, or belongs to a keyring of another name")
+                    })?;
+                Root::new(&root).ok_or_else(|| self.not_opened("it is no key of 256 bits"))
+            }
+            Protector::Kms { key, wrapped } => {
+                let (Some(key_id), Some(opened)) = (self.kms_for(key), &self.opened) else {
+                    return Err(self.unknown(&format!("the KMS key {}", excerpt(key))));
+                };
+                let wrapped = WrappedKey {
+                    key_id: key_id.to_owned(),
+                    ciphertext: wrapped.clone(),
+                    context: context(&document.name),
+                };
+                let root = opened.open(&wrapped).map_err(|problem| match problem.code {
+                    Code::WrappedKeyInvalid => self.not_opened(&problem.message),
+                    _ => problem,
+                })?;
+                Root::new(root.expose_secret()).ok_or_else(|| self.not_opened("it is no key of 256 bits"))
+            }
+        }
+    }
+
+    /// A new document key for a keyring of that name, under the first of these.
+    ///
+    /// # Errors
+    /// What KMS says.
+    pub(crate) fn protect(&self, name: &str) -> Result<(Protector, Root), Problem> {
+        if let Some(key) = self.aes.first() {
+            let root = Root::random()?;
+            let wrapped = gcm_wrap::wrap(&key.wrapping_key()?[..], root.expose(), &binding(name))
+                .map_err(|_| crypto_failed())?;
+            let fingerprint = key.fingerprint.clone();
+            return Ok((Protector::Aes { fingerprint, wrapped }, root));
+        }
+        if self.kms.is_empty() {
+            return Err(crypto_failed());
+        }
+        let made = key_cache(&self.kms, name, self.deadline).current()?;
+        let root = Root::new(made.key.expose_secret()).ok_or_else(crypto_failed)?;
+        let protector = Protector::Kms {
+            key: made.wrapped.key_id.clone(),
+            wrapped: made.wrapped.ciphertext.clone(),
+        };
+        Ok((protector, root))
+    }
+
+    /// The id by which to ask KMS for a document key that is under `arn`. It is always one that was configured, and
+    /// KMS refuses what is not under it: what the document says only chooses among these.
+    pub(super) fn kms_for(&self, arn: &str) -> Option<&str> {
+        let ids = || self.kms.iter().map(|target| target.key_id.as_str());
+        ids()
+            .find(|id| *id == arn || same_multi_region_key(id, arn) || arn.ends_with(&format!(":key/{id}")))
+            .or_else(|| ids().find(|id| is_alias(id)))
+    }
+
+    fn unknown(&self, what: &str) -> Problem {
+        Problem::at(
+            &self.property,
+            Code::KeyringProtector,
+            format!("the keyring is protected by {what}, which is not configured for it"),
+            "If the keyring was moved to that key on purpose, configure the key; if not, somebody replaced the keyring.",
+        )
+    }
+
+    fn not_opened(&self, why: &str) -> Problem {
+        Problem::at(
+            &self.property,
+            Code::KeyringProtector,
+            format!("the document key of the keyring does not open: {why}"),
+            "Restore the keyring, and find out who wrote it; where a KMS alias was moved, run emrkeys keyring rewrap.",
+        )
+    }
+}
+
+/// Document keys are kept for as long as something in this process has the keyring open: the keyring says what may be
+/// done with them, and no call of KMS would say more.
+fn key_cache(targets: &[KmsTarget], name: &str, deadline: Duration) -> Arc<KeyCache> {
+    const FOR_GOOD: Duration = Duration::from_secs(365 * 86_400);
+    let limits = Limits {
+        max_age: FOR_GOOD,
+        max_entries: 64,
+        deadline,
+        ..Limits::default()
+    };
+    // Two keyrings never share a document key, so what is made is nobody else's.
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let made = if name.is_empty() {
+        0
+    } else {
+        1 + MADE.fetch_add(1, Ordering::Relaxed)
+    };
+    KeyCache::shared(format!("keyring {made} {targets:?}"), limits, || {
+        Arc::new(DocumentKeys {
+            targets: targets.to_vec(),
+            name: name.to_owned(),
+        })
+    })
+}
+
+/// Whether a configured id is an alias, by its name or ARN: KMS alone knows which key it stands for.
+pub(crate) fn is_alias(id: &str) -> bool {
+    id.starts_with("alias/") || id.contains(":alias/")
+}
+
+/// A multi-region key is one key with an ARN in each region.
+fn same_multi_region_key(one: &str, other: &str) -> bool {
+    let parts = |arn: &str| -> Option<(String, String, String)> {
+        let mut parts = arn.splitn(6, ':');
+        let (head, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        (head == "arn" && service == "kms" && resource.starts_with("key/mrk-"))
+            .then(|| (partition.to_owned(), account.to_owned(), resource.to_owned()))
+    };
+    parts(one).is_some_and(|one| parts(other) == Some(one))
+}
