@@ -4,7 +4,6 @@ import static org.emrkeys.tests.support.Codes.assertCode;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
@@ -16,9 +15,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.RawLocalFileSystem;
-import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.hadoop.security.alias.CredentialProvider;
 import org.apache.hadoop.security.alias.CredentialProviderFactory;
+import org.emrkeys.tests.support.Hadoop;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
@@ -38,17 +37,6 @@ class HadoopSourcesTest {
     S3EncryptionMaterialsProvider provider = new S3EncryptionMaterialsProvider();
     provider.setConf(conf);
     return provider;
-  }
-
-  /** Hadoop up to 3.4 asks the JDK who the user is in a way that JDK 24 took away. */
-  private static void assumeHadoopRunsHere() {
-    boolean runs = true;
-    try {
-      UserGroupInformation.getCurrentUser();
-    } catch (IOException | UnsupportedOperationException e) {
-      runs = false;
-    }
-    assumeTrue(runs, "this Hadoop does not run on this JDK");
   }
 
   /** Stands in for HDFS: Hadoop code under a scheme that the native side cannot open. */
@@ -85,7 +73,7 @@ class HadoopSourcesTest {
   class FileSystems {
     @BeforeEach
     void hadoopRuns() {
-      assumeHadoopRunsHere();
+      Hadoop.assumeItRunsHere();
     }
 
     private Configuration from(String path) {
@@ -136,7 +124,7 @@ class HadoopSourcesTest {
             "emrkeys.key.k.encoding", "hex");
 
     private void store(Configuration store, String alias, String secret) throws IOException {
-      assumeHadoopRunsHere();
+      Hadoop.assumeItRunsHere();
       store.set(
           "hadoop.security.credential.provider.path",
           "localjceks://file" + files.folder().resolve("store.jceks"));

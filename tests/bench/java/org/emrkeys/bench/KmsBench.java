@@ -92,12 +92,7 @@ public final class KmsBench {
       case "kms-cached":
         return site.kmsCached("k", kmsKey, aws);
       default:
-        return site.set("emrkeys.key.k.type", "keyring")
-            .set("emrkeys.key.k.uri", "s3://bench/keyring")
-            .set("emrkeys.key.k.kms-key-id", kmsKey)
-            .set("emrkeys.key.k.endpoint", aws.endpoint())
-            .set("emrkeys.s3.endpoint", aws.endpoint())
-            .set("emrkeys.s3.path-style-access", "true");
+        return site.keyring("k", "s3://bench/keyring", kmsKey, aws);
     }
   }
 

@@ -3,6 +3,7 @@ package org.emrkeys.tests.demo;
 import com.amazonaws.AmazonServiceException;
 import com.amazonaws.services.kms.model.DisableKeyRequest;
 import java.io.BufferedWriter;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
@@ -13,11 +14,14 @@ import java.nio.file.Paths;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.LocalAws;
@@ -39,6 +43,9 @@ public final class Demo {
   private static final int ROWS_PER_RULE = 6;
   private static final int DESCRIPTION_WIDTH = 96;
   private static final int NOTHING_DONE = 2;
+  private static final int CALL_OBJECTS = 100;
+  private static final Pattern KMS_CALLS =
+      Pattern.compile("\"kms\\.(?:GenerateDataKey|Decrypt)\": (\\d+)");
 
   private final LocalAws aws;
   private final PrintStream out;
@@ -111,6 +118,7 @@ public final class Demo {
     }
     printTable();
     tryWrongKeys(keys, kms);
+    countCalls();
     long bytes = 0;
     Set<String> used = new TreeSet<>();
     for (Row row : rows) {
@@ -216,6 +224,70 @@ public final class Demo {
         }
       }
     }
+  }
+
+  /** The same small objects under three types of key that KMS protects. */
+  private void countCalls() throws IOException {
+    out.println("\ncalls of KMS for " + CALL_OBJECTS + " objects, written and read:");
+    String kms = aws.createKmsKey();
+    String keyring = "s3://" + BUCKET + kms.substring(kms.lastIndexOf('/')) + ".keyring";
+    makeKeyring(keyring, kms);
+    Map<String, Site> sites = new LinkedHashMap<>();
+    sites.put("kms", Site.plain().kms("counted", kms));
+    sites.put("kms-cached", Site.plain().kmsCached("counted", kms, aws));
+    sites.put("keyring", Site.plain().keyring("counted", keyring, kms, aws));
+    for (Map.Entry<String, Site> site : sites.entrySet()) {
+      int before = kmsCalls();
+      try (EmrfsStandIn cluster = site.getValue().defaultKey("counted").start(aws, MODE)) {
+        for (int i = 0; i < CALL_OBJECTS; i++) {
+          String uri = prefix("calls/" + site.getKey()) + i;
+          byte[] content = uri.getBytes(StandardCharsets.UTF_8);
+          cluster.put(uri, content);
+          if (!Arrays.equals(content, cluster.get(uri))) {
+            mismatch(uri + ": what was read back differs from what was written");
+          }
+        }
+      }
+      int calls = kmsCalls() - before;
+      out.printf("  %-10s  %4d%n", site.getKey(), calls);
+      if (!site.getKey().equals("kms") && calls > 1) {
+        mismatch(site.getKey() + ": " + calls + " calls of KMS where one is enough");
+      }
+    }
+  }
+
+  private void makeKeyring(String uri, String kms) throws IOException {
+    Process tool =
+        new ProcessBuilder(
+                System.getProperty("emrkeys.test.cli", "target/debug/emrkeys"),
+                "keyring",
+                "create",
+                uri,
+                "--name",
+                "counted",
+                "--kms-key-id",
+                kms,
+                "--endpoint-url",
+                aws.endpoint())
+            .redirectOutput(new File("/dev/null"))
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    try {
+      if (tool.waitFor() != 0) {
+        mismatch("emrkeys keyring create failed");
+      }
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private int kmsCalls() throws IOException {
+    int calls = 0;
+    Matcher count = KMS_CALLS.matcher(aws.control("GET", "calls", null));
+    while (count.find()) {
+      calls += Integer.parseInt(count.group(1));
+    }
+    return calls;
   }
 
   private static String reason(RuntimeException refusal) {

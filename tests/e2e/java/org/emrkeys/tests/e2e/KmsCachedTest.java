@@ -235,6 +235,7 @@ class KmsCachedTest {
           "\"status\": 400, \"code\": \"ThrottlingException\"",
           "\"status\": 503, \"code\": \"ServiceUnavailableException\"",
           "\"status\": 500, \"code\": \"KMSInternalException\"",
+          "\"status\": 400, \"code\": \"ExpiredTokenException\"",
         }) {
       Stack.fault("{\"service\": \"kms\", \"count\": 3, " + failure + "}");
       try (EmrfsStandIn cluster = cold(kmsKey).start(aws, MODE)) {

@@ -44,7 +44,8 @@ class MatrixTest {
     AES_256,
     RSA,
     KMS,
-    KMS_CACHED
+    KMS_CACHED,
+    KEYRING
   }
 
   private final KeyFiles files = KeyFiles.create();
@@ -56,8 +57,11 @@ class MatrixTest {
   private final LocalAws aws = Stack.aws();
   private final String kms = aws.createKmsKey();
   private final String bucket = Stack.bucket();
+  private final String keyring = "s3://" + bucket + "/keys/mine.keyring";
 
-  MatrixTest() throws IOException, GeneralSecurityException {}
+  MatrixTest() throws IOException, GeneralSecurityException, InterruptedException {
+    Cli.succeed("keyring", "create", keyring, "--name", "mine", "--kms-key-id", kms);
+  }
 
   @TestFactory
   Stream<DynamicContainer> everyCellReadsBackWhatItWrote() {
@@ -152,6 +156,9 @@ class MatrixTest {
         case KMS_CACHED:
           site.kmsCached("mine", kms, aws);
           break;
+        case KEYRING:
+          site.keyring("mine", keyring, kms, aws);
+          break;
         default:
           site.kms("mine", kms);
       }
@@ -230,7 +237,9 @@ class MatrixTest {
       Map<String, String> description = stored.description();
       if (material != Material.KMS) {
         assertEquals("mine", description.get("emrkeys.key"));
-        if (material == Material.KMS_CACHED) {
+        if (material == Material.KEYRING) {
+          assertTrue(description.get("emrkeys.version").startsWith("1-"));
+        } else if (material == Material.KMS_CACHED) {
           assertEquals(kms, description.get("emrkeys.kms-key"));
           assertTrue(description.containsKey("emrkeys.wrapped"));
         } else {

@@ -47,6 +47,7 @@ class RotationWhileRunningTest {
     private final String versionField;
     private final byte[] content = Stack.content(300);
     private final AtomicBoolean stop = new AtomicBoolean();
+    private final AtomicBoolean allWritten = new AtomicBoolean();
     private final AtomicInteger written = new AtomicInteger();
     private final AtomicInteger read = new AtomicInteger();
     private final ConcurrentLinkedQueue<String> toRead = new ConcurrentLinkedQueue<>();
@@ -68,20 +69,23 @@ class RotationWhileRunningTest {
         toRead.add(uri);
         written.incrementAndGet();
       }
+      allWritten.set(true);
       return null;
     }
 
     private Void read() throws Exception {
-      while (!stop.get() || !toRead.isEmpty()) {
+      while (true) {
+        boolean last = allWritten.get();
         String uri = toRead.poll();
-        if (uri == null) {
+        if (uri != null) {
+          assertArrayEquals(content, reader.get(uri), uri);
+          read.incrementAndGet();
+        } else if (last) {
+          return null;
+        } else {
           Thread.sleep(2);
-          continue;
         }
-        assertArrayEquals(content, reader.get(uri), uri);
-        read.incrementAndGet();
       }
-      return null;
     }
 
     /** Lets some more objects be written, and gives the version of the last one. */

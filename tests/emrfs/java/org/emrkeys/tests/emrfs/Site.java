@@ -59,6 +59,17 @@ public final class Site {
         .set("emrkeys.key." + key + ".endpoint", aws.endpoint());
   }
 
+  /** A key of type {@code keyring}, in S3 and under a KMS key of the local server. */
+  public Site keyring(String key, String uri, String kmsKeyId, LocalAws aws) {
+    return set("emrkeys.key." + key + ".type", "keyring")
+        .set("emrkeys.key." + key + ".uri", uri)
+        .set("emrkeys.key." + key + ".kms-key-id", kmsKeyId)
+        .set("emrkeys.key." + key + ".endpoint", aws.endpoint())
+        .set("emrkeys.s3.endpoint", aws.endpoint())
+        .set("emrkeys.s3.region", LocalAws.REGION)
+        .set("emrkeys.s3.path-style-access", "true");
+  }
+
   public Site rule(String name, String prefix, String key) {
     return set("emrkeys.rule." + name + ".prefix", prefix).set("emrkeys.rule." + name + ".key", key);
   }
