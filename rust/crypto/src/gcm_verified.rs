@@ -27,8 +27,6 @@ const SEGMENT: usize = 256 * 1024;
 const PIECE: usize = 16 * 1024;
 /// Free segments kept for the next message, at most (64 MiB). They hold ciphertext.
 const KEPT: usize = 256;
-/// Messages up to this length that arrive at once are decrypted into scratch memory and copied out.
-const SHORT: usize = 4 * 1024;
 
 static FREE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
 
@@ -175,7 +173,6 @@ pub struct GcmVerified {
     /// bits wrap: GCM does not carry into the rest.
     counter: u128,
     wraps_at: u64,
-    scratch: Vec<u8>,
 }
 
 impl GcmVerified {
@@ -202,7 +199,6 @@ impl GcmVerified {
             released: 0,
             counter: 0,
             wraps_at: 0,
-            scratch: Vec::new(),
         })
     }
 
@@ -491,33 +487,31 @@ impl GcmVerified {
         }
     }
 
-    /// A whole short message at once: decrypted into scratch memory, verified, copied out. Returns
-    /// `None`, with nothing done, where the message is not short or not whole.
+    /// A whole message at once, in one pass: `buffer` is decrypted in place, verified, and wiped where the tag is wrong. For
+    /// memory that nobody but the caller sees, since unverified plaintext stands in it for a moment. Returns the length of the
+    /// plaintext, or `None`, with nothing done, where part of the message came in before.
     ///
     /// # Errors
-    /// As [`Self::verify`]; [`CipherError::OutputTooShort`], which changes nothing.
-    pub fn open_short(&mut self, input: &[u8], output: &mut [u8]) -> Result<Option<usize>, CipherError> {
-        if self.phase != Phase::Aad || input.len() > SHORT || !self.tail.held().is_empty() {
+    /// As [`Self::verify`]; [`CipherError::TooLong`], which changes nothing.
+    pub fn open_whole(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, CipherError> {
+        if self.phase != Phase::Aad || !self.tail.held().is_empty() {
             return Ok(None);
         }
-        let len = self.tail.released(input.len());
-        let output = output.get_mut(..len).ok_or(CipherError::OutputTooShort)?;
-        let tag = input.get(len..).filter(|_| input.len() >= self.tail.tag_len());
-        if self.scratch.is_empty() {
-            self.scratch = vec![0; SHORT];
+        let len = self.tail.released(buffer.len());
+        if len as u64 > MAX_MESSAGE {
+            return Err(CipherError::TooLong);
         }
-        let plain = &mut self.scratch[..len];
-        let result = match tag {
-            Some(tag) => self
-                .mac
-                .stream(&input[..len], plain)
-                .and_then(|()| self.mac.verify(tag)),
-            None => Err(CipherError::TagMismatch),
+        let (message, tag) = buffer.split_at_mut(len);
+        let result = if tag.len() == self.tail.tag_len() {
+            self.mac
+                .stream_in_place(message)
+                .and_then(|()| self.mac.verify(tag))
+        } else {
+            Err(CipherError::TagMismatch)
         };
-        if result.is_ok() {
-            output.copy_from_slice(plain);
+        if result.is_err() {
+            wipe(message);
         }
-        wipe(plain);
         self.reset();
         result.map(|()| Some(len))
     }

@@ -35,8 +35,13 @@ const PANIC: jint = -127;
 const CRITICAL: usize = 256 * 1024;
 /// Up to here, copying a region costs less than pinning.
 const REGION: usize = 1024 + 64;
-/// A short message.
+/// A short message, its tag included where it is decrypted; `CipherNatives.SHORT` in Java.
 const SHORT: usize = 256 + 64;
+
+/// What a message is begun for; the same numbers in Java.
+const MODE_ENCRYPT: jint = 0;
+const MODE_DECRYPT_STREAMING: jint = 1;
+const MODE_DECRYPT_VERIFIED: jint = 2;
 
 fn code(error: CipherError) -> jint {
     match error {
@@ -214,6 +219,30 @@ struct Memory {
     len: usize,
 }
 
+/// Copies from an array. The JVM checks the range: where it is not inside, nothing is copied and an exception is pending.
+///
+/// # Safety
+/// `env` is this thread's environment and `array` a live reference of a byte array.
+unsafe fn read_region(env: *mut JNIEnv, array: jbyteArray, offset: jint, out: &mut [u8]) {
+    // SAFETY: by this function's contract; `out` is as long as said, and no slice here exceeds an array.
+    unsafe {
+        let get = (**env).v1_4.GetByteArrayRegion;
+        get(env, array, offset, out.len() as jint, out.as_mut_ptr().cast());
+    }
+}
+
+/// Copies to an array, as [`read_region`] does from one.
+///
+/// # Safety
+/// As for [`read_region`].
+unsafe fn write_region(env: *mut JNIEnv, array: jbyteArray, offset: jint, data: &[u8]) {
+    // SAFETY: as in `read_region`.
+    unsafe {
+        let set = (**env).v1_4.SetByteArrayRegion;
+        set(env, array, offset, data.len() as jint, data.as_ptr().cast());
+    }
+}
+
 fn index(value: jint) -> Result<usize, jint> {
     usize::try_from(value).map_err(|_| RANGE)
 }
@@ -264,14 +293,7 @@ impl Memory {
                     ptr::copy_nonoverlapping(self.address.add(offset), out.as_mut_ptr(), out.len());
                 }
             } else {
-                let get = (**self.env).v1_4.GetByteArrayRegion;
-                get(
-                    self.env,
-                    self.array,
-                    offset as jint,
-                    out.len() as jint,
-                    out.as_mut_ptr().cast(),
-                );
+                read_region(self.env, self.array, offset as jint, out);
             }
         }
         Ok(())
@@ -286,14 +308,7 @@ impl Memory {
                     ptr::copy_nonoverlapping(data.as_ptr(), self.address.add(offset), data.len());
                 }
             } else {
-                let set = (**self.env).v1_4.SetByteArrayRegion;
-                set(
-                    self.env,
-                    self.array,
-                    offset as jint,
-                    data.len() as jint,
-                    data.as_ptr().cast(),
-                );
+                write_region(self.env, self.array, offset as jint, data);
             }
         }
         Ok(())
@@ -429,16 +444,11 @@ fn seal_by_region(
     (from, from_at, len): (Memory, usize, usize),
     (to, to_at): (Memory, usize),
 ) -> Answer {
-    let seal = gcm.seal.as_mut().ok_or(code(CipherError::State))?;
-    let mut source = [0u8; SHORT];
-    let mut target = [0u8; SHORT + BLOCK];
-    from.read(from_at, &mut source[..len])?;
-    let end = len + gcm.tag_len;
-    to.check(to_at, end)?;
-    seal.update(&source[..len], &mut target)
-        .and_then(|_| seal.finish(&mut target[len..end]))
-        .map_err(code)?;
-    to.write(to_at, &target[..end])?;
+    let mut buffer = [0u8; SHORT + BLOCK];
+    from.read(from_at, &mut buffer[..len])?;
+    to.check(to_at, len + gcm.tag_len)?;
+    let end = gcm.seal_last(&mut buffer, len).map_err(code)?;
+    to.write(to_at, &buffer[..end])?;
     Ok(end)
 }
 
@@ -448,14 +458,13 @@ fn open_by_region<const SIZE: usize>(
     (from, from_at, len): (Memory, usize, usize),
     (to, to_at): (Memory, usize),
 ) -> Result<Option<usize>, jint> {
-    let mut sealed = [0u8; SIZE];
-    let mut plain = [0u8; SIZE];
-    from.read(from_at, &mut sealed[..len])?;
-    let Some(count) = gcm.open_short(&sealed[..len], &mut plain).map_err(code)? else {
+    let mut buffer = [0u8; SIZE];
+    from.read(from_at, &mut buffer[..len])?;
+    let Some(count) = gcm.open_whole(&mut buffer[..len]).map_err(code)? else {
         return Ok(None);
     };
-    let written = to.write(to_at, &plain[..count]);
-    wipe(&mut plain[..count]);
+    let written = to.write(to_at, &buffer[..count]);
+    wipe(&mut buffer[..count]);
     written.map(|()| Some(count))
 }
 
@@ -520,9 +529,8 @@ fn make(kind: jint, key: &[u8], max_held: u64) -> Result<Object, jint> {
     made.map_err(code)
 }
 
-/// `mode`: 0 encrypt, 1 decrypt (GCM: releasing as it goes), 2 decrypt (GCM: releasing after the tag).
 fn start(object: &mut Object, mode: jint, iv: &[u8], tag_len: usize) -> Result<(), CipherError> {
-    let direction = if mode == 0 {
+    let direction = if mode == MODE_ENCRYPT {
         Direction::Encrypt
     } else {
         Direction::Decrypt
@@ -544,11 +552,11 @@ impl GcmState {
         }
         self.tag_len = tag_len;
         self.mode = match mode {
-            0 => {
+            MODE_ENCRYPT => {
                 slot_of(&mut self.seal, || Gcm::new(&self.key))?.start(Direction::Encrypt, iv)?;
                 GcmMode::Seal
             }
-            1 => {
+            MODE_DECRYPT_STREAMING => {
                 slot_of(&mut self.open, || GcmOpener::new(&self.key))?.start(iv, tag_len)?;
                 GcmMode::Stream
             }
@@ -559,6 +567,29 @@ impl GcmState {
             }
         };
         Ok(())
+    }
+
+    /// Encrypts the last `len` bytes of a message in place and puts the tag behind them. Returns where that ends.
+    fn seal_last(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, CipherError> {
+        self.mode = GcmMode::Idle;
+        let seal = self.seal.as_mut().ok_or(CipherError::State)?;
+        let end = len + self.tag_len;
+        let last = buffer.get_mut(..end).ok_or(CipherError::OutputTooShort)?;
+        let (message, tag) = last.split_at_mut(len);
+        seal.update_in_place(message)?;
+        seal.finish(tag)?;
+        Ok(end)
+    }
+
+    /// Decrypts a whole message, with its tag, in place. Returns the length of the plaintext.
+    fn open_whole(&mut self, buffer: &mut [u8]) -> Result<usize, CipherError> {
+        self.mode = GcmMode::Idle;
+        let opened = self
+            .verified
+            .as_mut()
+            .ok_or(CipherError::State)?
+            .open_whole(buffer)?;
+        opened.ok_or(CipherError::State)
     }
 
     fn aad(&mut self, aad: &[u8]) -> Result<(), CipherError> {
@@ -661,7 +692,6 @@ fn finish(object: &mut Object, input: (Memory, usize, usize), output: (Memory, u
             return result;
         }
         if gcm.mode == GcmMode::Seal && input.2 <= SHORT {
-            gcm.mode = GcmMode::Idle;
             return seal_by_region(gcm, input, output);
         }
     }
@@ -923,6 +953,61 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_run(
                 return run(object, (copy, from_at, len), (to, to_at), false);
             }
             run(object, (from, from_at, len), (to, to_at), same)
+        })
+    })
+}
+
+/// A whole short message of GCM between arrays, without additional data: what `run` does, at half the cost around the cipher.
+/// No length is asked for (the JVM checks the ranges of the copies and throws), no vector is copied (its 12 bytes are three
+/// big-endian numbers), and decryption is one pass that is verified before anything is written, whatever the mode.
+#[no_mangle]
+#[allow(clippy::too_many_arguments)]
+pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_runShort(
+    env: *mut JNIEnv,
+    _class: jclass,
+    handle: jlong,
+    mode: jint,
+    iv_first: jint,
+    iv_second: jint,
+    iv_third: jint,
+    tag_len: jint,
+    input: jbyteArray,
+    in_offset: jint,
+    len: jint,
+    output: jbyteArray,
+    out_offset: jint,
+) -> jint {
+    guard(|| {
+        let (len, tag_len) = (index(len)?, index(tag_len)?);
+        if len > SHORT || input.is_null() || output.is_null() {
+            return Err(RANGE);
+        }
+        let mut iv = [0u8; 12];
+        for (bytes, word) in iv.chunks_exact_mut(4).zip([iv_first, iv_second, iv_third]) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        let mut buffer = [0u8; SHORT + BLOCK];
+        with(handle, |object| {
+            let Object::Gcm(gcm) = object else {
+                return Err(code(CipherError::State));
+            };
+            // SAFETY: references of this call, not null.
+            unsafe { read_region(env, input, in_offset, &mut buffer[..len]) };
+            let seals = mode == MODE_ENCRYPT;
+            let mode = if seals { mode } else { MODE_DECRYPT_VERIFIED };
+            gcm.start(mode, &iv, tag_len).map_err(code)?;
+            let count = if seals {
+                gcm.seal_last(&mut buffer, len)
+            } else {
+                gcm.open_whole(&mut buffer[..len])
+            }
+            .map_err(code)?;
+            // SAFETY: as above.
+            unsafe { write_region(env, output, out_offset, &buffer[..count]) };
+            if !seals {
+                wipe(&mut buffer[..count]);
+            }
+            Ok(count)
         })
     })
 }

@@ -63,8 +63,9 @@ public final class Chart {
     if (Files.exists(objects)) {
       Chart chart = new Chart(objects, "256 MiB through the V2 encryption client of SDK v1, GB/s");
       int size = 256 << 20;
-      chart.panel("get", "object-get", size, OBJECT_NAMES);
-      chart.panel("put", "object-put", size, OBJECT_NAMES);
+      chart.panel("get, heap of 96 MiB", "object-get-96m", size, OBJECT_NAMES);
+      chart.panel("get, heap of 1 GiB", "object-get", size, OBJECT_NAMES);
+      chart.panel("put, heap of 1 GiB", "object-put", size, OBJECT_NAMES);
       chart.write(Paths.get(args[1], "objects.svg"));
     }
   }

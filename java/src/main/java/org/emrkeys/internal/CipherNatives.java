@@ -24,6 +24,9 @@ public final class CipherNatives {
   /** GCM: plaintext is released once the tag is verified. */
   public static final int DECRYPT_VERIFIED = 2;
 
+  /** The longest input of {@link #runShort}. */
+  public static final int SHORT = 320;
+
   public static final int CODE_KEY_SIZE = -1;
   public static final int CODE_IV_SIZE = -2;
   public static final int CODE_TAG_SIZE = -3;
@@ -83,6 +86,23 @@ public final class CipherNatives {
       int length,
       byte[] outArray,
       ByteBuffer outBuffer,
+      int outOffset);
+
+  /**
+   * A whole GCM message of at most {@link #SHORT} bytes, between arrays and without additional data;
+   * its vector has 12 bytes, here as three numbers. {@code mode} as in {@link #start}.
+   */
+  public static native int runShort(
+      long handle,
+      int mode,
+      int ivFirst,
+      int ivSecond,
+      int ivThird,
+      int tagLength,
+      byte[] in,
+      int inOffset,
+      int length,
+      byte[] out,
       int outOffset);
 
   /** One RSA operation, by the kind of the key; gives the length of what is in {@code out}. */

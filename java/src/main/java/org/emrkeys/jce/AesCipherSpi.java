@@ -324,6 +324,26 @@ public abstract class AesCipherSpi extends CipherSpi {
       byte[] outArray,
       ByteBuffer outBuffer,
       int outOffset) {
+    if (last
+        && !begun
+        && gcm()
+        && length <= CipherNatives.SHORT
+        && inArray != null
+        && outArray != null
+        && iv.length == GCM_IV) {
+      return CipherNatives.runShort(
+          handle.value,
+          direction,
+          word(iv, 0),
+          word(iv, 4),
+          word(iv, 8),
+          tagLength,
+          inArray,
+          inOffset,
+          length,
+          outArray,
+          outOffset);
+    }
     int result =
         CipherNatives.run(
             handle.value,
@@ -340,6 +360,14 @@ public abstract class AesCipherSpi extends CipherSpi {
             outOffset);
     begun |= result != CipherNatives.CODE_BUSY;
     return result;
+  }
+
+  /** The big-endian number at an index. */
+  private static int word(byte[] bytes, int at) {
+    return bytes[at] << 24
+        | (bytes[at + 1] & 0xff) << 16
+        | (bytes[at + 2] & 0xff) << 8
+        | bytes[at + 3] & 0xff;
   }
 
   /**
