@@ -40,8 +40,8 @@ class ExitTest {
       conf.set("emrkeys.key.k.kms-key-id", args[2]);
       conf.set("emrkeys.key.k.endpoint", args[1]);
       conf.set("emrkeys.default.key", "k");
-      // So that a renewal in the background is due at every call.
-      conf.set("emrkeys.cache.max-uses", "2");
+      // So that the eighth object makes a renewal in the background due.
+      conf.set("emrkeys.cache.max-uses", "8");
       S3EncryptionMaterialsProvider provider = new S3EncryptionMaterialsProvider();
       provider.setConf(conf);
       System.out.println("ready");
@@ -50,8 +50,9 @@ class ExitTest {
           provider.getEncryptionMaterials();
           return;
         case "main returns during a renewal":
-          provider.getEncryptionMaterials();
-          provider.getEncryptionMaterials();
+          for (int i = 0; i < 8; i++) {
+            provider.getEncryptionMaterials();
+          }
           return;
         default:
           ask(provider);
@@ -73,10 +74,14 @@ class ExitTest {
   @ValueSource(
       strings = {"main returns", "main returns during a renewal", "exit while threads wait for KMS"})
   void theJvmEnds(String way) throws Exception {
+    String key = aws.createKmsKey();
     if (!way.equals("main returns")) {
       int first = way.startsWith("main") ? 1 : 0;
       Stack.fault(
-          "{\"service\": \"kms\", \"count\": null, \"delay\": 60, \"after\": " + first + "}");
+          "{\"service\": \"kms\", \"op\": \"GenerateDataKey\", \"count\": null, \"delay\": 30,"
+              + " \"after\": "
+              + first
+              + "}");
     }
     List<String> command = new ArrayList<>();
     command.add(new File(System.getProperty("java.home"), "bin/java").getPath());
@@ -87,7 +92,7 @@ class ExitTest {
             Child.class.getName(),
             way,
             aws.endpoint(),
-            aws.createKmsKey()));
+            key));
     Process child =
         new ProcessBuilder(command)
             .redirectErrorStream(true)
