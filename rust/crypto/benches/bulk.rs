@@ -180,7 +180,10 @@ fn gcm(criterion: &mut Criterion) {
                 verified.start(&[0; 12], 16).expect("iv");
                 if sealed.len() <= AT_ONCE {
                     out[..sealed.len()].copy_from_slice(&sealed);
-                    return verified.open_whole(&mut out[..sealed.len()]).expect("tag").expect("whole");
+                    return verified
+                        .open_whole(&mut out[..sealed.len()])
+                        .expect("tag")
+                        .expect("whole");
                 }
                 verified.show(&sealed).expect("show");
                 verified.verify().expect("tag");
