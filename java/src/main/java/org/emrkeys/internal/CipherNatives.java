@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 
 /**
  * The bulk ciphers of the native library. Static methods over primitives, arrays and direct
- * buffers; results are counts, or negative codes ({@code CODE_*}). Nothing here throws. The library
- * must have been loaded.
+ * buffers; results are counts, or negative codes ({@code CODE_*}). Nothing here throws but {@link
+ * #runShort}. The library must have been loaded.
  */
 public final class CipherNatives {
   public static final int GCM = 0;
@@ -89,8 +89,9 @@ public final class CipherNatives {
       int outOffset);
 
   /**
-   * A whole GCM message of at most {@link #SHORT} bytes, between arrays and without additional data;
-   * its vector has 12 bytes, here as three numbers. {@code mode} as in {@link #start}.
+   * A whole GCM message of at most {@link #SHORT} bytes between arrays, without additional data. Its
+   * vector has 12 bytes, here as three numbers; {@code mode} as in {@link #start}. Unlike the others
+   * this one throws, where a range is outside of its array.
    */
   public static native int runShort(
       long handle,

@@ -258,6 +258,70 @@ class EmrKeysProviderTest {
     }
   }
 
+  /** Around the length up to which a message is one call of another kind. */
+  @Test
+  void aShortGcmMessageWritesNothingUnverified() throws Exception {
+    SecretKey key = new SecretKeySpec(new byte[32], "AES");
+    Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", ours);
+    byte[] iv = new byte[12];
+    for (int size = 0; size < CipherNatives.SHORT + 20; size++) {
+      iv[0] = (byte) size;
+      iv[11] = (byte) (size >> 8 | 0x80);
+      cipher.init(Cipher.ENCRYPT_MODE, key, new GCMParameterSpec(128, iv));
+      byte[] sealed = cipher.doFinal(new byte[size]);
+      Cipher peer = Cipher.getInstance("AES/GCM/NoPadding", sun);
+      peer.init(Cipher.DECRYPT_MODE, key, new GCMParameterSpec(128, iv));
+      assertArrayEquals(new byte[size], peer.doFinal(sealed));
+      for (AlgorithmParameterSpec spec :
+          new AlgorithmParameterSpec[] {new GCMParameterSpec(128, iv), new IvParameterSpec(iv)}) {
+        cipher.init(Cipher.DECRYPT_MODE, key, spec);
+        assertArrayEquals(new byte[size], cipher.doFinal(sealed));
+        byte[] broken = sealed.clone();
+        broken[size] ^= 1;
+        byte[] out = new byte[size];
+        Arrays.fill(out, (byte) 0x5a);
+        assertThrows(
+            AEADBadTagException.class, () -> cipher.doFinal(broken, 0, broken.length, out));
+        if (spec instanceof GCMParameterSpec || sealed.length <= CipherNatives.SHORT) {
+          for (byte b : out) {
+            assertEquals(0x5a, b);
+          }
+        }
+      }
+    }
+  }
+
+  /** The boundary's own checks, which Java's come before. */
+  @Test
+  void aShortGcmMessageStaysInItsArrays() {
+    long handle = CipherNatives.create(CipherNatives.GCM, new byte[32], 0);
+    byte[] array = new byte[64];
+    byte[] out = new byte[64];
+    int[][] outside = {{-1, 16, 0}, {60, 16, 0}, {0, 16, -1}, {0, 48, 16}, {0, 64, 0}};
+    try {
+      for (int[] range : outside) {
+        assertThrows(
+            ArrayIndexOutOfBoundsException.class,
+            () -> runShort(handle, array, range[0], range[1], out, range[2]));
+        assertArrayEquals(new byte[64], out);
+      }
+      assertTrue(runShort(handle, array, 0, -1, out, 0) < 0);
+      assertTrue(runShort(handle, array, 0, CipherNatives.SHORT + 1, out, 0) < 0);
+      assertTrue(runShort(handle, null, 0, 16, out, 0) < 0);
+      assertTrue(runShort(handle, array, 0, 16, null, 0) < 0);
+      assertEquals(64, runShort(handle, array, 0, 48, out, 0));
+    } finally {
+      CipherNatives.destroy(handle);
+    }
+    assertEquals(CipherNatives.CODE_CLOSED, runShort(handle, array, 0, 16, out, 0));
+  }
+
+  private static int runShort(
+      long handle, byte[] in, int inOffset, int length, byte[] out, int outOffset) {
+    return CipherNatives.runShort(
+        handle, CipherNatives.ENCRYPT, 1, 2, 3, 16, in, inOffset, length, out, outOffset);
+  }
+
   @Test
   void gcmRefusesReuse() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
