@@ -124,6 +124,10 @@ codes! {
     KeyringProtector = "KEYRING_PROTECTOR",
     /// A keyring was changed by somebody else at the same time, or exists already.
     KeyringChanged = "KEYRING_CHANGED",
+    /// The object's data key is wrapped in an older way, and reading such objects through S3A is not allowed.
+    LegacyWrap = "LEGACY_WRAP",
+    /// The object's content is encrypted in a way that S3A would not read right.
+    ContentUnsupported = "CONTENT_UNSUPPORTED",
     /// The key has only its public half: it encrypts and cannot decrypt.
     KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
     /// The audit log cannot be written, so that no key is given.

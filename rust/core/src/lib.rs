@@ -8,6 +8,7 @@ mod aws;
 mod cache;
 mod config;
 mod description;
+mod envelope;
 mod error;
 mod https;
 mod inputs;

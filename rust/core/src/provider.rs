@@ -13,6 +13,7 @@ use crate::audit::{Audit, AuditTarget, Trail};
 use crate::cache::{Counts, KeyCache};
 use crate::config::{Config, DataKeyServiceConfig, KeyConfig, KeyKind, KmsCachedConfig, RuleTarget};
 use crate::description::{self, Description};
+use crate::envelope;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
 use crate::jce::JceSettings;
@@ -25,12 +26,15 @@ use crate::source::service::kms::KmsService;
 use crate::source::service::{data_key_service, KeyService};
 use crate::source::versions::VersionedKey;
 use crate::source::{aes, keyring, rsa, Loader, Source};
+use crate::uri::S3Location;
 
 /// Who asks for keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
     /// An S3 client that encrypts on the client's side: all keys, chosen by rules.
     S3,
+    /// Hadoop's S3A connector, by the keyring of its S3 encryption client: all keys, chosen by rules.
+    S3a,
     /// EMR's local disks: the one key of `emrkeys.local-disk.key`.
     LocalDisk,
 }
@@ -97,6 +101,22 @@ pub enum Request<'a> {
     NoDescription,
     /// Its call with a description: names and values.
     Description(&'a [(&'a str, &'a str)]),
+    /// A write, by a client that says which object it writes: the names as S3 has them, nothing encoded.
+    Write {
+        /// The bucket.
+        bucket: &'a str,
+        /// The object's key.
+        key: &'a str,
+    },
+    /// A read, by a client that says so: never taken for a write, whatever the description holds.
+    Read {
+        /// The stored description.
+        stored: &'a [(&'a str, &'a str)],
+        /// How the data key is wrapped, such as `AES/GCM`.
+        wrap: &'a str,
+        /// The cipher of the content, such as `AES/GCM/NoPadding`.
+        content: &'a str,
+    },
 }
 
 /// What a start or a refresh has to say.
@@ -184,20 +204,26 @@ impl Provider {
     pub fn materials(&self, request: Request<'_>) -> Result<Option<Materials>, Error> {
         let state = self.state.load();
         let description = match request {
-            Request::Description(entries) => Some(Description::new(entries)?),
-            Request::NoArgument | Request::NoDescription => None,
+            Request::Description(entries) | Request::Read { stored: entries, .. } => {
+                Some(Description::new(entries)?)
+            }
+            Request::NoArgument | Request::NoDescription | Request::Write { .. } => None,
         };
         if state.audit.is_off() {
             return Ok(self.answer(&state, request, description.as_ref(), &mut Trail::default())?);
         }
         let mut trail = Trail {
-            purpose: match &description {
-                Some(description) if !description.is_write_request() => DECRYPT,
+            purpose: match (&request, &description) {
+                (Request::Read { .. }, _) => DECRYPT,
+                (_, Some(description)) if !description.is_write_request() => DECRYPT,
                 _ => ENCRYPT,
             },
-            uri: description
-                .as_ref()
-                .and_then(|description| description.location_text().map(str::to_owned)),
+            uri: match &request {
+                Request::Write { bucket, key } => Some(format!("s3://{bucket}/{key}")),
+                _ => description
+                    .as_ref()
+                    .and_then(|description| description.location_text().map(str::to_owned)),
+            },
             ..Trail::default()
         };
         let answer = self.answer(&state, request, description.as_ref(), &mut trail);
@@ -221,14 +247,19 @@ impl Provider {
     ) -> Result<Option<Materials>, Problem> {
         let materials = match (self.usage, request, description) {
             (Usage::LocalDisk, _, description) => state.for_local_disk(description, trail)?,
-            (Usage::S3, Request::NoDescription, _) => match &state.legacy_key {
+            (_, Request::Write { bucket, key }, _) => state.for_write(bucket, key, trail)?,
+            (_, Request::Read { wrap, content, .. }, Some(stored)) => {
+                envelope::check_for_s3a(wrap, content, state.allow_legacy_wraps)?;
+                state.for_read(stored, trail)?
+            }
+            (_, Request::NoDescription, _) => match &state.legacy_key {
                 None => return Ok(None),
                 // If it is a write after all, the object says whose it is.
                 Some(legacy) => state.source(legacy, trail)?.for_encryption()?,
             },
-            (Usage::S3, _, Some(description)) => state.for_description(description, trail)?,
-            (Usage::S3, _, None) => state
-                .source(state.key_for_write(None)?, trail)?
+            (_, _, Some(description)) => state.for_description(description, trail)?,
+            (_, _, None) => state
+                .source(state.key_for_write(None, None)?, trail)?
                 .for_encryption()?,
         };
         Ok(Some(materials))
@@ -276,6 +307,7 @@ struct State {
     legacy_key: Option<String>,
     local_disk_key: Option<String>,
     local_disk_algorithm: &'static str,
+    allow_legacy_wraps: bool,
     audit: Audit,
 }
 
@@ -306,7 +338,7 @@ impl State {
         }
         let mut warnings = loader.warnings;
         let local_disk_algorithm = match usage {
-            Usage::S3 => release::ALGORITHM,
+            Usage::S3 | Usage::S3a => release::ALGORITHM,
             Usage::LocalDisk => local_disk_algorithm(&config, &mut warnings),
         };
         let audit = problems.keep(Audit::open(&config.audit));
@@ -334,6 +366,7 @@ impl State {
             legacy_key: config.legacy_key,
             local_disk_key: config.local_disk.key,
             local_disk_algorithm,
+            allow_legacy_wraps: config.allow_legacy_wraps,
             audit,
         };
         for (name, key) in config.keys {
@@ -375,15 +408,48 @@ impl State {
             return Ok(materials);
         }
         if description.is_write_request() {
+            let location = description.location()?;
             return self
-                .source(self.key_for_write(Some(description))?, trail)?
+                .source(
+                    self.key_for_write(location.as_ref(), description.job_flow())?,
+                    trail,
+                )?
                 .for_encryption();
         }
+        self.for_legacy(description, trail)
+    }
+
+    /// A read by its stored description and nothing else.
+    fn for_read(&self, stored: &Description, trail: &mut Trail) -> Result<Materials, Problem> {
+        match self.identified(stored, trail)? {
+            Some(materials) => Ok(materials),
+            None => self.for_legacy(stored, trail),
+        }
+    }
+
+    fn for_legacy(&self, stored: &Description, trail: &mut Trail) -> Result<Materials, Problem> {
         let legacy = self
             .legacy_key
             .as_ref()
-            .ok_or_else(|| unknown_description(description))?;
-        self.source(legacy, trail)?.for_decryption_of_foreign(description)
+            .ok_or_else(|| unknown_description(stored))?;
+        self.source(legacy, trail)?.for_decryption_of_foreign(stored)
+    }
+
+    /// A write to this object.
+    fn for_write(&self, bucket: &str, key: &str, trail: &mut Trail) -> Result<Materials, Problem> {
+        let location = S3Location {
+            bucket: bucket.to_owned(),
+            key: key.as_bytes().to_vec(),
+        };
+        let name = self.key_for_write(Some(&location), None)?;
+        let mut materials = self.source(name, trail)?.for_encryption()?;
+        if let MaterialKey::Kms { .. } = materials.key {
+            // Unlike the SDK v1's V2 client, this one compares nothing with what another key's materials say, and adds no id.
+            materials
+                .description
+                .push((description::KEY.to_owned(), name.to_owned()));
+        }
+        Ok(materials)
     }
 
     /// Disks have one key; a description, where there is one, must be of a version of it.
@@ -423,16 +489,12 @@ impl State {
         Ok(&**source)
     }
 
-    fn key_for_write(&self, description: Option<&Description>) -> Result<&str, Problem> {
-        let location = description.map(Description::location).transpose()?.flatten();
-        let job_flow = description.and_then(Description::job_flow);
-        let target = location
-            .as_ref()
-            .and_then(|location| self.rules.find(location, job_flow));
+    fn key_for_write(&self, location: Option<&S3Location>, job_flow: Option<&str>) -> Result<&str, Problem> {
+        let target = location.and_then(|location| self.rules.find(&location.committed(), job_flow));
         match (target, &self.default_key) {
             (Some(target), _) => Ok(&target.key),
             (None, Some(default)) => Ok(default),
-            (None, None) => Err(no_rule(location.map(|location| location.bucket).as_deref())),
+            (None, None) => Err(no_rule(location.map(|location| location.bucket.as_str()))),
         }
     }
 
@@ -620,7 +682,7 @@ fn summary(usage: Usage, config: &Config, keys: &BTreeMap<String, Box<dyn Source
     let version = crate::VERSION;
     match usage {
         Usage::LocalDisk => format!("emrkeys {version} for local disks: key {keys}"),
-        Usage::S3 => {
+        Usage::S3 | Usage::S3a => {
             let rules: Vec<String> = config
                 .rule_names
                 .iter()
@@ -632,7 +694,8 @@ fn summary(usage: Usage, config: &Config, keys: &BTreeMap<String, Box<dyn Source
                 first_few(&rules)
             };
             let default = config.default_key.as_deref().unwrap_or("none");
-            format!("emrkeys {version} for S3: keys {keys}; rules {rules}; default {default}")
+            let client = if usage == Usage::S3 { "S3" } else { "S3A" };
+            format!("emrkeys {version} for {client}: keys {keys}; rules {rules}; default {default}")
         }
     }
 }

@@ -6,6 +6,8 @@
 //! decoded once, any other `%` stands for itself, `+` is a plus, and then bytes are compared. Nothing else is
 //! normalised: S3 keys may hold `//`, `.`, `?`, `#` and leading slashes, and mean them.
 
+use std::borrow::Cow;
+
 use crate::error::excerpt;
 
 /// The longest key that S3 allows, in bytes of UTF-8.
@@ -62,6 +64,57 @@ impl S3Location {
             key,
         })
     }
+}
+
+impl S3Location {
+    /// Where the object will be once its job is committed: committers write below a folder of their own and move, or
+    /// complete, what they wrote. A rule is meant for where data stays, so the committers' folders are left out of the key.
+    pub(crate) fn committed(&self) -> Cow<'_, Self> {
+        if !TEMPORARY.iter().any(|marker| contains(&self.key, marker)) {
+            return Cow::Borrowed(self);
+        }
+        let mut segments: Vec<&[u8]> = self.key.split(|&byte| byte == b'/').collect();
+        while let Some(range) = temporary_segments(&segments) {
+            segments.drain(range);
+        }
+        Cow::Owned(S3Location {
+            bucket: self.bucket.clone(),
+            key: segments.join(&b'/'),
+        })
+    }
+}
+
+/// The folders of committers: Hadoop's `FileOutputCommitter` (and what builds on it), S3A's magic committer, and Spark's
+/// overwriting of single partitions.
+/// Source: `FileOutputCommitter.PENDING_DIR_NAME`; `CommitConstants.MAGIC_PATH_PREFIX`, `BASE`;
+/// `FileCommitProtocol.getStagingDir` of Spark.
+const TEMPORARY: [&[u8]; 3] = [b"_temporary", b"__magic", b".spark-staging"];
+
+/// The first segments that a committer put in, but never the last one, which is the file's own name.
+fn temporary_segments(segments: &[&[u8]]) -> Option<std::ops::Range<usize>> {
+    let folders = segments.split_last()?.1;
+    let starts_with = |at: usize, start: &[u8]| folders.get(at).is_some_and(|segment| segment.starts_with(start));
+    let at = (0..folders.len()).find(|&at| {
+        folders[at] == TEMPORARY[0] || folders[at] == TEMPORARY[1] || starts_with(at, b"__magic_job-") || starts_with(at, b".spark-staging-")
+    })?;
+    let end = if folders[at] == TEMPORARY[0] {
+        // _temporary/<job attempt>/_temporary/<task attempt>/… while a task runs, _temporary/<job attempt>/<task>/… after it.
+        match folders.get(at + 2) {
+            Some(&next) if next == TEMPORARY[0] => at + 4,
+            Some(next) if next.starts_with(b"task_") => at + 3,
+            _ => at + 2,
+        }
+    } else if starts_with(at, TEMPORARY[1]) {
+        // __magic_job-<id>/job-<id>/tasks/<attempt>/__base/…; without a base, the file goes beside the folder.
+        folders[at..].iter().position(|folder| *folder == b"__base").map_or(folders.len(), |base| at + base + 1)
+    } else {
+        at + 1
+    };
+    Some(at..end.min(folders.len()))
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The text after `s3://` (or `s3n://`, `s3a://`), schemes in any case.
@@ -126,6 +179,29 @@ mod tests {
                 parsed(&format!("{scheme}://bucket/a/b")),
                 ("bucket".into(), b"a/b".to_vec())
             );
+        }
+    }
+
+    #[test]
+    fn what_a_committer_writes_belongs_where_it_commits_to() {
+        for (written, committed) in [
+            ("t/_temporary/0/_temporary/attempt_2024_0001_m_000000_0/day=1/part-0", "t/day=1/part-0"),
+            ("t/_temporary/0/task_2024_0001_m_000000/day=1/part-0", "t/day=1/part-0"),
+            ("t/_temporary/0/_temporary/attempt_1/part-0", "t/part-0"),
+            ("_temporary/0/_temporary/attempt_1/part-0", "part-0"),
+            ("t/__magic/job-1/tasks/attempt_1/__base/day=1/part-0.pending", "t/day=1/part-0.pending"),
+            ("t/__magic_job-1/job-1/tasks/attempt_1/__base/part-0", "t/part-0"),
+            ("t/__magic/job-1/a.pendingset", "t/a.pendingset"),
+            ("t/.spark-staging-1b2c/day=1/part-0", "t/day=1/part-0"),
+            ("t/.spark-staging-1b2c/_temporary/0/_temporary/attempt_1/day=1/part-0", "t/day=1/part-0"),
+            ("t/_temporary/0/", "t/"),
+            ("t/_temporary", "t/_temporary"),
+            ("t/my_temporary/part-0", "t/my_temporary/part-0"),
+            ("t/part-0", "t/part-0"),
+            ("", ""),
+        ] {
+            let location = S3Location { bucket: "lake".into(), key: written.into() };
+            assert_eq!(String::from_utf8_lossy(&location.committed().key), committed, "{written}");
         }
     }
 
@@ -203,6 +279,17 @@ mod tests {
         fn decoding_undoes_an_encoding_of_every_byte(key in proptest::collection::vec(any::<u8>(), 0..64)) {
             let encoded: String = key.iter().map(|byte| format!("%{byte:02X}")).collect();
             prop_assert_eq!(percent_decode(&encoded), key);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn committing_ends_for_any_key_and_keeps_the_name(key in "(/|_temporary|__magic|__magic_job-1|__base|task_1|.spark-staging-1|a){0,40}") {
+            let location = S3Location { bucket: "lake".into(), key: key.clone().into_bytes() };
+            let committed = location.committed().into_owned();
+            prop_assert!(committed.key.len() <= key.len());
+            prop_assert_eq!(committed.key.rsplit(|byte| *byte == b'/').next(), key.as_bytes().rsplit(|byte| *byte == b'/').next());
+            prop_assert_eq!(committed.committed().into_owned(), committed.clone());
         }
     }
 }

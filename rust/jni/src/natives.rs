@@ -107,6 +107,46 @@ extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
     })
 }
 
+/// `byte[] write(long handle, byte[] object)`: the key and what is stored, for a client that says which object it writes.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_write<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    object: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let provider = handles::get(handle)?;
+        let object = required(env, &object)?;
+        let (bucket, key) = wire::object(&object)?;
+        provider
+            .materials(Request::Write { bucket, key })
+            .map(|materials| wire::materials(materials.as_ref()))
+    })
+}
+
+/// `byte[] read(long handle, byte[] envelope)`: the key and what was stored, for a client that says that it reads.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    envelope: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let provider = handles::get(handle)?;
+        let bytes = required(env, &envelope)?;
+        let wire::Envelope { wrap, content, stored } = wire::envelope(&bytes)?;
+        provider
+            .materials(Request::Read {
+                stored: &stored,
+                wrap,
+                content,
+            })
+            .map(|materials| wire::materials(materials.as_ref()))
+    })
+}
+
 /// `byte[] stats(long handle)`: the counters of the keys that have a key service.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_internal_Natives_stats<'local>(

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 3;
+pub(crate) const ABI: i32 = 4;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -95,11 +95,12 @@ fn bad_text(code: Code, what: &str, why: &str) -> Error {
     .into()
 }
 
-/// Who asks: 0 is S3, 1 local disks.
+/// Who asks: 0 is S3, 1 local disks, 2 S3A.
 pub(crate) fn usage(number: i32) -> Result<Usage, Error> {
     match number {
         0 => Ok(Usage::S3),
         1 => Ok(Usage::LocalDisk),
+        2 => Ok(Usage::S3a),
         _ => Err(malformed()),
     }
 }
@@ -125,10 +126,44 @@ pub(crate) fn settings(bytes: &[u8]) -> Result<Settings, Error> {
 /// A list of entries of a materials description; `None` where −1 stands in place of the count: a description that is
 /// `null`.
 pub(crate) fn description(bytes: &[u8]) -> Result<Option<Vec<(&str, &str)>>, Error> {
-    let mut reader = Reader::new(bytes);
     if bytes == (-1i32).to_be_bytes() {
         return Ok(None);
     }
+    let mut reader = Reader::new(bytes);
+    let entries = entries(&mut reader)?;
+    reader.end()?;
+    Ok(Some(entries))
+}
+
+/// A bucket and the key of an object in it.
+pub(crate) fn object(bytes: &[u8]) -> Result<(&str, &str), Error> {
+    let mut reader = Reader::new(bytes);
+    let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
+    let key = reader.text(Code::InvalidUri, "the key of the object")?;
+    reader.end()?;
+    Ok((bucket, key))
+}
+
+/// What an object's envelope says, in borrowed pieces.
+pub(crate) struct Envelope<'a> {
+    pub(crate) wrap: &'a str,
+    pub(crate) content: &'a str,
+    pub(crate) stored: Vec<(&'a str, &'a str)>,
+}
+
+/// The wrap of the data key, the cipher of the content and the stored description.
+pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, Error> {
+    let mut reader = Reader::new(bytes);
+    let envelope = Envelope {
+        wrap: reader.text(Code::InvalidDescription, "the wrap of the data key")?,
+        content: reader.text(Code::InvalidDescription, "the cipher of the content")?,
+        stored: entries(&mut reader)?,
+    };
+    reader.end()?;
+    Ok(envelope)
+}
+
+fn entries<'a>(reader: &mut Reader<'a>) -> Result<Vec<(&'a str, &'a str)>, Error> {
     let count = reader.count(8)?;
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
@@ -138,8 +173,7 @@ pub(crate) fn description(bytes: &[u8]) -> Result<Option<Vec<(&str, &str)>>, Err
             reader.text(Code::InvalidDescription, "a value in the materials description")?,
         ));
     }
-    reader.end()?;
-    Ok(Some(entries))
+    Ok(entries)
 }
 
 /// What Java found behind the [`InputRef`]s.

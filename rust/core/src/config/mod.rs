@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::audit::AuditTarget;
 use crate::cache::Limits;
+use crate::envelope;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::https::ServiceUrl;
 use crate::inputs::{InputRef, Settings};
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     /// How often the counters are logged; zero: never.
     pub(crate) stats_interval: Duration,
     pub(crate) allow_plaintext_secrets: bool,
+    /// Whether S3A may read what is wrapped in older ways.
+    pub(crate) allow_legacy_wraps: bool,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -190,6 +193,7 @@ impl Config {
         let audit = reader.audit();
         let stats_interval = reader.stats_interval();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
+        let allow_legacy_wraps = reader.flag(envelope::ALLOW_LEGACY);
         let described = reader.flag(DESCRIPTION_ENABLED);
         let v2 = reader.flag(V2_ENABLED);
         let mut problems = reader.into_problems();
@@ -234,13 +238,16 @@ impl Config {
                     v2,
                     &mut problems,
                 );
-                if default_key.is_none() && rule_names.is_empty() {
-                    warnings.push(
-                        "neither a rule nor emrkeys.default.key is set: objects can be read, none can be written".to_owned(),
-                    );
-                }
             }
+            // S3A says where each object goes, and has no client that compares descriptions.
+            Usage::S3a => {}
             Usage::LocalDisk => check_local_disk(&keys, &local_disk, &mut problems),
+        }
+        if usage != Usage::LocalDisk && default_key.is_none() && rule_names.is_empty() {
+            warnings.push(
+                "neither a rule nor emrkeys.default.key is set: objects can be read, none can be written"
+                    .to_owned(),
+            );
         }
         warnings.extend(shared_with_disk(
             &keys,
@@ -283,6 +290,7 @@ impl Config {
             audit,
             stats_interval,
             allow_plaintext_secrets,
+            allow_legacy_wraps,
             warnings,
         })
     }
@@ -306,7 +314,7 @@ impl Config {
             .map(String::as_str)
             .filter(move |name| match usage {
                 Usage::LocalDisk => of_disk(name),
-                Usage::S3 => !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name),
+                Usage::S3 | Usage::S3a => !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name),
             })
     }
 

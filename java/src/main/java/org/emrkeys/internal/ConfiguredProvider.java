@@ -1,5 +1,7 @@
 package org.emrkeys.internal;
 
+import java.lang.ref.WeakReference;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
@@ -19,6 +21,9 @@ import org.emrkeys.jce.JceInstaller;
  * the SDK alone.
  */
 public final class ConfiguredProvider {
+  /** By what decides them. Weak: a provider lives as long as somebody asks it. Guarded by itself. */
+  private static final Map<String, WeakReference<ConfiguredProvider>> SHARED = new HashMap<>();
+
   private final Usage usage;
   private final Log log;
 
@@ -39,6 +44,30 @@ public final class ConfiguredProvider {
   public ConfiguredProvider(Usage usage, Log log) {
     this.usage = usage;
     this.log = log;
+  }
+
+  /**
+   * A configured provider for one of many clients that are configured alike: one for all of them.
+   *
+   * @param usage who asks
+   * @param conf the Configuration, not null
+   * @param log as for the constructor; that of the first of them is used
+   * @return the provider
+   * @throws EmrKeysException as {@link #configure}
+   */
+  public static ConfiguredProvider shared(Usage usage, Configuration conf, Log log) {
+    synchronized (SHARED) {
+      SHARED.values().removeIf(provider -> provider.get() == null);
+      String identity = ProviderHandle.identity(usage, new HadoopSettings(conf));
+      WeakReference<ConfiguredProvider> known = SHARED.get(identity);
+      ConfiguredProvider provider = known == null ? null : known.get();
+      if (provider == null) {
+        provider = new ConfiguredProvider(usage, log);
+        provider.configure(conf);
+        SHARED.put(identity, new WeakReference<>(provider));
+      }
+      return provider;
+    }
   }
 
   /**
@@ -63,7 +92,7 @@ public final class ConfiguredProvider {
       current = new Configured(settings, handle);
       lastFailure = null;
       tell(handle.report());
-      if (usage == Usage.S3) {
+      if (usage != Usage.LOCAL_DISK) {
         // Local disks are encrypted by the kernel: nothing there would ask for it.
         JceInstaller.install(handle.report().jce(), log);
       }
@@ -125,6 +154,33 @@ public final class ConfiguredProvider {
    */
   public KeyMaterials materials(Map<String, String> description) {
     return ask(handle -> handle.materials(description));
+  }
+
+  /**
+   * The materials for a write.
+   *
+   * @param bucket of the object
+   * @param key of the object, as S3 has it
+   * @return never null
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
+   *     says
+   */
+  public KeyMaterials write(String bucket, String key) {
+    return ask(handle -> handle.write(bucket, key));
+  }
+
+  /**
+   * The materials for a read.
+   *
+   * @param wrap how the data key is wrapped
+   * @param content the cipher of the content
+   * @param stored the stored description
+   * @return never null
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
+   *     says
+   */
+  public KeyMaterials read(String wrap, String content, Map<String, String> stored) {
+    return ask(handle -> handle.read(wrap, content, stored));
   }
 
   private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {

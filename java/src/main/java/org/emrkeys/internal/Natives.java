@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 3;
+  static final int ABI = 4;
 
   private Natives() {}
 
@@ -25,7 +25,7 @@ final class Natives {
   /**
    * What Java must open for a configuration.
    *
-   * @param usage 0 S3, 1 local disk
+   * @param usage 0 S3, 1 local disk, 2 S3A
    * @param properties map of Hadoop properties
    * @return i32 n, n times (u8 kind: 0 URI, 1 credential alias; string name)
    */
@@ -34,7 +34,7 @@ final class Natives {
   /**
    * Opens a provider.
    *
-   * @param usage 0 S3, 1 local disk
+   * @param usage 0 S3, 1 local disk, 2 S3A
    * @param properties map of Hadoop properties
    * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
    *     plaintext, bytes value or text of the failure)
@@ -57,6 +57,24 @@ final class Natives {
    *     bytes PKCS#8 or null), 3 KMS (string id); map description
    */
   static native byte[] materials(long handle, byte[] description);
+
+  /**
+   * The materials for a client that says which object it writes.
+   *
+   * @param handle of an open provider
+   * @param object string bucket, string key
+   * @return as {@link #materials}, never of kind 0
+   */
+  static native byte[] write(long handle, byte[] object);
+
+  /**
+   * The materials for a client that says that it reads.
+   *
+   * @param handle of an open provider
+   * @param envelope string wrap of the data key, string cipher of the content, map stored description
+   * @return as {@link #materials}, never of kind 0
+   */
+  static native byte[] read(long handle, byte[] envelope);
 
   /**
    * What the keys of key services asked for.

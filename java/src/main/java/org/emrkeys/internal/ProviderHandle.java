@@ -3,13 +3,17 @@ package org.emrkeys.internal;
 import java.lang.ref.PhantomReference;
 import java.lang.ref.Reference;
 import java.lang.ref.ReferenceQueue;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.UnaryOperator;
 import javax.management.ObjectName;
 import org.emrkeys.EmrKeysException;
 
@@ -41,6 +45,31 @@ public final class ProviderHandle implements AutoCloseable {
     this.report = report;
     OWNED.add(owned);
     owned.show(usage, this);
+  }
+
+  /**
+   * What decides what {@link #open} opens: the properties, and what is behind those that Java reads.
+   *
+   * @param usage who asks
+   * @param settings what it would be configured with
+   * @return SHA-256 in Base64
+   * @throws EmrKeysException as {@link #open}
+   */
+  static String identity(Usage usage, HadoopSettings settings) {
+    NativeLoader.load(settings.nativeFolder());
+    byte[] properties = settings.properties();
+    byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      digest.update((byte) usage.number());
+      digest.update(properties);
+      // Two byte sequences in a row are told apart by the counts in them.
+      return Base64.getEncoder().encodeToString(digest.digest(inputs));
+    } catch (NoSuchAlgorithmException e) {
+      throw Wire.defect(e);
+    } finally {
+      Arrays.fill(inputs, (byte) 0);
+    }
   }
 
   /**
@@ -108,12 +137,46 @@ public final class ProviderHandle implements AutoCloseable {
    * @throws IllegalStateException after {@link #close}
    */
   public KeyMaterials materials(Map<String, String> description) {
-    return ask(encode(description));
+    return ask(encode(out -> out.map(description)));
+  }
+
+  /**
+   * The materials for a write.
+   *
+   * @param bucket of the object
+   * @param key of the object, as S3 has it
+   * @return never null
+   * @throws EmrKeysException if there are none
+   * @throws IllegalStateException after {@link #close}
+   */
+  public KeyMaterials write(String bucket, String key) {
+    owned.check();
+    byte[] object = new Wire.Encoder().string(bucket).string(key).toBytes();
+    return materials(Natives.write(owned.handle, object));
+  }
+
+  /**
+   * The materials for a read.
+   *
+   * @param wrap how the data key is wrapped
+   * @param content the cipher of the content
+   * @param stored the stored description
+   * @return never null
+   * @throws EmrKeysException if there are none, or none that may be used for such a wrap and content
+   * @throws IllegalStateException after {@link #close}
+   */
+  public KeyMaterials read(String wrap, String content, Map<String, String> stored) {
+    owned.check();
+    byte[] envelope = encode(out -> out.string(wrap).string(content).map(stored));
+    return materials(Natives.read(owned.handle, envelope));
   }
 
   private KeyMaterials ask(byte[] description) {
     owned.check();
-    byte[] response = Natives.materials(owned.handle, description);
+    return materials(Natives.materials(owned.handle, description));
+  }
+
+  private KeyMaterials materials(byte[] response) {
     try {
       return KeyMaterials.read(answer(response));
     } finally {
@@ -147,10 +210,10 @@ public final class ProviderHandle implements AutoCloseable {
     return answer(Natives.audit(owned.handle)).strings();
   }
 
-  private static byte[] encode(Map<String, String> description) {
+  private static byte[] encode(UnaryOperator<Wire.Encoder> description) {
     // Nothing to wipe: a description holds no secret.
     try {
-      return new Wire.Encoder(MAX_DESCRIPTION).map(description).toBytes();
+      return description.apply(new Wire.Encoder(MAX_DESCRIPTION)).toBytes();
     } catch (Wire.TooLarge e) {
       throw EmrKeysException.of(
           "DESCRIPTION_TOO_LARGE",

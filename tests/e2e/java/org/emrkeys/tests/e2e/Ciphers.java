@@ -15,6 +15,7 @@ import org.emrkeys.jce.EmrKeysProvider;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.emrfs.Stack;
 
 /** Which ciphers the clients of this JVM encrypt with: ours, or what they have without us. */
 final class Ciphers {

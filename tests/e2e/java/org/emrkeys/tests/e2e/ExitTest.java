@@ -13,6 +13,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.S3EncryptionMaterialsProvider;
 import org.emrkeys.tests.emrfs.LocalAws;
+import org.emrkeys.tests.emrfs.Stack;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;

@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -1,4 +1,4 @@
-package org.emrkeys.tests.e2e;
+package org.emrkeys.tests.emrfs;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -13,15 +13,15 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /** The operator's tool, as its binary. The system property {@code emrkeys.test.cli} names it. */
-final class Cli {
+public final class Cli {
   private static final int SECONDS = 60;
 
   private Cli() {}
 
   /** What a command printed, and its exit code. */
-  static final class Result {
-    final int code;
-    final String text;
+  public static final class Result {
+    public final int code;
+    public final String text;
 
     private Result(int code, String text) {
       this.code = code;
@@ -30,7 +30,7 @@ final class Cli {
   }
 
   /** Runs {@code emrkeys} with these arguments against the local servers. */
-  static Result run(String... arguments) throws IOException, InterruptedException {
+  public static Result run(String... arguments) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(System.getProperty("emrkeys.test.cli", "target/debug/emrkeys"));
     command.addAll(Arrays.asList(arguments));
@@ -56,7 +56,7 @@ final class Cli {
   }
 
   /** Runs what has to succeed, and returns what it printed. */
-  static String succeed(String... arguments) throws IOException, InterruptedException {
+  public static String succeed(String... arguments) throws IOException, InterruptedException {
     Result result = run(arguments);
     assertEquals(0, result.code, result.text);
     return result.text;

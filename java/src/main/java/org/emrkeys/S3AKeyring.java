@@ -1,0 +1,121 @@
+package org.emrkeys;
+
+import java.util.List;
+import java.util.Map;
+import org.apache.commons.logging.Log;
+import org.apache.commons.logging.LogFactory;
+import org.apache.hadoop.conf.Configurable;
+import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.internal.ConfiguredProvider;
+import org.emrkeys.internal.KeyMaterials;
+import org.emrkeys.internal.Usage;
+import org.emrkeys.s3a.Delegates;
+import org.emrkeys.s3a.Envelopes;
+import software.amazon.awssdk.services.s3.model.S3Request;
+import software.amazon.encryption.s3.materials.DecryptionMaterials;
+import software.amazon.encryption.s3.materials.EncryptedDataKey;
+import software.amazon.encryption.s3.materials.EncryptionMaterials;
+import software.amazon.encryption.s3.materials.Keyring;
+
+/**
+ * Gives Hadoop's S3A connector the key for each object: by the rules of the configuration when it is
+ * written, by its stored description when it is read.
+ *
+ * <p>Named in {@code fs.s3a.encryption.cse.custom.keyring.class.name}, with {@code
+ * fs.s3a.encryption.algorithm=CSE-CUSTOM}; configured by the same {@code emrkeys.*} properties as
+ * {@link S3EncryptionMaterialsProvider}. The data key is wrapped and unwrapped by the S3 Encryption
+ * Client's own keyrings, so that its formats, key commitment among them, stay its own. Works with
+ * releases 3.1 to 4.0 of that client.
+ *
+ * <p>S3A makes two keyrings for each file system. All that are configured alike share their keys.
+ * Thread-safe.
+ */
+public final class S3AKeyring implements Keyring, Configurable {
+  private static final Log LOG = LogFactory.getLog(S3AKeyring.class);
+
+  private volatile ConfiguredProvider provider = new ConfiguredProvider(Usage.S3A, LOG);
+
+  /** A keyring that must be configured by {@link #setConf} before it is used. */
+  public S3AKeyring() {}
+
+  /**
+   * A configured keyring. S3A tries this when {@link #setConf} failed, and shows the user what it
+   * throws.
+   *
+   * @param conf the Hadoop configuration
+   * @throws EmrKeysException as {@link #setConf}
+   */
+  public S3AKeyring(Configuration conf) {
+    setConf(conf);
+  }
+
+  /**
+   * Reads the configuration and loads all keys, unless a keyring with the same ones is in use.
+   *
+   * <p>The first call in a JVM that succeeds also installs the JCE provider {@link
+   * org.emrkeys.jce.EmrKeysProvider}, as {@code emrkeys.jce.install} says.
+   *
+   * @param conf the Hadoop configuration
+   * @throws EmrKeysException with every problem found, each naming its property and the remedy;
+   *     then the keyring stays as it was
+   */
+  @Override
+  public void setConf(Configuration conf) {
+    if (conf == null) {
+      provider.configure(null);
+    }
+    provider = ConfiguredProvider.shared(Usage.S3A, conf, LOG);
+  }
+
+  /**
+   * The configuration in use, which may be that of another keyring that is configured alike.
+   *
+   * @return null before {@link #setConf} succeeded
+   */
+  @Override
+  public Configuration getConf() {
+    return provider.configuration();
+  }
+
+  /**
+   * Adds a data key, wrapped under the key that the rules give for the object.
+   *
+   * @param materials whose request says which object is written
+   * @return the materials with the data key, the wrapped data key, and the description to store
+   * @throws EmrKeysException if no key may be used, and why
+   */
+  @Override
+  public EncryptionMaterials onEncrypt(EncryptionMaterials materials) {
+    S3Request request = materials.s3Request();
+    KeyMaterials found =
+        provider.write(
+            request.getValueForField("Bucket", String.class).orElse(null),
+            request.getValueForField("Key", String.class).orElse(null));
+    if (found.kmsKeyId() != null) {
+      // KMS authenticates what is stored, as its encryption context: so it must be there before the wrap.
+      EncryptionMaterials described = Envelopes.addContext(materials, found.description());
+      return Delegates.of(found).onEncrypt(described);
+    }
+    return Envelopes.describe(Delegates.of(found).onEncrypt(materials), found.description());
+  }
+
+  /**
+   * Unwraps an object's data key with the key that its stored description says.
+   *
+   * @param materials with the stored description
+   * @param encryptedDataKeys the wrapped data key; the client has one for each object
+   * @return the materials with the data key
+   * @throws EmrKeysException if no key may be used, and why; {@code LEGACY_WRAP} and {@code
+   *     CONTENT_UNSUPPORTED} for objects that S3A should not read
+   */
+  @Override
+  public DecryptionMaterials onDecrypt(
+      DecryptionMaterials materials, List<EncryptedDataKey> encryptedDataKeys) {
+    String wrap =
+        encryptedDataKeys.size() == 1 ? Envelopes.wrapOf(encryptedDataKeys.get(0)) : null;
+    String content = materials.algorithmSuite().cipherName();
+    Map<String, String> stored = Envelopes.description(materials);
+    KeyMaterials found = provider.read(wrap, content, stored);
+    return Delegates.of(found).onDecrypt(materials, encryptedDataKeys);
+  }
+}

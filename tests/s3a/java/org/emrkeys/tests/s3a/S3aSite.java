@@ -1,0 +1,75 @@
+package org.emrkeys.tests.s3a;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.URI;
+import org.apache.commons.io.IOUtils;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.emrkeys.tests.emrfs.LocalAws;
+import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.emrfs.Stack;
+
+/**
+ * A core-site that has S3A encrypt by emrkeys on the local servers. The keys and rules are those of a
+ * {@link Site}: a cluster that moves from EMRFS takes them along.
+ */
+final class S3aSite {
+  static final String KEYRING = "fs.s3a.encryption.cse.custom.keyring.class.name";
+
+  private S3aSite() {}
+
+  /** Configures S3A, with the emrkeys properties of {@code site}. */
+  static Configuration of(Site site) throws IOException {
+    Configuration conf = new Configuration(site.configuration());
+    // Of EMRFS's own properties S3A knows nothing.
+    conf.unset("fs.s3.cse.enabled");
+    conf.set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
+    conf.set(KEYRING, "org.emrkeys.S3AKeyring");
+    // Objects of other clients do not say how long they are, unless S3A asks for their tail.
+    conf.setBoolean("fs.s3a.encryption.cse.v1.compatibility.enabled", true);
+    conf.set("fs.s3a.endpoint", Stack.aws().endpoint());
+    conf.set("fs.s3a.endpoint.region", LocalAws.REGION);
+    conf.set("fs.s3a.access.key", "test");
+    conf.set("fs.s3a.secret.key", "test");
+    conf.setBoolean("fs.s3a.path.style.access", true);
+    conf.setBoolean("fs.s3a.connection.ssl.enabled", false);
+    conf.setInt("fs.s3a.multipart.size", 5 << 20);
+    conf.setInt("fs.s3a.multipart.threshold", 5 << 20);
+    conf.setInt("fs.s3a.attempts.maximum", 3);
+    conf.set("fs.s3a.retry.interval", "50ms");
+    conf.set("fs.s3a.fast.upload.buffer", "bytebuffer");
+    conf.set("fs.defaultFS", "file:///");
+    conf.set("hadoop.tmp.dir", System.getProperty("java.io.tmpdir") + "/emrkeys-s3a");
+    return conf;
+  }
+
+  /** A file system of its own, so that nothing is shared with other tests. */
+  static FileSystem fileSystem(Configuration conf, String bucket) throws IOException {
+    return FileSystem.newInstance(URI.create("s3a://" + bucket), conf);
+  }
+
+  static void write(FileSystem files, String path, byte[] content) throws IOException {
+    try (OutputStream out = files.create(new Path(path))) {
+      out.write(content);
+    }
+  }
+
+  static byte[] read(FileSystem files, String path) throws IOException {
+    try (FSDataInputStream in = files.open(new Path(path))) {
+      return IOUtils.toByteArray((InputStream) in);
+    }
+  }
+
+  /** The message of {@code thrown} and of all its causes. */
+  static String messages(Throwable thrown) {
+    StringBuilder text = new StringBuilder();
+    for (Throwable at = thrown; at != null; at = at.getCause()) {
+      text.append(at).append('\n');
+    }
+    return text.toString();
+  }
+}
