@@ -93,9 +93,13 @@ const TEMPORARY: [&[u8]; 3] = [b"_temporary", b"__magic", b".spark-staging"];
 /// The first segments that a committer put in, but never the last one, which is the file's own name.
 fn temporary_segments(segments: &[&[u8]]) -> Option<std::ops::Range<usize>> {
     let folders = segments.split_last()?.1;
-    let starts_with = |at: usize, start: &[u8]| folders.get(at).is_some_and(|segment| segment.starts_with(start));
+    let starts_with =
+        |at: usize, start: &[u8]| folders.get(at).is_some_and(|segment| segment.starts_with(start));
     let at = (0..folders.len()).find(|&at| {
-        folders[at] == TEMPORARY[0] || folders[at] == TEMPORARY[1] || starts_with(at, b"__magic_job-") || starts_with(at, b".spark-staging-")
+        folders[at] == TEMPORARY[0]
+            || folders[at] == TEMPORARY[1]
+            || starts_with(at, b"__magic_job-")
+            || starts_with(at, b".spark-staging-")
     })?;
     let end = if folders[at] == TEMPORARY[0] {
         // _temporary/<job attempt>/_temporary/<task attempt>/… while a task runs, _temporary/<job attempt>/<task>/… after it.
@@ -106,7 +110,10 @@ fn temporary_segments(segments: &[&[u8]]) -> Option<std::ops::Range<usize>> {
         }
     } else if starts_with(at, TEMPORARY[1]) {
         // __magic_job-<id>/job-<id>/tasks/<attempt>/__base/…; without a base, the file goes beside the folder.
-        folders[at..].iter().position(|folder| *folder == b"__base").map_or(folders.len(), |base| at + base + 1)
+        folders[at..]
+            .iter()
+            .position(|folder| *folder == b"__base")
+            .map_or(folders.len(), |base| at + base + 1)
     } else {
         at + 1
     };
@@ -185,23 +192,42 @@ mod tests {
     #[test]
     fn what_a_committer_writes_belongs_where_it_commits_to() {
         for (written, committed) in [
-            ("t/_temporary/0/_temporary/attempt_2024_0001_m_000000_0/day=1/part-0", "t/day=1/part-0"),
-            ("t/_temporary/0/task_2024_0001_m_000000/day=1/part-0", "t/day=1/part-0"),
+            (
+                "t/_temporary/0/_temporary/attempt_2024_0001_m_000000_0/day=1/part-0",
+                "t/day=1/part-0",
+            ),
+            (
+                "t/_temporary/0/task_2024_0001_m_000000/day=1/part-0",
+                "t/day=1/part-0",
+            ),
             ("t/_temporary/0/_temporary/attempt_1/part-0", "t/part-0"),
             ("_temporary/0/_temporary/attempt_1/part-0", "part-0"),
-            ("t/__magic/job-1/tasks/attempt_1/__base/day=1/part-0.pending", "t/day=1/part-0.pending"),
+            (
+                "t/__magic/job-1/tasks/attempt_1/__base/day=1/part-0.pending",
+                "t/day=1/part-0.pending",
+            ),
             ("t/__magic_job-1/job-1/tasks/attempt_1/__base/part-0", "t/part-0"),
             ("t/__magic/job-1/a.pendingset", "t/a.pendingset"),
             ("t/.spark-staging-1b2c/day=1/part-0", "t/day=1/part-0"),
-            ("t/.spark-staging-1b2c/_temporary/0/_temporary/attempt_1/day=1/part-0", "t/day=1/part-0"),
+            (
+                "t/.spark-staging-1b2c/_temporary/0/_temporary/attempt_1/day=1/part-0",
+                "t/day=1/part-0",
+            ),
             ("t/_temporary/0/", "t/"),
             ("t/_temporary", "t/_temporary"),
             ("t/my_temporary/part-0", "t/my_temporary/part-0"),
             ("t/part-0", "t/part-0"),
             ("", ""),
         ] {
-            let location = S3Location { bucket: "lake".into(), key: written.into() };
-            assert_eq!(String::from_utf8_lossy(&location.committed().key), committed, "{written}");
+            let location = S3Location {
+                bucket: "lake".into(),
+                key: written.into(),
+            };
+            assert_eq!(
+                String::from_utf8_lossy(&location.committed().key),
+                committed,
+                "{written}"
+            );
         }
     }
 

@@ -136,7 +136,11 @@ extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
     respond(env, |env| {
         let provider = handles::get(handle)?;
         let bytes = required(env, &envelope)?;
-        let wire::Envelope { wrap, content, stored } = wire::envelope(&bytes)?;
+        let wire::Envelope {
+            wrap,
+            content,
+            stored,
+        } = wire::envelope(&bytes)?;
         provider
             .materials(Request::Read {
                 stored: &stored,

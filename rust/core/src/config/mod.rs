@@ -210,15 +210,8 @@ impl Config {
         check_protectors(&keys, &known, &mut problems);
         resolve_previous(&mut keys, &known, &mut problems);
         check_names_are_unique(&keys, &mut problems);
-        let rule_names: Vec<RuleTarget> = {
-            let mut seen = BTreeSet::new();
-            rules
-                .iter()
-                .map(|rule| &rule.target)
-                .filter(|target| seen.insert(&target.rule))
-                .cloned()
-                .collect()
-        };
+        let mut rule_names: Vec<RuleTarget> = rules.iter().map(|rule| rule.target.clone()).collect();
+        rule_names.dedup(); // a rule with several prefixes stands there once for each, in a row
         if keys.is_empty() && problems.is_empty() {
             problems.add(Problem::at(
                 "emrkeys.key.<name>.type",
@@ -392,23 +385,25 @@ fn check_names(
     local_disk: &LocalDisk,
     problems: &mut Problems,
 ) {
-    let mut seen = BTreeSet::new();
-    let of_rules = rules
-        .iter()
-        .map(|rule| (format!("emrkeys.rule.{}.key", rule.target.rule), &rule.target.key))
-        .filter(|(property, _)| seen.insert(property.clone()));
     let single = [
         ("emrkeys.default.key", default_key),
         ("emrkeys.legacy.key", legacy_key),
         ("emrkeys.local-disk.key", &local_disk.key),
     ];
-    let named = single
+    for (property, key) in single
         .into_iter()
-        .filter_map(|(property, key)| Some((property.to_owned(), key.as_ref()?)));
-    for (property, key) in named.chain(of_rules) {
+        .filter_map(|(property, key)| Some((property, key.as_ref()?)))
+    {
         if !known.contains(key) {
-            problems.add(unknown_key(&property, key, known));
+            problems.add(unknown_key(property, key, known));
         }
+    }
+    let mut wrong: Vec<&RuleTarget> = rules.iter().map(|rule| &rule.target).collect();
+    wrong.retain(|target| !known.contains(&target.key));
+    wrong.dedup(); // of a rule with several prefixes, which stand in a row
+    for target in wrong {
+        let property = format!("emrkeys.rule.{}.key", target.rule);
+        problems.add(unknown_key(&property, &target.key, known));
     }
 }
 

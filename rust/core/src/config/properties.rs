@@ -110,20 +110,27 @@ pub(crate) const RULE_PREFIX: &str = "emrkeys.rule.";
 
 /// Whether `property` (of ours) is in the table. Quick, for configurations with thousands of rules.
 pub(crate) fn is_known(property: &str) -> bool {
-    static EXACT: Lazy<HashSet<&str>> = Lazy::new(|| PROPERTIES.iter().map(|known| known.name).collect());
+    /// A group and the field in it; a property without a user's name is a group of its own, without a field.
+    static KNOWN: Lazy<HashSet<(&str, &str)>> = Lazy::new(|| {
+        PROPERTIES
+            .iter()
+            .map(|known| known.name.split_once("<name>.").unwrap_or((known.name, "")))
+            .collect()
+    });
     let Some((group, rest)) = [KEY_PREFIX, RULE_PREFIX]
         .into_iter()
         .find_map(|group| Some((group, property.strip_prefix(group)?)))
     else {
-        return EXACT.contains(property);
+        return KNOWN.contains(&(property, ""));
     };
     let Some((name, field)) = rest.split_once('.') else {
         return false;
     };
-    let in_group = |field: &str| EXACT.contains(format!("{group}<name>.{field}").as_str());
     // A field's own name may be open at the end, and then hold dots.
-    let open = |(first, last): (&str, &str)| !last.is_empty() && (in_group(&format!("{first}.<field>")));
-    !name.is_empty() && (in_group(field) || field.split_once('.').is_some_and(open))
+    let open = |(first, last): (&str, &str)| {
+        !last.is_empty() && KNOWN.contains(&(group, format!("{first}.<field>").as_str()))
+    };
+    !name.is_empty() && (KNOWN.contains(&(group, field)) || field.split_once('.').is_some_and(open))
 }
 
 /// The known property nearest to an unknown one, with the user's own names filled in.

@@ -73,7 +73,9 @@ public final class HadoopSettings {
       String name = entry.getKey();
       for (String prefix : PREFIXES) {
         if (name.startsWith(prefix)) {
-          String value = value(name);
+          // What the iterator gives has its variables in it yet. Expanding costs, so only where there may be one.
+          String raw = entry.getValue();
+          String value = raw != null && raw.indexOf('$') < 0 ? raw : value(name);
           if (value != null) {
             properties.put(name, value);
           }
