@@ -35,36 +35,58 @@ public final class S3AKeyring implements Keyring, Configurable {
 
   private volatile ConfiguredProvider provider = new ConfiguredProvider(Usage.S3A, LOG);
 
+  /** Why the last {@link #setConf} did not succeed; null if it did, or if there was none. */
+  private volatile EmrKeysException failure;
+
   /** A keyring that must be configured by {@link #setConf} before it is used. */
   public S3AKeyring() {}
 
   /**
-   * A configured keyring. S3A tries this when {@link #setConf} failed, and shows the user what it
-   * throws.
+   * A configured keyring.
    *
    * @param conf the Hadoop configuration
-   * @throws EmrKeysException as {@link #setConf}
+   * @throws EmrKeysException with every problem found, each naming its property and the remedy
    */
   public S3AKeyring(Configuration conf) {
     setConf(conf);
+    if (failure != null) {
+      throw failure;
+    }
   }
 
   /**
    * Reads the configuration and loads all keys, unless a keyring with the same ones is in use.
    *
+   * <p>Does not throw what is wrong with the configuration: S3A would hide it behind a complaint
+   * about the number of arguments. Instead it is logged, and every later call of {@link #onEncrypt}
+   * and {@link #onDecrypt} throws it, until a {@code setConf} succeeds.
+   *
    * <p>The first call in a JVM that succeeds also installs the JCE provider {@link
    * org.emrkeys.jce.EmrKeysProvider}, as {@code emrkeys.jce.install} says.
    *
    * @param conf the Hadoop configuration
-   * @throws EmrKeysException with every problem found, each naming its property and the remedy;
-   *     then the keyring stays as it was
+   * @throws EmrKeysException {@code NOT_CONFIGURED} for null
    */
   @Override
   public void setConf(Configuration conf) {
     if (conf == null) {
       provider.configure(null);
     }
-    provider = ConfiguredProvider.shared(Usage.S3A, conf, LOG);
+    try {
+      provider = ConfiguredProvider.shared(Usage.S3A, conf, LOG);
+      failure = null;
+    } catch (EmrKeysException e) {
+      failure = e;
+      LOG.error("emrkeys: no object can be read or written: " + e.getMessage());
+    }
+  }
+
+  private ConfiguredProvider provider() {
+    EmrKeysException failed = failure;
+    if (failed != null) {
+      throw new EmrKeysException(failed.code(), failed.getMessage(), failed);
+    }
+    return provider;
   }
 
   /**
@@ -88,9 +110,10 @@ public final class S3AKeyring implements Keyring, Configurable {
   public EncryptionMaterials onEncrypt(EncryptionMaterials materials) {
     S3Request request = materials.s3Request();
     KeyMaterials found =
-        provider.write(
-            request.getValueForField("Bucket", String.class).orElse(null),
-            request.getValueForField("Key", String.class).orElse(null));
+        provider()
+            .write(
+                request.getValueForField("Bucket", String.class).orElse(null),
+                request.getValueForField("Key", String.class).orElse(null));
     if (found.kmsKeyId() != null) {
       // KMS authenticates what is stored, as its encryption context: so it must be there before the wrap.
       EncryptionMaterials described = Envelopes.addContext(materials, found.description());
@@ -115,7 +138,7 @@ public final class S3AKeyring implements Keyring, Configurable {
         encryptedDataKeys.size() == 1 ? Envelopes.wrapOf(encryptedDataKeys.get(0)) : null;
     String content = materials.algorithmSuite().cipherName();
     Map<String, String> stored = Envelopes.description(materials);
-    KeyMaterials found = provider.read(wrap, content, stored);
+    KeyMaterials found = provider().read(wrap, content, stored);
     return Delegates.of(found).onDecrypt(materials, encryptedDataKeys);
   }
 }

@@ -1,10 +1,9 @@
 package org.emrkeys.tests.s3a;
 
+import com.amazonaws.util.IOUtils;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.URI;
-import org.apache.commons.io.IOUtils;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -24,7 +23,8 @@ final class S3aSite {
 
   /** Configures S3A, with the emrkeys properties of {@code site}. */
   static Configuration of(Site site) throws IOException {
-    Configuration conf = new Configuration(site.configuration());
+    Configuration conf = new Configuration();
+    site.configuration().forEach(property -> conf.set(property.getKey(), property.getValue()));
     // Of EMRFS's own properties S3A knows nothing.
     conf.unset("fs.s3.cse.enabled");
     conf.set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
@@ -39,8 +39,11 @@ final class S3aSite {
     conf.setBoolean("fs.s3a.connection.ssl.enabled", false);
     conf.setInt("fs.s3a.multipart.size", 5 << 20);
     conf.setInt("fs.s3a.multipart.threshold", 5 << 20);
-    conf.setInt("fs.s3a.attempts.maximum", 3);
-    conf.set("fs.s3a.retry.interval", "50ms");
+    // What cannot be read is not tried for long.
+    conf.setInt("fs.s3a.attempts.maximum", 1);
+    conf.setInt("fs.s3a.retry.limit", 1);
+    conf.set("fs.s3a.retry.interval", "10ms");
+    conf.set("fs.s3a.connection.acquisition.timeout", "10s");
     conf.set("fs.s3a.fast.upload.buffer", "bytebuffer");
     conf.set("fs.defaultFS", "file:///");
     conf.set("hadoop.tmp.dir", System.getProperty("java.io.tmpdir") + "/emrkeys-s3a");
@@ -60,7 +63,7 @@ final class S3aSite {
 
   static byte[] read(FileSystem files, String path) throws IOException {
     try (FSDataInputStream in = files.open(new Path(path))) {
-      return IOUtils.toByteArray((InputStream) in);
+      return IOUtils.toByteArray(in);
     }
   }
 
