@@ -424,7 +424,7 @@ impl State {
         if let Some(materials) = self.identified(stored, trail)? {
             return Ok(materials);
         }
-        // What KMS wrapped for a client without emrkeys says no key id; KMS itself refuses it under any but its own.
+        // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
         let kms = BTreeSet::from_iter(self.kms_ids.values());
         if let (true, [only]) = (envelope::is_kms(wrap), Vec::from_iter(kms).as_slice()) {
             return self.source(only, trail)?.for_decryption_of_foreign(stored);
@@ -446,15 +446,8 @@ impl State {
             bucket: bucket.to_owned(),
             key: key.as_bytes().to_vec(),
         };
-        let name = self.key_for_write(Some(&location), None)?;
-        let mut materials = self.source(name, trail)?.for_encryption()?;
-        if let MaterialKey::Kms { .. } = materials.key {
-            // Unlike the SDK v1's V2 client, this one compares nothing with what another key's materials say, and adds no id.
-            materials
-                .description
-                .push((description::KEY.to_owned(), name.to_owned()));
-        }
-        Ok(materials)
+        self.source(self.key_for_write(Some(&location), None)?, trail)?
+            .for_encryption()
     }
 
     /// Disks have one key; a description, where there is one, must be of a version of it.
