@@ -56,9 +56,8 @@ class FailureTest {
   }
 
   private void useFileSystem(Configuration conf) throws IOException {
-    try (FileSystem files = S3aSite.fileSystem(conf, bucket)) {
-      S3aSite.write(files, path("a"), Stack.content(10));
-    }
+    FileSystem files = S3aSite.fileSystem(conf, bucket);
+    S3aSite.write(files, path("a"), Stack.content(10));
   }
 
   @Test
@@ -99,12 +98,11 @@ class FailureTest {
             .kmsCached("cached", kmsKey, aws)
             .set("emrkeys.cache.max-age", "1s")
             .defaultKey("cached");
-    try (FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket)) {
-      S3aSite.write(files, path("a"), Stack.content(100));
-      aws.kms().disableKey(new DisableKeyRequest().withKeyId(kmsKey));
-      Thread.sleep(1500);
-      assertShows("KEY_UNUSABLE", () -> S3aSite.read(files, path("a")));
-    }
+    FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket);
+    S3aSite.write(files, path("a"), Stack.content(100));
+    aws.kms().disableKey(new DisableKeyRequest().withKeyId(kmsKey));
+    Thread.sleep(1500);
+    assertShows("KEY_UNUSABLE", () -> S3aSite.read(files, path("a")));
   }
 
   @Test
@@ -112,10 +110,9 @@ class FailureTest {
     Site site =
         Site.plain().kmsCached("cached", aws.createKmsKey(), aws).defaultKey("cached");
     Stack.fault("{\"service\": \"kms\", \"status\": 400, \"code\": \"ThrottlingException\", \"count\": 3}");
-    try (FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket)) {
-      S3aSite.write(files, path("a"), Stack.content(100));
-      assertArrayEquals(Stack.content(100), S3aSite.read(files, path("a")));
-    }
+    FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket);
+    S3aSite.write(files, path("a"), Stack.content(100));
+    assertArrayEquals(Stack.content(100), S3aSite.read(files, path("a")));
   }
 
   @Test
@@ -137,9 +134,8 @@ class FailureTest {
     try (EmrfsStandIn emrfs = site.start(aws, Mode.V1_AUTHENTICATED)) {
       emrfs.put("s3://" + bucket + "/old", Stack.content(100));
     }
-    try (FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket)) {
-      assertThrows(Exception.class, () -> S3aSite.read(files, path("old")));
-    }
+    FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket);
+    assertThrows(Exception.class, () -> S3aSite.read(files, path("old")));
   }
 
   // What S3A does not let through to the keyring, or reports in words of its own, is asked of the keyring itself below.

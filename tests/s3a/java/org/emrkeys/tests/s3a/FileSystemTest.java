@@ -28,7 +28,6 @@ import org.apache.hadoop.io.IOUtils;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.KeyFiles;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -48,11 +47,6 @@ class FileSystemTest {
   private final FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket);
 
   FileSystemTest() throws Exception {}
-
-  @AfterEach
-  void close() throws IOException {
-    files.close();
-  }
 
   private String path(String key) {
     return "s3a://" + bucket + "/" + key;

@@ -93,68 +93,65 @@ class JobsTest {
         "mapreduce.outputcommitter.factory.scheme.s3a",
         "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory");
     int before = Stack.calls("kms.Decrypt");
-    try (FileSystem files = S3aSite.fileSystem(conf, bucket)) {
-      writeInput(files);
-      Job job = Job.getInstance(conf, "words");
-      job.setJarByClass(JobsTest.class);
-      job.setMapperClass(Words.class);
-      job.setCombinerClass(IntSumReducer.class);
-      job.setReducerClass(IntSumReducer.class);
-      job.setOutputKeyClass(Text.class);
-      job.setOutputValueClass(IntWritable.class);
-      FileInputFormat.addInputPath(job, new Path(path("in")));
-      FileOutputFormat.setOutputPath(job, new Path(path("out/words")));
-      assertTrue(job.waitForCompletion(false), "the job failed");
+    FileSystem files = S3aSite.fileSystem(conf, bucket);
+    writeInput(files);
+    Job job = Job.getInstance(conf, "words");
+    job.setJarByClass(JobsTest.class);
+    job.setMapperClass(Words.class);
+    job.setCombinerClass(IntSumReducer.class);
+    job.setReducerClass(IntSumReducer.class);
+    job.setOutputKeyClass(Text.class);
+    job.setOutputValueClass(IntWritable.class);
+    FileInputFormat.addInputPath(job, new Path(path("in")));
+    FileOutputFormat.setOutputPath(job, new Path(path("out/words")));
+    assertTrue(job.waitForCompletion(false), "the job failed");
 
-      TreeMap<String, Integer> counts = new TreeMap<>();
-      for (FileStatus part : files.listStatus(new Path(path("out/words")))) {
-        if (part.getPath().getName().startsWith("part-")) {
-          String text =
-              new String(
-                  S3aSite.read(files, part.getPath().toString()), StandardCharsets.UTF_8);
-          for (String line : text.split("\n")) {
-            counts.put(line.split("\t")[0], Integer.valueOf(line.split("\t")[1]));
-          }
+    TreeMap<String, Integer> counts = new TreeMap<>();
+    for (FileStatus part : files.listStatus(new Path(path("out/words")))) {
+      if (part.getPath().getName().startsWith("part-")) {
+        String text =
+            new String(
+                S3aSite.read(files, part.getPath().toString()), StandardCharsets.UTF_8);
+        for (String line : text.split("\n")) {
+          counts.put(line.split("\t")[0], Integer.valueOf(line.split("\t")[1]));
         }
       }
-      assertEquals(FILES * LINES, counts.get("alpha"));
-      assertEquals(FILES * LINES / 10, counts.get("7"));
-      assertEquals(12, counts.size());
-      String output = "out/words/part-r-00000";
-      assertEquals("out", new Envelope(bucket, output).description().get("emrkeys.key"));
     }
+    assertEquals(FILES * LINES, counts.get("alpha"));
+    assertEquals(FILES * LINES / 10, counts.get("7"));
+    assertEquals(12, counts.size());
+    String output = "out/words/part-r-00000";
+    assertEquals("out", new Envelope(bucket, output).description().get("emrkeys.key"));
     assertTrue(Stack.calls("kms.Decrypt") - before <= 1, "one call for the keyring's version");
   }
 
   @Test
   void copiesByTheShellGetTheKeyOfTheirTarget() throws Exception {
-    try (FileSystem files = S3aSite.fileSystem(conf, bucket)) {
-      writeInput(files);
-      files.mkdirs(new Path(path("out")));
-      String[] copy = {"-cp", path("in"), path("out/copied")};
-      assertEquals(0, ToolRunner.run(new FsShell(conf), copy));
-      assertArrayEquals(
-          S3aSite.read(files, path("in/3.txt")), S3aSite.read(files, path("out/copied/3.txt")));
-      assertAllUnder("out", files, "out/copied");
-    }
+    FileSystem files = S3aSite.fileSystem(conf, bucket);
+    writeInput(files);
+    files.mkdirs(new Path(path("out")));
+    String[] copy = {"-cp", path("in"), path("out/copied")};
+    assertEquals(0, ToolRunner.run(new FsShell(conf), copy));
+    assertArrayEquals(
+        S3aSite.read(files, path("in/3.txt")), S3aSite.read(files, path("out/copied/3.txt")));
+    assertAllUnder("out", files, "out/copied");
   }
 
   @Test
   void distCpWritesUnderTheKeyOfItsTarget() throws Exception {
-    try (FileSystem files = S3aSite.fileSystem(conf, bucket)) {
-      writeInput(files);
-      DistCpOptions options =
-          new DistCpOptions.Builder(
-                  Collections.singletonList(new Path(path("in"))), new Path(path("out/distcp")))
-              .maxMaps(2)
-              .withSyncFolder(true)
-              .build();
-      new DistCp(conf, options).execute();
-      assertEquals(FILES, files.listStatus(new Path(path("out/distcp"))).length);
-      assertArrayEquals(
-          S3aSite.read(files, path("in/7.txt")), S3aSite.read(files, path("out/distcp/7.txt")));
-      assertAllUnder("out", files, "out/distcp");
-    }
+    FileSystem files = S3aSite.fileSystem(conf, bucket);
+    writeInput(files);
+    DistCpOptions options =
+        new DistCpOptions.Builder(
+                Collections.singletonList(new Path(path("in"))), new Path(path("out/distcp")))
+            .maxMaps(2)
+            .withSyncFolder(true)
+            .build();
+    new DistCp(conf, options).execute();
+    assertEquals(FILES, files.listStatus(new Path(path("out/distcp"))).length);
+    assertArrayEquals(
+        S3aSite.read(files, path("in/7.txt")), S3aSite.read(files, path("out/distcp/7.txt")));
+    assertAllUnder("out", files, "out/distcp");
   }
 
   /** Splits lines into words. */
