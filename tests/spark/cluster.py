@@ -3,6 +3,8 @@
 import glob
 import os
 import pathlib
+import re
+import subprocess
 import time
 import uuid
 
@@ -78,8 +80,37 @@ def settings(site: dict, folder: pathlib.Path, marker: str) -> dict:
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
     }
     return {**spark, **{f"spark.hadoop.{name}": value for name, value in site.items()}}
+
+
+class Standalone:
+    """A cluster of two workers on addresses of their own: Spark has no second attempt run beside the first on one host."""
+
+    def __init__(self, home: pathlib.Path, folder: pathlib.Path):
+        self._home = home
+        self._folder = folder
+        self._processes = []
+        log = self._start("Master", "127.0.0.1", "--port", "0")
+        self.url = wait_for(lambda: re.search(r"spark://127\.0\.0\.1:\d+", log.read_text()), 60).group()
+        for address in ("127.0.0.1", "127.0.0.2"):
+            self._start("Worker", address, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / address), self.url)
+
+    def _start(self, role: str, address: str, *arguments: str) -> pathlib.Path:
+        log = self._folder / f"{role}-{address}.log"
+        main = f"org.apache.spark.deploy.{role.lower()}.{role}"
+        command = [str(self._home / "bin/spark-class"), main, "--host", address, "--webui-port", "0", *arguments]
+        environment = {**os.environ, "SPARK_LOCAL_IP": address}
+        with log.open("wb") as out:
+            self._processes.append(subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT))
+        return log
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(timeout=SECONDS_TO_END)
 
 
 class Application:
@@ -93,13 +124,13 @@ class Application:
         self.session = builder.getOrCreate()
 
     def stop(self) -> None:
-        assert executors(self.marker), "the executors were not found while they ran"
+        assert jvms(self.marker), "the executors were not found while they ran"
         self.session.stop()
         assert_ended(self.marker)
 
 
-def executors(marker: str) -> list:
-    """The ids of the executors' processes that have not ended."""
+def jvms(marker: str) -> list:
+    """The ids of the JVMs of an application that have not ended."""
     found = []
     for line in glob.glob("/proc/[0-9]*/cmdline"):
         try:
@@ -112,8 +143,14 @@ def executors(marker: str) -> list:
 
 
 def assert_ended(marker: str) -> None:
-    """Waits for the executors to end: a thread that keeps a JVM alive would keep it for good."""
-    end = time.monotonic() + SECONDS_TO_END
-    while executors(marker) and time.monotonic() < end:
+    """Waits for the processes to end: a thread that keeps a JVM alive would keep it for good."""
+    wait_for(lambda: not jvms(marker), SECONDS_TO_END)
+
+
+def wait_for(condition, seconds: float):
+    """What `condition` returns, once that is true."""
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
-    assert executors(marker) == []
+    return result

@@ -7,7 +7,7 @@ import sys
 import pyspark
 import pytest
 
-from cluster import Application
+from cluster import Application, Standalone
 from servers import REGION, Servers
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -85,3 +85,10 @@ def application(spark_home, tmp_path_factory, jars, emrkeys_jar):
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def standalone(spark_home, tmp_path_factory):
+    started = Standalone(spark_home, tmp_path_factory.mktemp("standalone"))
+    yield started
+    started.stop()

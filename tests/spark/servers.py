@@ -57,6 +57,12 @@ class Servers:
         with urllib.request.urlopen(f"{self.endpoint}/__control/calls") as answer:
             return json.load(answer)
 
+    def kms_calls(self, job) -> dict:
+        """How often KMS was called while `job` ran."""
+        before = self.calls()
+        job()
+        return {name: count - before.get(name, 0) for name, count in self.calls().items() if name.startswith("kms.")}
+
     def objects(self, bucket: str, prefix: str = "") -> dict:
         """The names of the objects below `prefix`, with their metadata."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -72,6 +78,10 @@ class Servers:
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
+
+
+def in_clear(content: bytes, *texts: bytes) -> bool:
+    return content.startswith((b"PAR1", b"ORC")) or content.endswith(b"PAR1") or any(text in content for text in texts)
 
 
 def description(metadata: dict) -> dict:
