@@ -51,6 +51,11 @@ pub(crate) fn check_for_s3a(wrap: &str, content: &str, allow_legacy: bool) -> Re
     ))
 }
 
+/// Whether KMS itself wrapped the data key.
+pub(crate) fn is_kms(wrap: &str) -> bool {
+    wrap == "kms" || wrap == "kms+context"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -250,7 +250,7 @@ impl Provider {
             (_, Request::Write { bucket, key }, _) => state.for_write(bucket, key, trail)?,
             (_, Request::Read { wrap, content, .. }, Some(stored)) => {
                 envelope::check_for_s3a(wrap, content, state.allow_legacy_wraps)?;
-                state.for_read(stored, trail)?
+                state.for_read(stored, wrap, trail)?
             }
             (_, Request::NoDescription, _) => match &state.legacy_key {
                 None => return Ok(None),
@@ -419,12 +419,17 @@ impl State {
         self.for_legacy(description, trail)
     }
 
-    /// A read by its stored description and nothing else.
-    fn for_read(&self, stored: &Description, trail: &mut Trail) -> Result<Materials, Problem> {
-        match self.identified(stored, trail)? {
-            Some(materials) => Ok(materials),
-            None => self.for_legacy(stored, trail),
+    /// A read by what is stored and nothing else.
+    fn for_read(&self, stored: &Description, wrap: &str, trail: &mut Trail) -> Result<Materials, Problem> {
+        if let Some(materials) = self.identified(stored, trail)? {
+            return Ok(materials);
         }
+        // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
+        let kms = BTreeSet::from_iter(self.kms_ids.values());
+        if let (true, [only]) = (envelope::is_kms(wrap), Vec::from_iter(kms).as_slice()) {
+            return self.source(only, trail)?.for_decryption_of_foreign(stored);
+        }
+        self.for_legacy(stored, trail)
     }
 
     fn for_legacy(&self, stored: &Description, trail: &mut Trail) -> Result<Materials, Problem> {
@@ -441,15 +446,8 @@ impl State {
             bucket: bucket.to_owned(),
             key: key.as_bytes().to_vec(),
         };
-        let name = self.key_for_write(Some(&location), None)?;
-        let mut materials = self.source(name, trail)?.for_encryption()?;
-        if let MaterialKey::Kms { .. } = materials.key {
-            // Unlike the SDK v1's V2 client, this one compares nothing with what another key's materials say, and adds no id.
-            materials
-                .description
-                .push((description::KEY.to_owned(), name.to_owned()));
-        }
-        Ok(materials)
+        self.source(self.key_for_write(Some(&location), None)?, trail)?
+            .for_encryption()
     }
 
     /// Disks have one key; a description, where there is one, must be of a version of it.

@@ -232,8 +232,7 @@ impl Config {
                     &mut problems,
                 );
             }
-            // S3A says where each object goes, and has no client that compares descriptions.
-            Usage::S3a => {}
+            Usage::S3a => check_s3a(&keys, &rule_names, default_key.as_deref(), &mut problems),
             Usage::LocalDisk => check_local_disk(&keys, &local_disk, &mut problems),
         }
         if usage != Usage::LocalDisk && default_key.is_none() && rule_names.is_empty() {
@@ -592,6 +591,31 @@ fn check_client(
                 format!("Use a key of type aes or rsa, or set {V2_ENABLED}=false, or (without rules) {DESCRIPTION_ENABLED}=false."),
             ));
         }
+    }
+}
+
+/// With a key of type `kms`, S3A's client stores no key id and refuses an object that says more than it wrote itself; so what it
+/// writes can be told to be of one such key only where there is one.
+/// Source: `KmsKeyring.decryptDataKey` of the S3 Encryption Client.
+fn check_s3a(
+    keys: &BTreeMap<String, KeyConfig>,
+    rules: &[RuleTarget],
+    default_key: Option<&str>,
+    problems: &mut Problems,
+) {
+    let is_kms = |name: &&str| matches!(keys.get(*name).map(|key| &key.kind), Some(KeyKind::Kms { .. }));
+    let kms = keys.keys().map(String::as_str).filter(is_kms).count();
+    let written = default_key
+        .into_iter()
+        .chain(rules.iter().map(|rule| rule.key.as_str()))
+        .find(is_kms);
+    if let (true, Some(name)) = (kms > 1, written) {
+        problems.add(Problem::at(
+            format!("emrkeys.key.{name}.type"),
+            Code::Conflict,
+            format!("there are {kms} keys of type kms, and what S3A writes under one of them does not say which"),
+            "Use type kms-cached or keyring for what is written; keys of type kms may stay for objects that EMRFS wrote.",
+        ));
     }
 }
 

@@ -566,3 +566,80 @@ fn what_a_data_key_services_provider_wrote_belongs_to_the_only_service_or_to_the
         Code::InvalidDescription
     );
 }
+
+const GCM: &str = "AES/GCM/NoPadding";
+
+#[test]
+fn s3a_says_where_it_writes_and_nothing_of_the_key_is_decoded() {
+    let fixture = two_keys();
+    let (provider, _) = Provider::open(Usage::S3a, &fixture.settings, &fixture.inputs).unwrap();
+    let key_of = |key: &str| {
+        let written = provider
+            .materials(Request::Write { bucket: "lake", key })
+            .unwrap()
+            .unwrap();
+        value(&written, "emrkeys.key").unwrap().to_owned()
+    };
+    assert_eq!(key_of("audit/a"), "audit");
+    assert_eq!(key_of("%61udit/a"), "main");
+    assert_eq!(key_of("_temporary/0/_temporary/attempt_1/audit/a"), "audit");
+}
+
+#[test]
+fn a_read_of_s3a_is_never_taken_for_a_write() {
+    let fixture = two_keys();
+    let (provider, _) = Provider::open(Usage::S3a, &fixture.settings, &fixture.inputs).unwrap();
+    let read = |stored: &[(&str, &str)], wrap: &str| {
+        provider
+            .materials(Request::Read {
+                stored,
+                wrap,
+                content: GCM,
+            })
+            .map(Option::unwrap)
+    };
+    let path = [("Path", "s3://lake/audit/a")];
+    assert_eq!(code(read(&path, "AES/GCM")), Code::DescriptionUnknown);
+    let stored = [("emrkeys.key", "audit"), ("Path", "s3://lake/raw/a")];
+    let version = provider
+        .materials(Request::Write {
+            bucket: "lake",
+            key: "audit/a",
+        })
+        .unwrap()
+        .unwrap();
+    let version = value(&version, "emrkeys.version").unwrap();
+    let stored = [&stored[..], &[("emrkeys.version", version)]].concat();
+    assert!(read(&stored, "AES/GCM").is_ok());
+    assert_eq!(code(read(&stored, "AESWrap")), Code::LegacyWrap);
+}
+
+#[test]
+fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
+    let one = Fixture::new()
+        .set("emrkeys.key.k.type", "kms")
+        .set("emrkeys.key.k.kms-key-id", "alias/k")
+        .set("emrkeys.default.key", "k");
+    let read = |fixture: &Fixture| {
+        let (provider, _) = Provider::open(Usage::S3a, &fixture.settings, &fixture.inputs).unwrap();
+        provider
+            .materials(Request::Read {
+                stored: &[("aws:x-amz-cek-alg", GCM)],
+                wrap: "kms+context",
+                content: GCM,
+            })
+            .map(Option::unwrap)
+    };
+    assert!(matches!(read(&one).unwrap().key, MaterialKey::Kms { key_id } if key_id == "alias/k"));
+    let two = one
+        .set("emrkeys.key.l.type", "kms")
+        .set("emrkeys.key.l.kms-key-id", "alias/l");
+    assert_eq!(
+        Provider::open(Usage::S3a, &two.settings, &two.inputs)
+            .unwrap_err()
+            .code(),
+        Code::Conflict
+    );
+    let two = two.aes("main", 1).set("emrkeys.default.key", "main");
+    assert_eq!(code(read(&two)), Code::DescriptionUnknown);
+}

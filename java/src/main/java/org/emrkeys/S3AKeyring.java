@@ -115,9 +115,8 @@ public final class S3AKeyring implements Keyring, Configurable {
                 request.getValueForField("Bucket", String.class).orElse(null),
                 request.getValueForField("Key", String.class).orElse(null));
     if (found.kmsKeyId() != null) {
-      // KMS authenticates what is stored, as its encryption context: so it must be there before the wrap.
-      EncryptionMaterials described = Envelopes.addContext(materials, found.description());
-      return Delegates.of(found).onEncrypt(described);
+      // What would be stored is the encryption context of KMS, and the client refuses to read one that it does not know.
+      return Delegates.of(found).onEncrypt(materials);
     }
     return Envelopes.describe(Delegates.of(found).onEncrypt(materials), found.description());
   }

@@ -7,6 +7,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -33,6 +35,12 @@ public final class Chart {
     {"emrkeys", "emrkeys"}, {"stock", "as it comes"}, {"plain", "not encrypted"},
   };
 
+  private static final String[][] KMS_NAMES = {
+    {"keyring", "keyring"}, {"kms-cached", "kms-cached"}, {"kms", "kms (EMRFS's own)"},
+  };
+
+  private static final List<String> OURS = Arrays.asList("emrkeys", "keyring", "kms-cached");
+
   private final StringBuilder svg = new StringBuilder();
   private final JsonNode results;
   private int y = 58;
@@ -54,37 +62,49 @@ public final class Chart {
     if (Files.exists(crypto)) {
       Chart chart = new Chart(crypto, "AES-256-GCM of 1 MiB in updates of 64 KiB, one thread, GB/s");
       int mib = 1 << 20;
-      chart.panel("encrypt", "aes-gcm-encrypt", mib, CRYPTO_NAMES);
-      chart.panel("decrypt, released as it comes", "aes-gcm-decrypt-streaming", mib, CRYPTO_NAMES);
-      chart.panel("decrypt, released when verified", "aes-gcm-decrypt-verified", mib, CRYPTO_NAMES);
+      chart.panel("encrypt", "aes-gcm-encrypt", mib, 1, CRYPTO_NAMES);
+      chart.panel(
+          "decrypt, released as it comes", "aes-gcm-decrypt-streaming", mib, 1, CRYPTO_NAMES);
+      chart.panel(
+          "decrypt, released when verified", "aes-gcm-decrypt-verified", mib, 1, CRYPTO_NAMES);
       chart.write(Paths.get(args[1], "crypto.svg"));
     }
     Path objects = Paths.get(args[0], "objects.json");
     if (Files.exists(objects)) {
       Chart chart = new Chart(objects, "256 MiB through the V2 encryption client of SDK v1, GB/s");
       int size = 256 << 20;
-      chart.panel("get, heap of 96 MiB", "object-get-96m", size, OBJECT_NAMES);
-      chart.panel("get, heap of 1 GiB", "object-get", size, OBJECT_NAMES);
-      chart.panel("put, heap of 1 GiB", "object-put", size, OBJECT_NAMES);
+      chart.panel("get, heap of 96 MiB", "object-get-96m", size, 1, OBJECT_NAMES);
+      chart.panel("get, heap of 1 GiB", "object-get", size, 1, OBJECT_NAMES);
+      chart.panel("put, heap of 1 GiB", "object-put", size, 1, OBJECT_NAMES);
       chart.write(Paths.get(args[1], "objects.svg"));
+    }
+    Path kms = Paths.get(args[0], "kms.json");
+    if (Files.exists(kms)) {
+      Chart chart = new Chart(kms, "10,000 objects written and read; KMS with 10 ms and 100 calls/s");
+      chart.panel("calls of KMS", "kms-calls", 10_000, 16, KMS_NAMES);
+      chart.panel("seconds, 16 threads", "kms-job", 10_000, 16, KMS_NAMES);
+      chart.panel(
+          "calls of KMS, 1,000 executors with 1,000 objects each (simulated)",
+          "fleet-calls", 2_000_000, 1000, KMS_NAMES);
+      chart.write(Paths.get(args[1], "kms.svg"));
     }
   }
 
-  private void panel(String title, String name, int size, String[][] providers) {
+  private void panel(String title, String name, int size, int threads, String[][] providers) {
     double longest = 0;
     for (String[] provider : providers) {
-      longest = Math.max(longest, value(name, size, provider[0]));
+      longest = Math.max(longest, value(name, size, threads, provider[0]));
     }
     y += 22;
     text(16, y, "bold 13px", "start", title);
     y += 8;
     for (String[] provider : providers) {
-      double value = value(name, size, provider[0]);
+      double value = value(name, size, threads, provider[0]);
       if (Double.isNaN(value)) {
         continue;
       }
       double width = Math.max(1, value / longest * LONGEST);
-      boolean ours = provider[0].equals("emrkeys");
+      boolean ours = OURS.contains(provider[0]);
       text(LEFT - 8, y + 13, "12px", "end", provider[1]);
       svg.append(
           String.format(
@@ -92,16 +112,17 @@ public final class Chart {
               "<rect x='%d' y='%d' width='%.1f' height='%d' fill='%s'/>%n",
               LEFT, y, width, BAR, ours ? "#c2410c" : "#94a3b8"));
       text(
-          (int) (LEFT + width + 6), y + 13, "12px", "start", String.format(Locale.ROOT, "%.2f", value));
+          (int) (LEFT + width + 6), y + 13, "12px", "start",
+          String.format(Locale.ROOT, value == Math.rint(value) ? "%,.0f" : "%.2f", value));
       y += STEP;
     }
   }
 
-  private double value(String name, int size, String provider) {
+  private double value(String name, int size, int threads, String provider) {
     for (JsonNode row : results) {
       if (row.get("case").asText().equals(name)
           && row.get("size").asInt() == size
-          && row.get("threads").asInt() == 1
+          && row.get("threads").asInt() == threads
           && row.get("provider").asText().equals(provider)) {
         return row.get("value").asDouble();
       }

@@ -4,7 +4,6 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.Map;
 import org.emrkeys.EmrKeysException;
 import software.amazon.encryption.s3.materials.DecryptionMaterials;
@@ -72,20 +71,6 @@ public final class Envelopes {
     call(method(builds.getClass(), "putAll", Map.class), builds, description);
     call(DESCRIBE, builder, call(method(builds.getClass(), "build"), builds));
     return builder.encryptionContext(Collections.emptyMap()).build();
-  }
-
-  /**
-   * Adds entries to the encryption context that KMS authenticates.
-   *
-   * @param materials of a write
-   * @param description the entries
-   * @return materials with both
-   */
-  public static EncryptionMaterials addContext(
-      EncryptionMaterials materials, Map<String, String> description) {
-    Map<String, String> context = new HashMap<>(materials.encryptionContext());
-    context.putAll(description);
-    return materials.toBuilder().encryptionContext(context).build();
   }
 
   /**

@@ -130,6 +130,7 @@ class JobsTest {
   void copiesByTheShellGetTheKeyOfTheirTarget() throws Exception {
     try (FileSystem files = S3aSite.fileSystem(conf, bucket)) {
       writeInput(files);
+      files.mkdirs(new Path(path("out")));
       String[] copy = {"-cp", path("in"), path("out/copied")};
       assertEquals(0, ToolRunner.run(new FsShell(conf), copy));
       assertArrayEquals(
@@ -146,6 +147,7 @@ class JobsTest {
           new DistCpOptions.Builder(
                   Collections.singletonList(new Path(path("in"))), new Path(path("out/distcp")))
               .maxMaps(2)
+              .withSyncFolder(true)
               .build();
       new DistCp(conf, options).execute();
       assertEquals(FILES, files.listStatus(new Path(path("out/distcp"))).length);
