@@ -61,7 +61,9 @@ class Servers:
         """How often KMS was called while `job` ran."""
         before = self.calls()
         job()
-        return {name: count - before.get(name, 0) for name, count in self.calls().items() if name.startswith("kms.")}
+        calls = {name: count - before.get(name, 0) for name, count in self.calls().items() if name.startswith("kms.")}
+        print("calls of KMS:", calls)
+        return calls
 
     def objects(self, bucket: str, prefix: str = "") -> dict:
         """The names of the objects below `prefix`, with their metadata."""
