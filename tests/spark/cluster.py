@@ -1,0 +1,156 @@
+"""Spark applications with executors in JVMs of their own, and what S3A and emrkeys want to be told."""
+
+import glob
+import os
+import pathlib
+import re
+import subprocess
+import time
+import uuid
+
+from pyspark.sql import SparkSession
+
+from servers import REGION
+
+MASTER = "local-cluster[2,1,1024]"
+JVMS = 3  # the driver and two executors
+MARKER = "emrkeys.test.application"
+SECONDS_TO_END = 20
+
+
+def s3a(endpoint: str) -> dict:
+    """S3A on the local servers, with our keyring."""
+    return {
+        "fs.s3a.encryption.algorithm": "CSE-CUSTOM",
+        "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
+        "fs.s3a.endpoint": endpoint,
+        "fs.s3a.endpoint.region": REGION,
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.connection.ssl.enabled": "false",
+        "fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+        "fs.s3a.attempts.maximum": "2",
+        "fs.s3a.retry.limit": "2",
+    }
+
+
+def keyring(name: str, uri: str, kms_key: str, endpoint: str) -> dict:
+    return {
+        f"emrkeys.key.{name}.type": "keyring",
+        f"emrkeys.key.{name}.uri": uri,
+        f"emrkeys.key.{name}.kms-key-id": kms_key,
+        f"emrkeys.key.{name}.endpoint": endpoint,
+        "emrkeys.s3.endpoint": endpoint,
+        "emrkeys.s3.region": REGION,
+        "emrkeys.s3.path-style-access": "true",
+    }
+
+
+def kms_cached(name: str, kms_key: str, endpoint: str) -> dict:
+    return {
+        f"emrkeys.key.{name}.type": "kms-cached",
+        f"emrkeys.key.{name}.kms-key-id": kms_key,
+        f"emrkeys.key.{name}.endpoint": endpoint,
+    }
+
+
+def aes(name: str, folder: pathlib.Path) -> dict:
+    """An AES key in a new file that only its owner can read."""
+    file = folder / f"{name}.key"
+    file.touch(mode=0o600)
+    file.write_bytes(os.urandom(32))
+    return {f"emrkeys.key.{name}.type": "aes", f"emrkeys.key.{name}.file": file.as_uri()}
+
+
+def rule(prefix: str, key: str) -> dict:
+    """A rule for an S3 URI, named after its key."""
+    return {f"emrkeys.rule.{key}.prefix": prefix, f"emrkeys.rule.{key}.key": key}
+
+
+def settings(site: dict, folder: pathlib.Path, marker: str) -> dict:
+    """The properties of an application, with Hadoop's in `site`."""
+    spark = {
+        "spark.master": MASTER,
+        "spark.cores.max": "2",
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # both executors, before the first task
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.executor.extraJavaOptions": f"-D{MARKER}={marker}",
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    return {**spark, **{f"spark.hadoop.{name}": value for name, value in site.items()}}
+
+
+class Standalone:
+    """A cluster of two workers on addresses of their own: Spark has no second attempt run beside the first on one host."""
+
+    def __init__(self, home: pathlib.Path, folder: pathlib.Path):
+        self._home = home
+        self._folder = folder
+        self._processes = []
+        log = self._start("Master", "127.0.0.1", "--port", "0")
+        self.url = wait_for(lambda: re.search(r"spark://127\.0\.0\.1:\d+", log.read_text()), 60).group()
+        for address in ("127.0.0.1", "127.0.0.2"):
+            self._start("Worker", address, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / address), self.url)
+
+    def _start(self, role: str, address: str, *arguments: str) -> pathlib.Path:
+        log = self._folder / f"{role}-{address}.log"
+        main = f"org.apache.spark.deploy.{role.lower()}.{role}"
+        command = [str(self._home / "bin/spark-class"), main, "--host", address, "--webui-port", "0", *arguments]
+        environment = {**os.environ, "SPARK_LOCAL_IP": address}
+        with log.open("wb") as out:
+            self._processes.append(subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT))
+        return log
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(timeout=SECONDS_TO_END)
+
+
+class Application:
+    """An application of this process. All of one process share the driver's JVM, and so its class path."""
+
+    def __init__(self, site: dict, folder: pathlib.Path, **more: str):
+        self.marker = uuid.uuid4().hex
+        builder = SparkSession.builder.appName(self.marker)
+        for name, value in {**settings(site, folder, self.marker), **more}.items():
+            builder = builder.config(name, value)
+        self.session = builder.getOrCreate()
+
+    def stop(self) -> None:
+        assert jvms(self.marker), "the executors were not found while they ran"
+        self.session.stop()
+        assert_ended(self.marker)
+
+
+def jvms(marker: str) -> list:
+    """The ids of the JVMs of an application that have not ended."""
+    found = []
+    for line in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            arguments = pathlib.Path(line).read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if f"-D{MARKER}={marker}".encode() in arguments:
+            found.append(int(line.split("/")[2]))
+    return found
+
+
+def assert_ended(marker: str) -> None:
+    """Waits for the processes to end: a thread that keeps a JVM alive would keep it for good."""
+    wait_for(lambda: not jvms(marker), SECONDS_TO_END)
+
+
+def wait_for(condition, seconds: float):
+    """What `condition` returns, once that is true."""
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    return result

@@ -1,0 +1,94 @@
+"""What all tests share: the servers, and a Spark whose driver and executors have the jars of `--files`."""
+
+import os
+import pathlib
+import sys
+
+import pyspark
+import pytest
+
+from cluster import Application, Standalone
+from servers import REGION, Servers
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--files", type=pathlib.Path, default=ROOT / "build/spark", help="what the Gradle task sparkFiles wrote")
+    parser.addoption("--servers-python", default=ROOT / ".dev/venv/bin/python", help="the Python with tests/servers/requirements.txt")
+    parser.addoption("--rows", type=int, default=200_000, help="rows of the large table")
+
+
+def pytest_configure(config):
+    """Nothing of the user's AWS, Hadoop or Spark set-up reaches the tests."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "HADOOP_", "SPARK_", "PYSPARK_"))]:
+        del os.environ[name]
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_REGION=REGION,
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_CONFIG_FILE="/dev/null",
+        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
+        PYSPARK_PYTHON=sys.executable,
+        PYTHONPATH=str(HERE),
+        SPARK_LOCAL_IP="127.0.0.1",
+    )
+
+
+@pytest.fixture(scope="session")
+def files(request):
+    return request.config.getoption("--files")
+
+
+@pytest.fixture(scope="session")
+def jars(files):
+    """What S3A needs beside Spark, our jar not among it."""
+    return [str(jar) for jar in sorted((files / "jars").glob("*.jar"))]
+
+
+@pytest.fixture(scope="session")
+def emrkeys_jar(files):
+    (jar,) = (files / "emrkeys").glob("*.jar")
+    return str(jar)
+
+
+@pytest.fixture(scope="session")
+def servers(request, files):
+    started = Servers(str(request.config.getoption("--servers-python")), HERE.parent / "servers", (files / "cli").read_text())
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def spark_home(tmp_path_factory):
+    """pyspark's own, in a folder of which Spark may write below `work`, where the executors' logs are."""
+    home = tmp_path_factory.mktemp("spark-home")
+    for entry in pathlib.Path(pyspark.__file__).parent.iterdir():
+        if entry.name != "work":
+            (home / entry.name).symlink_to(entry)
+    os.environ["SPARK_HOME"] = str(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def application(spark_home, tmp_path_factory, jars, emrkeys_jar):
+    """Starts an application with Hadoop's properties; at the end its executors have to end."""
+    started = []
+
+    def start(site, **more):
+        more = {"spark.jars": ",".join([emrkeys_jar, *jars]), **more}
+        started.append(Application(site, tmp_path_factory.mktemp("application"), **more))
+        return started[-1].session
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def standalone(spark_home, tmp_path_factory):
+    started = Standalone(spark_home, tmp_path_factory.mktemp("standalone"))
+    yield started
+    started.stop()

@@ -1,0 +1,98 @@
+"""Tables that move between Spark and EMRFS, for which the SDK v1's clients stand in (tests/emrfs)."""
+
+import itertools
+import os
+import pathlib
+import subprocess
+import types
+import xml.sax.saxutils
+
+import pytest
+
+import cluster
+from servers import KEY_FIELD, description
+
+V1, V2 = "V1_AUTHENTICATED", "V2_AUTHENTICATED"
+WRAPS = {V1: "AESWrap", V2: "AES/GCM"}
+KEYS = ["aes", "keyring"]
+ROWS = 1000
+
+
+@pytest.fixture(scope="module")
+def lake(servers, files, tmp_path_factory):
+    bucket, keys, kms_key = servers.bucket(), servers.bucket(), servers.kms_key()
+    document = f"s3://{keys}/keyring.keyring"
+    servers.keyring("create", document, "--name", "keyring", "--kms-key-id", kms_key)
+    folder = tmp_path_factory.mktemp("emrfs")
+    keys = {
+        **cluster.aes("aes", folder),
+        **cluster.keyring("keyring", document, kms_key, servers.endpoint),
+        **cluster.rule(f"s3://{bucket}/aes/", "aes"),
+        **cluster.rule(f"s3://{bucket}/keyring/", "keyring"),
+        "emrkeys.s3a.allow-legacy": "true",
+    }
+    site = {**cluster.s3a(servers.endpoint), **keys, "fs.s3a.encryption.cse.v1.compatibility.enabled": "true"}
+    emrfs = {
+        **keys,
+        "fs.s3.cse.encryptionMaterialsProvider": "org.emrkeys.S3EncryptionMaterialsProvider",
+        "fs.s3.cse.materialsDescription.enabled": "true",
+    }
+    configuration = folder / "emrfs-site.xml"
+    configuration.write_text("<configuration>%s</configuration>" % "".join(map(xml_property, emrfs.items())))
+
+    def transfer(mode, direction, pairs):
+        """Has the stand-in put or get pairs of a local file and an object."""
+        java = [os.environ["JAVA_HOME"] + "/bin/java", "-cp", (files / "stand-in.classpath").read_text()]
+        java += [f"-Demrkeys.test.endpoint={servers.endpoint}", "org.emrkeys.tests.emrfs.Transfer"]
+        names = [str(name) for name in itertools.chain.from_iterable(pairs)]
+        done = subprocess.run([*java, mode, str(configuration), direction, *names], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+    return types.SimpleNamespace(bucket=bucket, site=site, transfer=transfer, folder=folder)
+
+
+def xml_property(entry):
+    name, value = map(xml.sax.saxutils.escape, entry)
+    return f"<property><name>{name}</name><value>{value}</value></property>"
+
+
+@pytest.fixture(scope="module")
+def spark(lake, application):
+    return application(lake.site)
+
+
+@pytest.fixture(scope="module")
+def written(lake, spark):
+    """For each key a folder with a parquet table that Spark wrote."""
+    for key in KEYS:
+        spark.range(0, ROWS, 1, 2).selectExpr("id", "concat('text ', id) text").write.parquet(f"s3a://{lake.bucket}/{key}/spark")
+    return "spark"
+
+
+def parts(servers, lake, folder):
+    return [name for name in servers.objects(lake.bucket, folder + "/") if "/part-" in name]
+
+
+def assert_is_the_table(table):
+    assert sorted(map(tuple, table.collect())) == [(row, f"text {row}") for row in range(ROWS)]
+
+
+def test_files_that_spark_wrote_are_read_by_emrfs_and_its_files_by_spark(lake, spark, servers, written):
+    """The v2 client reads Spark's files; as plain files they go back through both clients, and Spark reads those."""
+    fetched = {}
+    for key in KEYS:
+        folder = lake.folder / key
+        folder.mkdir()
+        for part in parts(servers, lake, f"{key}/{written}"):
+            fetched[f"{key}/" + pathlib.Path(part).name] = folder / pathlib.Path(part).name
+    uri = f"s3://{lake.bucket}/"
+    lake.transfer(V2, "get", [(file, uri + name.replace("/", f"/{written}/")) for name, file in fetched.items()])
+    for key in KEYS:
+        assert_is_the_table(spark.read.parquet((lake.folder / key).as_uri()))
+    for mode in (V1, V2):
+        lake.transfer(mode, "put", [(file, uri + name.replace("/", f"/{mode}/")) for name, file in fetched.items()])
+        for key in KEYS:
+            stored = servers.objects(lake.bucket, f"{key}/{mode}/").values()
+            assert {metadata["x-amz-wrap-alg"] for metadata in stored} == {WRAPS[mode]}
+            assert {description(metadata)[KEY_FIELD] for metadata in stored} == {key}
+            assert_is_the_table(spark.read.parquet(f"s3a://{lake.bucket}/{key}/{mode}"))
