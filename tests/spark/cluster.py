@@ -28,6 +28,8 @@ def s3a(endpoint: str) -> dict:
         "fs.s3a.path.style.access": "true",
         "fs.s3a.connection.ssl.enabled": "false",
         "fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+        # Spark 4.1 chooses the magic committer by itself where spark-hadoop-cloud is there. It cannot overwrite partitions.
+        "fs.s3a.committer.magic.enabled": "false",
         "fs.s3a.attempts.maximum": "2",
         "fs.s3a.retry.limit": "2",
     }
@@ -122,6 +124,11 @@ class Application:
         for name, value in {**settings(site, folder, self.marker), **more}.items():
             builder = builder.config(name, value)
         self.session = builder.getOrCreate()
+        # The first application's properties are the JVM's own, from which later ones would inherit.
+        system = self.session.sparkContext._jvm.java.lang.System
+        for name in system.getProperties().stringPropertyNames().toArray():
+            if name.startswith("spark.") and not name.startswith("spark.submit."):
+                system.clearProperty(name)
 
     def stop(self) -> None:
         assert jvms(self.marker), "the executors were not found while they ran"
