@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use emrkeys_core::keyring::{Access, Change, Edit, Editor, Protection, State, Summary, VersionSummary};
 use serde_json::{json, Value};
 
+use crate::aws::Aws;
 use crate::output::Failure;
 use crate::Form;
 
@@ -146,15 +147,6 @@ pub(crate) struct Target {
     /// A file with an AES key of 256 bits that may protect it; several by repeating
     #[arg(long, value_name = "URI")]
     protector_file: Vec<String>,
-    /// The region of S3 and KMS, where the environment, the profile and the ARN do not say
-    #[arg(long)]
-    region: Option<String>,
-    /// Another endpoint of S3 and KMS, such as a local server
-    #[arg(long, value_name = "URL")]
-    endpoint_url: Option<String>,
-    /// Another endpoint of KMS alone, such as a VPC endpoint
-    #[arg(long, value_name = "URL")]
-    kms_endpoint_url: Option<String>,
     /// A role to assume for KMS
     #[arg(long, value_name = "ARN")]
     role_arn: Option<String>,
@@ -177,14 +169,11 @@ pub(crate) struct Writing {
 }
 
 impl Target {
-    fn editor(&self) -> Result<Editor, Failure> {
+    fn editor(&self, aws: &Aws) -> Result<Editor, Failure> {
         let access = Access {
-            s3_endpoint: self.endpoint_url.clone(),
-            kms_endpoint: self
-                .kms_endpoint_url
-                .clone()
-                .or_else(|| self.endpoint_url.clone()),
-            region: self.region.clone(),
+            s3_endpoint: aws.endpoint_url.clone(),
+            kms_endpoint: aws.kms_endpoint().cloned(),
+            region: aws.region.clone(),
             role_arn: self.role_arn.clone(),
             external_id: self.external_id.clone(),
         };
@@ -196,47 +185,59 @@ impl Target {
     }
 
     /// For what cannot be done without the key.
-    fn protected_editor(&self) -> Result<Editor, Failure> {
+    fn protected_editor(&self, aws: &Aws) -> Result<Editor, Failure> {
         if self.kms_key_id.is_empty() && self.protector_file.is_empty() {
             return Err(Failure::Usage(
                 "name the key that protects the keyring: --kms-key-id or --protector-file".to_owned(),
             ));
         }
-        self.editor()
+        self.editor(aws)
     }
 }
 
 impl Command {
-    pub(crate) fn run(&self, form: Form) -> Result<(), Failure> {
+    pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         match self {
             Command::Create {
                 target,
                 name,
                 writing,
             } => {
-                let editor = target.protected_editor()?;
+                let editor = target.protected_editor(aws)?;
                 finish(&editor, &editor.create(name)?, writing, form)
             }
-            Command::Rotate { target, writing } => change(target, &Change::Rotate, writing, form),
-            Command::List { target } => list(&target.editor()?, form),
-            Command::Show { target } => show(&target.editor()?, form),
+            Command::Rotate { target, writing } => change(target, &Change::Rotate, writing, form, aws),
+            Command::List { target } => list(&target.editor(aws)?, form),
+            Command::Show { target } => show(&target.editor(aws)?, form),
             Command::Disable {
                 target,
                 version,
                 writing,
-            } => change(target, &Change::Disable(version.version.clone()), writing, form),
+            } => change(
+                target,
+                &Change::Disable(version.version.clone()),
+                writing,
+                form,
+                aws,
+            ),
             Command::Enable {
                 target,
                 version,
                 writing,
-            } => change(target, &Change::Enable(version.version.clone()), writing, form),
+            } => change(
+                target,
+                &Change::Enable(version.version.clone()),
+                writing,
+                form,
+                aws,
+            ),
             Command::Destroy {
                 target,
                 version,
                 yes,
                 writing,
             } => {
-                let editor = target.protected_editor()?;
+                let editor = target.protected_editor(aws)?;
                 let edit = editor.change(&Change::Destroy(version.version.clone()))?;
                 if !yes && !writing.dry_run {
                     confirm(&edit)?;
@@ -253,14 +254,14 @@ impl Command {
                     kms_key_ids: to_kms_key_id.iter().cloned().collect(),
                     files: to_protector_file.iter().cloned().collect(),
                 };
-                change(target, &Change::Rewrap(protection), writing, form)
+                change(target, &Change::Rewrap(protection), writing, form, aws)
             }
         }
     }
 }
 
-fn change(target: &Target, change: &Change, writing: &Writing, form: Form) -> Result<(), Failure> {
-    let editor = target.protected_editor()?;
+fn change(target: &Target, change: &Change, writing: &Writing, form: Form, aws: &Aws) -> Result<(), Failure> {
+    let editor = target.protected_editor(aws)?;
     let edit = editor.change(change)?;
     finish(&editor, &edit, writing, form)
 }

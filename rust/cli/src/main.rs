@@ -1,52 +1,7 @@
-//! `emrkeys`, the operator's tool. It parses, calls the core, and prints; what it does is decided there.
-
-mod keyring;
-mod output;
+//! The binary of `emrkeys`.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-
-/// Keys for data at rest on Amazon EMR and Hadoop: what an operator does with them.
-#[derive(Parser)]
-#[command(name = "emrkeys", version, after_help = EXIT_CODES, max_term_width = 100)]
-struct Cli {
-    /// How results are printed; errors go to standard error as text
-    #[arg(long, value_name = "FORM", default_value = "text", global = true)]
-    output: Form,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Versions of one key in a small document that many clusters share
-    #[command(subcommand)]
-    Keyring(keyring::Command),
-}
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  failed: what was asked for is not possible, or a store or KMS did not answer
-  2  the command line is wrong
-  3  conflict: somebody else changed the keyring at the same time, or it exists already; nothing was written
-  4  refused: the keyring is malformed, not authentic, or protected by a key that was not named
-  5  denied: S3, KMS or the file system does not let you";
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let Command::Keyring(command) = cli.command;
-    match command.run(cli.output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    emrkeys_cli::run()
 }
