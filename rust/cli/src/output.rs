@@ -5,12 +5,16 @@ use std::process::ExitCode;
 
 use emrkeys_core::{Code, Error};
 
+use crate::conf::Refused;
+
 /// Why a command did not do what it was asked.
 pub(crate) enum Failure {
     /// The core says so.
     Core(Error),
     /// The command line is wrong, which clap could not know.
     Usage(String),
+    /// A configuration file or value cannot be used.
+    Configuration(String),
     /// The result could not be printed.
     Output(std::io::Error),
 }
@@ -18,6 +22,12 @@ pub(crate) enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::Core(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Failure::Configuration(refused.to_string())
     }
 }
 
@@ -33,6 +43,7 @@ impl Failure {
         let (text, code) = match self {
             Failure::Core(error) => (error.to_string(), exit_code(error.code())),
             Failure::Usage(text) => (text.clone(), 2),
+            Failure::Configuration(text) => (text.clone(), 1),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS

