@@ -6,6 +6,7 @@
 mod audit;
 mod aws;
 mod cache;
+pub mod client;
 mod config;
 mod description;
 mod envelope;
@@ -17,6 +18,7 @@ pub mod keyring;
 mod kms;
 mod material;
 mod notice;
+mod outline;
 mod provider;
 mod release;
 mod rules;
@@ -31,6 +33,7 @@ pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
+pub use outline::{outline, FileOutline, KeyOutline, Outline, RuleOutline};
 pub use provider::{plan, KeyStats, MaterialKey, Materials, Provider, Report, Request, Usage};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.
