@@ -38,26 +38,33 @@ pub(crate) const KEY_BYTES: usize = 32;
 
 /// How to reach KMS; what is not set comes from the AWS environment, profile or instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct KmsAccess {
-    pub(crate) endpoint: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) role: Option<Role>,
+pub struct KmsAccess {
+    /// A URL, such as that of a VPC endpoint.
+    pub endpoint: Option<String>,
+    /// The region of keys whose id does not say.
+    pub region: Option<String>,
+    /// The role to assume for the calls.
+    pub role: Option<Role>,
 }
 
 /// A role to assume for the calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Role {
-    pub(crate) arn: String,
-    pub(crate) external_id: Option<String>,
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What its trust policy may ask for.
+    pub external_id: Option<String>,
 }
 
 /// A KMS key, as configured: ARN, key id or alias.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct KmsTarget {
+pub struct KmsTarget {
     /// The property that names it, for messages.
-    pub(crate) property: String,
-    pub(crate) key_id: String,
-    pub(crate) access: KmsAccess,
+    pub property: String,
+    /// ARN, key id or alias.
+    pub key_id: String,
+    /// How to reach it.
+    pub access: KmsAccess,
 }
 
 /// The encryption context of a call.
@@ -121,6 +128,20 @@ impl KmsTarget {
             .await
             .map_err(|error| call.failure(&error))?;
         call.key(answer.plaintext)
+    }
+
+    /// A client for calls that [`Provider`](crate::Provider) does not make, in the key's own region. It retries nothing.
+    pub async fn client(&self) -> Client {
+        self.call("", &self.key_id).client().await
+    }
+
+    /// What a failed `operation` (such as `DescribeKey`) with this key means, and what to do.
+    pub fn problem<E>(&self, operation: &'static str, error: &SdkError<E>) -> Problem
+    where
+        E: ProvideErrorMetadata + std::error::Error + RequestId + 'static,
+        SdkError<E>: RequestId,
+    {
+        self.call(operation, &self.key_id).failure(error).into_problem()
     }
 
     fn call<'a>(&'a self, operation: &'static str, key_id: &'a str) -> Call<'a> {
@@ -207,7 +228,7 @@ impl Call<'_> {
         self.classify(status, name, &told, id)
     }
 
-    /// Source of the names: the AWS KMS API reference, "Errors" of `Decrypt` and `GenerateDataKey`, and "Common errors".
+    /// Source of the names: the AWS KMS API reference, "Errors" of `Decrypt`, `GenerateDataKey` and `PutKeyPolicy`, and "Common errors".
     fn classify(&self, status: u16, name: &str, told: &str, id: Option<&str>) -> Failure {
         let (code, remedy) = match name {
             "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => (
@@ -241,6 +262,10 @@ impl Call<'_> {
             "InvalidKeyUsageException" => (
                 Code::KeyUnusable,
                 "Use a symmetric KMS key for encryption and decryption.".to_owned(),
+            ),
+            "MalformedPolicyDocumentException" => (
+                Code::InvalidValue,
+                "See that every principal in the policy exists: KMS refuses a role that was deleted, or whose name is misspelt.".to_owned(),
             ),
             "InvalidCiphertextException" | "IncorrectKeyException" => (
                 Code::WrappedKeyInvalid,

@@ -6,9 +6,11 @@
 mod audit;
 mod aws;
 mod cache;
+pub mod client;
 mod config;
 mod description;
 mod error;
+mod explain;
 mod https;
 mod inputs;
 mod jce;
@@ -17,6 +19,7 @@ mod kms;
 mod material;
 mod notice;
 pub mod object;
+mod outline;
 mod provider;
 mod release;
 mod rules;
@@ -29,8 +32,10 @@ pub use cache::simulation;
 pub use cache::Counts;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
+pub use explain::{Considered, Current, Explainer, Explanation, Verdict};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
+pub use outline::{outline, FileOutline, KeyOutline, Outline, RuleOutline};
 pub use provider::{plan, KeyStats, MaterialKey, Materials, Provider, Report, Request, Usage};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.

@@ -7,6 +7,7 @@ mod file;
 pub(crate) mod s3;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -27,6 +28,17 @@ pub(crate) enum Location {
     S3 { bucket: String, key: String },
     /// A URI that only the caller's Hadoop `FileSystem` can open, as it was written.
     External(String),
+}
+
+impl fmt::Display for Location {
+    /// As [`Location::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::File(path) => write!(f, "file://{}", uri::encode(&path.to_string_lossy())),
+            Location::S3 { bucket, key } => write!(f, "s3://{bucket}/{}", uri::encode(key)),
+            Location::External(uri) => f.write_str(uri),
+        }
+    }
 }
 
 impl Location {

@@ -24,7 +24,7 @@ use crate::source::cached::CachedKey;
 use crate::source::kms::KmsKey;
 use crate::source::service::kms::KmsService;
 use crate::source::service::{data_key_service, KeyService};
-use crate::source::versions::VersionedKey;
+use crate::source::versions::{Version, VersionedKey};
 use crate::source::{aes, keyring, rsa, Loader, Source};
 use crate::uri::S3Location;
 
@@ -607,20 +607,24 @@ fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn 
     if let KeyKind::DataKeyService(own) = &key.kind {
         return Ok(Box::new(data_key_service(name, own, key, config, loader)?));
     }
-    let load = |name: &str| match config.keys.get(name).map(|key| &key.kind) {
+    Ok(Box::new(VersionedKey::load(
+        name,
+        key.kind.type_name(),
+        &key.previous,
+        |name| load_version(name, config, loader),
+    )?))
+}
+
+/// One version of a key of type `aes` or `rsa`.
+pub(crate) fn load_version(name: &str, config: &Config, loader: &mut Loader) -> Result<Version, Error> {
+    match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
         Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
         Some(
             KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_),
         )
         | None => Err(not_configured(name).into()),
-    };
-    Ok(Box::new(VersionedKey::load(
-        name,
-        key.kind.type_name(),
-        &key.previous,
-        load,
-    )?))
+    }
 }
 
 fn kms_cached(name: &str, own: &KmsCachedConfig, key: &KeyConfig, config: &Config) -> CachedKey {

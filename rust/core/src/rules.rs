@@ -73,6 +73,26 @@ impl<T> Rules<T> {
         Ok(Rules { buckets })
     }
 
+    /// Every prefix with its job flow and what it gives, sorted.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (S3Location, Option<&str>, &T)> {
+        self.buckets.iter().flat_map(|(bucket, nodes)| {
+            nodes.iter().flat_map(move |node| {
+                let any = node.any_job_flow.iter().map(|target| (None, target));
+                let by = node
+                    .by_job_flow
+                    .iter()
+                    .map(|(id, target)| (Some(id.as_str()), target));
+                any.chain(by).map(move |(job_flow, target)| {
+                    let prefix = S3Location {
+                        bucket: bucket.clone(),
+                        key: node.prefix.clone(),
+                    };
+                    (prefix, job_flow, target)
+                })
+            })
+        })
+    }
+
     /// What the rule with the longest matching prefix gives; at one prefix a rule for the job flow comes first.
     pub(crate) fn find(&self, location: &S3Location, job_flow: Option<&str>) -> Option<&T> {
         let nodes = self.buckets.get(&location.bucket)?;

@@ -7,6 +7,7 @@
 //! normalised: S3 keys may hold `//`, `.`, `?`, `#` and leading slashes, and mean them.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::error::excerpt;
 
@@ -63,6 +64,18 @@ impl S3Location {
             bucket: bucket.to_owned(),
             key,
         })
+    }
+}
+
+impl fmt::Display for S3Location {
+    /// As [`S3Location::parse`] reads it; bytes that are not UTF-8 are replaced.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "s3://{}/{}",
+            self.bucket,
+            encode(&String::from_utf8_lossy(&self.key))
+        )
     }
 }
 
@@ -131,6 +144,11 @@ pub(crate) fn strip_scheme(text: &str) -> Option<&str> {
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
         .then_some(rest)
+}
+
+/// What [`percent_decode`] turns into `text`.
+pub(crate) fn encode(text: &str) -> String {
+    text.replace('%', "%25")
 }
 
 /// Decodes every `%XX` once and leaves any other `%` as it is.

@@ -17,7 +17,7 @@ use super::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use crate::aws::{self, causes};
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::runtime;
-use crate::uri::S3Location;
+use crate::uri::{encode, S3Location};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Without a byte from S3.
@@ -67,7 +67,7 @@ impl ObjectUri {
 impl std::fmt::Display for ObjectUri {
     /// As [`ObjectUri::parse`] reads it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.key.replace('%', "%25"))
+        write!(f, "s3://{}/{}", self.bucket, encode(&self.key))
     }
 }
 

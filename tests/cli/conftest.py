@@ -1,0 +1,210 @@
+"""What all tests of the operator's tool share: the local S3 and KMS servers, the tool, and key files."""
+
+import base64
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import urllib.request
+import uuid
+
+import boto3
+import pytest
+from botocore.config import Config
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+READY = "localaws ready on "
+REGION = "us-east-1"
+TIMEOUT = 60
+"""Seconds that one call of the tool may take."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--tool", type=pathlib.Path, default=ROOT / "target/debug/emrkeys", help="the operator's tool, built")
+    parser.addoption("--servers-python", default=sys.executable, help="a Python with tests/servers/requirements.txt")
+
+
+def pytest_configure(config):
+    """Nothing of the user's AWS or Hadoop set-up reaches the tests."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "HADOOP_", "SPARK_"))]:
+        del os.environ[name]
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_REGION=REGION,
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_CONFIG_FILE="/dev/null",
+        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
+    )
+
+
+class Servers:
+    """S3 and KMS on 127.0.0.1 (tests/servers), with clients of boto3."""
+
+    def __init__(self, python: str):
+        self._process = subprocess.Popen(
+            [str(python), "-m", "localaws", "--until-stdin-closes"],
+            cwd=ROOT / "tests/servers",
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        line = self._process.stdout.readline()
+        assert line.startswith(READY), line
+        self.endpoint = "http://" + line[len(READY) :].strip()
+        self.s3 = self.client("s3")
+        self.kms = self.client("kms")
+
+    def client(self, service: str, region: str = REGION):
+        """A client of boto3 for S3, KMS, STS or IAM; KMS keys live in the region of the client that made them."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=region,
+            config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"}),
+        )
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        assert self._process.wait(timeout=10) == 0
+
+    def bucket(self, region: str = REGION) -> str:
+        """A new bucket with a name of its own."""
+        name = "cli-" + uuid.uuid4().hex[:12]
+        where = {} if region == REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        self.s3.create_bucket(Bucket=name, **where)
+        return name
+
+    def kms_key(self, region: str = REGION, **how) -> str:
+        """The ARN of a new KMS key; `how` goes to CreateKey."""
+        return self.client("kms", region).create_key(**how)["KeyMetadata"]["Arn"]
+
+    def control(self, method: str, what: str, document: object = None):
+        """A request to the control API of tests/servers/README.md."""
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"{self.endpoint}/__control/{what}", data=body, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def fault(self, **document) -> int:
+        """Has requests fail, until the end of the test: fields as in tests/servers/README.md."""
+        return self.control("POST", "faults", document)["id"]
+
+    def deny(self, service: str, op: str, **more) -> int:
+        """Every such request is answered as where IAM does not allow it."""
+        code, status = ("AccessDenied", 403) if service == "s3" else ("AccessDeniedException", 400)
+        return self.fault(service=service, op=op, status=status, code=code, message="not authorized", count=None, **more)
+
+    def calls(self) -> dict:
+        """How often each operation was asked for since the test began, such as {"s3.PutObject": 3}."""
+        return self.control("GET", "calls")
+
+
+@pytest.fixture(scope="session")
+def shared_servers(request):
+    started = Servers(request.config.getoption("--servers-python"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def servers(shared_servers):
+    """The servers, with no faults and no counts. What other tests stored is still there: names are unique."""
+    for what in ("faults", "calls"):
+        shared_servers.control("DELETE", what)
+    return shared_servers
+
+
+class Tool:
+    """`emrkeys`, with the servers for AWS, in a folder of the test's own."""
+
+    def __init__(self, path: pathlib.Path, endpoint: str, folder: pathlib.Path):
+        self.path = path
+        self.folder = folder
+        self.env = {**os.environ, "AWS_ENDPOINT_URL": endpoint, "HOME": str(folder)}
+
+    def run(self, *arguments, input=None, env=None) -> subprocess.CompletedProcess:
+        """Ends with whatever status; `input` is text or bytes, and decides what the outputs are. `env` is added."""
+        is_bytes = isinstance(input, bytes)
+        stdin = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        return subprocess.run(
+            [self.path, *map(str, arguments)],
+            capture_output=True,
+            text=not is_bytes,
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            timeout=TIMEOUT,
+            **stdin,
+        )
+
+    def ok(self, *arguments, **more) -> str:
+        """Has to succeed; gives what it printed."""
+        done = self.run(*arguments, **more)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments, status: int = 0, **more):
+        """The document that it prints with `--output json`, whatever its exit status `status`."""
+        done = self.run(*arguments, "--output", "json", **more)
+        assert done.returncode == status, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout)
+
+    def fails(self, status: int, *arguments, **more) -> str:
+        """Has to fail with this exit status, and to say why; gives what it says."""
+        done = self.run(*arguments, **more)
+        assert done.returncode == status, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
+        assert "panicked" not in done.stderr, done.stderr
+        return done.stderr
+
+
+@pytest.fixture
+def tool(request, servers, tmp_path):
+    path = request.config.getoption("--tool").resolve()
+    assert path.is_file(), f"{path} is missing: cargo build -p emrkeys-cli"
+    return Tool(path, servers.endpoint, tmp_path)
+
+
+class Keys:
+    """Key files that only their owner can read, in the test's folder."""
+
+    def __init__(self, folder: pathlib.Path):
+        self._folder = folder
+
+    def file(self, name: str, content: bytes) -> str:
+        """Writes it and gives its URI."""
+        path = self._folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        return path.as_uri()
+
+    def aes(self, name: str, bits: int = 256, encoding: str = "raw") -> str:
+        """A new AES key; `encoding`: raw, hex or base64."""
+        key = os.urandom(bits // 8)
+        text = {"raw": key, "hex": key.hex().encode(), "base64": base64.b64encode(key)}[encoding]
+        return self.file(name, text)
+
+    def rsa(self, name: str, bits: int = 2048) -> tuple[str, str]:
+        """A new key pair: the URIs of its public and of its private half, in PEM."""
+        pair = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        private = pair.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public = pair.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return self.file(name + ".pub", public), self.file(name, private)
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return Keys(tmp_path)
+
+
+def properties(entries: dict) -> list[str]:
+    """`-D` for each property."""
+    return [argument for name, value in entries.items() for argument in ("-D", f"{name}={value}")]
