@@ -4,6 +4,8 @@
 
 mod aws;
 pub mod conf;
+mod explain;
+mod keygen;
 mod keyring;
 mod output;
 
@@ -34,6 +36,14 @@ enum Form {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Which key a new object would get, and why; asks nobody
+    #[command(after_help = "\
+Example:
+  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
+    Explain(explain::Command),
+    /// New keys, in files that only their owner can read
+    #[command(subcommand)]
+    Keygen(keygen::Command),
     /// Versions of one key in a small document that many clusters share
     #[command(subcommand)]
     Keyring(keyring::Command),
@@ -53,6 +63,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     cli.aws.apply();
     let done = match cli.command {
+        Command::Explain(command) => command.run(cli.output, &cli.aws),
+        Command::Keygen(command) => command.run(cli.output),
         Command::Keyring(command) => command.run(cli.output, &cli.aws),
     };
     match done {

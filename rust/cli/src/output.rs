@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use emrkeys_core::{Code, Error};
+use emrkeys_core::{Code, Error, Problem};
 
 use crate::conf::Refused;
 
@@ -54,6 +54,11 @@ impl Failure {
         let _ = writeln!(std::io::stderr(), "error: {text}");
         ExitCode::from(code)
     }
+}
+
+/// A failure with a code of the core's, found here.
+pub(crate) fn problem(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Failure {
+    Failure::Core(Problem::new(code, message, remedy).into())
 }
 
 /// The exit codes of `emrkeys --help`.

@@ -66,6 +66,10 @@ codes! {
     KeyFilePermissions = "KEY_FILE_PERMISSIONS",
     /// A key file is a symbolic link, a folder or a device.
     KeyFileNotRegular = "KEY_FILE_NOT_REGULAR",
+    /// A key file that is to be made exists already.
+    KeyFileExists = "KEY_FILE_EXISTS",
+    /// A key file could not be written.
+    KeyFileUnwritable = "KEY_FILE_UNWRITABLE",
     /// Key material has no bytes.
     KeyFileEmpty = "KEY_FILE_EMPTY",
     /// Key material is larger than any key (64 KiB).

@@ -24,6 +24,7 @@ pub mod fingerprint;
 pub mod gcm;
 pub mod gcm_verified;
 pub mod gcm_wrap;
+pub mod generate;
 pub mod hmac;
 #[allow(unsafe_code)]
 mod kernel;

@@ -33,15 +33,11 @@ enum Value {
     Number(serde_json::Number),
 }
 
+/// As in a request to make a cluster.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Document {
-    List(Vec<Configuration>),
-    /// As in a request to make a cluster.
-    Cluster {
-        #[serde(rename = "Configurations")]
-        configurations: Vec<Configuration>,
-    },
+#[serde(rename_all = "PascalCase")]
+struct Cluster {
+    configurations: Vec<Configuration>,
 }
 
 /// The properties of the classifications that matter, in the order of [`SITES`] and then Spark's.
@@ -49,13 +45,17 @@ enum Document {
 /// # Errors
 /// What is wrong with the document.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
-    let document = serde_json::from_str(text).map_err(|error| {
+    let parsed = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).map(|cluster: Cluster| cluster.configurations)
+    } else {
+        serde_json::from_str(text)
+    };
+    let configurations = parsed.map_err(|error| {
         let what = format!(
             "it is not an EMR configuration, which is [{{\"Classification\": …, \"Properties\": {{…}}}}, …] ({error})"
         );
         Refused::at(path, u32::try_from(error.line()).ok().filter(|line| *line > 0), what)
     })?;
-    let (Document::List(configurations) | Document::Cluster { configurations }) = document;
     let mut properties = Vec::new();
     for site in SITES.into_iter().chain([SPARK]) {
         collect(path, &configurations, site, &mut properties);

@@ -1,0 +1,204 @@
+//! `emrkeys explain`
+
+use std::io::{stdout, Write};
+
+use clap::Args;
+use emrkeys_core::{Considered, Current, Explainer, Verdict};
+use serde_json::{json, Value};
+
+use crate::aws::Aws;
+use crate::conf::{Client, Conf};
+use crate::output::Failure;
+use crate::Form;
+
+#[derive(Args)]
+pub(crate) struct Command {
+    /// Where objects would be written, such as s3://bucket/key; none for the local disks
+    #[arg(value_name = "URI")]
+    uris: Vec<String>,
+    /// The cluster that writes, such as j-2AXXXXXXGAPLF
+    #[arg(long, value_name = "ID")]
+    job_flow: Option<String>,
+    #[command(flatten)]
+    conf: Conf,
+}
+
+/// Everything that is to be said, of one location or of the local disks.
+struct Answer {
+    uri: Option<String>,
+    committed: Option<String>,
+    considered: Vec<Considered>,
+    others: usize,
+    by_default: bool,
+    key: Option<Key>,
+}
+
+struct Key {
+    name: String,
+    type_name: &'static str,
+    current: Result<Current, emrkeys_core::Error>,
+}
+
+impl Command {
+    pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        let explainer = Explainer::new(self.conf.usage.into(), &self.conf.load(aws)?)?;
+        for warning in explainer.warnings() {
+            writeln!(std::io::stderr(), "warning: {warning}")?;
+        }
+        let key = |name: &str| Key {
+            name: name.to_owned(),
+            type_name: explainer.type_of(name).unwrap_or_default(),
+            current: explainer.current(name),
+        };
+        let answers = match (self.conf.usage, self.uris.as_slice()) {
+            (Client::LocalDisk, []) => vec![Answer {
+                uri: None,
+                committed: None,
+                considered: Vec::new(),
+                others: 0,
+                by_default: false,
+                key: explainer.local_disk_key().map(key),
+            }],
+            (Client::LocalDisk, _) => {
+                return Err(Failure::Usage(
+                    "local disks have one key: give no URI with --for local-disk".to_owned(),
+                ))
+            }
+            (_, []) => return Err(Failure::Usage("give at least one URI".to_owned())),
+            (_, uris) => uris
+                .iter()
+                .map(|uri| {
+                    let found = explainer.explain(uri, self.job_flow.as_deref())?;
+                    Ok(Answer {
+                        uri: Some(uri.clone()),
+                        committed: found.committed,
+                        considered: found.considered,
+                        others: found.others,
+                        by_default: found.by_default,
+                        key: found.key.as_deref().map(key),
+                    })
+                })
+                .collect::<Result<_, Failure>>()?,
+        };
+        let mut out = stdout().lock();
+        match form {
+            Form::Json => writeln!(out, "{:#}", Value::from_iter(answers.iter().map(Answer::json)))?,
+            Form::Text => {
+                for (number, answer) in answers.iter().enumerate() {
+                    if number > 0 {
+                        writeln!(out)?;
+                    }
+                    answer.print(&mut out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
+        writeln!(out, "{}", self.uri.as_deref().unwrap_or("local disks"))?;
+        if let Some(committed) = &self.committed {
+            writeln!(out, "  committed   {committed}")?;
+        }
+        match &self.key {
+            None => writeln!(out, "  key         none: the write is refused")?,
+            Some(key) => {
+                writeln!(out, "  key         {} ({})", key.name, key.type_name)?;
+                writeln!(out, "  version     {}", key.version())?;
+            }
+        }
+        if self.uri.is_none() {
+            return Ok(());
+        }
+        writeln!(out, "  because     {}", self.because())?;
+        let mut label = "rules";
+        for rule in &self.considered {
+            let job_flow = rule
+                .job_flow
+                .as_deref()
+                .map_or_else(String::new, |id| format!(" for {id}"));
+            let (name, prefix, key) = (&rule.rule, &rule.prefix, &rule.key);
+            writeln!(
+                out,
+                "  {label:10}  {name} ({prefix}{job_flow} -> {key}): {}",
+                verdict(rule.verdict)
+            )?;
+            label = "";
+        }
+        if self.others > 0 {
+            let (verb, noun) = if self.others == 1 {
+                ("does", "prefix")
+            } else {
+                ("do", "prefixes")
+            };
+            writeln!(out, "  {label:10}  {} other {noun} {verb} not match", self.others)?;
+        }
+        Ok(())
+    }
+
+    fn because(&self) -> String {
+        match self.considered.iter().find(|rule| rule.verdict == Verdict::Wins) {
+            Some(rule) => format!("rule {} has the longest prefix that matches", rule.rule),
+            None if self.by_default => "no rule matches; it is emrkeys.default.key".to_owned(),
+            None => "no rule matches, and emrkeys.default.key is not set".to_owned(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let rules = self.considered.iter().map(|rule| {
+            json!({
+                "rule": rule.rule,
+                "prefix": rule.prefix,
+                "jobFlow": rule.job_flow,
+                "key": rule.key,
+                "wins": rule.verdict == Verdict::Wins,
+                "why": verdict(rule.verdict),
+            })
+        });
+        json!({
+            "uri": self.uri,
+            "committed": self.committed,
+            "key": self.key.as_ref().map(|key| &key.name),
+            "type": self.key.as_ref().map(|key| key.type_name),
+            "version": self.key.as_ref().map(Key::json),
+            "because": self.because(),
+            "rules": rules.collect::<Vec<_>>(),
+            "otherPrefixes": self.others,
+        })
+    }
+}
+
+impl Key {
+    fn version(&self) -> String {
+        match &self.current {
+            Ok(Current::Version(id)) => id.clone(),
+            Ok(Current::Unverified(id)) => {
+                format!("{id} (the keyring was not verified: no key is asked for here)")
+            }
+            Ok(Current::Kms(id)) => format!("made when one is needed, under KMS key {id}"),
+            Ok(Current::Elsewhere(place)) => format!("not looked at: {place} is not on this machine"),
+            Err(error) => format!("unknown: {error}"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match &self.current {
+            Ok(Current::Version(id)) => json!({ "id": id, "verified": true }),
+            Ok(Current::Unverified(id)) => json!({ "id": id, "verified": false }),
+            Ok(Current::Kms(id)) => json!({ "kmsKey": id }),
+            Ok(Current::Elsewhere(place)) => json!({ "elsewhere": place }),
+            Err(error) => json!({ "error": error.code().as_str(), "message": error.to_string() }),
+        }
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Wins => "wins",
+        Verdict::Shorter => "loses: its prefix is shorter",
+        Verdict::LessSpecific => "loses: at this prefix a rule for the cluster comes first",
+        Verdict::OtherJobFlow => "loses: it is for another cluster",
+    }
+}

@@ -1,0 +1,190 @@
+//! `emrkeys keygen …`
+
+use std::fs::File;
+use std::io::{stdout, Write};
+use std::path::{Path, PathBuf};
+
+use base64ct::{Base64, Encoding as _};
+use clap::{Args, Subcommand, ValueEnum};
+use emrkeys_core::Code;
+use emrkeys_crypto::generate;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::output::{problem, Failure};
+use crate::Form;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Makes a file with an AES key
+    #[command(after_help = "\
+Example:
+  emrkeys keygen aes /etc/emrkeys/audit.key --name audit")]
+    Aes {
+        /// The file to make; it must not exist
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Length of the key
+        #[arg(long, default_value = "256", value_parser = ["128", "192", "256"])]
+        bits: String,
+        /// How the key is written
+        #[arg(long, value_name = "FORM", default_value = "raw")]
+        encoding: Encoding,
+        #[command(flatten)]
+        naming: Naming,
+    },
+    /// Makes two files with an RSA pair: FILE.pk8 (private, PKCS#8) and FILE.pub (public, X.509), both PEM
+    #[command(after_help = "\
+Example:
+  emrkeys keygen rsa /etc/emrkeys/main --name main")]
+    Rsa {
+        /// The files to make, without their endings; they must not exist
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Length of the modulus
+        #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
+        bits: String,
+        #[command(flatten)]
+        naming: Naming,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Naming {
+    /// The name of the key in the properties that are printed
+    #[arg(long, value_name = "KEY", default_value = "main")]
+    name: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Encoding {
+    /// The bytes themselves
+    Raw,
+    /// Hexadecimal digits
+    Hex,
+    /// Base64 (RFC 4648)
+    Base64,
+}
+
+impl Command {
+    pub(crate) fn run(&self, form: Form) -> Result<(), Failure> {
+        match self {
+            Command::Aes {
+                file,
+                bits,
+                encoding,
+                naming,
+            } => {
+                let key = generate::aes(number(bits)?).map_err(|error| cannot(&error))?;
+                let text = match encoding {
+                    Encoding::Raw => key,
+                    Encoding::Hex => line(hex::encode(&*key)),
+                    Encoding::Base64 => line(Base64::encode_string(&key)),
+                };
+                write_new(file, &text)?;
+                let properties = [("type", "aes".to_owned()), ("file", uri(file)?)];
+                tell(&[file], &naming.name, &properties, form)
+            }
+            Command::Rsa { file, bits, naming } => {
+                let (private, public) = (with_ending(file, ".pk8"), with_ending(file, ".pub"));
+                for file in [&private, &public] {
+                    if file.symlink_metadata().is_ok() {
+                        return Err(exists(file));
+                    }
+                }
+                let pair = generate::rsa(number(bits)?).map_err(|error| cannot(&error))?;
+                write_new(&private, pair.private.as_bytes())?;
+                write_new(&public, pair.public.as_bytes())?;
+                let properties = [
+                    ("type", "rsa".to_owned()),
+                    ("public", uri(&public)?),
+                    ("private", uri(&private)?),
+                ];
+                tell(&[&private, &public], &naming.name, &properties, form)
+            }
+        }
+    }
+}
+
+fn number(bits: &str) -> Result<usize, Failure> {
+    bits.parse()
+        .map_err(|_| Failure::Usage(format!("--bits {bits}: write a number")))
+}
+
+fn line(text: String) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(text.into_bytes());
+    bytes.push(b'\n');
+    bytes
+}
+
+fn with_ending(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// A file that appears whole, with a key that only its owner can read, where nothing was.
+fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| cannot(&format!("{}: {error}", path.display()));
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Mode 0600, in the same folder, so that it can be given its name in one step.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist_noclobber(path)
+        .map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => exists(path),
+            _ => failed(error.error),
+        })?;
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)
+}
+
+fn exists(path: &Path) -> Failure {
+    problem(
+        Code::KeyFileExists,
+        format!(
+            "{} exists, and a key that is overwritten is lost with everything under it",
+            path.display()
+        ),
+        "Name another file.",
+    )
+}
+
+fn cannot(why: &dyn std::fmt::Display) -> Failure {
+    problem(
+        Code::KeyFileUnwritable,
+        format!("the key could not be made: {why}"),
+        "See that the folder is there and can be written, and that the disk is not full.",
+    )
+}
+
+fn uri(path: &Path) -> Result<String, Failure> {
+    let path = std::path::absolute(path)?;
+    Ok(format!("file://{}", path.to_string_lossy().replace('%', "%25")))
+}
+
+fn tell(files: &[&Path], name: &str, properties: &[(&str, String)], form: Form) -> Result<(), Failure> {
+    let properties = properties
+        .iter()
+        .map(|(property, value)| (format!("emrkeys.key.{name}.{property}"), value));
+    let mut out = stdout().lock();
+    if form == Form::Json {
+        let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+        let properties: serde_json::Map<_, _> =
+            properties.map(|(name, value)| (name, json!(value))).collect();
+        return Ok(writeln!(
+            out,
+            "{:#}",
+            json!({ "files": files, "properties": properties })
+        )?);
+    }
+    for (name, value) in properties {
+        writeln!(out, "{name}={value}")?;
+    }
+    Ok(())
+}
