@@ -205,7 +205,11 @@ fn add(found: &Found, role: &str, apply: bool, form: Form, aws: &Aws) -> Result<
     let before = found.policy.pretty();
     let after = changed.as_ref().map_or_else(|| before.clone(), Policy::pretty);
     let diff = TextDiff::from_lines(&before, &after);
-    let diff = diff.unified_diff().header("policy", "policy, new").to_string();
+    let diff = diff
+        .unified_diff()
+        .missing_newline_hint(false)
+        .header("policy", "policy, new")
+        .to_string();
     match (form, &changed) {
         (Form::Json, _) => {
             let document = json!({
@@ -297,7 +301,7 @@ fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
     for attempt in 0..5 {
         std::thread::sleep(Duration::from_millis(if attempt == 0 { 0 } else { 1000 }));
         let now = Policy::parse(&get_policy(&found.target, &found.client, &found.arn)?);
-        if now.is_ok_and(|now| now == *changed) {
+        if now.is_ok_and(|now| now.is_same(changed)) {
             return Ok(());
         }
     }

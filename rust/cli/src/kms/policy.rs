@@ -101,6 +101,24 @@ impl Policy {
         Value::Object(self.document.clone())
     }
 
+    /// Whether both say the same; KMS keeps no order of principals or actions.
+    pub(crate) fn is_same(&self, other: &Policy) -> bool {
+        fn sorted(value: &mut Value) {
+            match value {
+                Value::Array(items) if items.iter().all(Value::is_string) => {
+                    items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+                }
+                Value::Array(items) => items.iter_mut().for_each(sorted),
+                Value::Object(fields) => fields.values_mut().for_each(sorted),
+                _ => {}
+            }
+        }
+        let (mut one, mut two) = (self.json(), other.json());
+        sorted(&mut one);
+        sorted(&mut two);
+        one == two
+    }
+
     fn statements(&self) -> &[Value] {
         match self.document.get("Statement") {
             Some(Value::Array(statements)) => statements,

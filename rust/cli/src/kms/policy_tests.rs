@@ -54,6 +54,13 @@ fn a_user_is_added_to_the_statements_of_the_console() {
 }
 
 #[test]
+fn the_order_of_principals_means_nothing_and_that_of_statements_is_kept() {
+    let with = |principals: Value| policy(&json!([root(), of_console(&principals)[0].clone()]));
+    assert!(with(json!([ROLE, OTHER])).is_same(&with(json!([OTHER, ROLE]))));
+    assert!(!with(json!([ROLE, OTHER])).is_same(&with(json!([OTHER]))));
+}
+
+#[test]
 fn where_there_are_none_they_are_made_as_the_console_makes_them() {
     let [using, granting] = of_console(&json!(ROLE));
     let expected = policy(&json!([root(), using, granting]));
