@@ -3,7 +3,7 @@
 //! A library, so that its parsers can be fuzzed and its help can be written into the docs; the binary only calls [`run`].
 
 mod aws;
-mod conf;
+pub mod conf;
 mod keyring;
 mod kms;
 mod output;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use emrkeys_core::{Code, Error};
 
+use crate::conf::Refused;
+
 /// Why a command did not do what it was asked.
 pub(crate) enum Failure {
     /// The core says so.
@@ -17,6 +19,8 @@ pub(crate) enum Failure {
     Refused(String),
     /// What was looked at has failures, and they are printed.
     Found,
+    /// A configuration file or value cannot be used.
+    Configuration(String),
     /// The result could not be printed.
     Output(std::io::Error),
 }
@@ -24,6 +28,12 @@ pub(crate) enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::Core(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Failure::Configuration(refused.to_string())
     }
 }
 
@@ -42,6 +52,7 @@ impl Failure {
             Failure::Changed(text) => (text.clone(), 3),
             Failure::Refused(text) => (text.clone(), 4),
             Failure::Found => return ExitCode::from(1),
+            Failure::Configuration(text) => (text.clone(), 1),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS

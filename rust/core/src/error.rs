@@ -128,6 +128,18 @@ codes! {
     LegacyWrap = "LEGACY_WRAP",
     /// The object's content is encrypted in a way that S3A would not read right.
     ContentUnsupported = "CONTENT_UNSUPPORTED",
+    /// The envelope of an object (how it is encrypted, in its metadata or instruction file) is malformed or contradicts itself.
+    InvalidEnvelope = "INVALID_ENVELOPE",
+    /// The content of an object does not decrypt: it was changed or cut short.
+    ObjectDamaged = "OBJECT_DAMAGED",
+    /// There is no such object, or no such bucket.
+    ObjectNotFound = "OBJECT_NOT_FOUND",
+    /// An object was written by somebody else in the meantime; nothing was done to it.
+    ObjectChanged = "OBJECT_CHANGED",
+    /// S3 refused an operation on an object.
+    StoreDenied = "STORE_DENIED",
+    /// S3 did not answer, or answered with a fault.
+    StoreUnavailable = "STORE_UNAVAILABLE",
     /// The key has only its public half: it encrypts and cannot decrypt.
     KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
     /// The audit log cannot be written, so that no key is given.

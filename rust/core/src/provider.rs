@@ -13,11 +13,11 @@ use crate::audit::{Audit, AuditTarget, Trail};
 use crate::cache::{Counts, KeyCache};
 use crate::config::{Config, DataKeyServiceConfig, KeyConfig, KeyKind, KmsCachedConfig, RuleTarget};
 use crate::description::{self, Description};
-use crate::envelope;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
 use crate::jce::JceSettings;
 use crate::kms::KmsTarget;
+use crate::object::envelope::{self, Wrap};
 use crate::release;
 use crate::rules::Rules;
 use crate::source::cached::CachedKey;
@@ -249,7 +249,9 @@ impl Provider {
             (Usage::LocalDisk, _, description) => state.for_local_disk(description, trail)?,
             (_, Request::Write { bucket, key }, _) => state.for_write(bucket, key, trail)?,
             (_, Request::Read { wrap, content, .. }, Some(stored)) => {
-                envelope::check_for_s3a(wrap, content, state.allow_legacy_wraps)?;
+                if self.usage == Usage::S3a {
+                    envelope::check_for_s3a(wrap, content, state.allow_legacy_wraps)?;
+                }
                 state.for_read(stored, wrap, trail)?
             }
             (_, Request::NoDescription, _) => match &state.legacy_key {
@@ -426,7 +428,10 @@ impl State {
         }
         // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
         let kms = BTreeSet::from_iter(self.kms_ids.values());
-        if let (true, [only]) = (envelope::is_kms(wrap), Vec::from_iter(kms).as_slice()) {
+        if let (true, [only]) = (
+            Wrap::from_name(wrap).is_some_and(Wrap::is_kms),
+            Vec::from_iter(kms).as_slice(),
+        ) {
             return self.source(only, trail)?.for_decryption_of_foreign(stored);
         }
         self.for_legacy(stored, trail)

@@ -1,4 +1,4 @@
-//! HMAC-SHA256 (RFC 2104, FIPS 180-4) and what is derived with it: keys by HKDF-SHA256 (RFC 5869).
+//! HMAC-SHA256 (RFC 2104, FIPS 180-4), and keys derived by HKDF (RFC 5869) with SHA-256 and SHA-512.
 
 use aws_lc_rs::{hkdf, hmac};
 use zeroize::Zeroizing;
@@ -33,6 +33,24 @@ pub fn derive(secret: &[u8], salt: &[u8], info: &[u8]) -> Result<Zeroizing<[u8; 
         .and_then(|okm| okm.fill(&mut key[..]))
         .map_err(|_| CipherError::Backend)?;
     Ok(key)
+}
+
+/// Fills `out` with what HKDF-SHA512 gives for a uniformly random `secret`: extract with `salt`, expand with `info`.
+///
+/// # Errors
+/// [`CipherError::Backend`], where memory is out or `out` has more than 255 × 64 bytes.
+pub fn derive_sha512(secret: &[u8], salt: &[u8], info: &[u8], out: &mut [u8]) -> Result<(), CipherError> {
+    struct Bytes(usize);
+    impl hkdf::KeyType for Bytes {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    hkdf::Salt::new(hkdf::HKDF_SHA512, salt)
+        .extract(secret)
+        .expand(&[info], Bytes(out.len()))
+        .and_then(|okm| okm.fill(out))
+        .map_err(|_| CipherError::Backend)
 }
 
 #[cfg(test)]

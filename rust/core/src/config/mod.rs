@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use crate::audit::AuditTarget;
 use crate::cache::Limits;
-use crate::envelope;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::https::ServiceUrl;
 use crate::inputs::{InputRef, Settings};
 use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings, MAX_BUFFERED_LIMIT};
 use crate::kms::{Context, KmsAccess, KmsTarget, Role};
 use crate::material::{Location, Permissions, S3Access};
+use crate::object::envelope;
 use crate::provider::Usage;
 use crate::release;
 use crate::rules::{Rule, Rules};

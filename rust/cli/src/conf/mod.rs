@@ -1,0 +1,203 @@
+//! The configuration of a cluster, as files and options name it.
+
+mod emr;
+mod site;
+mod spark;
+mod xml;
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use emrkeys_core::{plan, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
+
+use crate::aws::Aws;
+use crate::output::Failure;
+pub use site::{Origin, Property, Site};
+
+/// The longest configuration file that is read, in bytes. The largest that EMR makes have some hundred kilobytes.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// The site files of a folder, in the order in which they win over each other.
+const SITE_FILES: [&str; 4] = [
+    "core-site.xml",
+    "hdfs-site.xml",
+    "emrfs-site.xml",
+    "mapred-site.xml",
+];
+
+/// Why a configuration file is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    path: PathBuf,
+    line: Option<u32>,
+    what: String,
+}
+
+impl Refused {
+    fn at(path: &Path, line: Option<u32>, what: impl Into<String>) -> Self {
+        Refused {
+            path: path.to_owned(),
+            line,
+            what: what.into(),
+        }
+    }
+
+    /// Where in the file, from 1 on.
+    pub fn line(&self) -> Option<u32> {
+        self.line
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// The options that say which configuration is meant.
+#[derive(Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct Conf {
+    /// A site file, an EMR configuration in JSON, a Spark properties file, or a folder with site files; later ones win
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) conf: Vec<PathBuf>,
+    /// A property; wins over all files
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    pub(crate) define: Vec<String>,
+    /// Who asks for the keys
+    #[arg(long = "for", value_name = "CLIENT", default_value = "s3")]
+    pub(crate) usage: Client,
+}
+
+/// Who asks for keys.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// EMRFS, or another client of the SDK v1
+    S3,
+    /// Hadoop's S3A
+    S3a,
+    /// EMR's local disks
+    LocalDisk,
+}
+
+impl From<Client> for Usage {
+    fn from(client: Client) -> Usage {
+        match client {
+            Client::S3 => Usage::S3,
+            Client::S3a => Usage::S3a,
+            Client::LocalDisk => Usage::LocalDisk,
+        }
+    }
+}
+
+impl Conf {
+    /// Everything that the files and options say, and where.
+    pub(crate) fn site(&self) -> Result<Site, Failure> {
+        let mut site = Site::default();
+        for path in &self.conf {
+            if path.is_dir() {
+                let files: Vec<PathBuf> = SITE_FILES
+                    .iter()
+                    .map(|name| path.join(name))
+                    .filter(|file| file.exists())
+                    .collect();
+                if files.is_empty() {
+                    let what = format!("the folder has none of {}", SITE_FILES.join(", "));
+                    return Err(Refused::at(path, None, what).into());
+                }
+                for file in files {
+                    site.add(parse(&file, &read(&file)?)?);
+                }
+            } else {
+                site.add(parse(path, &read(path)?)?);
+            }
+        }
+        for property in &self.define {
+            match property.split_once('=') {
+                Some((name, value)) if !name.trim().is_empty() => site.define(name.trim(), value),
+                _ => return Err(Failure::Usage(format!("-D {property}: write NAME=VALUE"))),
+            }
+        }
+        Ok(site)
+    }
+
+    /// All properties that the files and options give, expanded. What Hadoop would warn of goes to standard error.
+    pub(crate) fn load(&self, aws: &Aws) -> Result<Settings, Failure> {
+        let site = self.site()?;
+        for warning in site.warnings() {
+            eprintln!("warning: {warning}");
+        }
+        let mut settings = site
+            .settings(|name| std::env::var(name).ok())
+            .map_err(Failure::Configuration)?;
+        let mut preset = |name: &str, value: &str| {
+            settings
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        };
+        if let Some(endpoint) = &aws.endpoint_url {
+            preset("emrkeys.s3.endpoint", endpoint);
+            preset("emrkeys.s3.path-style-access", "true");
+        }
+        Ok(settings)
+    }
+
+    /// The provider of this configuration, with every key that its use needs.
+    pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
+        let usage = self.usage.into();
+        let settings = self.load(aws)?;
+        let inputs: Inputs = plan(usage, &settings)?
+            .into_iter()
+            .map(|input| {
+                let why = match &input {
+                    InputRef::Uri(_) => "only Hadoop can read it: run `java -jar emrkeys.jar doctor` on a node, or copy the file and name the copy by -D",
+                    InputRef::Credential(_) => "only Hadoop can open its credential providers: run `java -jar emrkeys.jar doctor` on a node, or name a key file by -D",
+                };
+                (input, InputValue::Failed(why.to_owned()))
+            })
+            .collect();
+        Ok(Provider::open(usage, &settings, &inputs)?)
+    }
+}
+
+/// The properties in a file, whatever its format.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
+    match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
+        Some('<') => xml::parse(
+            path,
+            text.trim_start_matches('\u{feff}')
+                .trim_start_matches(char::is_whitespace),
+        ),
+        Some('[' | '{') => emr::parse(path, text.trim_start_matches('\u{feff}')),
+        Some(_) => spark::parse(path, text),
+        None => Err(Refused::at(path, None, "the file is empty")),
+    }
+}
+
+/// The name that Hadoop gets a property of Spark's under.
+fn hadoop_property(name: &str) -> Option<&str> {
+    name.strip_prefix("spark.hadoop.")
+}
+
+fn read(path: &Path) -> Result<String, Refused> {
+    let cannot = |error: std::io::Error| Refused::at(path, None, format!("it cannot be read ({error})"));
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut text = String::new();
+    file.take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
+    if text.len() as u64 > MAX_FILE {
+        let what = format!("it has more than {MAX_FILE} bytes, which no configuration has");
+        return Err(Refused::at(path, None, what));
+    }
+    Ok(text)
+}

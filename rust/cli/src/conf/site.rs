@@ -1,0 +1,270 @@
+//! Properties as Hadoop merges them: later resources win, unless an earlier one made a value final, and `${…}` is expanded where a
+//! value is read. Source: `org.apache.hadoop.conf.Configuration`, `loadProperty` and `substituteVars`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use emrkeys_core::Settings;
+
+/// How often a value is expanded. Source: `Configuration.MAX_SUBST`.
+const MAX_EXPANSIONS: usize = 20;
+/// The longest value after expansion, in bytes: longer ones are bombs.
+const MAX_VALUE: usize = 1024 * 1024;
+
+/// Where a property was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, and the line in it where that is known.
+    File {
+        /// As it was named, or included.
+        path: PathBuf,
+        /// From 1 on.
+        line: Option<u32>,
+    },
+    /// The command line.
+    Option,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File {
+                path,
+                line: Some(line),
+            } => write!(f, "{}:{line}", path.display()),
+            Origin::File { path, line: None } => write!(f, "{}", path.display()),
+            Origin::Option => f.write_str("-D"),
+        }
+    }
+}
+
+/// A property as a resource sets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// Without space around it.
+    pub name: String,
+    /// As it stands there.
+    pub value: String,
+    /// Whether later resources cannot change it.
+    pub is_final: bool,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// The properties of all resources together.
+#[derive(Debug, Default)]
+pub struct Site {
+    properties: BTreeMap<String, Property>,
+    warnings: Vec<String>,
+}
+
+impl Site {
+    /// Takes the properties of one more resource over.
+    pub fn add(&mut self, properties: impl IntoIterator<Item = Property>) {
+        for property in properties {
+            match self.properties.get(&property.name) {
+                // Within one file Hadoop lets the first final value stand as well.
+                Some(known) if known.is_final && known.value != property.value => {
+                    self.warnings.push(format!(
+                        "{}: {} is final in {}; this value is left out",
+                        property.origin, property.name, known.origin
+                    ))
+                }
+                Some(known) if known.is_final => {}
+                _ => drop(self.properties.insert(property.name.clone(), property)),
+            }
+        }
+    }
+
+    /// Takes a property over even where a resource made it final.
+    pub fn define(&mut self, name: &str, value: &str) {
+        let property = Property {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            is_final: false,
+            origin: Origin::Option,
+        };
+        self.properties.insert(name.to_owned(), property);
+    }
+
+    /// What Hadoop would warn of.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Where a property was set.
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        self.properties.get(name).map(|property| &property.origin)
+    }
+
+    /// All properties, expanded; `environment` gives the variables behind `${env.NAME}`.
+    ///
+    /// # Errors
+    /// A value that does not come to an end of its expansions, as one text that names it and where it is set.
+    pub fn settings(&self, environment: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
+        self.properties
+            .iter()
+            .map(|(name, property)| {
+                let value = self
+                    .expanded(&property.value, &environment)
+                    .map_err(|why| format!("{}: {name}: {why}", property.origin))?;
+                Ok((name.clone(), value))
+            })
+            .collect()
+    }
+
+    fn expanded(&self, value: &str, environment: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
+        let mut text = value.to_owned();
+        for _ in 0..MAX_EXPANSIONS {
+            let Some((start, end)) = variable(&text) else {
+                return Ok(text);
+            };
+            let name = text[start + 2..end - 1].to_owned();
+            let Some(replacement) = self.value_of(&name, environment) else {
+                return Ok(text);
+            };
+            // Hadoop gives a value that refers to itself as it stands.
+            if replacement.contains(&text[start..end]) {
+                return Ok(value.to_owned());
+            }
+            if text.len() + replacement.len() > MAX_VALUE {
+                return Err(format!(
+                    "the value is longer than {MAX_VALUE} bytes once ${{{name}}} is replaced"
+                ));
+            }
+            text.replace_range(start..end, &replacement);
+        }
+        match variable(&text) {
+            None => Ok(text),
+            Some(_) => Err(format!(
+                "the value still holds ${{…}} after {MAX_EXPANSIONS} replacements"
+            )),
+        }
+    }
+
+    fn value_of(&self, name: &str, environment: &impl Fn(&str) -> Option<String>) -> Option<String> {
+        let Some(variable) = name.strip_prefix("env.") else {
+            return self.properties.get(name).map(|property| property.value.clone());
+        };
+        // ${env.X-default} is for X unset, ${env.X:-default} for X empty as well.
+        let Some((variable, default)) = variable.split_once('-') else {
+            return environment(variable);
+        };
+        let found = match variable.strip_suffix(':') {
+            Some(variable) => environment(variable).filter(|value| !value.is_empty()),
+            None => environment(variable),
+        };
+        Some(found.unwrap_or_else(|| default.to_owned()))
+    }
+}
+
+/// The first innermost `${name}`, from the dollar sign to behind the brace. Names hold no `$`, no brace and no white space, and are not
+/// empty. Source: `Configuration.findSubVariable`.
+fn variable(text: &str) -> Option<(usize, usize)> {
+    let mut start = None;
+    for (at, c) in text.char_indices() {
+        match c {
+            '$' if text[at..].starts_with("${") => start = Some(at),
+            '{' if at > 0 && start == Some(at - 1) => {}
+            '}' => match start.take() {
+                Some(start) if at > start + 2 => return Some((start, at + 1)),
+                _ => {}
+            },
+            '$' | '{' => start = None,
+            c if c.is_whitespace() => start = None,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn site(properties: &[(&str, &str)]) -> Site {
+        let mut site = Site::default();
+        for (name, value) in properties {
+            site.define(name, value);
+        }
+        site
+    }
+
+    fn expand(properties: &[(&str, &str)], value: &str) -> Result<String, String> {
+        let environment = |name: &str| match name {
+            "HOME" => Some("/root".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        site(properties).expanded(value, &environment)
+    }
+
+    #[test]
+    fn variables_are_replaced_as_hadoop_replaces_them() {
+        let known = [("a", "1"), ("b", "${a}2"), ("c", "a"), ("loop", "x${loop}")];
+        for (value, expected) in [
+            ("plain", "plain"),
+            ("${a}-${b}", "1-12"),
+            ("${a}-${unknown}-${a}", "1-${unknown}-${a}"),
+            ("${${c}}", "1"),
+            ("${unknown}", "${unknown}"),
+            ("${a", "${a"),
+            ("${}", "${}"),
+            ("$a {a} ${a b}", "$a {a} ${a b}"),
+            ("${loop}", "${loop}"),
+            ("${env.HOME}/x", "/root/x"),
+            ("${env.NONE-d}", "d"),
+            ("${env.EMPTY-d}", ""),
+            ("${env.EMPTY:-d}", "d"),
+            ("${env.NONE}", "${env.NONE}"),
+        ] {
+            assert_eq!(expand(&known, value).unwrap(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn bombs_end_in_an_error() {
+        let big = "x".repeat(MAX_VALUE);
+        assert!(expand(&[("a", big.as_str())], "${a}${a}").is_err());
+        let many: Vec<(String, String)> = (0..30)
+            .map(|n| (format!("v{n}"), format!("${{v{}}}", n + 1)))
+            .collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert!(expand(&many, "${v0}").is_err());
+        assert!(expand(&[("a", "${b}"), ("b", "${a}")], "${a}").is_err());
+    }
+
+    #[test]
+    fn what_is_final_stays_and_the_command_line_wins_all_the_same() {
+        let property = |value: &str, is_final| Property {
+            name: "a".to_owned(),
+            value: value.to_owned(),
+            is_final,
+            origin: Origin::File {
+                path: PathBuf::from(value),
+                line: Some(3),
+            },
+        };
+        let mut site = Site::default();
+        site.add([property("1", false)]);
+        site.add([property("2", true)]);
+        site.add([property("3", false)]);
+        assert_eq!(site.settings(|_| None).unwrap()["a"], "2");
+        assert_eq!(
+            site.warnings(),
+            ["3:3: a is final in 2:3; this value is left out"]
+        );
+        site.define("a", "4");
+        assert_eq!(site.settings(|_| None).unwrap()["a"], "4");
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_expanded_or_refused(values in prop::collection::vec("[${}a-c. ]{0,12}", 3), value in "[${}a-c. ]{0,20}") {
+            let known: Vec<(&str, &str)> = ["a", "b", "c"].into_iter().zip(values.iter().map(String::as_str)).collect();
+            let _ = expand(&known, &value);
+        }
+    }
+}

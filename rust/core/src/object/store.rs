@@ -1,0 +1,419 @@
+//! Objects in S3: found, read, listed. Every call blocks, so that as many threads as make them are at work at once.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::Region;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::Client;
+use http_body_util::BodyExt;
+
+use super::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
+use crate::aws::{self, causes};
+use crate::error::{excerpt, Code, Error, Problem};
+use crate::runtime;
+use crate::uri::S3Location;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Without a byte from S3.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The first and four more; throttles and faults only, a denial is final.
+const ATTEMPTS: u32 = 5;
+/// No single call takes longer; what stalls ends long before.
+pub(super) const DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Where an object is: the bucket and the key as S3 has them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectUri {
+    /// The bucket.
+    pub bucket: String,
+    /// The key, nothing encoded; empty for the bucket itself.
+    pub key: String,
+}
+
+impl ObjectUri {
+    /// Reads `s3://bucket/key` (also `s3a:` and `s3n:`); each `%XX` is decoded once.
+    ///
+    /// # Errors
+    /// `INVALID_URI`
+    pub fn parse(text: &str) -> Result<ObjectUri, Error> {
+        let invalid = |what: String| {
+            Problem::new(
+                Code::InvalidUri,
+                what,
+                "Write it as s3://bucket/key, with %25 for a percent sign.",
+            )
+        };
+        let S3Location { bucket, key } =
+            S3Location::parse(text).map_err(|error| invalid(error.to_string()))?;
+        let key = String::from_utf8(key).map_err(|_| invalid(format!("{} is not UTF-8", excerpt(text))))?;
+        Ok(ObjectUri { bucket, key })
+    }
+
+    /// Where its instruction file would be.
+    pub fn instruction(&self) -> ObjectUri {
+        ObjectUri {
+            bucket: self.bucket.clone(),
+            key: format!("{}{INSTRUCTION_SUFFIX}", self.key),
+        }
+    }
+}
+
+impl std::fmt::Display for ObjectUri {
+    /// As [`ObjectUri::parse`] reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key.replace('%', "%25"))
+    }
+}
+
+/// How to reach S3; what is not set comes from the AWS environment, profile or instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreAccess {
+    /// Of a store that is not AWS's.
+    pub endpoint: Option<String>,
+    /// Of the buckets.
+    pub region: Option<String>,
+    /// Whether buckets stand in the path of a URL and not in its host.
+    pub path_style: bool,
+}
+
+/// Objects in S3. Cheap to clone; all clones share their connections. Thread-safe.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) client: Client,
+}
+
+/// What S3 says of an object without its content.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Bytes as stored.
+    pub length: u64,
+    /// The ETag, with its quotation marks.
+    pub etag: String,
+    /// User metadata, names in lower case.
+    pub metadata: Metadata,
+    /// When it was last written.
+    pub modified: Option<SystemTime>,
+    /// Everything, for what replaces the object by itself.
+    pub(super) raw: HeadObjectOutput,
+}
+
+impl Head {
+    /// How S3 itself encrypts the object (`AES256`, `aws:kms`, `aws:kms:dsse`), and under which KMS key. Empty for none.
+    pub fn server_side_encryption(&self) -> (&str, Option<&str>) {
+        let algorithm = self.raw.server_side_encryption().map_or("", |sse| sse.as_str());
+        (algorithm, self.raw.ssekms_key_id())
+    }
+
+    /// The version of the object, where the bucket has versions.
+    pub fn version_id(&self) -> Option<&str> {
+        self.raw.version_id()
+    }
+}
+
+/// Where an envelope was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the object's user metadata.
+    Metadata,
+    /// In the instruction file beside it, whose ETag this is.
+    InstructionFile {
+        /// With its quotation marks.
+        etag: String,
+    },
+}
+
+/// An object, with its envelope where it has one.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The object.
+    pub head: Head,
+    /// `None`: no S3 encryption client wrote it.
+    pub envelope: Option<(Envelope, Place)>,
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Bytes as stored.
+    pub length: u64,
+    /// The ETag, with its quotation marks.
+    pub etag: String,
+}
+
+/// At most 1000 objects of a listing, in the order of their keys' bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The objects; instruction files are objects too.
+    pub objects: Vec<Listed>,
+    /// What to ask the next page with; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// The content of an object, as it comes.
+pub struct Body {
+    uri: String,
+    stream: ByteStream,
+}
+
+impl Body {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// `STORE_UNAVAILABLE` where the answer broke off.
+    pub fn next(&mut self) -> Result<Option<bytes::Bytes>, Error> {
+        let next = runtime::block_on(DEADLINE, self.stream.next())?.flatten();
+        next.transpose().map_err(|error| {
+            unavailable(
+                &self.uri,
+                "GetObject",
+                &format!("the answer broke off: {}", causes(&error)),
+                None,
+            )
+            .into()
+        })
+    }
+}
+
+impl Store {
+    /// Makes a client; nothing is asked yet but, where needed, the node for credentials and region.
+    ///
+    /// # Errors
+    /// `SOURCE_UNAVAILABLE` where no threads are left.
+    pub fn connect(access: &StoreAccess) -> Result<Store, Error> {
+        let shared = runtime::block_on(DEADLINE, aws::load(access.region.as_deref()))?
+            .ok_or_else(|| super::data_key::internal(&"no configuration within the deadline"))?;
+        let mut builder = Builder::from(&shared);
+        if let Some(endpoint) = &access.endpoint {
+            builder = builder.endpoint_url(endpoint);
+            if shared.region().is_none() {
+                // Stores other than AWS want a region in the signature and care little which.
+                builder = builder.region(Region::from_static("us-east-1"));
+            }
+        }
+        let settings = builder
+            .force_path_style(access.path_style)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .read_timeout(READ_TIMEOUT)
+                    .build(),
+            );
+        Ok(Store {
+            client: Client::from_conf(settings.build()),
+        })
+    }
+
+    /// What S3 says of an object; `None` where there is none.
+    ///
+    /// # Errors
+    /// `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub fn head(&self, uri: &ObjectUri) -> Result<Option<Head>, Error> {
+        let call = self.client.head_object().bucket(&uri.bucket).key(&uri.key);
+        let raw = match wait(uri, "HeadObject", call.send()) {
+            Ok(raw) => raw,
+            Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
+            Err(problem) => return Err(problem.into()),
+        };
+        let metadata = raw.metadata().into_iter().flatten();
+        Ok(Some(Head {
+            length: raw
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .unwrap_or(0),
+            etag: raw.e_tag().unwrap_or_default().to_owned(),
+            metadata: metadata
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect(),
+            modified: raw
+                .last_modified()
+                .and_then(|time| SystemTime::try_from(*time).ok()),
+            raw,
+        }))
+    }
+
+    /// An object and its envelope. The instruction file is asked for where the metadata holds no envelope, or a part of one.
+    ///
+    /// # Errors
+    /// As [`Store::head`]; `INVALID_ENVELOPE`.
+    pub fn find(&self, uri: &ObjectUri) -> Result<Option<Found>, Error> {
+        let Some(head) = self.head(uri)? else {
+            return Ok(None);
+        };
+        let envelope = if Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata) {
+            Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata))
+        } else {
+            match self.small(&uri.instruction(), MAX_INSTRUCTION)? {
+                Some((bytes, etag)) => Some((
+                    Envelope::parse_instruction(&bytes, &head.metadata)?,
+                    Place::InstructionFile { etag },
+                )),
+                // Says what is missing, where a part of an envelope is there.
+                None => Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata)),
+            }
+        };
+        Ok(Some(Found { head, envelope }))
+    }
+
+    /// The content of an object as stored, or `range` of it in bytes (the last one included), if it still has the ETag `etag`.
+    ///
+    /// # Errors
+    /// `OBJECT_NOT_FOUND`, `OBJECT_CHANGED`, `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub fn get(&self, uri: &ObjectUri, etag: Option<&str>, range: Option<(u64, u64)>) -> Result<Body, Error> {
+        let call = self
+            .client
+            .get_object()
+            .bucket(&uri.bucket)
+            .key(&uri.key)
+            .set_if_match(etag.map(str::to_owned))
+            .set_range(range.map(|(first, last)| format!("bytes={first}-{last}")));
+        let answer = wait(uri, "GetObject", call.send())?;
+        Ok(Body {
+            uri: uri.to_string(),
+            stream: answer.body,
+        })
+    }
+
+    /// A small object's content and ETag; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// `INVALID_ENVELOPE` for more than `limit` bytes; else as [`Store::get`].
+    pub fn small(&self, uri: &ObjectUri, limit: usize) -> Result<Option<(Vec<u8>, String)>, Error> {
+        let call = self.client.get_object().bucket(&uri.bucket).key(&uri.key);
+        let answer = match wait(uri, "GetObject", call.send()) {
+            Ok(answer) => answer,
+            Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
+            Err(problem) => return Err(problem.into()),
+        };
+        let etag = answer.e_tag().unwrap_or_default().to_owned();
+        let body = http_body_util::Limited::new(answer.body.into_inner(), limit).collect();
+        let bytes = runtime::block_on(DEADLINE, body)?
+            .ok_or_else(|| unavailable(&uri.to_string(), "GetObject", "no answer", None))?
+            .map_err(|error| {
+                Problem::new(
+                    Code::InvalidEnvelope,
+                    format!(
+                        "{} has more than {limit} bytes or broke off ({error})",
+                        excerpt(&uri.to_string())
+                    ),
+                    "See what wrote it; try again if the connection broke.",
+                )
+            })?;
+        Ok(Some((bytes.to_bytes().to_vec(), etag)))
+    }
+
+    /// Objects of a bucket whose keys begin with `prefix`, from where `next` of the page before says; from behind `after` for the first.
+    ///
+    /// # Errors
+    /// `OBJECT_NOT_FOUND` for a bucket that is not there, `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub fn list(&self, prefix: &ObjectUri, after: Option<&str>, next: Option<&str>) -> Result<Page, Error> {
+        let call = self
+            .client
+            .list_objects_v2()
+            .bucket(&prefix.bucket)
+            .prefix(&prefix.key)
+            .set_start_after(after.map(str::to_owned))
+            .set_continuation_token(next.map(str::to_owned));
+        let answer = wait(prefix, "ListObjectsV2", call.send())?;
+        let next = answer.next_continuation_token().map(str::to_owned);
+        let objects = answer
+            .contents
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|object| {
+                Some(Listed {
+                    key: object.key?,
+                    length: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                    etag: object.e_tag.unwrap_or_default(),
+                })
+            });
+        Ok(Page {
+            objects: objects.collect(),
+            next,
+        })
+    }
+}
+
+/// Waits for the answer of a call, and says what went wrong with it.
+pub(super) fn wait<T, E>(
+    uri: &ObjectUri,
+    operation: &str,
+    call: impl std::future::Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, Problem>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let uri = uri.to_string();
+    runtime::block_on(DEADLINE, call)?
+        .ok_or_else(|| unavailable(&uri, operation, "no answer within an hour", None))?
+        .map_err(|error| failure(&uri, operation, &error))
+}
+
+fn failure<E>(uri: &str, operation: &str, error: &SdkError<E>) -> Problem
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let id = error.request_id();
+    let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
+        return unavailable(uri, operation, &causes(error), id);
+    };
+    let name = error.code().unwrap_or("no error code");
+    let told = match error.message() {
+        Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
+        None => format!("HTTP {status}, {name}"),
+    };
+    let problem = |code, remedy| problem(uri, operation, code, &told, id, remedy);
+    match (status, name) {
+        (404, "NoSuchBucket") => problem(Code::ObjectNotFound, "Correct the bucket's name."),
+        (404, _) => problem(Code::ObjectNotFound, "Correct the location."),
+        (409 | 412, _) => problem(
+            Code::ObjectChanged,
+            "Somebody else wrote the object in the meantime, and nothing was done: try again if that is still wanted.",
+        ),
+        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => problem(
+            Code::StoreDenied,
+            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on the key of the \
+             bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
+        ),
+        (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
+            problem(Code::StoreUnavailable, "The bucket is in another region: name it.")
+        }
+        _ => unavailable(uri, operation, &told, id),
+    }
+}
+
+fn unavailable(uri: &str, operation: &str, told: &str, request_id: Option<&str>) -> Problem {
+    problem(
+        uri,
+        operation,
+        Code::StoreUnavailable,
+        told,
+        request_id,
+        "See that this machine reaches S3 (endpoint, proxy) and has credentials and a region.",
+    )
+}
+
+fn problem(
+    uri: &str,
+    operation: &str,
+    code: Code,
+    told: &str,
+    request_id: Option<&str>,
+    remedy: &str,
+) -> Problem {
+    let id = request_id
+        .map(|id| format!(" (request {})", excerpt(id)))
+        .unwrap_or_default();
+    let message = format!("{operation} of {} failed: {told}{id}", excerpt(uri));
+    Problem::new(code, message, remedy)
+}
