@@ -7,6 +7,7 @@ pub mod conf;
 mod explain;
 mod keygen;
 mod keyring;
+mod kms;
 mod output;
 
 use std::process::ExitCode;
@@ -47,6 +48,9 @@ Example:
     /// Versions of one key in a small document that many clusters share
     #[command(subcommand)]
     Keyring(keyring::Command),
+    /// Who may use a KMS key
+    #[command(subcommand)]
+    Kms(kms::Command),
 }
 
 const EXIT_CODES: &str = "\
@@ -54,8 +58,9 @@ Exit codes:
   0  done
   1  failed: what was asked for is not possible, or a store or KMS did not answer
   2  the command line is wrong
-  3  conflict: somebody else changed the keyring at the same time, or it exists already; nothing was written
-  4  refused: the keyring is malformed, not authentic, or protected by a key that was not named
+  3  conflict: somebody else changed the keyring or key policy at the same time, or it exists already; nothing was written
+  4  refused: the keyring is malformed, not authentic, or protected by a key that was not named; the key policy would lock its
+     administrator out
   5  denied: S3, KMS or the file system does not let you";
 
 /// Does what the command line says; the exit codes are those of `emrkeys --help`.
@@ -66,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Explain(command) => command.run(cli.output, &cli.aws),
         Command::Keygen(command) => command.run(cli.output),
         Command::Keyring(command) => command.run(cli.output, &cli.aws),
+        Command::Kms(command) => command.run(cli.output, &cli.aws),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

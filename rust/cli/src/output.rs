@@ -13,6 +13,12 @@ pub(crate) enum Failure {
     Core(Error),
     /// The command line is wrong, which clap could not know.
     Usage(String),
+    /// Somebody else changed what was to be changed.
+    Changed(String),
+    /// What is there is not what the tool may work on.
+    Refused(String),
+    /// What was looked at has failures, and they are printed.
+    Found,
     /// A configuration file or value cannot be used.
     Configuration(String),
     /// The result could not be printed.
@@ -43,6 +49,9 @@ impl Failure {
         let (text, code) = match self {
             Failure::Core(error) => (error.to_string(), exit_code(error.code())),
             Failure::Usage(text) => (text.clone(), 2),
+            Failure::Changed(text) => (text.clone(), 3),
+            Failure::Refused(text) => (text.clone(), 4),
+            Failure::Found => return ExitCode::from(1),
             Failure::Configuration(text) => (text.clone(), 1),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {

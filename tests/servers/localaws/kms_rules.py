@@ -1,4 +1,4 @@
-"""What AWS KMS checks of a key and moto does not: its state, and its kind.
+"""What AWS KMS checks and moto does not: a key's state and kind, whether a request is a dry run, the form of a policy.
 
 Moto answers for disabled keys and keys that are pending deletion, and encrypts under the hidden symmetric
 half of an RSA key. The errors here are those of the KMS API reference.
@@ -6,6 +6,7 @@ half of an RSA key. The errors here are those of the KMS API reference.
 
 import base64
 import binascii
+import json
 from dataclasses import dataclass
 from typing import Optional
 
@@ -29,7 +30,12 @@ _ALGORITHM_PARAMETERS = {
     "ReEncrypt": ["SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm"],
 }
 # Moto takes an ARN here, finds the key, and then fails to look it up by that ARN.
-_WANTS_BARE_ID = {"EnableKey", "DisableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"}
+_WANTS_BARE_ID = {"EnableKey", "DisableKey", "ScheduleKeyDeletion", "CancelKeyDeletion", "GetKeyPolicy", "PutKeyPolicy"}
+
+# Those of the operations below that can be tried without being done.
+_DRY_RUNS = {"Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "CreateGrant"}
+MAX_POLICY = 32 * 1024
+"""Characters of a key policy: AWS KMS API reference, PutKeyPolicy."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,34 @@ def check(operation: str, region: str, request: dict) -> Optional[Refusal]:
         refusal = _unusable(key, operation) if key is not None else None
         if refusal is not None:
             return refusal
+    if operation == "PutKeyPolicy":
+        return _bad_policy(request.get("Policy"))
+    if request.get("DryRun") is True and operation in _DRY_RUNS:
+        return _dry_run(operation, region, request)
     return None
+
+
+def _dry_run(operation: str, region: str, request: dict) -> Optional[Refusal]:
+    """AWS KMS Developer Guide, "Testing your permissions": what would be done fails in a way of its own."""
+    named = [name for name in ("KeyId", "DestinationKeyId") if isinstance(request.get(name), str)]
+    if any(_key(name, request[name], region) is None for name in named):
+        return None  # for moto to report
+    if operation == "Decrypt" and "IGNORE_CIPHERTEXT" not in request.get("DryRunModifiers", []):
+        if _key("CiphertextBlob", request.get("CiphertextBlob"), region) is None:
+            return Refusal("InvalidCiphertextException", "")
+    return Refusal(
+        "DryRunOperationException", "The request would have succeeded, but the DryRun option is set."
+    )
+
+
+def _bad_policy(policy: object) -> Optional[Refusal]:
+    try:
+        document = json.loads(policy)
+        if len(policy) <= MAX_POLICY and document["Statement"]:
+            return None
+    except (KeyError, TypeError, ValueError):
+        pass
+    return Refusal("MalformedPolicyDocumentException", "The policy is not one, or is too long.")
 
 
 def rewrite_for_moto(operation: str, request: dict) -> bool:

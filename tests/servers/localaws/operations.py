@@ -5,6 +5,9 @@ from urllib.parse import parse_qs, unquote
 
 KMS_TARGET_PREFIX = "TrentService."
 
+# They name the operation in the body; only who answers matters here.
+_QUERY_SERVICES = {"sts", "iam"}
+
 _BUCKET_OPERATIONS = {
     "PUT": "CreateBucket",
     "HEAD": "HeadBucket",
@@ -35,6 +38,8 @@ def identify(environ: dict) -> Operation:
         return Operation("kms", target[len(KMS_TARGET_PREFIX) :])
     if target:
         return Operation("other", target.rpartition(".")[2])
+    if _scope(environ, 3) in _QUERY_SERVICES:
+        return Operation("other", _scope(environ, 3))
     return Operation("s3", _s3_operation(environ))
 
 
@@ -69,10 +74,15 @@ def _s3_operation(environ: dict) -> str:
 
 def region(environ: dict) -> str:
     """The region that the request was signed for; us-east-1 for an unsigned one."""
+    return _scope(environ, 2) or "us-east-1"
+
+
+def _scope(environ: dict, part: int) -> str:
+    """A part of what the request was signed for; empty for an unsigned one."""
     # Authorization: AWS4-HMAC-SHA256 Credential=AKID/20240101/eu-west-1/kms/aws4_request, ...
     _, _, credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")
     scope = credential.partition(",")[0].split("/")
-    return scope[2] if len(scope) >= 5 else "us-east-1"
+    return scope[part] if len(scope) >= 5 else ""
 
 
 def s3_resource(environ: dict) -> str:

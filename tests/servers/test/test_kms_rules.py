@@ -111,3 +111,27 @@ def test_the_state_can_be_changed_by_arn(stack, key):
     assert code_of(stack.kms.encrypt, KeyId=key, Plaintext=b"x") == "KMSInvalidStateException"
     stack.kms.cancel_key_deletion(KeyId=arn)
     assert stack.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
+
+
+def test_a_dry_run_does_nothing_and_says_so(stack, key):
+    blob = stack.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    arn = stack.kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+    for call, arguments in every_use(stack, arn, blob):
+        assert code_of(call, **arguments, DryRun=True) == "DryRunOperationException"
+        call(**arguments, DryRun=False)
+    missing = "00000000-0000-4000-8000-000000000000"
+    assert code_of(stack.kms.generate_data_key, KeyId=missing, KeySpec="AES_256", DryRun=True) == "NotFoundException"
+    assert code_of(stack.kms.decrypt, KeyId=key, CiphertextBlob=b"\xff" * 99, DryRun=True) == "InvalidCiphertextException"
+    stack.kms.disable_key(KeyId=key)
+    assert code_of(stack.kms.generate_data_key, KeyId=key, KeySpec="AES_256", DryRun=True) == "DisabledException"
+
+
+def test_a_key_policy_is_kept_as_it_was_put(stack, key):
+    arn = stack.kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+    text = '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}], "Id": "mine"}'
+    stack.kms.put_key_policy(KeyId=arn, PolicyName="default", Policy=text)
+    assert stack.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"] == text
+    for bad in ("{}", "no JSON", text.replace("mine", "m" * 33_000)):
+        found = code_of(stack.kms.put_key_policy, KeyId=key, PolicyName="default", Policy=bad)
+        assert found == "MalformedPolicyDocumentException"
+    assert stack.kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"] == text

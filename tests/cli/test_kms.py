@@ -1,0 +1,106 @@
+"""`emrkeys kms`: key policies."""
+
+import json
+
+import pytest
+
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole"
+
+
+def policy(servers, key) -> dict:
+    return json.loads(servers.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+
+
+def put(servers, key, *statements) -> None:
+    document = {"Version": "2012-10-17", "Id": "of ours", "Statement": list(statements)}
+    servers.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document, separators=(",", ":")))
+
+
+def allow(principal: str, action="kms:*", **more) -> dict:
+    return {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": "*", **more}
+
+
+def test_a_role_becomes_a_key_user_once_it_is_applied(servers, tool):
+    key = servers.kms_key()
+    servers.kms.create_alias(AliasName="alias/" + key[-12:], TargetKeyId=key)
+    before = policy(servers, key)
+    command = ["kms", "add-key-user", "alias/" + key[-12:], "--role", "EMR_EC2_DefaultRole"]
+
+    printed = tool.ok(*command)
+    assert f'+        "AWS": "{ROLE}"' in printed and "--apply" in printed
+    assert policy(servers, key) == before and "kms.PutKeyPolicy" not in servers.calls()
+
+    assert tool.json(*command, "--apply")["applied"]
+    after = policy(servers, key)
+    assert after["Statement"][:-2] == before["Statement"]
+    using, granting = after["Statement"][-2:]
+    assert using["Principal"] == granting["Principal"] == {"AWS": ROLE}
+    assert granting["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+    again = tool.json(*command, "--apply")
+    assert not again["changed"] and not again["applied"] and again["diff"] == ""
+    assert servers.calls()["kms.PutKeyPolicy"] == 1
+
+    shown = tool.json("kms", "show-policy", key)
+    assert [(user["part"], user["principals"]) for user in shown["key_users"]] == [("use", [ROLE]), ("grant", [ROLE])]
+    assert shown["left_to_iam"] and shown["policy"] is None
+    assert ROLE in tool.ok("kms", "show-policy", key)
+    tool.ok("kms", "add-key-user", key, "--role", "another", "--apply")
+    assert policy(servers, key)["Statement"][-2]["Principal"]["AWS"] == [ROLE, ROLE.replace("EMR_EC2_DefaultRole", "another")]
+
+
+def test_a_policy_that_nobody_could_change_again_is_refused(servers, tool):
+    key = servers.kms_key()
+    put(servers, key, allow("arn:aws:iam::123456789012:role/other"))
+    told = tool.fails(4, "kms", "add-key-user", key, "--role", "EMR", "--apply")
+    assert "kms:PutKeyPolicy" in told and "arn:aws:sts::" in told
+    assert servers.calls()["kms.PutKeyPolicy"] == 1
+
+
+def test_the_callers_role_may_be_the_administrator(servers, tool):
+    key = servers.kms_key()
+    put(servers, key, allow("arn:aws:iam::123456789012:role/admin"))
+    session = servers.client("sts").assume_role(
+        RoleArn="arn:aws:iam::123456789012:role/admin", RoleSessionName="mary"
+    )["Credentials"]
+    env = {
+        "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": session["SessionToken"],
+    }
+    assert tool.json("kms", "add-key-user", key, "--role", "EMR", "--apply", env=env)["applied"]
+
+
+def test_a_denial_in_the_policy_is_told(servers, tool):
+    key = servers.kms_key()
+    denial = {"Sid": "Not now", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), denial)
+    done = tool.json("kms", "add-key-user", key, "--role", "EMR", "--apply")
+    assert done["applied"] and "Not now" in done["warnings"][0]
+    assert policy(servers, key)["Statement"][1] == denial
+
+
+@pytest.mark.parametrize(
+    "op, status, code", [("GetKeyPolicy", 5, "SOURCE_DENIED"), ("PutKeyPolicy", 5, "SOURCE_DENIED"), ("DescribeKey", 5, "SOURCE_DENIED")]
+)
+def test_what_kms_refuses_is_told(servers, tool, op, status, code):
+    key = servers.kms_key()
+    servers.deny("kms", op)
+    told = tool.fails(status, "kms", "add-key-user", key, "--role", "EMR", "--apply")
+    assert code in told and "kms:" + op in told
+    servers.control("DELETE", "faults")
+    assert len(policy(servers, key)["Statement"]) == 1
+
+
+def test_a_role_or_a_key_that_is_none_is_refused(servers, tool):
+    tool.fails(2, "kms", "add-key-user", servers.kms_key(), "--role", "arn:aws:iam::123456789012:user/mary")
+    assert "KEY_UNUSABLE" in tool.fails(1, "kms", "show-policy", "alias/nothing")
+
+
+def test_a_policy_that_is_full_is_refused(servers, tool):
+    key = servers.kms_key()
+    many = [f"arn:aws:iam::{ACCOUNT}:role/r{n:05}" for n in range(808)]  # 32 KiB, but for 200 bytes
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), allow(many, "kms:Encrypt"))
+    told = tool.fails(4, "kms", "add-key-user", key, "--role", "EMR", "--apply")
+    assert "32 KiB" in told and servers.calls()["kms.PutKeyPolicy"] == 1
