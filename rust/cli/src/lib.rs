@@ -4,6 +4,7 @@
 
 mod aws;
 pub mod conf;
+mod emr_config;
 mod explain;
 mod keygen;
 mod keyring;
@@ -37,6 +38,9 @@ enum Form {
 
 #[derive(Subcommand)]
 enum Command {
+    /// What an EMR cluster is made with, for a configuration of keys
+    #[command(subcommand)]
+    EmrConfig(emr_config::Command),
     /// Which key a new object would get, and why; asks nobody
     #[command(after_help = "\
 Example:
@@ -68,6 +72,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     cli.aws.apply();
     let done = match cli.command {
+        Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(cli.output, &cli.aws),
         Command::Keygen(command) => command.run(cli.output),
         Command::Keyring(command) => command.run(cli.output, &cli.aws),

@@ -1,0 +1,285 @@
+//! `emrkeys emr-config …`: what a cluster is made with, for a configuration of keys.
+
+use std::io::{stdout, Write};
+
+use clap::{Args, Subcommand, ValueEnum};
+use emrkeys_core::{outline, Code, KeyOutline, Outline, Settings, Usage};
+use serde_json::{json, Map, Value};
+
+use crate::aws::Aws;
+use crate::conf::{Client, Conf};
+use crate::output::{problem, Failure};
+
+/// The classes that EMR and Hadoop are told. Source: `java/src/main/java/org/emrkeys`.
+pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
+pub(crate) const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
+pub(crate) const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// The security configuration: encryption in S3 and of the local disks
+    #[command(after_help = "\
+Examples:
+  emrkeys emr-config security-configuration --conf emr.json --jar s3://artifacts/emrkeys.jar
+  emrkeys emr-config security-configuration --s3 sse-kms --s3-kms-key ARN --disk aws-kms --disk-kms-key ARN")]
+    SecurityConfiguration(SecurityConfiguration),
+    /// The classification with the properties: emrfs-site, or core-site with --for s3a
+    #[command(after_help = "\
+Example:
+  emrkeys emr-config classification --conf keys.conf --for s3a --jar s3://artifacts/emrkeys.jar")]
+    Classification {
+        /// The jar in S3, where no security configuration names it
+        #[arg(long, value_name = "URI")]
+        jar: Option<String>,
+        #[command(flatten)]
+        conf: Conf,
+    },
+    /// An IAM policy for the role of the instances that allows what the keys need and nothing else
+    #[command(after_help = "\
+Example:
+  emrkeys emr-config iam-policy --conf emr.json")]
+    IamPolicy {
+        #[command(flatten)]
+        conf: Conf,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct SecurityConfiguration {
+    /// How objects are encrypted
+    #[arg(long, value_name = "MODE", default_value = "cse-custom")]
+    s3: S3Mode,
+    /// The KMS key of sse-kms and cse-kms, by ARN
+    #[arg(long, value_name = "ARN")]
+    s3_kms_key: Option<String>,
+    /// How the local disks are encrypted; custom where emrkeys.local-disk.key is set
+    #[arg(long, value_name = "MODE")]
+    disk: Option<DiskMode>,
+    /// The KMS key of aws-kms, by ARN
+    #[arg(long, value_name = "ARN")]
+    disk_kms_key: Option<String>,
+    /// With aws-kms: EBS's own encryption, of the root volume too
+    #[arg(long)]
+    ebs: bool,
+    /// The jar in S3
+    #[arg(long, value_name = "URI")]
+    jar: Option<String>,
+    #[command(flatten)]
+    conf: Conf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum S3Mode {
+    /// emrkeys
+    CseCustom,
+    /// EMRFS's own client-side encryption, a call of KMS for each object
+    CseKms,
+    /// S3's encryption with a KMS key
+    SseKms,
+    /// S3's encryption with its own key
+    SseS3,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DiskMode {
+    /// emrkeys
+    Custom,
+    /// A key from KMS for each volume
+    AwsKms,
+    /// None
+    None,
+}
+
+impl Command {
+    pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
+        let document = match self {
+            Command::SecurityConfiguration(options) => options.document(aws)?,
+            Command::Classification { jar, conf } => classification(jar.as_deref(), conf, aws)?,
+            Command::IamPolicy { conf } => {
+                let usage: Usage = conf.usage.into();
+                iam_policy(&outline(usage, &conf.load(aws)?)?)?
+            }
+        };
+        Ok(writeln!(stdout(), "{document:#}")?)
+    }
+}
+
+impl SecurityConfiguration {
+    /// Source of the structure: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the
+    /// AWS CLI".
+    fn document(&self, aws: &Aws) -> Result<Value, Failure> {
+        let settings = self.conf.load(aws)?;
+        let disk_key = settings.contains_key("emrkeys.local-disk.key");
+        let disk = self.disk.unwrap_or(if disk_key {
+            DiskMode::Custom
+        } else {
+            DiskMode::None
+        });
+        let mut s3 = Map::new();
+        let mode = match self.s3 {
+            S3Mode::CseCustom => {
+                outline(Usage::S3, &settings)?;
+                s3.insert("S3Object".to_owned(), json!(jar(self.jar.as_deref())?));
+                s3.insert("EncryptionKeyProviderClass".to_owned(), json!(S3_CLASS));
+                "CSE-Custom"
+            }
+            S3Mode::CseKms | S3Mode::SseKms => {
+                s3.insert(
+                    "AwsKmsKey".to_owned(),
+                    json!(kms_key("--s3-kms-key", self.s3_kms_key.as_deref())?),
+                );
+                if self.s3 == S3Mode::CseKms {
+                    "CSE-KMS"
+                } else {
+                    "SSE-KMS"
+                }
+            }
+            S3Mode::SseS3 => "SSE-S3",
+        };
+        s3.insert("EncryptionMode".to_owned(), json!(mode));
+        let mut at_rest = Map::new();
+        at_rest.insert("S3EncryptionConfiguration".to_owned(), Value::Object(s3));
+        let disk = match disk {
+            DiskMode::Custom => {
+                outline(Usage::LocalDisk, &settings)?;
+                Some(json!({
+                    "EncryptionKeyProviderType": "Custom",
+                    "S3Object": jar(self.jar.as_deref())?,
+                    "EncryptionKeyProviderClass": DISK_CLASS,
+                }))
+            }
+            DiskMode::AwsKms => {
+                let mut disk = json!({
+                    "EncryptionKeyProviderType": "AwsKms",
+                    "AwsKmsKey": kms_key("--disk-kms-key", self.disk_kms_key.as_deref())?,
+                });
+                if self.ebs {
+                    disk["EnableEbsEncryption"] = json!(true);
+                }
+                Some(disk)
+            }
+            DiskMode::None => None,
+        };
+        if self.ebs && self.disk != Some(DiskMode::AwsKms) {
+            return Err(Failure::Usage("--ebs goes with --disk aws-kms".to_owned()));
+        }
+        at_rest.extend(disk.map(|disk| ("LocalDiskEncryptionConfiguration".to_owned(), disk)));
+        Ok(json!({
+            "EncryptionConfiguration": {
+                "EnableInTransitEncryption": false,
+                "EnableAtRestEncryption": true,
+                "AtRestEncryptionConfiguration": at_rest,
+            }
+        }))
+    }
+}
+
+fn jar(jar: Option<&str>) -> Result<&str, Failure> {
+    match jar {
+        Some(jar) if jar.starts_with("s3://") && jar.ends_with(".jar") => Ok(jar),
+        Some(jar) => Err(Failure::Usage(format!(
+            "--jar {jar}: name a jar in S3, such as s3://artifacts/emrkeys.jar"
+        ))),
+        None => Err(Failure::Usage(
+            "say where the jar is: --jar s3://artifacts/emrkeys.jar".to_owned(),
+        )),
+    }
+}
+
+fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
+    match key {
+        Some(key) if key.starts_with("arn:") && key.contains(":kms:") => Ok(key),
+        _ => Err(Failure::Usage(format!(
+            "name the KMS key by its ARN: {option} arn:aws:kms:…"
+        ))),
+    }
+}
+
+/// The properties of the configuration that are ours or that decide how the client asks, and those without which it would not ask.
+fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
+    let settings = conf.load(aws)?;
+    let outline = outline(conf.usage.into(), &settings)?;
+    let mut properties: Settings = settings
+        .into_iter()
+        .filter(|(name, _)| {
+            ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        })
+        .collect();
+    let mut set = |name: &str, value: &str| drop(properties.insert(name.to_owned(), value.to_owned()));
+    let site = match conf.usage {
+        Client::S3 | Client::LocalDisk => {
+            if let Some(uri) = jar_uri {
+                set("fs.s3.cse.enabled", "true");
+                set("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS);
+                set("fs.s3.cse.encryptionMaterialsProvider.uri", jar(Some(uri))?);
+            }
+            if !outline.rules.is_empty() {
+                set("fs.s3.cse.materialsDescription.enabled", "true");
+            }
+            "emrfs-site"
+        }
+        Client::S3a => {
+            set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
+            set("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS);
+            if let Some(uri) = jar_uri {
+                set("fs.s3a.cse.customKeyringProvider.uri", jar(Some(uri))?);
+            }
+            "core-site"
+        }
+    };
+    Ok(json!([{ "Classification": site, "Properties": properties }]))
+}
+
+fn iam_policy(outline: &Outline) -> Result<Value, Failure> {
+    let mut decrypt = Vec::new();
+    let mut generate = Vec::new();
+    let mut objects = Vec::new();
+    for key in outline.keys.iter().filter(|key| key.used) {
+        for arn in kms_arns(key)? {
+            if key.encrypts && key.key_type != "keyring" {
+                generate.push(arn.clone());
+            }
+            decrypt.push(arn);
+        }
+        objects.extend(key.files.iter().filter_map(|file| object_arn(&file.uri)));
+    }
+    let statements = [
+        ("UseKeysToRead", "kms:Decrypt", decrypt),
+        ("UseKeysToWrite", "kms:GenerateDataKey", generate),
+        ("ReadKeyMaterial", "s3:GetObject", objects),
+    ]
+    .into_iter()
+    .filter_map(|(sid, action, mut resources)| {
+        resources.sort();
+        resources.dedup();
+        (!resources.is_empty())
+            .then(|| json!({ "Sid": sid, "Effect": "Allow", "Action": action, "Resource": resources }))
+    });
+    Ok(json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() }))
+}
+
+/// IAM knows KMS keys by ARN alone: an alias in a policy's resource allows nothing.
+fn kms_arns(key: &KeyOutline) -> Result<Vec<String>, Failure> {
+    key.kms
+        .iter()
+        .map(|target| match target.key_id.as_str() {
+            arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(arn.to_owned()),
+            id if !id.contains("alias/") => Ok(format!("arn:aws:kms:*:*:key/{id}")),
+            alias => Err(problem(
+                Code::InvalidValue,
+                format!(
+                    "{}: {alias} is an alias, by which IAM allows nothing",
+                    target.property
+                ),
+                "Name the key by its ARN (aws kms describe-key), here with -D or for good.",
+            )),
+        })
+        .collect()
+}
+
+fn object_arn(uri: &str) -> Option<String> {
+    let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
+    Some(format!("arn:aws:s3:::{bucket}/{}", key.replace("%25", "%")))
+}

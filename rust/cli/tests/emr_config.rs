@@ -1,0 +1,177 @@
+//! `emrkeys emr-config` as its binary, against the structure of Amazon's guide.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use std::process::{Command, Output};
+
+use serde_json::{json, Value};
+
+const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const JAR: &str = "s3://artifacts/emrkeys.jar";
+const KEYS: [&str; 10] = [
+    "emrkeys.key.lake.type=keyring",
+    "emrkeys.key.lake.uri=s3://keys/lake.keyring",
+    "emrkeys.key.lake.kms-key-id=arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "emrkeys.key.raw.type=kms-cached",
+    "emrkeys.key.raw.kms-key-id=90abcdef-12ab-34cd-56ef-1234567890ab",
+    "emrkeys.rule.raw.prefix=s3://lake/raw/",
+    "emrkeys.rule.raw.key=raw",
+    "emrkeys.default.key=lake",
+    "fs.s3.cse.materialsDescription.enabled=true",
+    "unrelated=1",
+];
+const DISK: [&str; 3] = [
+    "emrkeys.key.disk.type=aes",
+    "emrkeys.key.disk.file=s3://keys/disk",
+    "emrkeys.local-disk.key=disk",
+];
+
+fn run(command: &str, properties: &[&str], options: &[&str]) -> Output {
+    let defines = properties.iter().flat_map(|property| ["-D", property]);
+    Command::new(env!("CARGO_BIN_EXE_emrkeys"))
+        .args(["emr-config", command])
+        .args(defines)
+        .args(options)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn printed(command: &str, properties: &[&str], options: &[&str]) -> Value {
+    let output = run(command, properties, options);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Each field with the values that the guide allows: "Specify encryption options using the AWS CLI".
+fn check_security_configuration(document: &Value) {
+    let at_rest = &document["EncryptionConfiguration"]["AtRestEncryptionConfiguration"];
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(document), ["EncryptionConfiguration"]);
+    assert!(document["EncryptionConfiguration"]["EnableAtRestEncryption"].is_boolean());
+    assert!(document["EncryptionConfiguration"]["EnableInTransitEncryption"].is_boolean());
+    let s3 = &at_rest["S3EncryptionConfiguration"];
+    let mut expected = match s3["EncryptionMode"].as_str().unwrap() {
+        "SSE-S3" => vec!["EncryptionMode"],
+        "SSE-KMS" | "CSE-KMS" => vec!["AwsKmsKey", "EncryptionMode"],
+        "CSE-Custom" => vec!["EncryptionKeyProviderClass", "EncryptionMode", "S3Object"],
+        other => panic!("{other}"),
+    };
+    let mut found = fields(s3);
+    found.sort();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    if let Some(disk) = at_rest.get("LocalDiskEncryptionConfiguration") {
+        let allowed = match disk["EncryptionKeyProviderType"].as_str().unwrap() {
+            "Custom" => [
+                "EncryptionKeyProviderType",
+                "S3Object",
+                "EncryptionKeyProviderClass",
+            ],
+            "AwsKms" => ["EncryptionKeyProviderType", "AwsKmsKey", "EnableEbsEncryption"],
+            other => panic!("{other}"),
+        };
+        assert!(
+            fields(disk).iter().all(|field| allowed.contains(&field.as_str())),
+            "{disk}"
+        );
+    }
+}
+
+#[test]
+fn the_security_configuration_has_the_structure_of_the_guide() {
+    let all: Vec<&str> = KEYS.iter().chain(&DISK).copied().collect();
+    let custom = printed("security-configuration", &all, &["--jar", JAR]);
+    check_security_configuration(&custom);
+    let at_rest = &custom["EncryptionConfiguration"]["AtRestEncryptionConfiguration"];
+    assert_eq!(at_rest["S3EncryptionConfiguration"]["S3Object"], JAR);
+    assert_ne!(
+        at_rest["S3EncryptionConfiguration"]["EncryptionKeyProviderClass"],
+        at_rest["LocalDiskEncryptionConfiguration"]["EncryptionKeyProviderClass"]
+    );
+    for options in [
+        &["--s3", "sse-s3"][..],
+        &["--s3", "sse-kms", "--s3-kms-key", ARN],
+        &[
+            "--s3",
+            "cse-kms",
+            "--s3-kms-key",
+            ARN,
+            "--disk",
+            "aws-kms",
+            "--disk-kms-key",
+            ARN,
+            "--ebs",
+        ],
+    ] {
+        check_security_configuration(&printed("security-configuration", &[], options));
+    }
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    for options in [
+        &[][..],
+        &["--jar", "/tmp/x.jar"],
+        &["--s3", "sse-kms"],
+        &["--s3", "sse-s3", "--ebs"],
+    ] {
+        assert_eq!(
+            run("security-configuration", &KEYS, options).status.code(),
+            Some(2),
+            "{options:?}"
+        );
+    }
+    let wrong = run(
+        "security-configuration",
+        &["emrkeys.default.key=none"],
+        &["--jar", JAR],
+    );
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("[UNKNOWN_KEY]"));
+}
+
+#[test]
+fn the_classification_holds_what_the_client_needs_and_can_be_read_again() {
+    let emrfs = printed("classification", &KEYS, &["--jar", JAR]);
+    assert_eq!(emrfs[0]["Classification"], "emrfs-site");
+    let properties = &emrfs[0]["Properties"];
+    assert_eq!(
+        properties["fs.s3.cse.encryptionMaterialsProvider"],
+        "org.emrkeys.S3EncryptionMaterialsProvider"
+    );
+    assert_eq!(properties["emrkeys.key.raw.type"], "kms-cached");
+    assert!(properties.get("unrelated").is_none());
+
+    let s3a = printed("classification", &KEYS, &["--for", "s3a"]);
+    assert_eq!(s3a[0]["Classification"], "core-site");
+    assert_eq!(s3a[0]["Properties"]["fs.s3a.encryption.algorithm"], "CSE-CUSTOM");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), s3a.to_string()).unwrap();
+    let again = printed(
+        "classification",
+        &[],
+        &["--for", "s3a", "--conf", file.path().to_str().unwrap()],
+    );
+    assert_eq!(again, s3a);
+}
+
+#[test]
+fn the_policy_allows_what_the_keys_need_and_nothing_else() {
+    let other = "arn:aws:kms:*:*:key/90abcdef-12ab-34cd-56ef-1234567890ab";
+    let expected = json!([
+        { "Sid": "UseKeysToRead", "Effect": "Allow", "Action": "kms:Decrypt", "Resource": [other, ARN] },
+        { "Sid": "UseKeysToWrite", "Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": [other] },
+        { "Sid": "ReadKeyMaterial", "Effect": "Allow", "Action": "s3:GetObject", "Resource": ["arn:aws:s3:::keys/lake.keyring"] },
+    ]);
+    assert_eq!(printed("iam-policy", &KEYS, &[])["Statement"], expected);
+    let alias = run(
+        "iam-policy",
+        &KEYS,
+        &["-D", "emrkeys.key.raw.kms-key-id=alias/raw"],
+    );
+    assert!(String::from_utf8_lossy(&alias.stderr).contains("[INVALID_VALUE]"));
+    assert_eq!(alias.status.code(), Some(1));
+}
