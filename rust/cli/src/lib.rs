@@ -6,6 +6,7 @@ mod aws;
 pub mod conf;
 mod emr_config;
 mod explain;
+mod generate;
 mod keygen;
 mod keyring;
 mod kms;
@@ -46,6 +47,9 @@ enum Command {
 Example:
   emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
     Explain(explain::Command),
+    /// Man pages and shell completions
+    #[command(hide = true)]
+    Generate(generate::Command),
     /// New keys, in files that only their owner can read
     #[command(subcommand)]
     Keygen(keygen::Command),
@@ -67,6 +71,11 @@ Exit codes:
      administrator out
   5  denied: S3, KMS or the file system does not let you";
 
+/// The commands with their options, for the documentation.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Does what the command line says; the exit codes are those of `emrkeys --help`.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -74,6 +83,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(cli.output, &cli.aws),
+        Command::Generate(command) => command.run(),
         Command::Keygen(command) => command.run(cli.output),
         Command::Keyring(command) => command.run(cli.output, &cli.aws),
         Command::Kms(command) => command.run(cli.output, &cli.aws),
