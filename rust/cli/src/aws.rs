@@ -1,6 +1,9 @@
 //! How AWS is reached: the options that the AWS CLI has, for every command.
 
 use clap::Args;
+use emrkeys_core::object::{Store, StoreAccess};
+
+use crate::output::Failure;
 
 /// What is not given comes from the AWS environment and profile.
 #[derive(Args)]
@@ -39,6 +42,19 @@ impl Aws {
         {
             std::env::set_var("AWS_REGION", "us-east-1");
         }
+    }
+
+    /// Objects in S3.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        Ok(Store::connect(&StoreAccess {
+            endpoint: None, // the environment has it, by `apply`
+            region: self.region.clone(),
+            // Servers that are not AWS's seldom have a host name for each bucket.
+            path_style: elsewhere,
+        })?)
     }
 
     /// The endpoint of KMS, where one is given.

@@ -11,6 +11,8 @@ mod keygen;
 mod keyring;
 mod kms;
 mod output;
+mod progress;
+mod rewrap;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,11 @@ Example:
     /// Who may use a KMS key
     #[command(subcommand)]
     Kms(kms::Command),
+    /// Moves objects to another key, or to the newest version of theirs, without moving their content
+    #[command(after_help = "\
+Example:
+  emrkeys rewrap s3://lake/raw/ --to lake --conf emr.json --checkpoint rewrap.json --report rewrap.jsonl")]
+    Rewrap(rewrap::Command),
 }
 
 const EXIT_CODES: &str = "\
@@ -69,7 +76,8 @@ Exit codes:
   3  conflict: somebody else changed the keyring or key policy at the same time, or it exists already; nothing was written
   4  refused: the keyring is malformed, not authentic, or protected by a key that was not named; the key policy would lock its
      administrator out
-  5  denied: S3, KMS or the file system does not let you";
+  5  denied: S3, KMS or the file system does not let you
+  130  stopped by Ctrl-C; nothing is half done";
 
 /// The commands with their options, for the documentation.
 pub fn command() -> clap::Command {
@@ -87,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Keygen(command) => command.run(cli.output),
         Command::Keyring(command) => command.run(cli.output, &cli.aws),
         Command::Kms(command) => command.run(cli.output, &cli.aws),
+        Command::Rewrap(command) => command.run(cli.output, &cli.aws),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

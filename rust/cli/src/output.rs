@@ -1,6 +1,7 @@
 //! What is printed, and with which exit code.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use emrkeys_core::{Code, Error, Problem};
@@ -21,6 +22,10 @@ pub(crate) enum Failure {
     Found,
     /// A configuration file or value cannot be used.
     Configuration(String),
+    /// A file of the user's could not be read or written.
+    File(PathBuf, std::io::Error),
+    /// The user stopped it; what was under way was finished.
+    Interrupted,
     /// The result could not be printed.
     Output(std::io::Error),
 }
@@ -53,6 +58,11 @@ impl Failure {
             Failure::Refused(text) => (text.clone(), 4),
             Failure::Found => return ExitCode::from(1),
             Failure::Configuration(text) => (text.clone(), 1),
+            Failure::File(path, error) => (format!("{}: {error}", path.display()), 1),
+            Failure::Interrupted => (
+                "stopped; what was under way was finished, and nothing is half done".to_owned(),
+                130,
+            ),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS
@@ -63,6 +73,11 @@ impl Failure {
         let _ = writeln!(std::io::stderr(), "error: {text}");
         ExitCode::from(code)
     }
+}
+
+/// For failures with a file that the user named.
+pub(crate) fn at(path: &Path) -> impl Fn(std::io::Error) -> Failure + '_ {
+    |error| Failure::File(path.to_owned(), error)
 }
 
 /// A failure with a code of the core's, found here.

@@ -140,6 +140,8 @@ codes! {
     ObjectNotFound = "OBJECT_NOT_FOUND",
     /// An object was written by somebody else in the meantime; nothing was done to it.
     ObjectChanged = "OBJECT_CHANGED",
+    /// Some of many objects could not be worked on; each was told of by itself.
+    ObjectsFailed = "OBJECTS_FAILED",
     /// S3 refused an operation on an object.
     StoreDenied = "STORE_DENIED",
     /// S3 did not answer, or answered with a fault.

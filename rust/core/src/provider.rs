@@ -108,6 +108,15 @@ pub enum Request<'a> {
         /// The object's key.
         key: &'a str,
     },
+    /// A write to this object under a key that is named and not chosen by rules.
+    WriteUnder {
+        /// The bucket.
+        bucket: &'a str,
+        /// The object's key.
+        key: &'a str,
+        /// The name of the key.
+        under: &'a str,
+    },
     /// A read, by a client that says so: never taken for a write, whatever the description holds.
     Read {
         /// The stored description.
@@ -207,7 +216,10 @@ impl Provider {
             Request::Description(entries) | Request::Read { stored: entries, .. } => {
                 Some(Description::new(entries)?)
             }
-            Request::NoArgument | Request::NoDescription | Request::Write { .. } => None,
+            Request::NoArgument
+            | Request::NoDescription
+            | Request::Write { .. }
+            | Request::WriteUnder { .. } => None,
         };
         if state.audit.is_off() {
             return Ok(self.answer(&state, request, description.as_ref(), &mut Trail::default())?);
@@ -219,7 +231,9 @@ impl Provider {
                 _ => ENCRYPT,
             },
             uri: match &request {
-                Request::Write { bucket, key } => Some(format!("s3://{bucket}/{key}")),
+                Request::Write { bucket, key } | Request::WriteUnder { bucket, key, .. } => {
+                    Some(format!("s3://{bucket}/{key}"))
+                }
                 _ => description
                     .as_ref()
                     .and_then(|description| description.location_text().map(str::to_owned)),
@@ -248,6 +262,7 @@ impl Provider {
         let materials = match (self.usage, request, description) {
             (Usage::LocalDisk, _, description) => state.for_local_disk(description, trail)?,
             (_, Request::Write { bucket, key }, _) => state.for_write(bucket, key, trail)?,
+            (_, Request::WriteUnder { under, .. }, _) => state.source(under, trail)?.for_encryption()?,
             (_, Request::Read { wrap, content, .. }, Some(stored)) => {
                 if self.usage == Usage::S3a {
                     envelope::check_for_s3a(wrap, content, state.allow_legacy_wraps)?;

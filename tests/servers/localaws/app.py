@@ -87,6 +87,11 @@ class Application:
         try:
             if operation.service == "s3" and s3_rules.is_conditional_write(operation.name, environ):
                 with s3_rules.CONDITIONAL_WRITES:
+                    if s3_rules.copy_fails(operation.name, environ):
+                        _take_body(environ)
+                        return responses.error(
+                            start, "s3", 412, "PreconditionFailed", "At least one of the pre-conditions did not hold"
+                        )
                     return self._moto(environ, start)
             return self._moto(environ, start)
         except Exception:  # a defect of moto's: an answer that says so, not a dropped connection

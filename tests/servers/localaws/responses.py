@@ -12,6 +12,7 @@ _REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    412: "Precondition Failed",
     429: "Too Many Requests",
     500: "Internal Server Error",
     502: "Bad Gateway",

@@ -1,7 +1,11 @@
 """What Amazon S3 does with a request and moto does not: it bounds the size of the user metadata, and decides a
-conditional write and does it in one step."""
+conditional write and does it in one step, a copy too."""
 
 import threading
+from urllib.parse import unquote
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 
 MAX_USER_METADATA = 2048
 """Bytes of all names (without "x-amz-meta-") and values together: "Working with object metadata",
@@ -32,6 +36,27 @@ both could win. "Prevent object overwrites with conditional writes", Amazon S3 u
 
 def is_conditional_write(operation: str, environ: dict) -> bool:
     """Whether the request writes only where the object is absent, or as it was."""
-    return operation in {"PutObject", "CompleteMultipartUpload"} and (
-        "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
+    return operation in {"PutObject", "CompleteMultipartUpload", *_COPIES} and (
+        "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ or _SOURCE_IF_MATCH in environ
     )
+
+
+_COPIES = {"CopyObject", "UploadPartCopy"}
+_SOURCE_IF_MATCH = "HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"
+
+
+def copy_fails(operation: str, environ: dict) -> bool:
+    """Whether a copy is on a condition that does not hold: moto looks at none of a copy's. "CopyObject", Amazon S3 API reference."""
+    if operation not in _COPIES:
+        return False
+    source = unquote(environ.get("HTTP_X_AMZ_COPY_SOURCE", "")).partition("?")[0]
+    target = environ["PATH_INFO"].encode("latin-1").decode()  # WSGI strings are latin-1
+    conditions = [(environ.get(_SOURCE_IF_MATCH), source), (environ.get("HTTP_IF_MATCH"), target)]
+    return any(wanted is not None and wanted != _etag(path) for wanted, path in conditions)
+
+
+def _etag(path: str) -> str | None:
+    bucket, _, key = path.lstrip("/").partition("/")
+    found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(bucket)
+    found = found and found.keys.get(key)
+    return found.etag if found else None

@@ -89,6 +89,19 @@ def test_a_conditional_write_needs_the_object_as_it_was(stack, bucket):
     assert stack.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"3"
 
 
+def test_a_copy_needs_its_source_and_its_destination_as_they_were(stack, bucket):
+    tag = stack.s3.put_object(Bucket=bucket, Key="ü %k", Body=b"1")["ETag"]
+
+    def copy(**conditions):
+        source = {"Bucket": bucket, "Key": "ü %k"}
+        stack.s3.copy_object(Bucket=bucket, Key="ü %k", CopySource=source, MetadataDirective="REPLACE", **conditions)
+
+    assert code_of(copy, CopySourceIfMatch='"other"') == "PreconditionFailed"
+    assert code_of(copy, IfMatch='"other"') == "PreconditionFailed"
+    copy(CopySourceIfMatch=tag, IfMatch=tag, Metadata={"a": "b"})
+    assert stack.s3.head_object(Bucket=bucket, Key="ü %k")["Metadata"] == {"a": "b"}
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_of_many_conditional_writes_at_once_one_succeeds(stack, bucket, exists):
     for number in range(10):

@@ -5,9 +5,12 @@
 //! [`Sealer`] and [`Opener`] do the content; [`Store`] is S3.
 
 mod content;
+mod copy;
 mod data_key;
 pub(crate) mod envelope;
+mod rewrap;
 mod store;
+mod work;
 
 pub use content::{Opener, RangeOpener, Sealer, TAG_BYTES};
 pub use data_key::{DataKey, Generation, DATA_KEY_BYTES};
@@ -15,7 +18,10 @@ pub use envelope::{
     note_length, noted_length, Content, Envelope, Format, Metadata, Wrap, COMMITMENT_BYTES, INSTRUCTION_MARK,
     INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
+pub use rewrap::{Outcome, Rewrap, Skipped};
 pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store, StoreAccess};
+
+pub use work::{work_on, Mark, Pace, Walk};
 
 use crate::error::Error;
 use crate::provider::{Provider, Request};

@@ -1,0 +1,84 @@
+//! How far long work got: a bar on a terminal, a line now and then elsewhere. And Ctrl-C.
+
+use std::io::{stderr, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output::Failure;
+
+/// Between two lines where there is no terminal.
+const LINES_EVERY: Duration = Duration::from_secs(10);
+
+/// Shown on standard error.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    done: u64,
+    total: Option<u64>,
+    told: Instant,
+}
+
+impl Progress {
+    /// Of so many `what`, if that is known.
+    pub(crate) fn of(what: &'static str, total: Option<u64>) -> Progress {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+            let style = match total {
+                Some(_) => "{bar:30} {human_pos}/{human_len} {msg} {per_sec} {eta}",
+                None => "{spinner} {human_pos} {msg} {per_sec} {elapsed}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar
+        });
+        Progress {
+            bar,
+            what,
+            done: 0,
+            total,
+            told: Instant::now(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, more: u64) {
+        self.done += more;
+        match &self.bar {
+            Some(bar) => bar.inc(more),
+            None if self.told.elapsed() >= LINES_EVERY => {
+                self.told = Instant::now();
+                let of = self
+                    .total
+                    .map_or_else(String::new, |total| format!(" of {total}"));
+                eprintln!("{}{of} {}", self.done, self.what);
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the bar off the terminal.
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Set by Ctrl-C and by a request to terminate; the second one ends the process as if nobody listened.
+pub(crate) fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
+/// Whether the flag is set.
+pub(crate) fn is_set(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}

@@ -1,0 +1,277 @@
+//! `emrkeys rewrap`
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{stdout, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use emrkeys_core::object::{work_on, Mark, ObjectUri, Outcome, Pace, Rewrap, Walk};
+use emrkeys_core::{Code, Error};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::aws::Aws;
+use crate::conf::Conf;
+use crate::output::{at, problem, Failure};
+use crate::progress::{interrupted, is_set, Progress};
+use crate::Form;
+
+/// How often the checkpoint is written.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+/// The most failed objects that a checkpoint remembers; more than that and something else is wrong.
+const MAX_FAILED: usize = 10_000;
+
+#[derive(Args)]
+pub(crate) struct Command {
+    /// The objects: all whose keys begin so
+    #[arg(value_name = "PREFIX")]
+    prefix: String,
+    /// The name of the key that is to wrap their data keys, as in emrkeys.key.NAME.type
+    #[arg(long, value_name = "KEY")]
+    to: String,
+    /// Work everything out and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Objects at work at once
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Objects begun in a second, at most
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// A file that remembers how far the work got; the same command goes on from there
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// A file that gets a line of JSON for each object
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Replace the wraps of the SDK v1's first client by those of its second, which S3A reads without emrkeys.s3a.allow-legacy
+    #[arg(long)]
+    upgrade_wrap: bool,
+    /// Copy objects of more bytes in parts
+    #[arg(long, value_name = "BYTES", default_value = "5368709120", hide = true)]
+    multipart_above: u64,
+    #[command(flatten)]
+    conf: Conf,
+}
+
+/// What a checkpoint file holds.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    prefix: String,
+    to: String,
+    upgrade_wrap: bool,
+    /// The last key up to which every object was worked on.
+    after: Option<String>,
+    /// Objects before it that failed, and are tried again.
+    failed: Vec<String>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Command {
+    pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        let prefix = ObjectUri::parse(&self.prefix)?;
+        let stop = interrupted()?;
+        let (provider, report) = self.conf.open_provider(aws)?;
+        for warning in report.warnings {
+            eprintln!("warning: {warning}");
+        }
+        let store = aws.store()?;
+        let rewrap = Rewrap {
+            upgrade_wrap: self.upgrade_wrap,
+            dry_run: self.dry_run,
+            multipart_above: self.multipart_above,
+            ..Rewrap::to(&self.to)
+        };
+        let mut checkpoint = self.read_checkpoint(&prefix)?;
+        let mut lines = match &self.report {
+            None => None,
+            Some(path) => Some(BufWriter::new(append(path)?)),
+        };
+        let again = std::mem::take(&mut checkpoint.failed);
+        let object = |key: String| ObjectUri {
+            bucket: prefix.bucket.clone(),
+            key,
+        };
+        let walk = Walk::new(&store, &prefix, checkpoint.after.clone());
+        let retried = again.len() as u64;
+        let items = again
+            .into_iter()
+            .map(|key| Ok(object(key)))
+            .chain(walk.map(|listed| listed.map(|listed| object(listed.key))));
+        let pace = Pace {
+            jobs: self.jobs.into(),
+            per_second: self.rate,
+        };
+        let mut progress = Progress::of("objects", None);
+        let mut mark = Mark::new();
+        let mut written = Instant::now();
+        let mut broken = None;
+        let ended = work_on(
+            items,
+            pace,
+            &stop,
+            |uri| rewrap.object(&provider, &store, uri),
+            |number, uri, result| {
+                progress.add(1);
+                *checkpoint.counts.entry(kind(&result).to_owned()).or_default() += 1;
+                if result.is_err() {
+                    checkpoint.failed.push(uri.key.clone());
+                }
+                let told = self.tell(&uri, &result, &mut lines);
+                // Those that are tried again stand before the mark wherever they are.
+                mark.done(number, (number >= retried).then_some(uri.key));
+                if let Some(Some(after)) = mark.last() {
+                    checkpoint.after = Some(after.clone());
+                }
+                let saved = if written.elapsed() >= CHECKPOINT_EVERY {
+                    written = Instant::now();
+                    self.write_checkpoint(&checkpoint)
+                } else {
+                    Ok(())
+                };
+                if let Err(failure) = told.and(saved) {
+                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                    broken = broken.take().or(Some(failure));
+                }
+            },
+        );
+        progress.finish();
+        if let Some(lines) = &mut lines {
+            lines.flush()?;
+        }
+        self.write_checkpoint(&checkpoint)?;
+        if let Some(failure) = broken {
+            return Err(failure);
+        }
+        ended?;
+        self.summary(&checkpoint, is_set(&stop), form)?;
+        if is_set(&stop) {
+            return Err(Failure::Interrupted);
+        }
+        match checkpoint.failed.len() {
+            0 => Ok(()),
+            failed => Err(problem(
+                Code::ObjectsFailed,
+                format!("{failed} objects could not be re-wrapped; their data keys are as they were"),
+                "See the lines above and the report; the same command tries them again.",
+            )),
+        }
+    }
+
+    fn tell(
+        &self,
+        uri: &ObjectUri,
+        result: &Result<Outcome, Error>,
+        lines: &mut Option<BufWriter<File>>,
+    ) -> Result<(), Failure> {
+        if let Err(error) = result {
+            eprintln!("{uri}: {error}");
+        }
+        let Some(lines) = lines else {
+            return Ok(());
+        };
+        let line = match result {
+            Ok(Outcome::Rewrapped { from, to }) => {
+                json!({ "uri": uri.to_string(), "outcome": "rewrapped", "from": from, "to": to, "dryRun": self.dry_run })
+            }
+            Ok(Outcome::Skipped(why)) => {
+                json!({ "uri": uri.to_string(), "outcome": "skipped", "why": why.name() })
+            }
+            Err(error) => {
+                json!({ "uri": uri.to_string(), "outcome": "failed", "code": error.code().as_str(), "message": error.to_string() })
+            }
+        };
+        Ok(writeln!(lines, "{line}")?)
+    }
+
+    fn summary(&self, checkpoint: &Checkpoint, interrupted: bool, form: Form) -> Result<(), Failure> {
+        let mut out = stdout().lock();
+        if form == Form::Json {
+            let document = json!({
+                "prefix": self.prefix,
+                "to": self.to,
+                "dryRun": self.dry_run,
+                "complete": !interrupted,
+                "counts": checkpoint.counts,
+            });
+            return Ok(writeln!(out, "{document:#}")?);
+        }
+        let dry = if self.dry_run {
+            " (nothing was written)"
+        } else {
+            ""
+        };
+        writeln!(out, "{} -> {}{dry}", self.prefix, self.to)?;
+        for (kind, count) in &checkpoint.counts {
+            writeln!(out, "  {count:>10}  {kind}")?;
+        }
+        Ok(())
+    }
+
+    fn read_checkpoint(&self, prefix: &ObjectUri) -> Result<Checkpoint, Failure> {
+        let new = Checkpoint {
+            prefix: prefix.to_string(),
+            to: self.to.clone(),
+            upgrade_wrap: self.upgrade_wrap,
+            after: None,
+            failed: Vec::new(),
+            counts: BTreeMap::new(),
+        };
+        let Some(path) = self.checkpoint.as_ref().filter(|path| path.exists()) else {
+            return Ok(new);
+        };
+        let wrong = |what: String| {
+            Failure::Configuration(format!("{}: {what}; remove it to begin anew", path.display()))
+        };
+        let found: Checkpoint = serde_json::from_slice(&fs::read(path).map_err(at(path))?)
+            .map_err(|error| wrong(format!("it is not a checkpoint ({error})")))?;
+        if (&found.prefix, &found.to, found.upgrade_wrap) != (&new.prefix, &new.to, new.upgrade_wrap) {
+            return Err(wrong(format!(
+                "it is of another run ({} -> {})",
+                found.prefix, found.to
+            )));
+        }
+        Ok(found)
+    }
+
+    /// A dry run leaves no trace.
+    fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        let Some(path) = self.checkpoint.as_ref().filter(|_| !self.dry_run) else {
+            return Ok(());
+        };
+        if checkpoint.failed.len() > MAX_FAILED {
+            return Err(problem(
+                Code::ObjectsFailed,
+                format!("more than {MAX_FAILED} objects failed"),
+                "See the lines above for the cause that they share.",
+            ));
+        }
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
+        serde_json::to_writer(&mut file, checkpoint).map_err(|error| at(path)(error.into()))?;
+        file.as_file().sync_all().map_err(at(path))?;
+        file.persist(path).map_err(|error| at(path)(error.error))?;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> Result<File, Failure> {
+    File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(at(path))
+}
+
+fn kind(result: &Result<Outcome, Error>) -> &'static str {
+    match result {
+        Ok(Outcome::Rewrapped { .. }) => "rewrapped",
+        Ok(Outcome::Skipped(why)) => why.name(),
+        Err(_) => "failed",
+    }
+}

@@ -1,0 +1,285 @@
+//! Many objects: where they come from, and threads that work on them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::store::{Listed, ObjectUri, Store};
+use crate::error::Error;
+
+/// All objects of a bucket whose keys begin with a prefix, in the order of their keys' bytes, page by page.
+pub struct Walk {
+    store: Store,
+    prefix: ObjectUri,
+    after: Option<String>,
+    page: VecDeque<Listed>,
+    next: Option<String>,
+    started: bool,
+    failed: bool,
+}
+
+impl Walk {
+    /// From behind the key `after`.
+    pub fn new(store: &Store, prefix: &ObjectUri, after: Option<String>) -> Walk {
+        Walk {
+            store: store.clone(),
+            prefix: prefix.clone(),
+            after,
+            page: VecDeque::new(),
+            next: None,
+            started: false,
+            failed: false,
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Listed, Error>;
+
+    /// Blocks where a page has to be asked for. After an error there is nothing more.
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(listed) = self.page.pop_front() {
+                return Some(Ok(listed));
+            }
+            if self.failed || (self.started && self.next.is_none()) {
+                return None;
+            }
+            match self
+                .store
+                .list(&self.prefix, self.after.as_deref(), self.next.as_deref())
+            {
+                Ok(page) => {
+                    self.started = true;
+                    self.page = page.objects.into();
+                    self.next = page.next;
+                }
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// How much is done at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Threads, at least 1.
+    pub jobs: usize,
+    /// Items begun in a second, at most; `None`: as many as can be.
+    pub per_second: Option<f64>,
+}
+
+/// Works on `items` in threads, and hands each result to `each`, on the calling thread, with the item's number in the order in which
+/// they came. Once `stop` is set nothing more is begun; what is under way is finished and handed over.
+///
+/// # Errors
+/// The first error among the items, after what is under way.
+pub fn work_on<I, T>(
+    items: impl Iterator<Item = Result<I, Error>> + Send,
+    pace: Pace,
+    stop: &AtomicBool,
+    work: impl Fn(&I) -> T + Sync,
+    mut each: impl FnMut(u64, I, T),
+) -> Result<(), Error>
+where
+    I: Send,
+    T: Send,
+{
+    struct Queue<Items> {
+        items: Items,
+        taken: u64,
+        error: Option<Error>,
+        due: Instant,
+    }
+    let jobs = pace.jobs.max(1);
+    let queue = Mutex::new(Queue {
+        items,
+        taken: 0,
+        error: None,
+        due: Instant::now(),
+    });
+    let interval = pace
+        .per_second
+        .filter(|rate| *rate > 0.0)
+        .map(|rate| Duration::from_secs_f64(1.0 / rate));
+    let take = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if stop.load(Ordering::Relaxed) || queue.error.is_some() {
+            return None;
+        }
+        if let Some(interval) = interval {
+            // All threads wait their turn here, so that nothing is begun too early.
+            thread::sleep(queue.due.saturating_duration_since(Instant::now()));
+            queue.due = queue.due.max(Instant::now()) + interval;
+        }
+        match queue.items.next()? {
+            Ok(item) => {
+                let number = queue.taken;
+                queue.taken += 1;
+                Some((number, item))
+            }
+            Err(error) => {
+                queue.error = Some(error);
+                None
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let (results, arrive) = sync_channel(jobs);
+        for _ in 0..jobs {
+            let results = results.clone();
+            let (take, work) = (&take, &work);
+            scope.spawn(move || {
+                while let Some((number, item)) = take() {
+                    let result = work(&item);
+                    if results.send((number, item, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        for (number, item, result) in arrive {
+            each(number, item, result);
+        }
+    });
+    match queue.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+/// How far a piece of work got whose items end in another order than they began: everything below the mark is done.
+#[derive(Debug, Default)]
+pub struct Mark<I> {
+    next: u64,
+    waiting: std::collections::BTreeMap<u64, I>,
+    last: Option<I>,
+}
+
+impl<I> Mark<I> {
+    /// Nothing is done yet.
+    pub fn new() -> Self {
+        Mark {
+            next: 0,
+            waiting: std::collections::BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    /// The item of this number is done.
+    pub fn done(&mut self, number: u64, item: I) {
+        self.waiting.insert(number, item);
+        while let Some(item) = self.waiting.remove(&self.next) {
+            self.last = Some(item);
+            self.next += 1;
+        }
+    }
+
+    /// The last item below the mark.
+    pub fn last(&self) -> Option<&I> {
+        self.last.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Problem};
+    use std::sync::atomic::AtomicUsize;
+
+    fn pace(jobs: usize) -> Pace {
+        Pace {
+            jobs,
+            per_second: None,
+        }
+    }
+
+    #[test]
+    fn every_item_is_worked_on_once_and_its_number_is_its_place() {
+        let mut seen = vec![0; 1000];
+        let items = (0..1000u64).map(Ok);
+        work_on(
+            items,
+            pace(8),
+            &AtomicBool::new(false),
+            |item| item * 2,
+            |number, item, result| {
+                assert_eq!((number, result), (item, 2 * item));
+                seen[usize::try_from(item).unwrap()] += 1;
+            },
+        )
+        .unwrap();
+        assert!(seen.iter().all(|count| *count == 1));
+    }
+
+    #[test]
+    fn an_error_among_the_items_ends_the_work_after_what_is_under_way() {
+        let items = (0..10u64).map(|item| match item {
+            5 => Err(Problem::new(Code::StoreUnavailable, "gone", "Wait.").into()),
+            _ => Ok(item),
+        });
+        let mut done = 0;
+        let result = work_on(
+            items,
+            pace(2),
+            &AtomicBool::new(false),
+            |_| (),
+            |_, _, ()| done += 1,
+        );
+        assert_eq!(result.unwrap_err().code(), Code::StoreUnavailable);
+        assert_eq!(done, 5);
+    }
+
+    #[test]
+    fn a_stop_begins_nothing_more() {
+        let stop = AtomicBool::new(false);
+        let begun = AtomicUsize::new(0);
+        let mut done = 0;
+        let work = |_: &u64| begun.fetch_add(1, Ordering::SeqCst);
+        work_on((0..1_000_000u64).map(Ok), pace(4), &stop, work, |_, _, _| {
+            done += 1;
+            stop.store(true, Ordering::SeqCst);
+        })
+        .unwrap();
+        assert_eq!(done, begun.load(Ordering::SeqCst));
+        assert!(done < 100, "{done}");
+    }
+
+    #[test]
+    fn a_rate_is_kept() {
+        let start = Instant::now();
+        let slow = Pace {
+            jobs: 8,
+            per_second: Some(100.0),
+        };
+        work_on(
+            (0..11u64).map(Ok),
+            slow,
+            &AtomicBool::new(false),
+            |_| (),
+            |_, _, ()| {},
+        )
+        .unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn the_mark_is_below_the_first_that_is_missing() {
+        let mut mark = Mark::new();
+        for number in [1, 2, 4] {
+            mark.done(number, number);
+        }
+        assert_eq!(mark.last(), None);
+        mark.done(0, 0);
+        assert_eq!(mark.last(), Some(&2));
+        mark.done(3, 3);
+        assert_eq!(mark.last(), Some(&4));
+    }
+}

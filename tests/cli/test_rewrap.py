@@ -1,0 +1,245 @@
+"""`emrkeys rewrap`: objects move to another key while they stay readable."""
+
+import json
+
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+from conftest import properties
+from envelopes import FORMATS, Aes, Rsa, description, seal, unseal
+
+TEXT = b"some rows of a table\n" * 50
+
+
+class Lake:
+    """A bucket, two AES keys and an RSA pair, and a configuration that knows them all."""
+
+    def __init__(self, servers, keys, tool):
+        self.servers, self.tool = servers, tool
+        self.bucket = servers.bucket()
+        self.uri = f"s3://{self.bucket}/"
+        public, private = keys.rsa("pair")
+        self.old, self.new = (self._aes(keys.aes(name)) for name in ("old", "new"))
+        self.pair = Rsa(self._read(private))
+        self.site = {
+            "emrkeys.key.old.type": "aes",
+            "emrkeys.key.old.file": (tool.folder / "old").as_uri(),
+            "emrkeys.key.new.type": "aes",
+            "emrkeys.key.new.file": (tool.folder / "new").as_uri(),
+            "emrkeys.key.pair.type": "rsa",
+            "emrkeys.key.pair.public": public,
+            "emrkeys.key.pair.private": private,
+            "emrkeys.key.pair.legacy-name": "payroll",
+            "emrkeys.default.key": "old",
+        }
+
+    def _aes(self, uri: str) -> Aes:
+        return Aes(self._read(uri))
+
+    @staticmethod
+    def _read(uri: str) -> bytes:
+        return pathlib.Path(urllib.parse.urlparse(uri).path).read_bytes()
+
+    def version(self, key: str) -> str:
+        site = {**self.site, "emrkeys.default.key": key}
+        return self.tool.json("explain", self.uri + "x", *properties(site))[0]["version"]["id"]
+
+    def describe(self, key: str) -> dict:
+        return {"emrkeys.key": key, "emrkeys.version": self.version(key)}
+
+    def put(self, name: str, body: bytes, metadata: dict, **more) -> None:
+        self.servers.s3.put_object(Bucket=self.bucket, Key=name, Body=body, Metadata=metadata, **more)
+
+    def get(self, name: str) -> tuple[bytes, dict]:
+        found = self.servers.s3.get_object(Bucket=self.bucket, Key=name)
+        return found["Body"].read(), found["Metadata"]
+
+    def rewrap(self, *options, **more) -> dict:
+        return self.tool.json("rewrap", self.uri, "--to", "new", *properties(self.site), *options, **more)
+
+
+@pytest.fixture
+def lake(servers, keys, tool):
+    return Lake(servers, keys, tool)
+
+
+@pytest.mark.parametrize("how", FORMATS)
+@pytest.mark.parametrize("kind", ["old", "pair"])
+def test_an_object_of_every_client_moves_and_keeps_all_but_its_key(lake, how, kind):
+    stored = {"rsa_name": "payroll"} if kind == "pair" else lake.describe("old")
+    body, metadata = seal(TEXT, getattr(lake, kind), how, stored)
+    lake.put("a b%/ü", body, {**metadata, "owner": "team"}, ContentType="text/csv", CacheControl="no-cache", Tagging="a=b")
+    assert lake.rewrap()["counts"] == {"rewrapped": 1}
+    found, moved = lake.get("a b%/ü")
+    assert found == body
+    assert unseal(found, moved, lake.new) == TEXT
+    assert description(moved) == lake.describe("new")
+    assert moved["owner"] == "team"
+    assert moved.get("x-amz-unencrypted-content-length") == metadata.get("x-amz-unencrypted-content-length")
+    head = lake.servers.s3.head_object(Bucket=lake.bucket, Key="a b%/ü")
+    assert (head["ContentType"], head["CacheControl"]) == ("text/csv", "no-cache")
+    tags = lake.servers.s3.get_object_tagging(Bucket=lake.bucket, Key="a b%/ü")["TagSet"]
+    assert tags == [{"Key": "a", "Value": "b"}]
+    assert lake.rewrap()["counts"] == {"current": 1}
+
+
+def test_an_instruction_file_is_replaced_and_its_object_is_not(lake):
+    body, metadata = seal(TEXT, lake.old, "v2", lake.describe("old"))
+    lake.put("a", body, {"owner": "team"})
+    lake.put("a.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
+    before = lake.servers.s3.head_object(Bucket=lake.bucket, Key="a")["LastModified"]
+    assert lake.rewrap()["counts"] == {"rewrapped": 1, "instruction-file": 1}
+    found, own = lake.get("a")
+    assert own == {"owner": "team"}
+    instruction, mark = lake.get("a.instruction")
+    assert unseal(found, json.loads(instruction), lake.new) == TEXT
+    assert "x-amz-crypto-instr-file" in mark
+    assert lake.servers.s3.head_object(Bucket=lake.bucket, Key="a")["LastModified"] == before
+
+
+def test_wraps_stay_of_their_generation_unless_told_otherwise(lake):
+    body, metadata = seal(TEXT, lake.old, "v1", lake.describe("old"))
+    lake.put("a", body, metadata)
+    lake.rewrap()
+    assert lake.get("a")[1]["x-amz-wrap-alg"] == "AESWrap"
+    assert lake.rewrap("--upgrade-wrap")["counts"] == {"rewrapped": 1}
+    assert lake.get("a")[1]["x-amz-wrap-alg"] == "AES/GCM"
+    assert unseal(*lake.get("a"), lake.new) == TEXT
+
+
+def test_a_large_object_is_copied_in_parts_with_its_tags(lake):
+    body, metadata = seal(TEXT * 400, lake.old, "v2", lake.describe("old"))
+    lake.put("a", body, metadata, Tagging="a=b%3Dc")
+    assert lake.rewrap("--multipart-above", "100000")["counts"] == {"rewrapped": 1}
+    assert unseal(*lake.get("a"), lake.new) == TEXT * 400
+    assert lake.servers.calls()["s3.UploadPartCopy"] == 1
+    tags = lake.servers.s3.get_object_tagging(Bucket=lake.bucket, Key="a")["TagSet"]
+    assert tags == [{"Key": "a", "Value": "b=c"}]
+
+
+def test_what_is_left_alone_is_told_with_the_reason(lake):
+    sealed = seal(TEXT, lake.old, "v2", lake.describe("old"))
+    lake.put("good", *sealed)
+    lake.put("plain", b"text", {})
+    lake.put("broken", sealed[0], {**sealed[1], "x-amz-iv": "AAAA"})
+    lake.put("unknown", *seal(TEXT, lake.old, "v2", {"emrkeys.key": "none", "emrkeys.version": "1"}))
+    lake.put("forged", *seal(TEXT, lake.new, "v2", lake.describe("old")))
+    report = lake.tool.folder / "report.jsonl"
+    counts = lake.rewrap("--report", report, status=1)["counts"]
+    assert counts == {"rewrapped": 1, "plaintext": 1, "failed": 3}
+    lines = {line["uri"].rsplit("/", 1)[1]: line for line in map(json.loads, report.read_text().splitlines())}
+    assert lines["good"]["from"] == f"old/{lake.version('old')}" and lines["good"]["to"] == f"new/{lake.version('new')}"
+    codes = {name: line.get("code") for name, line in lines.items()}
+    assert codes == {
+        "good": None,
+        "plain": None,
+        "broken": "INVALID_ENVELOPE",
+        "unknown": "KEY_NOT_CONFIGURED",
+        "forged": "WRAPPED_KEY_INVALID",
+    }
+    assert lake.get("forged")[1]["x-amz-key-v2"] != sealed[1]["x-amz-key-v2"]
+
+
+def test_a_dry_run_changes_nothing(lake):
+    sealed = seal(TEXT, lake.old, "v2", lake.describe("old"))
+    lake.put("a", *sealed)
+    assert lake.rewrap("--dry-run", "--checkpoint", "mark")["counts"] == {"rewrapped": 1}
+    assert lake.get("a") == sealed
+    assert not (lake.tool.folder / "mark").exists()
+
+
+def test_metadata_that_would_not_fit_is_found_before_anything_is_written(lake):
+    body, metadata = seal(TEXT, lake.old, "v2", {"emrkeys.key": "old", "emrkeys.version": lake.version("old")})
+    room = 2048 - sum(len(name) + len(value) for name, value in metadata.items())
+    metadata["filler"] = "x" * (room - len("filler"))
+    lake.put("a", body, metadata)
+    site = {**lake.site, "emrkeys.key.pair.legacy-name": "a-name-that-is-stored-too"}
+    lake.tool.fails(1, "rewrap", lake.uri, "--to", "pair", *properties(site))
+    assert lake.get("a") == (body, metadata)
+
+
+def test_refusals_of_s3_leave_the_object_as_it_was(lake):
+    sealed = seal(TEXT, lake.old, "v2", lake.describe("old"))
+    lake.put("a", *sealed)
+    lake.servers.deny("s3", "CopyObject")
+    assert lake.rewrap(status=1)["counts"] == {"failed": 1}
+    assert lake.get("a") == sealed
+
+
+def test_whoever_writes_in_the_meantime_wins(lake):
+    lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    # While the copy is held up, somebody else writes.
+    lake.servers.fault(service="s3", op="CopyObject", delay=1.5, count=1)
+    other = seal(b"newer", lake.old, "v2", lake.describe("old"))
+    writer = threading.Timer(0.7, lambda: lake.put("a", *other))
+    writer.start()
+    done = lake.rewrap(status=1)
+    writer.join()
+    assert done["counts"] == {"failed": 1}
+    assert lake.get("a") == other
+
+
+def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
+    names = [f"part-{number:04}" for number in range(400)]
+    for name in names:
+        lake.put(name, *seal(name.encode(), lake.old, "v2", lake.describe("old")))
+    stop, unreadable = threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            for name in names[::7]:
+                body, metadata = lake.get(name)
+                key = {"old": lake.old, "new": lake.new}[description(metadata)["emrkeys.key"]]
+                if unseal(body, metadata, key) != name.encode():
+                    unreadable.append(name)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "2", "--rate", "120"]
+    try:
+        for how in (signal.SIGKILL, signal.SIGINT):
+            process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            time.sleep(2.6)
+            process.send_signal(how)
+            process.communicate(timeout=20)
+            assert process.returncode == (-9 if how == signal.SIGKILL else 130)
+        mark = json.loads((lake.tool.folder / "mark").read_text())
+        assert names[0] < mark["after"] < names[-1]
+        rest = lake.rewrap("--checkpoint", "mark")
+    finally:
+        stop.set()
+        reader.join()
+    assert rest["complete"] and not unreadable
+    for name in names:
+        assert unseal(*lake.get(name), lake.new) == name.encode()
+
+
+def test_a_checkpoint_is_of_one_run(lake):
+    lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.rewrap("--checkpoint", "mark")
+    lake.tool.fails(1, "rewrap", lake.uri + "b", "--to", "new", *properties(lake.site), "--checkpoint", "mark")
+    (lake.tool.folder / "mark").write_text("{")
+    lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark")
+
+
+def test_failures_are_tried_again_from_the_checkpoint(lake):
+    for name in ("a", "b", "c"):
+        lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.servers.deny("s3", "CopyObject", resource="/b")
+    lake.rewrap("--checkpoint", "mark", status=1)
+    assert json.loads((lake.tool.folder / "mark").read_text())["failed"] == ["b"]
+    lake.servers.control("DELETE", "faults")
+    lake.rewrap("--checkpoint", "mark")
+    assert description(lake.get("b")[1])["emrkeys.key"] == "new"
+
+
+def test_an_unknown_key_is_refused(lake):
+    lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "none", *properties(lake.site))
+    assert "[KEY_NOT_CONFIGURED]" in told
