@@ -10,6 +10,7 @@ mod generate;
 mod keygen;
 mod keyring;
 mod kms;
+mod object;
 mod output;
 mod progress;
 mod rewrap;
@@ -41,6 +42,11 @@ enum Form {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Prints what encrypted objects hold, once they proved authentic
+    #[command(after_help = "\
+Example:
+  emrkeys cat s3://lake/raw/part-0.csv --conf emr.json | head")]
+    Cat(object::Cat),
     /// What an EMR cluster is made with, for a configuration of keys
     #[command(subcommand)]
     EmrConfig(emr_config::Command),
@@ -49,6 +55,17 @@ enum Command {
 Example:
   emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
     Explain(explain::Command),
+    /// Decrypts an object into a file
+    #[command(after_help = "\
+Examples:
+  emrkeys get s3://lake/raw/part-0.parquet part-0.parquet --conf emr.json
+  emrkeys get s3://lake/raw/part-0.csv head.csv --range 0-9999 --conf emr.json")]
+    Get(object::Get),
+    /// How objects are encrypted, and whether this configuration reads them; their content is not read
+    #[command(after_help = "\
+Example:
+  emrkeys inspect s3://lake/raw/part-0.parquet --conf emr.json")]
+    Inspect(object::Inspect),
     /// Man pages and shell completions
     #[command(hide = true)]
     Generate(generate::Command),
@@ -61,6 +78,11 @@ Example:
     /// Who may use a KMS key
     #[command(subcommand)]
     Kms(kms::Command),
+    /// Encrypts a file into an object
+    #[command(after_help = "\
+Example:
+  emrkeys put table.parquet s3://lake/raw/table.parquet --conf emr.json --resume table.upload")]
+    Put(object::Put),
     /// Moves objects to another key, or to the newest version of theirs, without moving their content
     #[command(after_help = "\
 Example:
@@ -73,7 +95,7 @@ Exit codes:
   0  done
   1  failed: what was asked for is not possible, or a store or KMS did not answer
   2  the command line is wrong
-  3  conflict: somebody else changed the keyring or key policy at the same time, or it exists already; nothing was written
+  3  conflict: somebody else changed the keyring, key policy or object at the same time, or it exists already; nothing was written
   4  refused: the keyring is malformed, not authentic, or protected by a key that was not named; the key policy would lock its
      administrator out
   5  denied: S3, KMS or the file system does not let you
@@ -89,12 +111,16 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     cli.aws.apply();
     let done = match cli.command {
+        Command::Cat(command) => command.run(&cli.aws),
         Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(cli.output, &cli.aws),
+        Command::Get(command) => command.run(&cli.aws),
+        Command::Inspect(command) => command.run(cli.output, &cli.aws),
         Command::Generate(command) => command.run(),
         Command::Keygen(command) => command.run(cli.output),
         Command::Keyring(command) => command.run(cli.output, &cli.aws),
         Command::Kms(command) => command.run(cli.output, &cli.aws),
+        Command::Put(command) => command.run(&cli.aws),
         Command::Rewrap(command) => command.run(cli.output, &cli.aws),
     };
     match done {

@@ -88,12 +88,12 @@ pub(crate) fn problem(code: Code, message: impl Into<String>, remedy: impl Into<
 /// The exit codes of `emrkeys --help`.
 fn exit_code(code: Code) -> u8 {
     match code {
-        Code::KeyringChanged => 3,
+        Code::KeyringChanged | Code::ObjectChanged => 3,
         Code::KeyringInvalid
         | Code::KeyringNotAuthentic
         | Code::KeyringRolledBack
         | Code::KeyringProtector => 4,
-        Code::SourceDenied | Code::KeyFilePermissions | Code::KeyFileUnreadable => 5,
+        Code::SourceDenied | Code::StoreDenied | Code::KeyFilePermissions | Code::KeyFileUnreadable => 5,
         _ => 1,
     }
 }

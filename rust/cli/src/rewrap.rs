@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use emrkeys_core::object::{work_on, Mark, ObjectUri, Outcome, Pace, Rewrap, Walk};
+use emrkeys_core::object::{
+    outcome_name, report_line, work_on, Mark, ObjectUri, Outcome, Pace, Rewrap, Walk,
+};
 use emrkeys_core::{Code, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -115,7 +117,10 @@ impl Command {
             |uri| rewrap.object(&provider, &store, uri),
             |number, uri, result| {
                 progress.add(1);
-                *checkpoint.counts.entry(kind(&result).to_owned()).or_default() += 1;
+                *checkpoint
+                    .counts
+                    .entry(outcome_name(&result).to_owned())
+                    .or_default() += 1;
                 if result.is_err() {
                     checkpoint.failed.push(uri.key.clone());
                 }
@@ -172,18 +177,7 @@ impl Command {
         let Some(lines) = lines else {
             return Ok(());
         };
-        let line = match result {
-            Ok(Outcome::Rewrapped { from, to }) => {
-                json!({ "uri": uri.to_string(), "outcome": "rewrapped", "from": from, "to": to, "dryRun": self.dry_run })
-            }
-            Ok(Outcome::Skipped(why)) => {
-                json!({ "uri": uri.to_string(), "outcome": "skipped", "why": why.name() })
-            }
-            Err(error) => {
-                json!({ "uri": uri.to_string(), "outcome": "failed", "code": error.code().as_str(), "message": error.to_string() })
-            }
-        };
-        Ok(writeln!(lines, "{line}")?)
+        Ok(writeln!(lines, "{}", report_line(uri, result))?)
     }
 
     fn summary(&self, checkpoint: &Checkpoint, interrupted: bool, form: Form) -> Result<(), Failure> {
@@ -266,12 +260,4 @@ fn append(path: &Path) -> Result<File, Failure> {
         .create(true)
         .open(path)
         .map_err(at(path))
-}
-
-fn kind(result: &Result<Outcome, Error>) -> &'static str {
-    match result {
-        Ok(Outcome::Rewrapped { .. }) => "rewrapped",
-        Ok(Outcome::Skipped(why)) => why.name(),
-        Err(_) => "failed",
-    }
 }

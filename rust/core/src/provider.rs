@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use once_cell::sync::OnceCell;
 use secrecy::SecretSlice;
 
 use crate::audit::{Audit, AuditTarget, Trail};
@@ -17,7 +18,9 @@ use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
 use crate::jce::JceSettings;
 use crate::kms::KmsTarget;
+use crate::material::S3Access;
 use crate::object::envelope::{self, Wrap};
+use crate::object::{Store, StoreAccess};
 use crate::release;
 use crate::rules::Rules;
 use crate::source::cached::CachedKey;
@@ -282,6 +285,22 @@ impl Provider {
         Ok(Some(materials))
     }
 
+    /// The S3 of this configuration, for objects: as it is reached for key material.
+    ///
+    /// # Errors
+    /// `SOURCE_UNAVAILABLE` where no threads are left.
+    pub fn store(&self) -> Result<Store, Error> {
+        let state = self.state.load();
+        let store = state.store.get_or_try_init(|| {
+            Store::connect(&StoreAccess {
+                endpoint: state.s3.endpoint.clone(),
+                region: state.s3.region.clone(),
+                path_style: state.s3.path_style,
+            })
+        });
+        store.cloned()
+    }
+
     /// The lines of the audit log that the caller is to log, oldest first.
     pub fn take_audit(&self) -> Vec<String> {
         self.state.load().audit.take()
@@ -326,6 +345,8 @@ struct State {
     local_disk_algorithm: &'static str,
     allow_legacy_wraps: bool,
     audit: Audit,
+    s3: S3Access,
+    store: OnceCell<Store>,
 }
 
 impl fmt::Debug for State {
@@ -385,6 +406,8 @@ impl State {
             local_disk_algorithm,
             allow_legacy_wraps: config.allow_legacy_wraps,
             audit,
+            s3: config.s3,
+            store: OnceCell::new(),
         };
         for (name, key) in config.keys {
             if !state.keys.contains_key(&name) {

@@ -19,6 +19,7 @@ mod blocks;
 pub mod cbc;
 pub mod cipher;
 pub mod ctr;
+pub mod digest;
 pub mod ecb;
 pub mod fingerprint;
 pub mod gcm;

@@ -151,6 +151,49 @@ extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
     })
 }
 
+/// `byte[] list(long handle, byte[] page)`: the keys of the next objects of a prefix.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_list<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    page: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let store = handles::get(handle)?.store()?;
+        let bytes = required(env, &page)?;
+        let (prefix, after) = wire::page(&bytes)?;
+        let page = store.list(&prefix, after, None)?;
+        let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
+        Ok(Writer::success(keys.len() * 64).lines(&keys).finish())
+    })
+}
+
+/// `byte[] rewrap(long handle, byte[] objects)`: what became of each.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_rewrap<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    objects: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let provider = handles::get(handle)?;
+        let bytes = required(env, &objects)?;
+        let wire::Batch {
+            rewrap,
+            jobs,
+            objects,
+        } = wire::batch(&bytes)?;
+        let results = rewrap.batch(&provider, &provider.store()?, objects, jobs)?;
+        let head = Writer::success(results.len() * 160).number(results.len());
+        let writer = results
+            .iter()
+            .fold(head, |writer, (name, line)| writer.text(name).text(line));
+        Ok(writer.finish())
+    })
+}
+
 /// `byte[] stats(long handle)`: the counters of the keys that have a key service.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_internal_Natives_stats<'local>(

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use emrkeys_core::object::{ObjectUri, Rewrap};
 use emrkeys_core::{
     Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
     KeyStats, MaterialKey, Materials, Problem, Report, Settings, Usage,
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 4;
+pub(crate) const ABI: i32 = 5;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -142,6 +143,56 @@ pub(crate) fn object(bytes: &[u8]) -> Result<(&str, &str), Error> {
     let key = reader.text(Code::InvalidUri, "the key of the object")?;
     reader.end()?;
     Ok((bucket, key))
+}
+
+/// A bucket with the prefix of keys in it, and the key behind which a page begins.
+pub(crate) fn page(bytes: &[u8]) -> Result<(ObjectUri, Option<&str>), Error> {
+    let mut reader = Reader::new(bytes);
+    let bucket = reader
+        .text(Code::InvalidUri, "the name of the bucket")?
+        .to_owned();
+    let key = reader.text(Code::InvalidUri, "the prefix")?.to_owned();
+    let after = reader.text(Code::InvalidUri, "the key before the page")?;
+    reader.end()?;
+    Ok((
+        ObjectUri { bucket, key },
+        Some(after).filter(|after| !after.is_empty()),
+    ))
+}
+
+/// Objects to move to another key.
+pub(crate) struct Batch {
+    pub(crate) rewrap: Rewrap,
+    /// Threads.
+    pub(crate) jobs: usize,
+    pub(crate) objects: Vec<ObjectUri>,
+}
+
+/// The key's name, two flags (upgrade of wraps, dry run), threads, the bucket and keys in it.
+pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
+    let mut reader = Reader::new(bytes);
+    let rewrap = Rewrap::to(reader.text(Code::InvalidValue, "the name of the key")?);
+    let rewrap = Rewrap {
+        upgrade_wrap: reader.byte()? != 0,
+        dry_run: reader.byte()? != 0,
+        ..rewrap
+    };
+    let jobs = usize::try_from(reader.number()?).map_err(|_| malformed())?;
+    let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
+    let count = reader.count(4)?;
+    let mut objects = Vec::with_capacity(count);
+    for _ in 0..count {
+        objects.push(ObjectUri {
+            bucket: bucket.to_owned(),
+            key: reader.text(Code::InvalidUri, "the key of an object")?.to_owned(),
+        });
+    }
+    reader.end()?;
+    Ok(Batch {
+        rewrap,
+        jobs,
+        objects,
+    })
 }
 
 /// What an object's envelope says, in borrowed pieces.

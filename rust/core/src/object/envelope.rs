@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding};
 
+use crate::description;
 use crate::error::{excerpt, Code, Problem};
 
 /// User metadata of an object: names in lower case, without S3's `x-amz-meta-`.
@@ -272,6 +273,28 @@ impl Envelope {
             }
         }
         Envelope::parse(&fields)?.ok_or_else(|| invalid("its instruction file holds none".to_owned()))
+    }
+
+    /// The client that writes such envelopes, and its mode.
+    pub fn written_by(&self) -> &'static str {
+        match (self.format, self.content) {
+            (Format::V1, _) => "SDK v1, EncryptionOnly",
+            (Format::V2, Content::Cbc) => "SDK v1, EncryptionOnly with KMS",
+            (Format::V2, _) if self.wrap.is_legacy() => "SDK v1, V1 client, AuthenticatedEncryption",
+            (Format::V2, _) => "SDK v1, V2 client, or S3 Encryption Client 3",
+            (Format::V3, _) => "S3 Encryption Client 4",
+        }
+    }
+
+    /// The name of the key in the description, if it is one of ours.
+    pub fn key(&self) -> Option<&str> {
+        let named = self.description.iter().find(|(name, _)| name == description::KEY);
+        named.map(|(_, key)| key.as_str())
+    }
+
+    /// What the description says of the version of its key: a version's name, or the id of another provider's or of KMS's key.
+    pub fn version(&self) -> Option<&str> {
+        description::version_of(&self.description)
     }
 
     /// The fields to store, all of them.

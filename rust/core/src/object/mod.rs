@@ -10,6 +10,7 @@ mod data_key;
 pub(crate) mod envelope;
 mod rewrap;
 mod store;
+mod upload;
 mod work;
 
 pub use content::{Opener, RangeOpener, Sealer, TAG_BYTES};
@@ -18,9 +19,10 @@ pub use envelope::{
     note_length, noted_length, Content, Envelope, Format, Metadata, Wrap, COMMITMENT_BYTES, INSTRUCTION_MARK,
     INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
-pub use rewrap::{Outcome, Rewrap, Skipped};
+pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped};
 pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store, StoreAccess};
 
+pub use upload::Upload;
 pub use work::{work_on, Mark, Pace, Walk};
 
 use crate::error::Error;

@@ -4,12 +4,16 @@
 //! An object is readable at every moment: its metadata changes with one request of S3's, which replaces the object as a whole or not at
 //! all, and so does an instruction file. Whoever wrote the object in the meantime wins.
 
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::copy::MAX_COPY;
 use super::data_key::{wrap, DataKey, Generation};
 use super::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
 use super::store::{Found, ObjectUri, Place, Store};
+use super::work::{work_on, Pace};
 use crate::description;
 use crate::error::{Code, Error, Problem};
 use crate::provider::{Materials, Provider, Request};
@@ -89,14 +93,48 @@ impl Skipped {
 }
 
 impl Rewrap {
-    /// Moves one object. Blocks; any number of threads may be at work on different objects.
+    /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the same moment, it is
+    /// that object which is moved.
     ///
     /// # Errors
     /// Those of reading the object's data key (see [`Provider::data_key`]) and of writing under the key; `OBJECT_CHANGED` where somebody
-    /// else wrote the object in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata,
+    /// else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata,
     /// `OBJECT_DAMAGED` where what is stored afterwards is not what was meant; those of S3. After any of them but the last the object is as
     /// it was or as it should be.
     pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
+        match self.try_object(provider, store, uri) {
+            Err(error) if error.code() == Code::ObjectChanged => self.try_object(provider, store, uri),
+            other => other,
+        }
+    }
+
+    /// Moves objects in `jobs` threads, and gives for each its [`outcome_name`] and [`report_line`]. Blocks.
+    ///
+    /// # Errors
+    /// None of single objects: what became of them is in the answer.
+    pub fn batch(
+        &self,
+        provider: &Provider,
+        store: &Store,
+        objects: Vec<ObjectUri>,
+        jobs: usize,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let pace = Pace {
+            jobs,
+            per_second: None,
+        };
+        let mut results = Vec::with_capacity(objects.len());
+        work_on(
+            objects.into_iter().map(Ok),
+            pace,
+            &AtomicBool::new(false),
+            |uri| self.object(provider, store, uri),
+            |_, uri, result| results.push((outcome_name(&result), report_line(&uri, &result))),
+        )?;
+        Ok(results)
+    }
+
+    fn try_object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
         let Some(found) = store.find(uri)? else {
             return Ok(Outcome::Skipped(Skipped::Gone));
         };
@@ -175,6 +213,30 @@ impl Rewrap {
             _ => Err(differs().into()),
         }
     }
+}
+
+/// What became of an object, in a word that reports count by.
+pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
+    match result {
+        Ok(Outcome::Rewrapped { .. }) => "rewrapped",
+        Ok(Outcome::Skipped(why)) => why.name(),
+        Err(_) => "failed",
+    }
+}
+
+/// The line of a report on one object, in JSON.
+pub fn report_line(uri: &ObjectUri, result: &Result<Outcome, Error>) -> String {
+    let uri = uri.to_string();
+    let line = match result {
+        Ok(Outcome::Rewrapped { from, to }) => {
+            json!({ "uri": uri, "outcome": "rewrapped", "from": from, "to": to })
+        }
+        Ok(Outcome::Skipped(why)) => json!({ "uri": uri, "outcome": "skipped", "why": why.name() }),
+        Err(error) => {
+            json!({ "uri": uri, "outcome": "failed", "code": error.code().as_str(), "message": error.to_string() })
+        }
+    };
+    line.to_string()
 }
 
 fn same(one: &DataKey, other: &DataKey) -> Result<(), Error> {

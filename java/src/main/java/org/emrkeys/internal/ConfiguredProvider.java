@@ -2,6 +2,7 @@ package org.emrkeys.internal;
 
 import java.lang.ref.WeakReference;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
@@ -183,7 +184,30 @@ public final class ConfiguredProvider {
     return ask(handle -> handle.read(wrap, content, stored));
   }
 
-  private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {
+  /**
+   * The keys of the next objects of a prefix.
+   *
+   * @param bucket where
+   * @param prefix what they begin with
+   * @param after the key behind which to begin, or the empty string
+   * @return at most 1000, in order; none: there are no more
+   * @throws EmrKeysException if S3 refuses or does not answer
+   */
+  public List<String> list(String bucket, String prefix, String after) {
+    return ask(handle -> handle.list(bucket, prefix, after));
+  }
+
+  /**
+   * Wraps the data keys of objects under another key. Blocks.
+   *
+   * @param order what to do, and with which objects
+   * @return for each object its outcome and the line of a report, in no order
+   */
+  public List<String[]> rewrap(RewrapOrder order) {
+    return ask(handle -> handle.rewrap(order));
+  }
+
+  private <T> T ask(Function<ProviderHandle, T> call) {
     while (true) {
       Configured configured = configured();
       try {
@@ -242,7 +266,7 @@ public final class ConfiguredProvider {
       this.statsNanos = TimeUnit.MILLISECONDS.toNanos(handle.report().statsMillis());
     }
 
-    KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call, Log log) {
+    <T> T ask(Function<ProviderHandle, T> call, Log log) {
       try {
         return call.apply(handle);
       } finally {

@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 4;
+  static final int ABI = 5;
 
   private Natives() {}
 
@@ -75,6 +75,25 @@ final class Natives {
    * @return as {@link #materials}, never of kind 0
    */
   static native byte[] read(long handle, byte[] envelope);
+
+  /**
+   * The keys of the next objects of a prefix, at most 1000, in the order of their bytes.
+   *
+   * @param handle of an open provider
+   * @param page string bucket, string prefix, string key behind which to begin or the empty string
+   * @return i32 n, n times string key; none: there are no more
+   */
+  static native byte[] list(long handle, byte[] page);
+
+  /**
+   * Wraps the data keys of objects under another key, in place.
+   *
+   * @param handle of an open provider
+   * @param objects string name of the key, u8 upgrade of wraps, u8 dry run, i32 threads, string
+   *     bucket, i32 n, n times string key
+   * @return i32 n, n times (string outcome, string line of a report)
+   */
+  static native byte[] rewrap(long handle, byte[] objects);
 
   /**
    * What the keys of key services asked for.

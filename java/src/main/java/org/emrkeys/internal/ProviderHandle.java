@@ -5,6 +5,7 @@ import java.lang.ref.Reference;
 import java.lang.ref.ReferenceQueue;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collections;
@@ -169,6 +170,40 @@ public final class ProviderHandle implements AutoCloseable {
     owned.check();
     byte[] envelope = encode(out -> out.string(wrap).string(content).map(stored));
     return materials(Natives.read(owned.handle, envelope));
+  }
+
+  /**
+   * The keys of the next objects of a prefix.
+   *
+   * @param bucket where
+   * @param prefix what they begin with
+   * @param after the key behind which to begin, or the empty string
+   * @return at most 1000, in order; none: there are no more
+   * @throws EmrKeysException if S3 refuses or does not answer
+   * @throws IllegalStateException after {@link #close}
+   */
+  List<String> list(String bucket, String prefix, String after) {
+    owned.check();
+    byte[] page = new Wire.Encoder().string(bucket).string(prefix).string(after).toBytes();
+    return answer(Natives.list(owned.handle, page)).strings();
+  }
+
+  /**
+   * Wraps the data keys of objects under another key.
+   *
+   * @param order what to do, and with which objects
+   * @return for each object its outcome and the line of a report, in no order
+   * @throws IllegalStateException after {@link #close}
+   */
+  List<String[]> rewrap(RewrapOrder order) {
+    owned.check();
+    Wire.Decoder in = answer(Natives.rewrap(owned.handle, order.encode()));
+    int count = in.count(8);
+    List<String[]> results = new ArrayList<>(count);
+    for (int i = 0; i < count; i++) {
+      results.add(new String[] {in.string(), in.string()});
+    }
+    return results;
   }
 
   private KeyMaterials ask(byte[] description) {

@@ -1,0 +1,55 @@
+package org.emrkeys.internal;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What is to be done to which objects of a bucket. Internal. */
+public final class RewrapOrder implements Serializable {
+  private static final long serialVersionUID = 1L;
+
+  private final String to;
+  private final boolean upgradeWraps;
+  private final boolean dryRun;
+  private final int threads;
+  private final String bucket;
+  private final ArrayList<String> keys;
+
+  /**
+   * Says what to do.
+   *
+   * @param to name of the key that is to wrap
+   * @param upgradeWraps whether wraps of the SDK v1's first client become those of its second
+   * @param dryRun whether nothing is to be written
+   * @param threads objects at work at once
+   * @param bucket where the objects are
+   * @param keys of the objects
+   */
+  public RewrapOrder(
+      String to,
+      boolean upgradeWraps,
+      boolean dryRun,
+      int threads,
+      String bucket,
+      List<String> keys) {
+    this.to = to;
+    this.upgradeWraps = upgradeWraps;
+    this.dryRun = dryRun;
+    this.threads = threads;
+    this.bucket = bucket;
+    this.keys = new ArrayList<>(keys);
+  }
+
+  byte[] encode() {
+    Wire.Encoder out =
+        new Wire.Encoder()
+            .string(to)
+            .u8(upgradeWraps ? 1 : 0)
+            .u8(dryRun ? 1 : 0)
+            .i32(threads)
+            .string(bucket)
+            .i32(keys.size());
+    keys.forEach(out::string);
+    return out.toBytes();
+  }
+}

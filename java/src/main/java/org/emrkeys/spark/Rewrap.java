@@ -1,0 +1,331 @@
+package org.emrkeys.spark;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.TreeMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkConf;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.emrkeys.EmrKeysException;
+import org.emrkeys.internal.ConfiguredProvider;
+import org.emrkeys.internal.RewrapOrder;
+import org.emrkeys.internal.Usage;
+
+/**
+ * Moves every object below a prefix to another key, or to the newest version of its key, on all
+ * executors of a Spark application. Contents stay where they are; objects are readable at every
+ * moment.
+ *
+ * <p>The driver lists keys and hands them out in rounds. After each round the report has a file
+ * more and the checkpoint says how far everything is done, so that the same command goes on from
+ * there. Without a checkpoint it goes on as well, only slower: what is done is found done.
+ *
+ * <p>S3 is spoken by the native library, with the AWS credentials of the node and {@code
+ * emrkeys.s3.*}; neither EMRFS nor S3A is asked for the objects.
+ */
+public final class Rewrap {
+  private static final String USAGE =
+      String.join(
+          System.lineSeparator(),
+          "usage: spark-submit --class org.emrkeys.spark.Rewrap emrkeys.jar PREFIX --to KEY [OPTION]...",
+          "",
+          "  PREFIX               s3://bucket/prefix: all objects whose keys begin so",
+          "  --to KEY             the name of the key that is to wrap, as in emrkeys.key.KEY.type",
+          "  --for s3|s3a         whose configuration it is; s3a where fs.s3a.encryption.algorithm is",
+          "                       CSE-CUSTOM, else s3",
+          "  --report DIR         a folder, in any file system of Hadoop's, that gets a line of JSON for",
+          "                       each object",
+          "  --checkpoint FILE    remembers how far the work got; the same command goes on from there",
+          "  --batch N            objects in a task (500)",
+          "  --threads N          objects at work at once in a task (8)",
+          "  --upgrade-wrap       replace the wraps of the SDK v1's first client by those of its second",
+          "  --dry-run            work everything out and change nothing",
+          "",
+          "Properties are those of the cluster and spark.hadoop.*. Exit codes: 0 done, 1 failed, also where",
+          "single objects did, 2 the command line is wrong.");
+
+  /** Rounds have as many tasks for each core, so that slow ones do not keep the others waiting. */
+  private static final int TASKS_PER_CORE = 4;
+
+  private final Options options;
+  private final Configuration conf;
+  private final Map<String, Long> counts = new TreeMap<>();
+  private String after = "";
+  private int round;
+
+  private Rewrap(Options options, Configuration conf) {
+    this.options = options;
+    this.conf = conf;
+  }
+
+  /**
+   * Runs the application.
+   *
+   * @param args as {@code --help} says
+   * @throws IOException if the report or the checkpoint cannot be written
+   */
+  public static void main(String[] args) throws IOException {
+    if (Arrays.asList(args).contains("--help")) {
+      System.out.println(USAGE);
+      return;
+    }
+    Options options;
+    try {
+      options = new Options(args);
+    } catch (IllegalArgumentException e) {
+      System.err.println("error: " + e.getMessage());
+      System.err.println(USAGE);
+      System.exit(2);
+      return;
+    }
+    int status = 1;
+    SparkConf spark = new SparkConf().setIfMissing("spark.app.name", "emrkeys rewrap " + options.prefix);
+    try (JavaSparkContext context = new JavaSparkContext(spark)) {
+      status = new Rewrap(options, context.hadoopConfiguration()).run(context, System.out);
+    } catch (EmrKeysException e) {
+      System.err.println("error: " + e.getMessage());
+    }
+    if (status != 0) {
+      System.exit(status);
+    }
+  }
+
+  private int run(JavaSparkContext context, PrintStream out) throws IOException {
+    Usage usage = options.usage(conf);
+    ConfiguredProvider provider = RewrapTask.provider(usage, conf);
+    RewrapTask task = new RewrapTask(usage, conf);
+    readCheckpoint();
+    int tasks = Math.max(1, context.defaultParallelism()) * TASKS_PER_CORE;
+    Iterator<String> keys = new Keys(provider, options, after);
+    while (keys.hasNext()) {
+      List<RewrapOrder> orders = new ArrayList<>(tasks);
+      String last = after;
+      while (orders.size() < tasks && keys.hasNext()) {
+        List<String> batch = new ArrayList<>(options.batch);
+        while (batch.size() < options.batch && keys.hasNext()) {
+          batch.add(keys.next());
+        }
+        last = batch.get(batch.size() - 1);
+        orders.add(options.order(batch));
+      }
+      List<String[]> results = context.parallelize(orders, orders.size()).flatMap(task).collect();
+      for (String[] result : results) {
+        counts.merge(result[0], 1L, Long::sum);
+      }
+      report(results);
+      after = last;
+      writeCheckpoint();
+    }
+    out.println(
+        options.prefix + " -> " + options.to + (options.dryRun ? " (nothing was written)" : ""));
+    counts.forEach((outcome, count) -> out.printf("  %10d  %s%n", count, outcome));
+    return counts.containsKey("failed") ? 1 : 0;
+  }
+
+  private void report(List<String[]> results) throws IOException {
+    round++;
+    if (options.report == null) {
+      return;
+    }
+    Path file = new Path(options.report, String.format("round-%06d.jsonl", round));
+    try (OutputStream out = FileSystem.get(file.toUri(), conf).create(file, true)) {
+      for (String[] result : results) {
+        out.write((result[1] + "\n").getBytes(StandardCharsets.UTF_8));
+      }
+    }
+  }
+
+  private void readCheckpoint() throws IOException {
+    if (options.checkpoint == null) {
+      return;
+    }
+    Path file = new Path(options.checkpoint);
+    FileSystem fs = FileSystem.get(file.toUri(), conf);
+    if (!fs.exists(file)) {
+      return;
+    }
+    Properties found = new Properties();
+    try (InputStream in = fs.open(file)) {
+      found.load(in);
+    }
+    if (!options.identity().equals(found.getProperty("of"))) {
+      throw EmrKeysException.of(
+          "INVALID_VALUE",
+          "the checkpoint " + file + " is of another run: " + found.getProperty("of"),
+          "Name another file, or remove it to begin anew.",
+          null);
+    }
+    after = found.getProperty("after", "");
+    round = Integer.parseInt(found.getProperty("round", "0"));
+    for (String name : found.stringPropertyNames()) {
+      if (name.startsWith("count.")) {
+        counts.put(name.substring("count.".length()), Long.valueOf(found.getProperty(name)));
+      }
+    }
+  }
+
+  /** To a file beside it first: where the file system can, one takes the other's place in a step. */
+  private void writeCheckpoint() throws IOException {
+    if (options.checkpoint == null || options.dryRun) {
+      return;
+    }
+    Properties state = new Properties();
+    state.setProperty("of", options.identity());
+    state.setProperty("after", after);
+    state.setProperty("round", Integer.toString(round));
+    counts.forEach((outcome, count) -> state.setProperty("count." + outcome, count.toString()));
+    Path file = new Path(options.checkpoint);
+    Path fresh = new Path(options.checkpoint + ".new");
+    FileSystem fs = FileSystem.get(file.toUri(), conf);
+    try (OutputStream out = fs.create(fresh, true)) {
+      state.store(out, null);
+    }
+    fs.delete(file, false);
+    if (!fs.rename(fresh, file)) {
+      throw new IOException(fresh + " could not be renamed to " + file);
+    }
+  }
+
+  /** The keys below the prefix, a page at a time. */
+  private static final class Keys implements Iterator<String> {
+    private final ConfiguredProvider provider;
+    private final Options options;
+    private String after;
+    private Iterator<String> page = new ArrayList<String>().iterator();
+
+    Keys(ConfiguredProvider provider, Options options, String after) {
+      this.provider = provider;
+      this.options = options;
+      this.after = after;
+    }
+
+    @Override
+    public boolean hasNext() {
+      if (!page.hasNext()) {
+        page = provider.list(options.bucket, options.keyPrefix, after).iterator();
+      }
+      return page.hasNext();
+    }
+
+    @Override
+    public String next() {
+      after = page.next();
+      return after;
+    }
+  }
+
+  private static final class Options {
+    private String prefix;
+    private String bucket;
+    private String keyPrefix;
+    private String to;
+    private String client;
+    private String report;
+    private String checkpoint;
+    private int batch = 500;
+    private int threads = 8;
+    private boolean upgradeWrap;
+    private boolean dryRun;
+
+    Options(String[] args) {
+      Iterator<String> rest = Arrays.asList(args).iterator();
+      while (rest.hasNext()) {
+        String arg = rest.next();
+        switch (arg) {
+          case "--to":
+            to = value(arg, rest);
+            break;
+          case "--for":
+            client = value(arg, rest);
+            break;
+          case "--report":
+            report = value(arg, rest);
+            break;
+          case "--checkpoint":
+            checkpoint = value(arg, rest);
+            break;
+          case "--batch":
+            batch = number(arg, rest);
+            break;
+          case "--threads":
+            threads = number(arg, rest);
+            break;
+          case "--upgrade-wrap":
+            upgradeWrap = true;
+            break;
+          case "--dry-run":
+            dryRun = true;
+            break;
+          default:
+            if (arg.startsWith("-") || prefix != null) {
+              throw new IllegalArgumentException("unexpected argument " + arg);
+            }
+            setPrefix(arg);
+        }
+      }
+      if (prefix == null || to == null) {
+        throw new IllegalArgumentException("PREFIX and --to KEY are needed");
+      }
+      if (client != null && !client.equals("s3") && !client.equals("s3a")) {
+        throw new IllegalArgumentException("--for " + client + ": write s3 or s3a");
+      }
+    }
+
+    private void setPrefix(String uri) {
+      String rest = uri.replaceFirst("^s3[an]?://", "");
+      int slash = rest.indexOf('/');
+      if (rest.equals(uri) || slash == 0 || rest.isEmpty()) {
+        throw new IllegalArgumentException(uri + ": write s3://bucket/prefix");
+      }
+      prefix = uri;
+      bucket = slash < 0 ? rest : rest.substring(0, slash);
+      keyPrefix = slash < 0 ? "" : rest.substring(slash + 1);
+    }
+
+    private static String value(String option, Iterator<String> rest) {
+      if (!rest.hasNext()) {
+        throw new IllegalArgumentException(option + " needs a value");
+      }
+      return rest.next();
+    }
+
+    private static int number(String option, Iterator<String> rest) {
+      String text = value(option, rest);
+      try {
+        int number = Integer.parseInt(text);
+        if (number > 0 && number <= 100_000) {
+          return number;
+        }
+      } catch (NumberFormatException e) {
+        // Told below, as other wrong numbers are.
+      }
+      throw new IllegalArgumentException(option + " " + text + ": write a number from 1 to 100000");
+    }
+
+    Usage usage(Configuration conf) {
+      String known =
+          "CSE-CUSTOM".equalsIgnoreCase(conf.get("fs.s3a.encryption.algorithm")) ? "s3a" : "s3";
+      return "s3a".equals(client == null ? known : client) ? Usage.S3A : Usage.S3;
+    }
+
+    RewrapOrder order(List<String> keys) {
+      return new RewrapOrder(to, upgradeWrap, dryRun, threads, bucket, keys);
+    }
+
+    /** What two runs must share to go on from each other's checkpoints. */
+    String identity() {
+      return bucket + "/" + keyPrefix + " -> " + to + (upgradeWrap ? " (wraps upgraded)" : "");
+    }
+  }
+}

@@ -1,0 +1,39 @@
+package org.emrkeys.spark;
+
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.Map;
+import org.apache.commons.logging.LogFactory;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.api.java.function.FlatMapFunction;
+import org.emrkeys.internal.ConfiguredProvider;
+import org.emrkeys.internal.RewrapOrder;
+import org.emrkeys.internal.Usage;
+
+/** What an executor does: the objects of one order, with the provider that its JVM shares. */
+final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
+  private static final long serialVersionUID = 1L;
+
+  private final Usage usage;
+
+  /** Those of the driver: what an executor finds on its own class path may be another cluster's. */
+  private final HashMap<String, String> properties = new HashMap<>();
+
+  RewrapTask(Usage usage, Configuration conf) {
+    this.usage = usage;
+    for (Map.Entry<String, String> property : conf) {
+      properties.put(property.getKey(), property.getValue());
+    }
+  }
+
+  @Override
+  public Iterator<String[]> call(RewrapOrder order) {
+    Configuration conf = new Configuration(false);
+    properties.forEach(conf::set);
+    return provider(usage, conf).rewrap(order).iterator();
+  }
+
+  static ConfiguredProvider provider(Usage usage, Configuration conf) {
+    return ConfiguredProvider.shared(usage, conf, LogFactory.getLog(Rewrap.class));
+  }
+}

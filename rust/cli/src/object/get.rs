@@ -1,0 +1,189 @@
+//! `emrkeys get` and `emrkeys cat`
+
+use std::fs::File;
+use std::io::{stdout, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use emrkeys_core::object::{Content, DataKey, Opener, RangeOpener, TAG_BYTES};
+use emrkeys_core::Code;
+
+use super::{Place, Sealed, Stores, PIECE};
+use crate::aws::Aws;
+use crate::conf::Conf;
+use crate::output::{at, problem, Failure};
+use crate::progress::{interrupted, is_set, Progress};
+
+#[derive(Args)]
+pub(crate) struct Get {
+    /// The object: s3://bucket/key or file:///path
+    #[arg(value_name = "URI")]
+    uri: String,
+    /// The file to write; it appears when the whole object has proved authentic
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    part: Part,
+    #[command(flatten)]
+    conf: Conf,
+}
+
+#[derive(Args)]
+pub(crate) struct Cat {
+    /// The objects: s3://bucket/key or file:///path
+    #[arg(value_name = "URI", required = true)]
+    uris: Vec<String>,
+    /// Print what is decrypted before the whole object has proved authentic: read once instead of twice, and believe nothing of it
+    /// unless the exit code is 0
+    #[arg(long)]
+    release_unverified: bool,
+    #[command(flatten)]
+    part: Part,
+    #[command(flatten)]
+    conf: Conf,
+}
+
+#[derive(Args)]
+struct Part {
+    /// Bytes of the content, from 0 on and the last one included, such as 0-99 or 100-. A part is NOT authenticated
+    #[arg(long, value_name = "FROM-TO", value_parser = range)]
+    range: Option<(u64, Option<u64>)>,
+}
+
+fn range(text: &str) -> Result<(u64, Option<u64>), String> {
+    let told = || "write FROM-TO or FROM-, in bytes".to_owned();
+    let (first, last) = text.split_once('-').ok_or_else(told)?;
+    let first = first.parse().map_err(|_| told())?;
+    match last {
+        "" => Ok((first, None)),
+        last => match last.parse() {
+            Ok(last) if last >= first => Ok((first, Some(last))),
+            _ => Err(told()),
+        },
+    }
+}
+
+impl Get {
+    pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
+        let stop = interrupted()?;
+        let (provider, _) = self.conf.open_provider(aws)?;
+        let stores = Stores::new(aws);
+        let object = Sealed::find(Place::parse(&self.uri)?, &stores)?;
+        let key = provider.data_key(&object.envelope)?;
+        let folder = folder_of(&self.file);
+        // Without a name: whatever ends this process leaves nothing.
+        let mut file = tempfile::Builder::new()
+            .prefix(".emrkeys-")
+            .tempfile_in(folder)
+            .map_err(at(folder))?;
+        let mut progress = Progress::of("bytes", Some(object.length));
+        let path = &self.file;
+        let write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
+        let done = copy(&object, &key, &stores, self.part.range, write, &mut |count| {
+            progress.add(count);
+            if is_set(&stop) {
+                return Err(Failure::Interrupted);
+            }
+            Ok(())
+        });
+        progress.finish();
+        done?;
+        file.as_file().sync_all().map_err(at(path))?;
+        file.persist(path).map_err(|error| at(path)(error.error))?;
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(at(folder))
+    }
+}
+
+impl Cat {
+    pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
+        let (provider, _) = self.conf.open_provider(aws)?;
+        let stores = Stores::new(aws);
+        let mut out = stdout().lock();
+        for uri in &self.uris {
+            let object = Sealed::find(Place::parse(uri)?, &stores)?;
+            let key = provider.data_key(&object.envelope)?;
+            let mut nothing = |_| Ok(());
+            // First to the end, to see that it is authentic; then once more, the same object, to print it.
+            if self.part.range.is_none() && !self.release_unverified {
+                copy(&object, &key, &stores, None, |_| Ok(()), &mut nothing)?;
+            }
+            copy(
+                &object,
+                &key,
+                &stores,
+                self.part.range,
+                |bytes| Ok(out.write_all(bytes)?),
+                &mut nothing,
+            )?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Decrypts an object, or a part of it, piece by piece.
+fn copy(
+    object: &Sealed,
+    key: &DataKey,
+    stores: &Stores,
+    range: Option<(u64, Option<u64>)>,
+    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
+    read: &mut impl FnMut(u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut buffer = vec![0; PIECE + TAG_BYTES];
+    let mut left = Vec::new();
+    let Some((first, last)) = range else {
+        if object.envelope.content == Content::Cbc {
+            eprintln!(
+                "note: {} is encrypted with AES-CBC, which shows no change that somebody made to it",
+                object.place
+            );
+        }
+        let mut opener = Opener::new(key, &object.envelope)?;
+        let mut source = object.open(stores, None)?;
+        loop {
+            let length = source.read(&mut buffer[..PIECE], &mut left)?;
+            if length == 0 {
+                break;
+            }
+            let decrypted = opener.update(&mut buffer, length)?;
+            write(&buffer[..decrypted])?;
+            read(length as u64)?;
+        }
+        let mut rest = [0; TAG_BYTES];
+        let length = opener.finish(&mut rest)?;
+        return write(&rest[..length]);
+    };
+    let total = object
+        .envelope
+        .content
+        .plaintext_length(object.length)
+        .unwrap_or(0);
+    if first >= total {
+        return Err(problem(
+            Code::InvalidValue,
+            format!("the range begins behind the {total} bytes of {}", object.place),
+            "Correct --range.",
+        ));
+    }
+    eprintln!("note: a part of an object is not authenticated: somebody may have changed it");
+    let last = last.map_or(total - 1, |last| last.min(total - 1));
+    let mut opener = RangeOpener::new(key, &object.envelope, first)?;
+    let mut source = object.open(stores, Some((RangeOpener::start_of(first), last)))?;
+    loop {
+        let length = source.read(&mut buffer[..PIECE], &mut left)?;
+        if length == 0 {
+            return Ok(());
+        }
+        write(opener.update(&mut buffer[..length])?)?;
+        read(length as u64)?;
+    }
+}

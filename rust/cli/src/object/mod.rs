@@ -1,0 +1,218 @@
+//! Commands on encrypted objects, in S3 or on a local disk.
+//!
+//! On a disk the ciphertext is a file and its envelope an instruction file beside it, as the S3 encryption clients have them in S3.
+
+mod get;
+mod inspect;
+mod put;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use emrkeys_core::object::{Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
+use emrkeys_core::Code;
+
+pub(crate) use get::{Cat, Get};
+pub(crate) use inspect::Inspect;
+pub(crate) use put::Put;
+
+use crate::aws::Aws;
+use crate::output::{at, problem, Failure};
+
+/// How much of an object is worked on at once, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// Where an object is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    S3(ObjectUri),
+    File(PathBuf),
+}
+
+impl Place {
+    /// `s3://bucket/key`, `file:///path`.
+    pub(crate) fn parse(text: &str) -> Result<Place, Failure> {
+        match text.strip_prefix("file:") {
+            Some(path) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                if path.is_empty() {
+                    return Err(Failure::Usage(format!("{text}: write file:///path")));
+                }
+                Ok(Place::File(PathBuf::from(path)))
+            }
+            None => Ok(Place::S3(ObjectUri::parse(text)?)),
+        }
+    }
+
+    /// As rules see it. A local file is at no place that a rule could be for, so that the default key is its key.
+    pub(crate) fn for_rules(&self) -> ObjectUri {
+        match self {
+            Place::S3(uri) => uri.clone(),
+            Place::File(path) => ObjectUri {
+                bucket: String::new(),
+                key: path.to_string_lossy().into_owned(),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::S3(uri) => uri.fmt(f),
+            Place::File(path) => write!(f, "file://{}", path.display()),
+        }
+    }
+}
+
+/// The S3 of a command, connected when it is first needed.
+pub(crate) struct Stores<'a> {
+    aws: &'a Aws,
+    store: std::cell::OnceCell<Store>,
+}
+
+impl<'a> Stores<'a> {
+    pub(crate) fn new(aws: &'a Aws) -> Self {
+        Stores {
+            aws,
+            store: std::cell::OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn s3(&self) -> Result<&Store, Failure> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = self.aws.store()?;
+        Ok(self.store.get_or_init(|| store))
+    }
+}
+
+/// An encrypted object, found and not read yet.
+pub(crate) struct Sealed {
+    pub(crate) place: Place,
+    pub(crate) envelope: Envelope,
+    /// Bytes of ciphertext.
+    pub(crate) length: u64,
+    /// Of an object in S3, so that all of it is read from the same one.
+    etag: Option<String>,
+}
+
+/// Its bytes, as they come.
+pub(crate) enum Source {
+    S3(Body),
+    File(PathBuf, std::io::Take<File>),
+}
+
+impl Sealed {
+    pub(crate) fn find(place: Place, stores: &Stores) -> Result<Sealed, Failure> {
+        let (envelope, length, etag) = match &place {
+            Place::S3(uri) => {
+                let found = stores.s3()?.find(uri)?.ok_or_else(|| absent(&place))?;
+                (
+                    found.envelope.map(|(envelope, _)| envelope),
+                    found.head.length,
+                    Some(found.head.etag),
+                )
+            }
+            Place::File(path) => {
+                let length = match path.metadata() {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(&place)),
+                    other => other.map_err(at(path))?.len(),
+                };
+                (instruction_beside(path)?, length, None)
+            }
+        };
+        let Some(envelope) = envelope else {
+            return Err(problem(
+                Code::InvalidEnvelope,
+                format!("{place} has no envelope: no S3 encryption client wrote it"),
+                "Copy it with the AWS CLI, or see what became of its metadata or instruction file.",
+            ));
+        };
+        Ok(Sealed {
+            place,
+            envelope,
+            length,
+            etag,
+        })
+    }
+
+    /// The ciphertext, or `range` of it in bytes, the last one included.
+    pub(crate) fn open(&self, stores: &Stores, range: Option<(u64, u64)>) -> Result<Source, Failure> {
+        match &self.place {
+            Place::S3(uri) => Ok(Source::S3(stores.s3()?.get(uri, self.etag.as_deref(), range)?)),
+            Place::File(path) => {
+                let mut file = File::open(path).map_err(at(path))?;
+                let (first, last) = range.unwrap_or((0, u64::MAX - 1));
+                std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(first)).map_err(at(path))?;
+                Ok(Source::File(path.clone(), file.take(last - first + 1)))
+            }
+        }
+    }
+}
+
+impl Source {
+    /// Fills `buffer` from its start; fewer bytes than there is room for only at the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], left: &mut Vec<u8>) -> Result<usize, Failure> {
+        let mut length = 0;
+        while length < buffer.len() {
+            if !left.is_empty() {
+                let taken = left.len().min(buffer.len() - length);
+                buffer[length..length + taken].copy_from_slice(&left[..taken]);
+                left.drain(..taken);
+                length += taken;
+                continue;
+            }
+            match self {
+                Source::S3(body) => match body.next()? {
+                    None => break,
+                    Some(bytes) => {
+                        let taken = bytes.len().min(buffer.len() - length);
+                        buffer[length..length + taken].copy_from_slice(&bytes[..taken]);
+                        left.extend_from_slice(&bytes[taken..]);
+                        length += taken;
+                    }
+                },
+                Source::File(path, file) => match file.read(&mut buffer[length..]).map_err(at(path))? {
+                    0 => break,
+                    taken => length += taken,
+                },
+            }
+        }
+        Ok(length)
+    }
+}
+
+/// The instruction file of a local file.
+pub(crate) fn instruction_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(INSTRUCTION_SUFFIX);
+    PathBuf::from(name)
+}
+
+/// The envelope in the instruction file beside a local file. The object's own part of it, where the format has one, stands there too.
+fn instruction_beside(path: &Path) -> Result<Option<Envelope>, Failure> {
+    let path = instruction_path(path);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(at(&path))?,
+    };
+    let mut text = Vec::new();
+    file.take(MAX_INSTRUCTION as u64 + 1)
+        .read_to_end(&mut text)
+        .map_err(at(&path))?;
+    let beside: Metadata = serde_json::from_slice(&text).unwrap_or_default(); // what is wrong with it the next line says
+    Ok(Some(
+        Envelope::parse_instruction(&text, &beside).map_err(emrkeys_core::Error::from)?,
+    ))
+}
+
+fn absent(place: &Place) -> Failure {
+    problem(
+        Code::ObjectNotFound,
+        format!("{place} does not exist"),
+        "Correct the location.",
+    )
+}

@@ -1,0 +1,298 @@
+"""`emrkeys inspect`, `get`, `put` and `cat`: objects of every client, whole, in part, damaged and hostile."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import TIMEOUT, properties
+from envelopes import FORMATS, Aes, description, seal, unseal
+from test_rewrap import Lake
+
+TEXT = b"0123456789abcdef some text\n" * 4000
+PART = 8 << 20
+
+
+@pytest.fixture
+def lake(servers, keys, tool):
+    return Lake(servers, keys, tool)
+
+
+def conf(lake) -> list[str]:
+    return properties(lake.site)
+
+
+def read(lake, uri: str, *options) -> bytes:
+    done = lake.tool.run("cat", uri, *conf(lake), *options, input=b"")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("how", FORMATS)
+@pytest.mark.parametrize("kind", ["old", "pair"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_objects_of_every_client_are_read_and_told_apart(lake, how, kind, beside):
+    stored = {"rsa_name": "payroll"} if kind == "pair" else lake.describe("old")
+    body, metadata = seal(TEXT, getattr(lake, kind), how, stored)
+    if beside:
+        own = {name: metadata.pop(name) for name in ("x-amz-c", "x-amz-d", "x-amz-i") if name in metadata}
+        lake.put("a b%/ü.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
+        metadata = own
+    lake.put("a b%/ü", body, metadata)
+    uri = lake.uri + "a b%25/ü"
+    assert read(lake, uri) == TEXT
+    lake.tool.ok("get", uri, "out", *conf(lake))
+    assert (lake.tool.folder / "out").read_bytes() == TEXT
+    if how == "encryption-only":
+        lake.tool.fails(1, "cat", uri, "--range", "0-9", *conf(lake))
+    else:
+        assert read(lake, uri, "--range", "100-1099") == TEXT[100:1100]
+        assert read(lake, uri, "--range", "100000-") == TEXT[100000:]
+    (found,) = lake.tool.json("inspect", uri, *conf(lake))
+    assert found["readable"] is True and found["keyToday"] == "old"
+    encryption = found["encryption"]
+    assert encryption["key"] == (None if kind == "pair" else "old")
+    assert encryption["version"] == ("payroll" if kind == "pair" else lake.version("old"))
+    assert encryption["plaintextLength"] == (None if how == "encryption-only" else len(TEXT))
+    assert encryption["committed"] == (how == "v4")
+    assert ("instruction" in encryption["envelope"]) == beside
+    clients = {
+        "encryption-only": "SDK v1, EncryptionOnly",
+        "v1": "SDK v1, V1 client, AuthenticatedEncryption",
+        "v2": "SDK v1, V2 client, or S3 Encryption Client 3",
+        "v4": "S3 Encryption Client 4",
+    }
+    assert encryption["client"] == clients[how]
+
+
+@pytest.mark.parametrize("form", ["v2", "v4"])
+@pytest.mark.parametrize("key", ["old", "pair"])
+@pytest.mark.parametrize("size", [0, 1, len(TEXT), 2 * PART, 2 * PART + 5])
+def test_what_put_writes_other_code_opens(lake, form, key, size):
+    content = (TEXT * (size // len(TEXT) + 1))[:size]
+    (lake.tool.folder / "in").write_bytes(content)
+    lake.site["emrkeys.default.key"] = key
+    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *conf(lake))
+    body, metadata = lake.get("x")
+    assert unseal(body, metadata, lake.old if key == "old" else lake.pair) == content
+    assert metadata["x-amz-unencrypted-content-length"] == str(size)
+    assert description(metadata)["emrkeys.key"] == key
+
+
+@pytest.mark.parametrize("form", ["v2", "v4"])
+def test_an_instruction_file_is_written_and_read(lake, form):
+    (lake.tool.folder / "in").write_bytes(TEXT)
+    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, "--instruction-file", *conf(lake))
+    body, metadata = lake.get("x")
+    instruction, mark = lake.get("x.instruction")
+    assert ("x-amz-c" in metadata) == (form == "v4") and "x-amz-key-v2" not in metadata
+    assert "x-amz-crypto-instr-file" in mark
+    assert unseal(body, {**metadata, **json.loads(instruction)}, lake.old) == TEXT
+    assert read(lake, lake.uri + "x") == TEXT
+
+
+@pytest.mark.parametrize("form", ["v2", "v4"])
+def test_local_files_have_their_envelope_beside_them(lake, form):
+    folder = lake.tool.folder
+    (folder / "in").write_bytes(TEXT)
+    lake.tool.ok("put", "in", f"file://{folder}/sealed", "--format", form, *conf(lake))
+    envelope = json.loads((folder / "sealed.instruction").read_text())
+    assert unseal((folder / "sealed").read_bytes(), envelope, lake.old) == TEXT
+    assert read(lake, f"file://{folder}/sealed") == TEXT
+    assert read(lake, f"file://{folder}/sealed", "--range", "5-9") == TEXT[5:10]
+    (found,) = lake.tool.json("inspect", f"file://{folder}/sealed", *conf(lake))
+    assert found["readable"] is True
+    lake.tool.fails(3, "put", "in", f"file://{folder}/sealed", *conf(lake))
+    assert unseal((folder / "sealed").read_bytes(), envelope, lake.old) == TEXT
+
+
+def damage(body: bytes, what: str) -> bytes:
+    at = len(body) // 2
+    return {
+        "flipped": body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :],
+        "cut": body[:-20],
+        "longer": body + b"x",
+        "empty": b"",
+        "tag": body[:-1] + bytes([body[-1] ^ 1]),
+    }[what]
+
+
+@pytest.mark.parametrize("how", ["v1", "v2", "v4"])
+@pytest.mark.parametrize("what", ["flipped", "cut", "longer", "empty", "tag"])
+def test_of_a_damaged_object_nothing_is_released(lake, how, what):
+    body, metadata = seal(TEXT, lake.old, how, lake.describe("old"))
+    lake.put("x", damage(body, what), metadata)
+    (lake.tool.folder / "out").write_text("precious")
+    told = lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    assert "[OBJECT_DAMAGED]" in told
+    assert (lake.tool.folder / "out").read_text() == "precious"
+    assert not [name for name in os.listdir(lake.tool.folder) if name.startswith(".emrkeys")]
+    done = lake.tool.run("cat", lake.uri + "x", *conf(lake), input=b"")
+    assert done.returncode == 1 and done.stdout == b""
+    done = lake.tool.run("cat", lake.uri + "x", "--release-unverified", *conf(lake), input=b"")
+    assert done.returncode == 1
+
+
+HOSTILE = {
+    "two formats": {"x-amz-key": "AAAA"},
+    "unknown wrap": {"x-amz-wrap-alg": "ROT13"},
+    "unknown cipher": {"x-amz-cek-alg": "ROT13"},
+    "short tag": {"x-amz-tag-len": "32"},
+    "negative tag": {"x-amz-tag-len": "-128"},
+    "broken json": {"x-amz-matdesc": "{"},
+    "json of another kind": {"x-amz-matdesc": "[[[[[[[[[[[[[[[[[[[[[["},
+    "short vector": {"x-amz-iv": "AAAA"},
+    "no base64": {"x-amz-key-v2": "\\\\\\"},
+    "half a commitment": {"x-amz-d": "AAAA"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_envelopes_get_a_precise_error(lake, name):
+    body, metadata = seal(TEXT, lake.old, "v2", lake.describe("old"))
+    lake.put("x", body, {**metadata, **HOSTILE[name]})
+    told = lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    assert "[INVALID_ENVELOPE]" in told
+    assert not (lake.tool.folder / "out").exists()
+    (found,) = lake.tool.json("inspect", lake.uri + "x", *conf(lake))
+    assert found["malformed"] and found["encryption"] is None
+
+
+def test_an_envelope_of_2_kb_and_a_negative_length_do_not_matter(lake):
+    body, metadata = seal(TEXT, lake.old, "v2", lake.describe("old"))
+    metadata["x-amz-unencrypted-content-length"] = "-5"
+    metadata["filler"] = "x" * (2048 - sum(len(name) + len(value) for name, value in metadata.items()) - len("filler"))
+    lake.put("x", body, metadata)
+    assert read(lake, lake.uri + "x") == TEXT
+
+
+def test_the_code_says_why_an_object_cannot_be_had(lake):
+    lake.put("plain", b"text", {})
+    lake.put("x", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.put("foreign", *seal(TEXT, Aes(os.urandom(32)), "v2", lake.describe("old")))
+    lake.put("unknown", *seal(TEXT, lake.old, "v2", {"emrkeys.key": "none", "emrkeys.version": "1"}))
+    for name, code in {
+        "plain": "INVALID_ENVELOPE",
+        "none": "OBJECT_NOT_FOUND",
+        "foreign": "WRAPPED_KEY_INVALID",
+        "unknown": "KEY_NOT_CONFIGURED",
+    }.items():
+        assert f"[{code}]" in lake.tool.fails(1, "get", lake.uri + name, "out", *conf(lake))
+    assert "[OBJECT_NOT_FOUND]" in lake.tool.fails(1, "get", "s3://no-such-bucket/x", "out", *conf(lake))
+    (found,) = lake.tool.json("inspect", lake.uri + "unknown", *conf(lake))
+    assert (found["readable"], found["why"]["code"]) == (False, "KEY_NOT_CONFIGURED")
+    (found,) = lake.tool.json("inspect", lake.uri + "plain")
+    assert found["encryption"] is None and found["readable"] is None
+    lake.servers.deny("s3", "GetObject")
+    assert "[STORE_DENIED]" in lake.tool.fails(5, "get", lake.uri + "x", "out", *conf(lake))
+
+
+def test_many_objects_are_inspected_in_order_and_without_their_content(lake):
+    names = [f"many/{number:03}" for number in range(60)]
+    for name in names:
+        lake.put(name, *seal(b"x", lake.old, "v2", lake.describe("old")))
+    before = lake.servers.calls().get("s3.GetObject", 0)
+    found = lake.tool.json("inspect", "--recursive", lake.uri + "many/", *conf(lake))
+    assert [entry["uri"] for entry in found] == [lake.uri + name for name in names]
+    assert lake.servers.calls().get("s3.GetObject", 0) == before
+
+
+def test_throttles_are_waited_out(lake):
+    lake.put("x", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.servers.fault(service="s3", op="GetObject", status=503, code="SlowDown", count=2)
+    assert read(lake, lake.uri + "x") == TEXT
+
+
+def test_an_object_that_is_written_between_the_two_looks_at_it_is_not_released(lake):
+    lake.put("x", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1, after=1)
+    command = [lake.tool.path, "cat", lake.uri + "x", *conf(lake)]
+    process = subprocess.Popen(command, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.8)
+    lake.put("x", *seal(b"other", lake.old, "v2", lake.describe("old")))
+    out, err = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 3 and out == b"" and b"[OBJECT_CHANGED]" in err
+
+
+def test_a_reader_that_goes_away_is_no_error(lake):
+    lake.put("x", *seal(TEXT * 20, lake.old, "v2", lake.describe("old")))
+    command = f"'{lake.tool.path}' cat {lake.uri}x {' '.join(conf(lake))} | head -c 10; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], env=lake.tool.env, capture_output=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout) == (0, TEXT[:10]), done.stderr
+
+
+def test_a_full_disk_leaves_nothing(lake):
+    lake.put("x", *seal(TEXT * 20, lake.old, "v2", lake.describe("old")))
+    limit = f"ulimit -f 100; trap '' XFSZ; exec '{lake.tool.path}' get {lake.uri}x out {' '.join(conf(lake))}"
+    done = subprocess.run(["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT)
+    assert done.returncode == 1, done.stderr
+    assert not [name for name in os.listdir(lake.tool.folder) if name == "out" or name.startswith(".emrkeys")]
+
+
+def test_a_failed_upload_is_given_up(lake):
+    (lake.tool.folder / "in").write_bytes(TEXT * 200)
+    lake.servers.fault(service="s3", op="UploadPart", status=403, code="AccessDenied", count=None, after=1)
+    lake.tool.fails(5, "put", "in", lake.uri + "x", *conf(lake))
+    assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
+    assert "Contents" not in lake.servers.s3.list_objects_v2(Bucket=lake.bucket)
+
+
+def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
+    content = os.urandom(5 * PART + 17)
+    (lake.tool.folder / "in").write_bytes(content)
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None, after=2)
+    process = subprocess.Popen([lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
+    state = lake.tool.folder / "state"
+    while not state.exists() or sum(part["etag"] is not None for part in json.loads(state.read_text())["parts"]) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    lake.servers.control("DELETE", "faults")
+    lake.servers.control("DELETE", "calls")
+    lake.tool.ok(*command)
+    assert lake.servers.calls()["s3.UploadPart"] <= 4
+    assert "s3.CreateMultipartUpload" not in lake.servers.calls()
+    body, metadata = lake.get("x")
+    assert unseal(body, metadata, lake.old) == content
+    assert not state.exists()
+
+
+def test_a_file_that_changed_is_never_encrypted_under_the_same_key_and_vector(lake):
+    content = os.urandom(3 * PART)
+    (lake.tool.folder / "in").write_bytes(content)
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
+    lake.tool.fails(5, *command)
+    first = json.loads((lake.tool.folder / "state").read_text())
+    changed = content[:PART] + bytes([content[PART] ^ 1]) + content[PART + 1 :]
+    (lake.tool.folder / "in").write_bytes(changed)
+    lake.tool.ok(*command)
+    body, metadata = lake.get("x")
+    assert unseal(body, metadata, lake.old) == changed
+    assert metadata["x-amz-iv"] != first["metadata"]["x-amz-iv"]
+    assert metadata["x-amz-key-v2"] != first["metadata"]["x-amz-key-v2"]
+    assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
+
+
+def test_no_overwrite_keeps_what_is_there(lake):
+    (lake.tool.folder / "in").write_bytes(TEXT)
+    lake.put("x", b"precious", {})
+    assert "[OBJECT_CHANGED]" in lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
+    assert lake.get("x")[0] == b"precious"
+
+
+def test_ctrl_c_leaves_neither_object_nor_upload(lake):
+    (lake.tool.folder / "in").write_bytes(os.urandom(6 * PART))
+    lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None)
+    command = [lake.tool.path, "put", "in", lake.uri + "x", *conf(lake)]
+    process = subprocess.Popen(command, env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
