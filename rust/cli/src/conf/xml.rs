@@ -147,15 +147,14 @@ fn property(source: &Source, element: Node) -> Option<Property> {
     };
     let of = |name: &'static str| {
         texts(name)
-            .filter(|text| !text.is_empty())
-            .last()
+            .rfind(|text| !text.is_empty())
             .or_else(|| element.attribute(name).map(str::to_owned))
     };
     let name = of("name")?.trim().to_owned();
     (!name.is_empty()).then_some(())?;
     Some(Property {
         value: of("value")?,
-        is_final: match texts("final").last() {
+        is_final: match texts("final").next_back() {
             Some(text) => text == "true",
             None => element.attribute("final") == Some("true"),
         },
