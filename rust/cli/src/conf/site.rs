@@ -11,6 +11,8 @@ use emrkeys_core::Settings;
 const MAX_EXPANSIONS: usize = 20;
 /// The longest value after expansion, in bytes: longer ones are bombs.
 const MAX_VALUE: usize = 1024 * 1024;
+/// How much text may be handled to expand all values together, in bytes.
+const MAX_EXPANDED: usize = 64 * 1024 * 1024;
 
 /// Where a property was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,18 +105,24 @@ impl Site {
     /// # Errors
     /// A value that does not come to an end of its expansions, as one text that names it and where it is set.
     pub fn settings(&self, environment: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
+        let mut left = MAX_EXPANDED;
         self.properties
             .iter()
             .map(|(name, property)| {
                 let value = self
-                    .expanded(&property.value, &environment)
+                    .expanded(&property.value, &environment, &mut left)
                     .map_err(|why| format!("{}: {name}: {why}", property.origin))?;
                 Ok((name.clone(), value))
             })
             .collect()
     }
 
-    fn expanded(&self, value: &str, environment: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    fn expanded(
+        &self,
+        value: &str,
+        environment: &impl Fn(&str) -> Option<String>,
+        left: &mut usize,
+    ) -> Result<String, String> {
         let mut text = value.to_owned();
         for _ in 0..MAX_EXPANSIONS {
             let Some((start, end)) = variable(&text) else {
@@ -133,6 +141,9 @@ impl Site {
                     "the value is longer than {MAX_VALUE} bytes once ${{{name}}} is replaced"
                 ));
             }
+            *left = left.checked_sub(text.len() + replacement.len()).ok_or_else(|| {
+                format!("to expand all values together takes more than {MAX_EXPANDED} bytes")
+            })?;
             text.replace_range(start..end, &replacement);
         }
         match variable(&text) {
@@ -198,7 +209,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        site(properties).expanded(value, &environment)
+        site(properties).expanded(value, &environment, &mut MAX_EXPANDED.clone())
     }
 
     #[test]
@@ -234,6 +245,12 @@ mod tests {
         let many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert!(expand(&many, "${v0}").is_err());
         assert!(expand(&[("a", "${b}"), ("b", "${a}")], "${a}").is_err());
+        let mut wide = site(&[("a", &big[1024..])]);
+        for n in 0..100 {
+            wide.define(&format!("v{n}"), "${a}");
+        }
+        let why = wide.settings(|_| None).unwrap_err();
+        assert!(why.contains("all values together"), "{why}");
     }
 
     #[test]
