@@ -166,7 +166,7 @@ impl Source {
                 continue;
             }
             match self {
-                Source::S3(body) => match body.next()? {
+                Source::S3(body) => match body.next_piece()? {
                     None => break,
                     Some(bytes) => {
                         let taken = bytes.len().min(buffer.len() - length);

@@ -258,14 +258,13 @@ impl S3Object<'_> {
             return Ok(false);
         }
         let mut buffer = vec![0; PART];
+        let mut unchanged = true;
         for part in &state.parts {
             let length = fill(file, &mut buffer).map_err(at(&self.put.file))?;
-            if hex::encode(sha256(&buffer[..length])) != part.plaintext {
-                return Ok(false);
-            }
+            unchanged &= hex::encode(sha256(&buffer[..length])) == part.plaintext;
         }
         std::io::Seek::rewind(file).map_err(at(&self.put.file))?;
-        Ok(true)
+        Ok(unchanged)
     }
 
     /// Encrypts from the beginning, one part after the other, and sends those that S3 has not got yet, some at once.

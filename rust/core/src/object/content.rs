@@ -151,7 +151,7 @@ impl Opener {
                 })
             }
         };
-        Ok(Opener(cipher.map_err(|error| damaged(error))?))
+        Ok(Opener(cipher.map_err(damaged)?))
     }
 
     /// Decrypts the first `length` bytes of `buffer` in place and says how many bytes of plaintext stand there now, at most

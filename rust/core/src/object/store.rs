@@ -168,7 +168,7 @@ impl Body {
     ///
     /// # Errors
     /// `STORE_UNAVAILABLE` where the answer broke off.
-    pub fn next(&mut self) -> Result<Option<bytes::Bytes>, Error> {
+    pub fn next_piece(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         let next = runtime::block_on(DEADLINE, self.stream.next())?.flatten();
         next.transpose().map_err(|error| {
             unavailable(
