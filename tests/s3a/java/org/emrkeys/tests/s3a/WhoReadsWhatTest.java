@@ -64,8 +64,8 @@ class WhoReadsWhatTest {
   @Test
   void theTableInTheDocsIsWhatHappens() throws IOException {
     List<String> table = new ArrayList<>();
-    table.add("| written by | key | read by SDK v1, V1 client | by its V2 client | by S3A | by S3A with `allow-legacy` |");
-    table.add("|---|---|---|---|---|---|");
+    table.add("| written by | key | read by SDK v1, V1 client | by its V2 client | by S3A | by S3A with `allow-legacy` | by `emrkeys get` |");
+    table.add("|---|---|---|---|---|---|---|");
     Mode[] modes = {Mode.V1_ENCRYPTION_ONLY, Mode.V1_AUTHENTICATED, Mode.V2_AUTHENTICATED};
     for (Mode mode : modes) {
       for (Map.Entry<String, Site> key : sites.entrySet()) {
@@ -81,6 +81,18 @@ class WhoReadsWhatTest {
       FileSystem files = S3aSite.fileSystem(S3aSite.of(key.getValue()), bucket);
       S3aSite.write(files, "s3a://" + bucket + "/" + object, CONTENT);
       table.add(row("S3A", key, object));
+    }
+    Path file = Files.createTempFile("emrkeys-content", null);
+    Files.write(file, CONTENT);
+    for (String format : new String[] {"v2", "v4"}) {
+      for (Map.Entry<String, Site> key : sites.entrySet()) {
+        if (key.getKey().equals("`kms`")) {
+          continue; // the tool wraps no data keys inside KMS
+        }
+        String object = format + "/" + key.getKey().replace("`", "");
+        tool(key.getValue(), "put", file.toString(), "s3://" + bucket + "/" + object, "--format", format);
+        table.add(row("`emrkeys put --format " + format + "`", key, object));
+      }
     }
     assertFalse(String.join("\n", table).contains(WRONG), String.join("\n", table));
     compareWithDocs(String.join("\n", table) + "\n");
@@ -122,7 +134,36 @@ class WhoReadsWhatTest {
                 return S3aSite.read(files, "s3a://" + bucket + "/" + object);
               }));
     }
+    cells.add(
+        outcome(
+            stored,
+            () -> {
+              Path file = Files.createTempFile("emrkeys-content", null);
+              tool(site, "get", "s3://" + bucket + "/" + object, file.toString());
+              return Files.readAllBytes(file);
+            }));
     return "| " + String.join(" | ", cells) + " |";
+  }
+
+  /** Runs the operator's tool with the keys of a site. What it says of a failure is the exception's message. */
+  private static void tool(Site site, String... arguments) throws IOException {
+    List<String> command = new ArrayList<>(Arrays.asList(arguments));
+    site.configuration()
+        .forEach(
+            property -> {
+              if (property.getKey().startsWith("emrkeys.")) {
+                command.add("-D");
+                command.add(property.getKey() + "=" + property.getValue());
+              }
+            });
+    try {
+      Cli.Result result = Cli.run(command.toArray(new String[0]));
+      if (result.code != 0) {
+        throw new IOException(result.text);
+      }
+    } catch (InterruptedException e) {
+      throw new IOException(e);
+    }
   }
 
   /** {@code yes}, our error code, that the client itself refuses, or what it gives in place of the content. */
