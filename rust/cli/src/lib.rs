@@ -127,7 +127,8 @@ pub fn run() -> ExitCode {
     cli.aws.apply();
     let csv = cli.output == Output::Csv;
     if csv && !matches!(cli.command, Command::Audit(_)) {
-        return output::Failure::Usage("--output csv: audit alone prints it; write text or json".to_owned()).report();
+        return output::Failure::Usage("--output csv: audit alone prints it; write text or json".to_owned())
+            .report();
     }
     let form = match cli.output {
         Output::Json => Form::Json,

@@ -36,8 +36,9 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) const COLUMNS: [&'static str; 8] =
-        ["key", "version", "mode", "content", "wrap", "envelope", "sse", "readable"];
+    pub(super) const COLUMNS: [&'static str; 8] = [
+        "key", "version", "mode", "content", "wrap", "envelope", "sse", "readable",
+    ];
 
     pub(super) fn cells(&self) -> [&str; 8] {
         [
@@ -64,7 +65,8 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) const COLUMNS: [&'static str; 11] = [
-        "object", "bytes", "key", "version", "mode", "content", "wrap", "envelope", "sse", "readable", "findings",
+        "object", "bytes", "key", "version", "mode", "content", "wrap", "envelope", "sse", "readable",
+        "findings",
     ];
 
     fn findings(&self) -> Vec<String> {
@@ -93,7 +95,7 @@ pub(super) struct Auditor {
     provider: Option<Provider>,
     /// Names that new objects may get; `None` without a configuration.
     encrypting: Option<BTreeSet<String>>,
-    /// The version of a keyring that encrypts, by key.
+    /// The version that encrypts, by key, where asking for it costs no call of KMS for each write.
     active: BTreeMap<String, String>,
     allow_legacy: bool,
     client: &'static str,
@@ -140,7 +142,7 @@ impl Auditor {
         for key in outline
             .keys
             .iter()
-            .filter(|key| key.encrypts && key.key_type == "keyring")
+            .filter(|key| key.encrypts && matches!(key.key_type, "aes" | "keyring" | "rsa"))
         {
             let rule = outline
                 .rules
@@ -149,10 +151,13 @@ impl Auditor {
             // No bucket of S3 has such a name, so that no rule is for it and the default key is given.
             let (bucket, prefix) = rule.map_or(("no.-bucket", "x"), |rule| (&rule.bucket, &rule.prefix));
             let materials = provider.materials(Request::Write { bucket, key: prefix })?;
-            let description = materials.map(|materials| materials.description).unwrap_or_default();
-            if let (Some(name), Some(version)) =
-                (entry(&description, "emrkeys.key"), entry(&description, "emrkeys.version"))
-            {
+            let description = materials
+                .map(|materials| materials.description)
+                .unwrap_or_default();
+            if let (Some(name), Some(version)) = (
+                entry(&description, "emrkeys.key"),
+                entry(&description, "emrkeys.version"),
+            ) {
                 auditor.active.insert(name.to_owned(), version.to_owned());
             }
         }
@@ -230,7 +235,10 @@ impl Auditor {
         let group = &mut row.group;
         let description = &envelope.description;
         let key = entry(description, "emrkeys.key");
-        group.key = shortened(key.or_else(|| entry(description, "kms_cmk_id")).unwrap_or_default());
+        group.key = shortened(
+            key.or_else(|| entry(description, "kms_cmk_id"))
+                .unwrap_or_default(),
+        );
         let version = entry(description, "emrkeys.version");
         group.version = shortened(version.unwrap_or_default());
         group.mode = mode(envelope).to_owned();

@@ -40,17 +40,23 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
     );
     out.push_str("<div class=\"charts\">\n");
     chart(&mut out, tally, "By key and version", |group| {
-        let key = if group.key.is_empty() { "no key named" } else { &group.key };
+        let key = if group.key.is_empty() {
+            "no key named"
+        } else {
+            &group.key
+        };
         match group.version.as_str() {
             "" => key.to_owned(),
             version => format!("{key}, version {version}"),
         }
     });
     chart(&mut out, tally, "By mode", |group| group.mode.clone());
-    chart(&mut out, tally, "By readability", |group| match group.readable.as_str() {
-        "yes" => "readable".to_owned(),
-        "-" => "not encrypted by a client, or not tried".to_owned(),
-        code => code.to_owned(),
+    chart(&mut out, tally, "By readability", |group| {
+        match group.readable.as_str() {
+            "yes" => "readable".to_owned(),
+            "-" => "not encrypted by a client, or not tried".to_owned(),
+            code => code.to_owned(),
+        }
     });
     out.push_str("</div>\n<h2>Findings</h2>\n");
     if tally.findings.is_empty() {
@@ -92,7 +98,10 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
             size(amount.bytes)
         );
     }
-    let _ = write!(out, "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    let _ = write!(
+        out,
+        "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    );
     out
 }
 
@@ -120,7 +129,11 @@ fn chart(out: &mut String, tally: &Tally, title: &str, name: impl Fn(&Group) -> 
         );
     }
     if sums.len() > MAX_BARS {
-        let _ = write!(out, "<p class=\"dim\">and {} more, in the table</p>", sums.len() - MAX_BARS);
+        let _ = write!(
+            out,
+            "<p class=\"dim\">and {} more, in the table</p>",
+            sums.len() - MAX_BARS
+        );
     }
     out.push_str("</figure>\n");
 }

@@ -24,7 +24,7 @@ pub(super) enum Finding {
     LegacyWrap,
     /// No rule gives its key any more.
     Retired,
-    /// Its version of the keyring does not encrypt any more.
+    /// The version of its key does not encrypt any more.
     OldVersion,
     /// Its envelope cannot be read.
     Malformed,
@@ -57,7 +57,7 @@ impl Finding {
             Finding::Cbc => "The content is in AES-CBC: not authenticated, and S3A would return it truncated or as ciphertext.",
             Finding::LegacyWrap => "The data key is wrapped as the first client of the SDK v1 did: S3A refuses it without emrkeys.s3a.allow-legacy.",
             Finding::Retired => "No rule and no default gives this key to new objects.",
-            Finding::OldVersion => "An older version of the keyring protects the object.",
+            Finding::OldVersion => "A version of the key that is not given to new objects protects it.",
             Finding::Malformed => "The envelope contradicts itself or is not what any client writes.",
             Finding::Orphan => "An instruction file whose object is gone.",
         }
@@ -66,15 +66,23 @@ impl Finding {
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Finding::Plaintext => "Copy it through an encrypting client, if it should be encrypted.",
-            Finding::Unreadable(_) => "Configure the key that the object names, or see what its code says in docs/configuration.md.",
-            Finding::Cbc => "Keep S3A from it; read it with EMRFS or the SDK v1 client and write it again in AES-GCM.",
-            Finding::LegacyWrap => "Set emrkeys.s3a.allow-legacy=true while such objects are read, or re-wrap them.",
+            Finding::Unreadable(_) => {
+                "Configure the key that the object names, or see what its code says in docs/configuration.md."
+            }
+            Finding::Cbc => {
+                "Keep S3A from it; read it with EMRFS or the SDK v1 client and write it again in AES-GCM."
+            }
+            Finding::LegacyWrap => {
+                "Set emrkeys.s3a.allow-legacy=true while such objects are read, or re-wrap them."
+            }
             Finding::Retired => "Keep the key until its objects are re-wrapped or gone.",
-            Finding::OldVersion => "Keep the version enabled until its objects are re-wrapped or gone.",
+            Finding::OldVersion => "Keep the version until its objects are re-wrapped or gone.",
             Finding::Malformed => "Restore the object's metadata or instruction file.",
             Finding::Orphan => "Delete it if the object was deleted on purpose; else restore the object.",
             Finding::NotSeen(Code::ObjectNotFound) => "Nothing, if it was deleted while the audit ran.",
-            Finding::NotSeen(_) => "Allow s3:GetObject (and kms:Decrypt for SSE-KMS) to this role and audit again.",
+            Finding::NotSeen(_) => {
+                "Allow s3:GetObject (and kms:Decrypt for SSE-KMS) to this role and audit again."
+            }
         }
     }
 }
@@ -258,7 +266,11 @@ pub(super) fn csv_line<T: AsRef<str>>(cells: &[T]) -> String {
         .map(|cell| {
             let cell = cell.as_ref();
             let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell != "-";
-            let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+            let cell = if formula {
+                format!("'{cell}")
+            } else {
+                cell.to_owned()
+            };
             if cell.contains(['"', ',', '\n', '\r']) {
                 format!("\"{}\"", cell.replace('"', "\"\""))
             } else {
@@ -294,14 +306,23 @@ mod tests {
             tally.add(row(&number.to_string(), Some(Finding::Plaintext)));
         }
         assert_eq!(tally.groups.len(), MAX_GROUPS + 1);
-        assert_eq!(tally.groups.values().map(|amount| amount.objects).sum::<u64>(), count);
+        assert_eq!(
+            tally.groups.values().map(|amount| amount.objects).sum::<u64>(),
+            count
+        );
         let (amount, examples) = &tally.findings[&Finding::Plaintext];
-        assert_eq!((amount.objects, amount.bytes, examples.len()), (count, count * 10, 2));
+        assert_eq!(
+            (amount.objects, amount.bytes, examples.len()),
+            (count, count * 10, 2)
+        );
     }
 
     #[test]
     fn csv_is_quoted_and_holds_no_formulas() {
-        assert_eq!(csv_line(&["a", "b,\"c\"", "=1+1", "-"]), "a,\"b,\"\"c\"\"\",'=1+1,-\r\n");
+        assert_eq!(
+            csv_line(&["a", "b,\"c\"", "=1+1", "-"]),
+            "a,\"b,\"\"c\"\"\",'=1+1,-\r\n"
+        );
     }
 
     #[test]
