@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::aws::Aws;
 use crate::conf::Conf;
-use crate::output::Failure;
+use crate::output::{at, Failure};
 use crate::Form;
 use look::{Auditor, Row};
 use tally::{csv_line, Tally};
@@ -136,12 +136,12 @@ impl Command {
 
     /// One row per object of the page, in its order.
     fn rows(&self, auditor: &Auditor, store: &Store, bucket: &str, page: &Page) -> Vec<Row> {
-        let at = AtomicUsize::new(0);
+        let next = AtomicUsize::new(0);
         let done: Mutex<Vec<(usize, Row)>> = Mutex::new(Vec::with_capacity(page.objects.len()));
         std::thread::scope(|scope| {
             for _ in 0..usize::from(self.jobs).min(page.objects.len()) {
                 scope.spawn(|| loop {
-                    let index = at.fetch_add(1, Ordering::Relaxed);
+                    let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(object) = page.objects.get(index) else {
                         return;
                     };
@@ -167,19 +167,12 @@ fn unfinished(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn named(path: &Path, error: std::io::Error) -> Failure {
-    Failure::Output(std::io::Error::new(
-        error.kind(),
-        format!("{}: {error}", path.display()),
-    ))
-}
-
 /// The file appears whole or not at all.
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let part = unfinished(path);
     std::fs::write(&part, content)
         .and_then(|()| std::fs::rename(&part, path))
-        .map_err(|error| named(path, error))
+        .map_err(at(path))
 }
 
 /// A line for every object.
@@ -191,7 +184,7 @@ struct Objects {
 
 impl Objects {
     fn create(path: &Path) -> Result<Objects, Failure> {
-        let file = File::create(unfinished(path)).map_err(|error| named(path, error))?;
+        let file = File::create(unfinished(path)).map_err(at(path))?;
         let mut objects = Objects {
             path: path.to_owned(),
             out: BufWriter::new(file),
@@ -204,9 +197,7 @@ impl Objects {
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
-        self.out
-            .write_all(line.as_bytes())
-            .map_err(|error| named(&self.path, error))
+        self.out.write_all(line.as_bytes()).map_err(at(&self.path))
     }
 
     fn write(&mut self, row: &Row) -> Result<(), Failure> {
@@ -222,7 +213,7 @@ impl Objects {
         self.out
             .flush()
             .and_then(|()| std::fs::rename(unfinished(&self.path), &self.path))
-            .map_err(|error| named(&self.path, error))
+            .map_err(at(&self.path))
     }
 }
 
