@@ -30,9 +30,9 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
         escaped(&about.when)
     );
     // Writing to a string never fails.
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<div class=\"figures\"><div><b>{}</b>objects</div><div><b>{}</b>in all</div><div><b>{}</b>objects with findings</div><div><b>{}</b>kinds of findings</div></div>\n",
+        "<div class=\"figures\"><div><b>{}</b>objects</div><div><b>{}</b>in all</div><div><b>{}</b>objects with findings</div><div><b>{}</b>kinds of findings</div></div>",
         tally.objects,
         size(tally.bytes),
         tally.finding_objects(),
@@ -98,9 +98,9 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
             size(amount.bytes)
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>"
     );
     out
 }
