@@ -2,6 +2,7 @@
 //!
 //! A library, so that its parsers can be fuzzed and its help can be written into the docs; the binary only calls [`run`].
 
+mod audit;
 mod aws;
 pub mod conf;
 mod emr_config;
@@ -25,7 +26,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 struct Cli {
     /// How results are printed; errors go to standard error as text
     #[arg(long, value_name = "FORM", default_value = "text", global = true)]
-    output: Form,
+    output: Output,
     #[command(flatten)]
     aws: aws::Aws,
     #[command(subcommand)]
@@ -33,6 +34,17 @@ struct Cli {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// A table with commas; audit alone
+    Csv,
+}
+
+/// What every command prints.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// For people
     Text,
@@ -42,6 +54,8 @@ enum Form {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Which keys protect what is under a prefix, and what is wrong with it
+    Audit(audit::Command),
     /// Prints what encrypted objects hold, once they proved authentic
     #[command(after_help = "\
 Example:
@@ -99,6 +113,7 @@ Exit codes:
   4  refused: the keyring is malformed, not authentic, or protected by a key that was not named; the key policy would lock its
      administrator out
   5  denied: S3, KMS or the file system does not let you
+  6  audit --fail-on-findings: there are findings
   130  stopped by Ctrl-C; nothing is half done";
 
 /// The commands with their options, for the documentation.
@@ -110,18 +125,28 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     cli.aws.apply();
+    let csv = cli.output == Output::Csv;
+    if csv && !matches!(cli.command, Command::Audit(_)) {
+        return output::Failure::Usage("--output csv: audit alone prints it; write text or json".to_owned())
+            .report();
+    }
+    let form = match cli.output {
+        Output::Json => Form::Json,
+        Output::Text | Output::Csv => Form::Text,
+    };
     let done = match cli.command {
+        Command::Audit(command) => command.run(form, csv, &cli.aws),
         Command::Cat(command) => command.run(&cli.aws),
         Command::EmrConfig(command) => command.run(&cli.aws),
-        Command::Explain(command) => command.run(cli.output, &cli.aws),
+        Command::Explain(command) => command.run(form, &cli.aws),
         Command::Get(command) => command.run(&cli.aws),
-        Command::Inspect(command) => command.run(cli.output, &cli.aws),
+        Command::Inspect(command) => command.run(form, &cli.aws),
         Command::Generate(command) => command.run(),
-        Command::Keygen(command) => command.run(cli.output),
-        Command::Keyring(command) => command.run(cli.output, &cli.aws),
-        Command::Kms(command) => command.run(cli.output, &cli.aws),
+        Command::Keygen(command) => command.run(form),
+        Command::Keyring(command) => command.run(form, &cli.aws),
+        Command::Kms(command) => command.run(form, &cli.aws),
         Command::Put(command) => command.run(&cli.aws),
-        Command::Rewrap(command) => command.run(cli.output, &cli.aws),
+        Command::Rewrap(command) => command.run(form, &cli.aws),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     File(PathBuf, std::io::Error),
     /// The user stopped it; what was under way was finished.
     Interrupted,
+    /// An audit that should fail on findings has them, for so many objects.
+    Findings(u64),
     /// The result could not be printed.
     Output(std::io::Error),
 }
@@ -63,6 +65,7 @@ impl Failure {
                 "stopped; what was under way was finished, and nothing is half done".to_owned(),
                 130,
             ),
+            Failure::Findings(objects) => (format!("{objects} objects have findings"), 6),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS

@@ -1,0 +1,385 @@
+//! One object: what protects it, and what is wrong with that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emrkeys_core::object::{
+    Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, INSTRUCTION_MARK, INSTRUCTION_SUFFIX,
+    MAX_INSTRUCTION,
+};
+use emrkeys_core::{outline, Code, Error, Provider, Request};
+use serde_json::{json, Value};
+
+use super::tally::Finding;
+use crate::aws::Aws;
+use crate::conf::{Client, Conf};
+use crate::output::Failure;
+
+/// The longest name of a key or version that is kept, in characters: longer than any ARN of a KMS key.
+const MAX_NAME: usize = 200;
+
+/// What objects have in common that are counted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Group {
+    /// The key that the description names, or the KMS key; empty where nothing does.
+    pub(super) key: String,
+    pub(super) version: String,
+    /// Which client wrote it.
+    pub(super) mode: String,
+    pub(super) content: String,
+    pub(super) wrap: String,
+    /// Where the envelope is.
+    pub(super) place: String,
+    /// S3's own encryption.
+    pub(super) sse: String,
+    /// `yes`, `-` for what was not tried, or the code of the error.
+    pub(super) readable: String,
+}
+
+impl Group {
+    pub(super) const COLUMNS: [&'static str; 8] = [
+        "key", "version", "mode", "content", "wrap", "envelope", "sse", "readable",
+    ];
+
+    pub(super) fn cells(&self) -> [&str; 8] {
+        [
+            &self.key,
+            &self.version,
+            &self.mode,
+            &self.content,
+            &self.wrap,
+            &self.place,
+            &self.sse,
+            &self.readable,
+        ]
+    }
+}
+
+/// One object.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) uri: String,
+    pub(super) bytes: u64,
+    pub(super) group: Group,
+    pub(super) findings: BTreeSet<Finding>,
+}
+
+impl Row {
+    pub(super) const COLUMNS: [&'static str; 11] = [
+        "object", "bytes", "key", "version", "mode", "content", "wrap", "envelope", "sse", "readable",
+        "findings",
+    ];
+
+    fn findings(&self) -> Vec<String> {
+        self.findings.iter().map(Finding::name).collect()
+    }
+
+    pub(super) fn cells(&self) -> Vec<String> {
+        let mut cells = vec![self.uri.clone(), self.bytes.to_string()];
+        cells.extend(self.group.cells().map(str::to_owned));
+        cells.push(self.findings().join(" "));
+        cells
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut row = json!({ "object": self.uri, "bytes": self.bytes });
+        for (name, value) in Group::COLUMNS.iter().zip(self.group.cells()) {
+            row[*name] = json!(value);
+        }
+        row["findings"] = json!(self.findings());
+        row
+    }
+}
+
+/// What the configuration says.
+pub(super) struct Auditor {
+    provider: Option<Provider>,
+    /// Names that new objects may get; `None` without a configuration.
+    encrypting: Option<BTreeSet<String>>,
+    /// The version that encrypts, by key, where asking for it costs no call of KMS for each write.
+    active: BTreeMap<String, String>,
+    allow_legacy: bool,
+    client: &'static str,
+}
+
+impl Auditor {
+    pub(super) fn open(conf: &Conf, aws: &Aws, no_unwrap: bool) -> Result<Auditor, Failure> {
+        let client = match conf.usage {
+            Client::S3 => "s3",
+            Client::S3a => "s3a",
+            Client::LocalDisk => {
+                return Err(Failure::Usage(
+                    "--for local-disk: objects in S3 are read by s3 or s3a".to_owned(),
+                ))
+            }
+        };
+        let mut auditor = Auditor {
+            provider: None,
+            encrypting: None,
+            active: BTreeMap::new(),
+            allow_legacy: false,
+            client,
+        };
+        if conf.conf.is_empty() && conf.define.is_empty() {
+            return Ok(auditor);
+        }
+        let settings = conf.load(aws)?;
+        let outline = outline(conf.usage.into(), &settings)?;
+        auditor.allow_legacy = settings
+            .get("emrkeys.s3a.allow-legacy")
+            .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+        auditor.encrypting = Some(
+            outline
+                .keys
+                .iter()
+                .filter(|key| key.encrypts)
+                .map(|key| key.name.clone())
+                .collect(),
+        );
+        if no_unwrap {
+            return Ok(auditor);
+        }
+        let (provider, _) = conf.open_provider(aws)?;
+        for key in outline
+            .keys
+            .iter()
+            .filter(|key| key.encrypts && matches!(key.key_type, "aes" | "keyring" | "rsa"))
+        {
+            let rule = outline
+                .rules
+                .iter()
+                .find(|rule| rule.key == key.name && rule.job_flow.is_none());
+            // No bucket of S3 has such a name, so that no rule is for it and the default key is given.
+            let (bucket, prefix) = rule.map_or(("no.-bucket", "x"), |rule| (&rule.bucket, &rule.prefix));
+            let materials = provider.materials(Request::Write { bucket, key: prefix })?;
+            let description = materials
+                .map(|materials| materials.description)
+                .unwrap_or_default();
+            if let (Some(name), Some(version)) = (
+                entry(&description, "emrkeys.key"),
+                entry(&description, "emrkeys.version"),
+            ) {
+                auditor.active.insert(name.to_owned(), version.to_owned());
+            }
+        }
+        auditor.provider = Some(provider);
+        Ok(auditor)
+    }
+
+    pub(super) fn client(&self) -> &'static str {
+        self.client
+    }
+
+    pub(super) fn unwraps(&self) -> bool {
+        self.provider.is_some()
+    }
+
+    /// Looks at one object of a page. What cannot be looked at is a finding and ends nothing.
+    pub(super) fn look(&self, store: &Store, bucket: &str, listed: &Listed, page: &Page) -> Row {
+        let uri = ObjectUri {
+            bucket: bucket.to_owned(),
+            key: listed.key.clone(),
+        };
+        let mut row = Row {
+            uri: uri.to_string(),
+            bytes: listed.length,
+            group: Group::default(),
+            findings: BTreeSet::new(),
+        };
+        if let Err(error) = self.fill(store, &uri, page, &mut row) {
+            let code = error.code();
+            row.group.readable = code.as_str().to_owned();
+            if row.group.mode.is_empty() {
+                row.group.mode = "unknown".to_owned();
+            }
+            row.findings.insert(match code {
+                Code::InvalidEnvelope => Finding::Malformed,
+                _ => Finding::NotSeen(code),
+            });
+        }
+        row
+    }
+
+    fn fill(&self, store: &Store, uri: &ObjectUri, page: &Page, row: &mut Row) -> Result<(), Error> {
+        let Some(head) = store.head(uri)? else {
+            row.group.mode = "vanished".to_owned();
+            row.findings.insert(Finding::NotSeen(Code::ObjectNotFound));
+            return Ok(());
+        };
+        row.bytes = head.length;
+        let (algorithm, kms_key) = head.server_side_encryption();
+        row.group.sse = shortened(&match kms_key {
+            Some(key) => format!("{algorithm} {key}"),
+            None => algorithm.to_owned(),
+        });
+        row.group.readable = "-".to_owned();
+        if head.metadata.contains_key(INSTRUCTION_MARK) {
+            row.group.mode = "instruction file".to_owned();
+            if is_orphan(store, uri, page)? {
+                row.findings.insert(Finding::Orphan);
+            }
+            return Ok(());
+        }
+        let Some(envelope) = find_envelope(store, uri, &head, page, row)? else {
+            // Hadoop's markers of folders have nothing in them to protect.
+            row.group.mode = if head.length == 0 { "empty" } else { "plaintext" }.to_owned();
+            if head.length > 0 {
+                row.findings.insert(Finding::Plaintext);
+            }
+            return Ok(());
+        };
+        self.judge(&envelope, row);
+        Ok(())
+    }
+
+    fn judge(&self, envelope: &Envelope, row: &mut Row) {
+        let group = &mut row.group;
+        let description = &envelope.description;
+        let key = entry(description, "emrkeys.key");
+        group.key = shortened(
+            key.or_else(|| entry(description, "kms_cmk_id"))
+                .unwrap_or_default(),
+        );
+        let version = entry(description, "emrkeys.version");
+        group.version = shortened(version.unwrap_or_default());
+        group.mode = mode(envelope).to_owned();
+        group.content = content_name(envelope.content).to_owned();
+        group.wrap = envelope.wrap.name().to_owned();
+        if envelope.content == Content::Cbc {
+            row.findings.insert(Finding::Cbc);
+        } else if envelope.wrap.is_legacy() && !self.allow_legacy {
+            row.findings.insert(Finding::LegacyWrap);
+        }
+        if let (Some(encrypting), Some(key)) = (&self.encrypting, key) {
+            let older = self
+                .active
+                .get(key)
+                .is_some_and(|active| version != Some(active.as_str()));
+            if !encrypting.contains(key) {
+                row.findings.insert(Finding::Retired);
+            } else if older {
+                row.findings.insert(Finding::OldVersion);
+            }
+        }
+        if let Some(provider) = &self.provider {
+            match provider.data_key(envelope) {
+                Ok(_) => group.readable = "yes".to_owned(),
+                Err(error) => {
+                    group.readable = error.code().as_str().to_owned();
+                    row.findings.insert(Finding::Unreadable(error.code()));
+                }
+            }
+        }
+    }
+}
+
+/// The envelope of an object that is no instruction file. An instruction file is asked for only where the listing has it or cannot tell.
+fn find_envelope(
+    store: &Store,
+    uri: &ObjectUri,
+    head: &Head,
+    page: &Page,
+    row: &mut Row,
+) -> Result<Option<Envelope>, Error> {
+    let whole = Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata);
+    let beside = uri.instruction();
+    if !whole && is_listed(page, &beside.key) != Some(false) {
+        if let Some((bytes, _)) = store.small(&beside, MAX_INSTRUCTION)? {
+            row.group.place = "instruction file".to_owned();
+            return Ok(Some(Envelope::parse_instruction(&bytes, &head.metadata)?));
+        }
+    }
+    let envelope = Envelope::parse(&head.metadata)?;
+    if envelope.is_some() {
+        row.group.place = "metadata".to_owned();
+    }
+    Ok(envelope)
+}
+
+/// Whether a key is listed; `None` where it would stand on another page.
+///
+/// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page are in doubt.
+fn is_listed(page: &Page, key: &str) -> Option<bool> {
+    if page
+        .objects
+        .binary_search_by(|object| object.key.as_str().cmp(key))
+        .is_ok()
+    {
+        return Some(true);
+    }
+    let after_first = page.objects.first().is_some_and(|first| first.key.as_str() < key);
+    let before_last = page.objects.last().is_some_and(|last| key < last.key.as_str());
+    (after_first && (before_last || page.next.is_none())).then_some(false)
+}
+
+/// Whether an instruction file has no object.
+fn is_orphan(store: &Store, uri: &ObjectUri, page: &Page) -> Result<bool, Error> {
+    let Some(key) = uri.key.strip_suffix(INSTRUCTION_SUFFIX) else {
+        return Ok(true);
+    };
+    if let Some(listed) = is_listed(page, key) {
+        return Ok(!listed);
+    }
+    let object = ObjectUri {
+        bucket: uri.bucket.clone(),
+        key: key.to_owned(),
+    };
+    Ok(store.head(&object)?.is_none())
+}
+
+fn entry<'a>(description: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    description
+        .iter()
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value.as_str())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_NAME).collect()
+}
+
+/// Which client writes such envelopes.
+fn mode(envelope: &Envelope) -> &'static str {
+    match (envelope.format, envelope.content, envelope.wrap.is_legacy()) {
+        (Format::V1, ..) | (_, Content::Cbc, _) => "V1 EncryptionOnly",
+        (Format::V3, ..) => "S3EC v4",
+        (_, _, true) => "V1 AuthenticatedEncryption",
+        (_, _, false) => "V2 or S3EC v3",
+    }
+}
+
+fn content_name(content: Content) -> &'static str {
+    match content {
+        Content::Cbc => "AES-CBC",
+        Content::Gcm => "AES-GCM",
+        Content::CommittingGcm => "AES-GCM, committing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(keys: &[&str], next: bool) -> Page {
+        Page {
+            objects: keys
+                .iter()
+                .map(|key| Listed {
+                    key: (*key).to_owned(),
+                    length: 1,
+                    etag: String::new(),
+                })
+                .collect(),
+            next: next.then(|| "more".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_page_tells_what_it_covers_and_no_more() {
+        let page_of = page(&["b", "b.instruction", "d"], true);
+        assert_eq!(is_listed(&page_of, "b.instruction"), Some(true));
+        assert_eq!(is_listed(&page_of, "c.instruction"), Some(false));
+        assert_eq!(is_listed(&page_of, "d.instruction"), None);
+        assert_eq!(is_listed(&page_of, "a"), None);
+        assert_eq!(is_listed(&page(&["b", "d"], false), "d.instruction"), Some(false));
+    }
+}

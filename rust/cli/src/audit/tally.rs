@@ -1,0 +1,332 @@
+//! What was seen, added up: bounded, however many objects there are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use emrkeys_core::Code;
+use serde_json::{json, Value};
+
+use super::look::{Group, Row};
+
+/// More groups than that are counted as one: names in descriptions are outside input.
+const MAX_GROUPS: usize = 10_000;
+
+/// What an auditor should know of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Finding {
+    /// No client encrypted it.
+    Plaintext,
+    /// The configuration does not read it.
+    Unreadable(Code),
+    /// S3A would corrupt it.
+    Cbc,
+    /// S3A refuses it without `emrkeys.s3a.allow-legacy`.
+    LegacyWrap,
+    /// No rule gives its key any more.
+    Retired,
+    /// The version of its key does not encrypt any more.
+    OldVersion,
+    /// Its envelope cannot be read.
+    Malformed,
+    /// An instruction file without its object.
+    Orphan,
+    /// It could not be looked at.
+    NotSeen(Code),
+}
+
+impl Finding {
+    pub(super) fn name(&self) -> String {
+        let (name, code) = match self {
+            Finding::Plaintext => ("plaintext", None),
+            Finding::Unreadable(code) => ("unreadable", Some(code)),
+            Finding::Cbc => ("cbc", None),
+            Finding::LegacyWrap => ("legacy-wrap", None),
+            Finding::Retired => ("retired-key", None),
+            Finding::OldVersion => ("old-version", None),
+            Finding::Malformed => ("malformed", None),
+            Finding::Orphan => ("orphaned-instruction", None),
+            Finding::NotSeen(code) => ("not-seen", Some(code)),
+        };
+        code.map_or_else(|| name.to_owned(), |code| format!("{name}:{code}"))
+    }
+
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Finding::Plaintext => "No client encrypted the object; at most S3 itself does (column sse).",
+            Finding::Unreadable(code) | Finding::NotSeen(code) => code.meaning(),
+            Finding::Cbc => "The content is in AES-CBC: not authenticated, and S3A would return it truncated or as ciphertext.",
+            Finding::LegacyWrap => "The data key is wrapped as the first client of the SDK v1 did: S3A refuses it without emrkeys.s3a.allow-legacy.",
+            Finding::Retired => "No rule and no default gives this key to new objects.",
+            Finding::OldVersion => "A version of the key that is not given to new objects protects it.",
+            Finding::Malformed => "The envelope contradicts itself or is not what any client writes.",
+            Finding::Orphan => "An instruction file whose object is gone.",
+        }
+    }
+
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Finding::Plaintext => "Copy it through an encrypting client, if it should be encrypted.",
+            Finding::Unreadable(_) => {
+                "Configure the key that the object names, or see what its code says in docs/configuration.md."
+            }
+            Finding::Cbc => {
+                "Keep S3A from it; read it with EMRFS or the SDK v1 client and write it again in AES-GCM."
+            }
+            Finding::LegacyWrap => {
+                "Set emrkeys.s3a.allow-legacy=true while such objects are read, or re-wrap them."
+            }
+            Finding::Retired => "Keep the key until its objects are re-wrapped or gone.",
+            Finding::OldVersion => "Keep the version until its objects are re-wrapped or gone.",
+            Finding::Malformed => "Restore the object's metadata or instruction file.",
+            Finding::Orphan => "Delete it if the object was deleted on purpose; else restore the object.",
+            Finding::NotSeen(Code::ObjectNotFound) => "Nothing, if it was deleted while the audit ran.",
+            Finding::NotSeen(_) => {
+                "Allow s3:GetObject (and kms:Decrypt for SSE-KMS) to this role and audit again."
+            }
+        }
+    }
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Amount {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// Everything that was seen.
+pub(super) struct Tally {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+    pub(super) groups: BTreeMap<Group, Amount>,
+    pub(super) findings: BTreeMap<Finding, (Amount, Vec<String>)>,
+    with_findings: u64,
+    examples: usize,
+}
+
+impl Tally {
+    pub(super) fn new(examples: usize) -> Tally {
+        Tally {
+            objects: 0,
+            bytes: 0,
+            groups: BTreeMap::new(),
+            findings: BTreeMap::new(),
+            with_findings: 0,
+            examples,
+        }
+    }
+
+    pub(super) fn add(&mut self, row: Row) {
+        self.objects += 1;
+        self.bytes = self.bytes.saturating_add(row.bytes);
+        self.with_findings += u64::from(!row.findings.is_empty());
+        for finding in &row.findings {
+            let (amount, examples) = self.findings.entry(*finding).or_default();
+            amount.add(row.bytes);
+            if examples.len() < self.examples {
+                examples.push(row.uri.clone());
+            }
+        }
+        let group = if self.groups.len() < MAX_GROUPS || self.groups.contains_key(&row.group) {
+            row.group
+        } else {
+            Group {
+                mode: "others".to_owned(),
+                ..Group::default()
+            }
+        };
+        self.groups.entry(group).or_default().add(row.bytes);
+    }
+
+    pub(super) fn has_findings(&self) -> bool {
+        self.with_findings > 0
+    }
+
+    /// Objects with at least one finding.
+    pub(super) fn finding_objects(&self) -> u64 {
+        self.with_findings
+    }
+
+    pub(super) fn groups_json(&self) -> Value {
+        self.groups
+            .iter()
+            .map(|(group, amount)| {
+                let mut value = json!({});
+                for (name, cell) in Group::COLUMNS.iter().zip(group.cells()) {
+                    value[*name] = json!(cell);
+                }
+                value["objects"] = json!(amount.objects);
+                value["bytes"] = json!(amount.bytes);
+                value
+            })
+            .collect()
+    }
+
+    pub(super) fn findings_json(&self) -> Value {
+        self.findings
+            .iter()
+            .map(|(finding, (amount, examples))| {
+                json!({
+                    "finding": finding.name(), "objects": amount.objects, "bytes": amount.bytes,
+                    "what": finding.what(), "remedy": finding.remedy(), "examples": examples,
+                })
+            })
+            .collect()
+    }
+
+    fn table(&self) -> Vec<Vec<String>> {
+        let head = Group::COLUMNS.iter().copied().chain(["objects", "bytes"]);
+        let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+        for (group, amount) in &self.groups {
+            let mut row: Vec<String> = group.cells().map(str::to_owned).to_vec();
+            row.extend([amount.objects.to_string(), amount.bytes.to_string()]);
+            rows.push(row);
+        }
+        rows
+    }
+
+    pub(super) fn csv(&self) -> String {
+        self.table().iter().map(|row| csv_line(row)).collect()
+    }
+
+    pub(super) fn text(&self, prefix: &str) -> String {
+        let mut out = format!(
+            "{}: {} objects, {} bytes\n\n",
+            printable(prefix),
+            self.objects,
+            self.bytes
+        );
+        let rows: Vec<Vec<String>> = self
+            .table()
+            .iter()
+            .map(|row| row.iter().map(|cell| printable(cell)).collect())
+            .collect();
+        let widths: Vec<usize> = (0..Group::COLUMNS.len() + 2)
+            .map(|column| {
+                rows.iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|cell| cell.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        for row in &rows {
+            let line: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            out.push_str(line.join("  ").trim_end());
+            out.push('\n');
+        }
+        if self.findings.is_empty() {
+            out.push_str("\nNo findings.\n");
+        }
+        for (finding, (amount, examples)) in &self.findings {
+            // Writing to a string never fails.
+            let _ = write!(
+                out,
+                "\n{}: {} objects, {} bytes\n  {}\n  {}\n",
+                finding.name(),
+                amount.objects,
+                amount.bytes,
+                finding.what(),
+                finding.remedy()
+            );
+            for example in examples {
+                let _ = writeln!(out, "  - {}", printable(example));
+            }
+        }
+        out
+    }
+}
+
+/// Without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = escaped.is_none().then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+/// A line of CSV (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe in front.
+pub(super) fn csv_line<T: AsRef<str>>(cells: &[T]) -> String {
+    let cells: Vec<String> = cells
+        .iter()
+        .map(|cell| {
+            let cell = cell.as_ref();
+            let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell != "-";
+            let cell = if formula {
+                format!("'{cell}")
+            } else {
+                cell.to_owned()
+            };
+            if cell.contains(['"', ',', '\n', '\r']) {
+                format!("\"{}\"", cell.replace('"', "\"\""))
+            } else {
+                cell
+            }
+        })
+        .collect();
+    cells.join(",") + "\r\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn row(key: &str, finding: Option<Finding>) -> Row {
+        Row {
+            uri: format!("s3://b/{key}"),
+            bytes: 10,
+            group: Group {
+                key: key.to_owned(),
+                ..Group::default()
+            },
+            findings: finding.into_iter().collect::<BTreeSet<_>>(),
+        }
+    }
+
+    #[test]
+    fn examples_and_groups_are_bounded_and_nothing_is_lost_from_the_sums() {
+        let mut tally = Tally::new(2);
+        let count = MAX_GROUPS as u64 + 5;
+        for number in 0..count {
+            tally.add(row(&number.to_string(), Some(Finding::Plaintext)));
+        }
+        assert_eq!(tally.groups.len(), MAX_GROUPS + 1);
+        assert_eq!(
+            tally.groups.values().map(|amount| amount.objects).sum::<u64>(),
+            count
+        );
+        let (amount, examples) = &tally.findings[&Finding::Plaintext];
+        assert_eq!(
+            (amount.objects, amount.bytes, examples.len()),
+            (count, count * 10, 2)
+        );
+    }
+
+    #[test]
+    fn csv_is_quoted_and_holds_no_formulas() {
+        assert_eq!(
+            csv_line(&["a", "b,\"c\"", "=1+1", "-"]),
+            "a,\"b,\"\"c\"\"\",'=1+1,-\r\n"
+        );
+    }
+
+    #[test]
+    fn terminals_get_no_control_characters() {
+        assert_eq!(printable("a\u{1b}[31mé"), "a\\u{1b}[31mé");
+    }
+}

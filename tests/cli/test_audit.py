@@ -1,0 +1,146 @@
+"""`emrkeys audit`: objects of every kind, what cannot be looked at, and the page in a browser."""
+
+import base64
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import properties
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+HOSTILE = "p/<script>document.title='owned'</script>"
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def envelope(kek: bytes, description: dict) -> dict:
+    """Metadata as the SDK v1's V2 client writes it: the data key wrapped under `kek`."""
+    nonce = os.urandom(12)
+    wrapped = nonce + AESGCM(kek).encrypt(nonce, os.urandom(32), b"AES/GCM/NoPadding")
+    return {
+        "x-amz-key-v2": b64(wrapped),
+        "x-amz-iv": b64(os.urandom(12)),
+        "x-amz-cek-alg": "AES/GCM/NoPadding",
+        "x-amz-tag-len": "128",
+        "x-amz-wrap-alg": "AES/GCM",
+        "x-amz-matdesc": json.dumps(description),
+    }
+
+
+@pytest.fixture
+def lake(servers, tool, keys, tmp_path):
+    """A bucket with an object of every kind, and the configuration that knows the key `main`."""
+    uri = keys.aes("main.key")
+    kek = (tmp_path / "main.key").read_bytes()
+    bucket = servers.bucket()
+
+    def put(name, metadata=None, body=b"x" * 100):
+        servers.s3.put_object(Bucket=bucket, Key=name, Body=body, Metadata=metadata or {})
+
+    conf = properties({"emrkeys.key.main.type": "aes", "emrkeys.key.main.file": uri, "emrkeys.default.key": "main"})
+    (tmp_path / "content").write_bytes(b"x" * 100)
+    tool.ok("put", "content", f"s3://{bucket}/p/good", *conf)
+    stored = json.loads(servers.s3.head_object(Bucket=bucket, Key="p/good")["Metadata"]["x-amz-matdesc"])
+    servers.control("DELETE", "calls")
+    put("p/plain")
+    put("p/folder/", body=b"")
+    put(HOSTILE)
+    put("p/wrong", envelope(os.urandom(32), stored))
+    put("p/unknown", envelope(kek, {**stored, "emrkeys.key": "gone"}))
+    cbc = {"x-amz-key": b64(os.urandom(48)), "x-amz-iv": b64(os.urandom(16)), "x-amz-matdesc": json.dumps(stored)}
+    put("p/cbc", cbc, b"y" * 112)
+    put("p/broken", {"x-amz-key-v2": "%%%"})
+    put("p/legacy", {**envelope(kek, stored), "x-amz-wrap-alg": "AESWrap", "x-amz-key-v2": b64(os.urandom(40))})
+    put("p/file")
+    mark = {"x-amz-crypto-instr-file": ""}
+    put("p/file.instruction", mark, json.dumps(envelope(kek, stored)).encode())
+    put("p/lost.instruction", mark, json.dumps(envelope(kek, stored)).encode())
+    put("p/older", envelope(kek, {**stored, "emrkeys.version": "0" * 16}))
+    return bucket, conf
+
+
+def findings(document) -> dict:
+    return {finding["finding"]: finding for finding in document["findings"]}
+
+
+def test_every_kind_is_told_apart(servers, tool, lake):
+    bucket, conf = lake
+    document = tool.json("audit", f"s3://{bucket}/p/", *conf, "--objects", "all.csv")
+    assert document["objects"] == 13
+    found = {name: sorted(e.removeprefix(f"s3://{bucket}/") for e in f["examples"]) for name, f in findings(document).items()}
+    assert found["plaintext"] == sorted([HOSTILE, "p/plain"])
+    assert found["cbc"] == ["p/cbc"]
+    assert found["legacy-wrap"] == ["p/legacy"]
+    assert found["retired-key"] == ["p/unknown"]
+    assert found["unreadable:KEY_NOT_CONFIGURED"] == ["p/unknown"]
+    assert "p/wrong" in found["unreadable:WRAPPED_KEY_INVALID"]
+    assert found["old-version"] == ["p/older"]
+    assert found["malformed"] == ["p/broken"]
+    assert found["orphaned-instruction"] == ["p/lost.instruction"]
+    rows = {row["object"].removeprefix(f"s3://{bucket}/"): row for row in csv.DictReader(io.StringIO((tool.folder / "all.csv").read_text()))}
+    assert rows["p/good"]["readable"] == "yes" and rows["p/good"]["findings"] == ""
+    assert rows["p/file"]["readable"] == "yes" and rows["p/file"]["envelope"] == "instruction file"
+    assert rows["p/folder/"]["findings"] == ""
+    # The listing says which objects have an instruction file: nothing else is asked for.
+    assert servers.calls()["s3.GetObject"] == 1
+
+
+def test_forms_and_exit_codes(tool, lake):
+    bucket, conf = lake
+    uri = f"s3://{bucket}/p/"
+    table = list(csv.DictReader(io.StringIO(tool.ok("audit", uri, *conf, "--output", "csv"))))
+    assert sum(int(row["objects"]) for row in table) == 13
+    assert "plaintext: 2 objects" in tool.ok("audit", uri, "--no-unwrap")
+    tool.fails(6, "audit", uri, *conf, "--fail-on-findings")
+    tool.ok("audit", uri + "good", *conf, "--fail-on-findings")
+    assert "audit alone" in tool.fails(2, "keyring", "list", "s3://a/b", "--output", "csv")
+
+
+def test_what_is_refused_or_vanishes_ends_nothing(servers, tool, lake):
+    bucket, conf = lake
+    servers.deny("s3", "HeadObject")
+    document = tool.json("audit", f"s3://{bucket}/p/", *conf)
+    assert document["objects"] == 13
+    assert findings(document)["not-seen:STORE_DENIED"]["objects"] == 13
+    servers.control("DELETE", "faults")
+    servers.fault(service="s3", op="HeadObject", status=404, code="NotFound", message="gone", count=None)
+    document = tool.json("audit", f"s3://{bucket}/p/", *conf)
+    assert findings(document)["not-seen:OBJECT_NOT_FOUND"]["objects"] == 13
+
+
+def test_the_page_sorts_and_filters_and_runs_no_script_of_others(tool, lake, tmp_path):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on the path")
+    bucket, conf = lake
+    tool.ok("audit", f"s3://{bucket}/p/", *conf, "--html", "audit.html")
+    page = (tmp_path / "audit.html").as_uri()
+
+    def dom(fragment: str) -> str:
+        done = subprocess.run(
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path}/chromium", "--dump-dom", page + fragment],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ":CONSOLE" not in done.stderr, done.stderr
+        return done.stdout
+
+    def rows(text: str) -> list[str]:
+        return re.findall(r"<tr( hidden=\"\")?>(.*?)</tr>", text.split("<tbody>")[1], re.S)
+
+    plain = dom("#sort=8")
+    assert "<title>Audit of" in plain and "&lt;script&gt;document.title" in plain
+    counts = [int(re.findall(r'class="number">(\d+)<', row)[0]) for _, row in rows(plain)]
+    assert counts == sorted(counts) and len(set(counts)) > 1
+    assert 'aria-sort="ascending"' in plain
+    sifted = rows(dom("#filter=plaintext"))
+    shown = [row for hidden, row in sifted if not hidden]
+    assert len(shown) == 1 and "plaintext" in shown[0] and len(sifted) > 1
