@@ -4,28 +4,25 @@ mod look;
 mod page;
 mod tally;
 
-use std::fs::File;
-use std::io::{stdout, BufWriter, IsTerminal, Write};
+use std::collections::BTreeMap;
+use std::io::{stdout, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use emrkeys_core::object::{ObjectUri, Page, Store, StoreAccess};
+use emrkeys_core::object::{work_on, ObjectUri, Pace, Page, Store};
 use serde_json::json;
+use tempfile::NamedTempFile;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::output::{at, Failure};
+use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
 use look::{Auditor, Row};
 use tally::{csv_line, Tally};
-
-/// Between two lines on how far it is, where nobody watches a terminal.
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -71,33 +68,33 @@ impl Command {
     pub(crate) fn run(self, form: Form, csv: bool, aws: &Aws) -> Result<(), Failure> {
         let prefix = ObjectUri::parse(&self.prefix)?;
         let auditor = Auditor::open(&self.conf, aws, self.no_unwrap)?;
-        let store = Store::connect(&StoreAccess {
-            endpoint: aws.endpoint_url.clone(),
-            region: aws.region.clone(),
-            path_style: aws.endpoint_url.is_some() || std::env::var_os("AWS_ENDPOINT_URL").is_some(),
-        })?;
+        let store = aws.store()?;
+        let stop = interrupted()?;
         let mut objects = match &self.objects {
             Some(path) => Some(Objects::create(path)?),
             None => None,
         };
         let mut tally = Tally::new(self.examples);
-        let mut progress = Progress::new();
+        let mut progress = Progress::of("objects", None);
         let mut next: Option<String> = None;
         loop {
             let page = store.list(&prefix, None, next.as_deref())?;
-            for row in self.rows(&auditor, &store, &prefix.bucket, &page) {
+            for row in self.rows(&auditor, &store, &prefix.bucket, &page, &stop)? {
                 if let Some(objects) = &mut objects {
                     objects.write(&row)?;
                 }
                 tally.add(row);
+                progress.add(1);
             }
-            progress.tell(&tally);
+            if is_set(&stop) {
+                return Err(Failure::Interrupted);
+            }
             next = page.next;
             if next.is_none() {
                 break;
             }
         }
-        progress.end();
+        progress.finish();
         if let Some(objects) = objects {
             objects.finish()?;
         }
@@ -135,59 +132,59 @@ impl Command {
     }
 
     /// One row per object of the page, in its order.
-    fn rows(&self, auditor: &Auditor, store: &Store, bucket: &str, page: &Page) -> Vec<Row> {
-        let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Row)>> = Mutex::new(Vec::with_capacity(page.objects.len()));
-        std::thread::scope(|scope| {
-            for _ in 0..usize::from(self.jobs).min(page.objects.len()) {
-                scope.spawn(|| loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(object) = page.objects.get(index) else {
-                        return;
-                    };
-                    let row = auditor.look(store, bucket, object, page);
-                    done.lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push((index, row));
-                });
-            }
-        });
-        let mut done = done
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        done.sort_unstable_by_key(|(index, _)| *index);
-        done.into_iter().map(|(_, row)| row).collect()
+    fn rows(
+        &self,
+        auditor: &Auditor,
+        store: &Store,
+        bucket: &str,
+        page: &Page,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Row>, Failure> {
+        let pace = Pace {
+            jobs: self.jobs.into(),
+            per_second: None,
+        };
+        let mut rows = BTreeMap::new();
+        work_on(
+            page.objects.iter().map(Ok),
+            pace,
+            stop,
+            |object| auditor.look(store, bucket, object, page),
+            |number, _, row| drop(rows.insert(number, row)),
+        )?;
+        Ok(rows.into_values().collect())
     }
 }
 
-/// Where a file is written before it gets its name.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".unfinished");
-    PathBuf::from(name)
+/// A file that appears under its name when it is whole; until then whatever ends this process takes it away.
+fn new_file(path: &Path) -> Result<NamedTempFile, Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    tempfile::Builder::new()
+        .prefix(".emrkeys-")
+        .tempfile_in(folder)
+        .map_err(at(folder))
 }
 
-/// The file appears whole or not at all.
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let part = unfinished(path);
-    std::fs::write(&part, content)
-        .and_then(|()| std::fs::rename(&part, path))
-        .map_err(at(path))
+    let mut file = new_file(path)?;
+    file.write_all(content).map_err(at(path))?;
+    file.persist(path).map_err(|error| at(path)(error.error))?;
+    Ok(())
 }
 
 /// A line for every object.
 struct Objects {
     path: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<NamedTempFile>,
     json: bool,
 }
 
 impl Objects {
     fn create(path: &Path) -> Result<Objects, Failure> {
-        let file = File::create(unfinished(path)).map_err(at(path))?;
         let mut objects = Objects {
             path: path.to_owned(),
-            out: BufWriter::new(file),
+            out: BufWriter::new(new_file(path)?),
             json: path.extension().is_some_and(|extension| extension == "jsonl"),
         };
         if !objects.json {
@@ -209,41 +206,13 @@ impl Objects {
         self.line(&line)
     }
 
-    fn finish(mut self) -> Result<(), Failure> {
-        self.out
-            .flush()
-            .and_then(|()| std::fs::rename(unfinished(&self.path), &self.path))
-            .map_err(at(&self.path))
-    }
-}
-
-/// How far it is, on standard error.
-struct Progress {
-    terminal: bool,
-    told: Instant,
-}
-
-impl Progress {
-    fn new() -> Progress {
-        Progress {
-            terminal: std::io::stderr().is_terminal(),
-            told: Instant::now(),
-        }
-    }
-
-    fn tell(&mut self, tally: &Tally) {
-        // Where standard error is closed there is nobody to be told.
-        if self.terminal {
-            let _ = write!(std::io::stderr(), "\r{} objects looked at", tally.objects);
-        } else if self.told.elapsed() >= PROGRESS_EVERY {
-            self.told = Instant::now();
-            let _ = writeln!(std::io::stderr(), "{} objects looked at", tally.objects);
-        }
-    }
-
-    fn end(&self) {
-        if self.terminal {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
+    fn finish(self) -> Result<(), Failure> {
+        let file = self
+            .out
+            .into_inner()
+            .map_err(|error| at(&self.path)(error.into_error()))?;
+        file.persist(&self.path)
+            .map_err(|error| at(&self.path)(error.error))?;
+        Ok(())
     }
 }
