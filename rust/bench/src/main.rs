@@ -1,10 +1,11 @@
 //! What `./dev bench` needs besides Java, as a process that the benchmarks start and talk to: `raw` measures aws-lc
 //! and memcpy, `serve` is an S3 that costs next to nothing; both end when their standard input does. `fleet` simulates a
-//! thousand executors that ask KMS for keys.
+//! thousand executors that ask KMS for keys; `store` is the S3 client of the operator's tool without encryption.
 
 mod fleet;
 mod raw;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,10 @@ fn main() -> ExitCode {
         Some("raw") => raw::answer(),
         Some("serve") => serve::run(),
         Some("fleet") => fleet::answer(),
-        _ => Err(std::io::Error::other("usage: emrkeys-bench raw | serve | fleet")),
+        Some("store") => store::run(),
+        _ => Err(std::io::Error::other(
+            "usage: emrkeys-bench raw | serve | fleet | store …",
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

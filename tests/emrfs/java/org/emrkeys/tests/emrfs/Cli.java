@@ -2,6 +2,8 @@ package org.emrkeys.tests.emrfs;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import com.amazonaws.util.json.Jackson;
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -60,5 +62,56 @@ public final class Cli {
     Result result = run(arguments);
     assertEquals(0, result.code, result.text);
     return result.text;
+  }
+
+  /** The same with the keys and rules of {@code site}. */
+  public static String succeed(Site site, String... arguments)
+      throws IOException, InterruptedException {
+    List<String> all = new ArrayList<>(Arrays.asList(arguments));
+    site.configuration()
+        .forEach(
+            property -> {
+              if (property.getKey().startsWith("emrkeys.")) {
+                all.add("-D" + property.getKey() + "=" + property.getValue());
+              }
+            });
+    return succeed(all.toArray(new String[0]));
+  }
+
+  /** What {@code emrkeys inspect} says of one object. */
+  public static JsonNode inspect(Site site, String uri) throws IOException, InterruptedException {
+    return Jackson.jsonNodeOf(succeed(site, "inspect", uri, "--output", "json")).get(0);
+  }
+
+  /** The content of an object, or {@code range} of it as {@code --range} has it, as {@code emrkeys get} writes it. */
+  public static byte[] get(Site site, String uri, String... range)
+      throws IOException, InterruptedException {
+    Path folder = Files.createTempDirectory("emrkeys-get");
+    Path file = folder.resolve("content");
+    try {
+      List<String> command = new ArrayList<>(Arrays.asList("get", uri, file.toString()));
+      for (String part : range) {
+        command.add("--range=" + part);
+      }
+      succeed(site, command.toArray(new String[0]));
+      return Files.readAllBytes(file);
+    } finally {
+      Files.deleteIfExists(file);
+      Files.delete(folder);
+    }
+  }
+
+  /** Has {@code emrkeys put} write {@code content}. */
+  public static void put(Site site, byte[] content, String uri, String... options)
+      throws IOException, InterruptedException {
+    Path file = Files.createTempFile("emrkeys-put", ".bin");
+    try {
+      Files.write(file, content);
+      List<String> command = new ArrayList<>(Arrays.asList("put", file.toString(), uri));
+      command.addAll(Arrays.asList(options));
+      succeed(site, command.toArray(new String[0]));
+    } finally {
+      Files.delete(file);
+    }
   }
 }

@@ -1,0 +1,123 @@
+//! The S3 client of the operator's tool without any encryption: what a `get`, a `put` and an `inspect` can reach at most.
+//!
+//! `get URI FILE`, `get URI -` (to nowhere), `put FILE URI`, `head PREFIX JOBS`. Endpoint and credentials come from
+//! the environment, as for the AWS CLI.
+
+use std::fs::File;
+use std::io::{Error, Read, Write};
+use std::sync::atomic::AtomicBool;
+
+use emrkeys_core::object::{work_on, Metadata, ObjectUri, Pace, Store, StoreAccess, Walk};
+
+/// As in `emrkeys put`.
+const PART: usize = 8 << 20;
+const AT_ONCE: usize = 3;
+
+pub(crate) fn run() -> Result<(), Error> {
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    let store = Store::connect(&StoreAccess {
+        path_style: true,
+        ..StoreAccess::default()
+    })
+    .map_err(Error::other)?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["get", uri, "-"] => get(&store, uri, None),
+        ["get", uri, path] => get(&store, uri, Some(File::create_new(path)?)),
+        ["put", path, uri] => put(&store, File::open(path)?, uri),
+        ["head", prefix, jobs] => head(&store, prefix, jobs.parse().map_err(Error::other)?),
+        _ => Err(Error::other(
+            "usage: store get URI FILE | get URI - | put FILE URI | head PREFIX JOBS",
+        )),
+    }
+}
+
+fn parse(uri: &str) -> Result<ObjectUri, Error> {
+    ObjectUri::parse(uri).map_err(Error::other)
+}
+
+fn get(store: &Store, uri: &str, mut file: Option<File>) -> Result<(), Error> {
+    let mut body = store.get(&parse(uri)?, None, None).map_err(Error::other)?;
+    while let Some(bytes) = body.next().map_err(Error::other)? {
+        if let Some(file) = &mut file {
+            file.write_all(&bytes)?;
+        }
+    }
+    file.map_or(Ok(()), |file| file.sync_all())
+}
+
+fn put(store: &Store, mut file: File, uri: &str) -> Result<(), Error> {
+    let upload = store
+        .begin(&parse(uri)?, &Metadata::new())
+        .map_err(Error::other)?;
+    let mut unread = None;
+    let parts = std::iter::from_fn(|| {
+        let mut part = Vec::with_capacity(PART);
+        match Read::by_ref(&mut file).take(PART as u64).read_to_end(&mut part) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(bytes::Bytes::from(part))),
+            Err(error) => {
+                unread = Some(error);
+                None
+            }
+        }
+    });
+    let pace = Pace {
+        jobs: AT_ONCE,
+        per_second: None,
+    };
+    let mut etags = std::collections::BTreeMap::new();
+    let mut failed = None;
+    let numbered = parts
+        .zip(1..)
+        .map(|(part, number)| part.map(|part| (number, part)));
+    work_on(
+        numbered,
+        pace,
+        &AtomicBool::new(false),
+        |(number, part)| store.part(&upload, *number, part.clone()),
+        |_, (number, _), sent| match sent {
+            Ok(etag) => {
+                etags.insert(number, etag);
+            }
+            Err(error) => failed = Some(error),
+        },
+    )
+    .map_err(Error::other)?;
+    if let Some(error) = failed.map(Error::other).or(unread) {
+        return Err(error);
+    }
+    let etags: Vec<String> = etags.into_values().collect();
+    store.complete(&upload, &etags, false).map_err(Error::other)
+}
+
+fn head(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
+    let prefix = parse(prefix)?;
+    let pace = Pace {
+        jobs,
+        per_second: None,
+    };
+    let mut missed = 0;
+    let mut answered = 0;
+    work_on(
+        Walk::new(store, &prefix, None),
+        pace,
+        &AtomicBool::new(false),
+        |listed| {
+            store.head(&ObjectUri {
+                bucket: prefix.bucket.clone(),
+                key: listed.key.clone(),
+            })
+        },
+        |_, _, head| match head {
+            Ok(Some(_)) => answered += 1,
+            _ => missed += 1,
+        },
+    )
+    .map_err(Error::other)?;
+    if missed > 0 {
+        return Err(Error::other(format!("{missed} objects were not answered for")));
+    }
+    println!("{answered}");
+    Ok(())
+}
