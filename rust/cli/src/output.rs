@@ -18,8 +18,6 @@ pub(crate) enum Failure {
     Changed(String),
     /// What is there is not what the tool may work on.
     Refused(String),
-    /// What was looked at has failures, and they are printed.
-    Found,
     /// A configuration file or value cannot be used.
     Configuration(String),
     /// A file of the user's could not be read or written.
@@ -58,7 +56,6 @@ impl Failure {
             Failure::Usage(text) => (text.clone(), 2),
             Failure::Changed(text) => (text.clone(), 3),
             Failure::Refused(text) => (text.clone(), 4),
-            Failure::Found => return ExitCode::from(1),
             Failure::Configuration(text) => (text.clone(), 1),
             Failure::File(path, error) => (format!("{}: {error}", path.display()), 1),
             Failure::Interrupted => (

@@ -161,7 +161,7 @@ impl Policy {
     /// The policy with `principal` as a key user; `None` where it is one already.
     pub(crate) fn with_user(&self, principal: &str) -> Option<Policy> {
         let mut changed = self.clone();
-        if !self.allows_all(principal, &USE, None) {
+        if !self.is_user(principal) {
             changed.add(Part::Use, principal);
         }
         if !self.allows_all(principal, &GRANT, Some(Part::Grant)) {
