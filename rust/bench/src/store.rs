@@ -38,7 +38,7 @@ fn parse(uri: &str) -> Result<ObjectUri, Error> {
 
 fn get(store: &Store, uri: &str, mut file: Option<File>) -> Result<(), Error> {
     let mut body = store.get(&parse(uri)?, None, None).map_err(Error::other)?;
-    while let Some(bytes) = body.next().map_err(Error::other)? {
+    while let Some(bytes) = body.next_piece().map_err(Error::other)? {
         if let Some(file) = &mut file {
             file.write_all(&bytes)?;
         }
