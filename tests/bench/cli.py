@@ -184,7 +184,8 @@ class Bench:
             os.unlink(path)
 
     def call(self, command: list[str]) -> tuple[float, int]:
-        """Seconds from start to end, and the most memory that was resident, in bytes."""
+        """Seconds from start to end, and the most memory that was resident, in bytes; no less than this process has itself, for Linux
+        counts from before the program was loaded."""
         start = time.perf_counter()
         with subprocess.Popen(
             command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -314,7 +314,10 @@ impl S3Object<'_> {
                 for index in 0.. {
                     let mut buffer = vec![0; PART];
                     let length = fill(file, &mut buffer).map_err(at(&self.put.file))?;
-                    let plaintext = hex::encode(sha256(&buffer[..length]));
+                    let plaintext = match self.put.resume {
+                        Some(_) => hex::encode(sha256(&buffer[..length])),
+                        None => String::new(), // nobody will go on with it
+                    };
                     buffer.truncate(length);
                     let mut state = locked();
                     let sent = match state.parts.get(index) {

@@ -32,8 +32,7 @@ class ToolTest {
   private static final String[] STORAGES = {"ObjectMetadata", "InstructionFile"};
 
   private final KeyFiles files = KeyFiles.create();
-  private final KeyFiles.Aes aes128 = files.aes("aes-128", 128);
-  private final KeyFiles.Aes aes256 = files.aes("aes-256", 256);
+  private final KeyFiles.Aes aes = files.aes("aes", 256);
   private final KeyFiles.Rsa rsa = files.rsa("rsa", 2048);
   private final String bucket = Stack.bucket();
 
@@ -46,8 +45,7 @@ class ToolTest {
 
   private Stream<DynamicTest> cells(Cell cell) {
     Map<String, KeyOf> keys = new LinkedHashMap<>();
-    keys.put("aes-128", site -> site.aes("mine", aes128));
-    keys.put("aes-256", site -> site.aes("mine", aes256));
+    keys.put("aes", site -> site.aes("mine", aes));
     keys.put("rsa", site -> site.rsa("mine", rsa));
     List<DynamicTest> tests = new ArrayList<>();
     for (Mode mode : Mode.values()) {
