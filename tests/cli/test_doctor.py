@@ -57,7 +57,7 @@ def test_all_is_well_and_nothing_was_done(servers, tool, doctor):
     written = {name for name in servers.calls() if name.startswith(("s3.Put", "kms.Put", "kms.Create"))}
     assert not written
     printed = tool.ok("doctor", *properties(site), "--role", ROLE)
-    assert printed.endswith("0 failures, 0 warnings\n")
+    assert printed.endswith("failures: 0, warnings: 0\n")
 
 
 def test_live_makes_a_data_key_and_opens_it(servers, doctor):
@@ -82,7 +82,10 @@ def test_what_may_not_be_looked_at_is_not_checked(servers, doctor):
     assert levels["kms.generate"] == levels["kms.decrypt"] == ["ok"]
     servers.control("DELETE", "faults")
     servers.deny("kms", "GetKeyPolicy")
-    assert doctor(kms_cached(servers.kms_key()))[0]["kms.key-user"] == ["note"]
+    assert doctor(kms_cached(servers.kms_key()), "--role", ROLE)[0]["kms.key-user"] == ["note"]
+    servers.control("DELETE", "faults")
+    levels, told = doctor(kms_cached(servers.kms_key()))
+    assert levels["kms.key-user"] == ["note"] and "is no role" in told
 
 
 def test_keys_that_cannot_be_used(servers, doctor):
@@ -110,10 +113,11 @@ def test_regions_are_compared(servers, doctor):
     assert doctor(kms_cached(key), "--bucket", "no-such-bucket-here", status=1)[0]["s3.bucket"] == ["fail"]
 
 
-def test_who_is_no_key_user_is_told(servers, doctor):
+def test_who_is_no_key_user_is_told(servers, tool, doctor):
     key = servers.kms_key()
     assert doctor(kms_cached(key), "--role", ROLE)[0]["kms.key-user"] == ["warning"]
     doctor(kms_cached(key), "--role", ROLE, "--strict", status=1)
+    tool.fails(2, "doctor", *properties(kms_cached(key)), "--role", "EMR_EC2_DefaultRole")
     other = {"Effect": "Allow", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:*", "Resource": "*"}
     deny = {"Sid": "stop", "Effect": "Deny", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:Decrypt", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [other, deny]})

@@ -26,8 +26,8 @@ use crate::Form;
 
 #[derive(Args)]
 #[command(after_help = "\
-Levels: ok; note: not checked from here, or worth knowing; warning: works, and should be changed; FAIL. The exit code is 1 where
-anything fails, else 0.
+Levels: ok; note: not checked from here, or worth knowing; warning: works, and should be changed; FAIL.
+The exit code is 1 where anything fails, else 0.
 
 Example:
   emrkeys doctor --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf --live
@@ -111,10 +111,7 @@ impl Command {
         let context = kms::Context {
             region,
             bucket_regions: &bucket_regions,
-            principal: match &self.role {
-                Some(role) => Ok(role.clone()),
-                None => caller(aws.region.as_deref()).map(|caller| principal_of(&caller)),
-            },
+            principal: self.principal(aws)?,
             live: self.live,
             clock: clock.clone(),
         };
@@ -130,6 +127,24 @@ impl Command {
         }
         clock.report(findings);
         Ok(())
+    }
+
+    /// The role that is to use the keys; why not, where nobody named one and the caller is none.
+    fn principal(&self, aws: &Aws) -> Result<Result<String, String>, Failure> {
+        let is_role = |arn: &str| arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":role/");
+        if let Some(role) = &self.role {
+            if !is_role(role) {
+                return Err(Failure::Usage(format!("--role {role}: write the ARN of a role")));
+            }
+            return Ok(Ok(role.clone()));
+        }
+        Ok(caller(aws.region.as_deref()).and_then(|caller| {
+            let principal = principal_of(&caller);
+            if is_role(&principal) {
+                return Ok(principal);
+            }
+            Err(format!("{caller} is no role, so it is not that of a cluster"))
+        }))
     }
 
     /// The regions of the buckets that are named, and are there.
@@ -228,7 +243,7 @@ impl Command {
                         outline.keyring_max_age.as_secs()
                     ),
                 );
-                self.rotation(name, &found, OffsetDateTime::now_utc(), findings);
+                rotation(name, &found, self.max_age, OffsetDateTime::now_utc(), findings);
             }
             Ok(_) => findings.fail(
                 CHECK,
@@ -236,33 +251,6 @@ impl Command {
                 "Set .kms-key-id, .protector-file or .protector-key.",
             ),
             Err(error) => findings.error(CHECK, &error),
-        }
-    }
-
-    fn rotation(&self, name: &str, found: &Summary, now: OffsetDateTime, findings: &mut Findings) {
-        const CHECK: &str = "keyring.rotation";
-        let active = found
-            .versions
-            .iter()
-            .find(|version| version.state == State::Active);
-        let created = active.and_then(|version| OffsetDateTime::parse(&version.created, &Rfc3339).ok());
-        let (Some(active), Some(created)) = (active, created) else {
-            return;
-        };
-        let age = now - created;
-        let told = format!(
-            "{name}: version {} encrypts for {} days",
-            active.id,
-            age.whole_days().max(0)
-        );
-        if age > Duration::days(self.max_age.into()) {
-            findings.warn(
-                CHECK,
-                format!("{told}, more than {}", self.max_age),
-                "emrkeys keyring rotate; objects stay readable.",
-            );
-        } else {
-            findings.ok(CHECK, told);
         }
     }
 }
@@ -337,5 +325,70 @@ fn same_as_disk(disk: &str, arns: &BTreeMap<String, &str>, findings: &mut Findin
             "kms.separate",
             format!("the key of the local disks ({disk}) is none of those for S3"),
         ),
+    }
+}
+
+/// How long the active version encrypts; `max_age` in days.
+fn rotation(name: &str, found: &Summary, max_age: u16, now: OffsetDateTime, findings: &mut Findings) {
+    const CHECK: &str = "keyring.rotation";
+    let active = found
+        .versions
+        .iter()
+        .find(|version| version.state == State::Active);
+    let created = active.and_then(|version| OffsetDateTime::parse(&version.created, &Rfc3339).ok());
+    let (Some(active), Some(created)) = (active, created) else {
+        return;
+    };
+    let age = now - created;
+    let told = format!(
+        "{name}: version {} encrypts for {} days",
+        active.id,
+        age.whole_days().max(0)
+    );
+    if age > Duration::days(max_age.into()) {
+        findings.warn(
+            CHECK,
+            format!("{told}, more than {max_age}"),
+            "emrkeys keyring rotate; objects stay readable.",
+        );
+    } else {
+        findings.ok(CHECK, told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emrkeys_core::keyring::VersionSummary;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_version_that_encrypts_for_too_long_is_a_warning() {
+        let version = |id: &str, created: &str, state| VersionSummary {
+            id: id.to_owned(),
+            created: created.to_owned(),
+            state,
+        };
+        let found = Summary {
+            name: "lake".to_owned(),
+            generation: 2,
+            updated: "2026-01-01T00:00:00Z".to_owned(),
+            protector: "kms",
+            protector_key: String::new(),
+            versions: vec![
+                version("1-a", "2020-01-01T00:00:00Z", State::DecryptOnly),
+                version("2-b", "2026-01-01T00:00:00Z", State::Active),
+            ],
+            authentic: true,
+        };
+        for (now, level) in [
+            (datetime!(2026-01-01 00:00 UTC), Level::Ok),
+            (datetime!(2026-01-31 00:00 UTC), Level::Ok),
+            (datetime!(2026-02-01 00:00 UTC), Level::Warning),
+        ] {
+            let mut findings = Findings::default();
+            rotation("lake", &found, 30, now, &mut findings);
+            assert_eq!(findings.0[0].level, level, "{now}");
+        }
     }
 }

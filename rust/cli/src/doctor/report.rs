@@ -139,7 +139,7 @@ impl Findings {
                         writeln!(out, "{:30}{remedy}", "")?;
                     }
                 }
-                writeln!(out, "{failures} failures, {warnings} warnings")?;
+                writeln!(out, "failures: {failures}, warnings: {warnings}")?;
             }
         }
         if bad {
