@@ -5,6 +5,7 @@
 mod audit;
 mod aws;
 pub mod conf;
+mod doctor;
 mod emr_config;
 mod explain;
 mod generate;
@@ -61,6 +62,8 @@ enum Command {
 Example:
   emrkeys cat s3://lake/raw/part-0.csv --conf emr.json | head")]
     Cat(object::Cat),
+    /// Whether everything is right that keys need: configuration, key files, KMS, keyrings, clients
+    Doctor(doctor::Command),
     /// What an EMR cluster is made with, for a configuration of keys
     #[command(subcommand)]
     EmrConfig(emr_config::Command),
@@ -137,6 +140,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Audit(command) => command.run(form, csv, &cli.aws),
         Command::Cat(command) => command.run(&cli.aws),
+        Command::Doctor(command) => command.run(form, &cli.aws),
         Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(form, &cli.aws),
         Command::Get(command) => command.run(&cli.aws),

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Interrupted,
     /// An audit that should fail on findings has them, for so many objects.
     Findings(u64),
+    /// What was checked is not right; that was printed.
+    Unhealthy,
     /// The result could not be printed.
     Output(std::io::Error),
 }
@@ -63,6 +65,7 @@ impl Failure {
                 130,
             ),
             Failure::Findings(objects) => (format!("{objects} objects have findings"), 6),
+            Failure::Unhealthy => return ExitCode::from(1),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::{plan, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
+use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
 
 use crate::aws::Aws;
 use crate::output::Failure;
@@ -150,20 +150,26 @@ impl Conf {
 
     /// The provider of this configuration, with every key that its use needs.
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
-        let usage = self.usage.into();
-        let settings = self.load(aws)?;
-        let inputs: Inputs = plan(usage, &settings)?
-            .into_iter()
-            .map(|input| {
-                let why = match &input {
-                    InputRef::Uri(_) => "only Hadoop can read it: run `java -jar emrkeys.jar doctor` on a node, or copy the file and name the copy by -D",
-                    InputRef::Credential(_) => "only Hadoop can open its credential providers: run `java -jar emrkeys.jar doctor` on a node, or name a key file by -D",
-                };
-                (input, InputValue::Failed(why.to_owned()))
-            })
-            .collect();
-        Ok(Provider::open(usage, &settings, &inputs)?)
+        Ok(open(self.usage.into(), &self.load(aws)?)?)
     }
+}
+
+/// How a problem begins that is none for Hadoop.
+pub(crate) const ONLY_HADOOP: &str = "only Hadoop can";
+
+/// The provider of a configuration, with every key that its use needs.
+pub(crate) fn open(usage: Usage, settings: &Settings) -> Result<(Provider, Report), Error> {
+    let inputs: Inputs = plan(usage, settings)?
+        .into_iter()
+        .map(|input| {
+            let why = match &input {
+                InputRef::Uri(_) => "read it: run `java -jar emrkeys.jar doctor` on a node, or copy the file and name the copy by -D",
+                InputRef::Credential(_) => "open its credential providers: run `java -jar emrkeys.jar doctor` on a node, or name a key file by -D",
+            };
+            (input, InputValue::Failed(format!("{ONLY_HADOOP} {why}")))
+        })
+        .collect();
+    Provider::open(usage, settings, &inputs)
 }
 
 /// The properties in a file, whatever its format.
@@ -188,7 +194,8 @@ fn hadoop_property(name: &str) -> Option<&str> {
     name.strip_prefix("spark.hadoop.")
 }
 
-fn read(path: &Path) -> Result<String, Refused> {
+/// The text of a configuration file.
+pub(crate) fn read(path: &Path) -> Result<String, Refused> {
     let cannot = |error: std::io::Error| Refused::at(path, None, format!("it cannot be read ({error})"));
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut text = String::new();

@@ -1,0 +1,355 @@
+//! The KMS keys that a configuration names, and the right to use them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_kms::error::ProvideErrorMetadata;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{DataKeySpec, DryRunModifierType, KeyMetadata, KeySpec, KeyState, KeyUsageType};
+use aws_sdk_kms::Client;
+use emrkeys_core::client::{self, KmsTarget};
+use emrkeys_core::{Code, Error, KeyOutline};
+use zeroize::Zeroize;
+
+use super::clock::Clock;
+use super::report::{Findings, Level};
+use crate::kms::{get_policy, Policy, DEADLINE};
+
+/// What the checks of all keys have in common.
+pub(super) struct Context<'a> {
+    /// By which rules the calls are made: the cluster's, if this runs on one.
+    pub(super) region: Option<String>,
+    /// By their names.
+    pub(super) bucket_regions: &'a BTreeMap<String, String>,
+    /// The role that is to use the keys, or why nobody knows.
+    pub(super) principal: Result<String, String>,
+    /// Whether to make and open a data key.
+    pub(super) live: bool,
+    pub(super) clock: Clock,
+}
+
+impl Context<'_> {
+    /// Checks `target`, which stands behind `key`, and gives its ARN.
+    pub(super) fn check(
+        &self,
+        key: &KeyOutline,
+        target: &KmsTarget,
+        findings: &mut Findings,
+    ) -> Result<Option<String>, Error> {
+        let client = client::block_on(DEADLINE, target.client())?;
+        let call = client
+            .describe_key()
+            .key_id(&target.key_id)
+            .customize()
+            .interceptor(self.clock.clone())
+            .send();
+        let arn = match client::block_on(DEADLINE, call)? {
+            Ok(answer) => {
+                let Some(described) = answer.key_metadata else {
+                    return Ok(None);
+                };
+                self.describe(key, target, &described, findings);
+                described.arn
+            }
+            Err(error) => {
+                let problem = target.problem("DescribeKey", &error);
+                if problem.code != Code::SourceDenied {
+                    findings.problem("kms.exists", Level::Failure, &problem);
+                    return Ok(None);
+                }
+                // Nothing but this tool needs that right.
+                findings.problem("kms.exists", Level::Note, &problem);
+                None
+            }
+        };
+        // A keyring was opened by its protector when the provider was.
+        if key.key_type != "keyring" {
+            if self.live {
+                round_trip(&client, key, target, findings)?;
+            } else {
+                self.dry_run(&client, key, target, findings)?;
+            }
+        }
+        if let Some(arn) = &arn {
+            self.key_user(&client, key, target, arn, findings);
+        }
+        Ok(arn)
+    }
+
+    fn describe(
+        &self,
+        key: &KeyOutline,
+        target: &KmsTarget,
+        described: &KeyMetadata,
+        findings: &mut Findings,
+    ) {
+        let name = &key.name;
+        let arn = described.arn.as_deref().unwrap_or(&target.key_id);
+        findings.ok("kms.exists", format!("{name}: {arn}"));
+        match &described.key_state {
+            Some(KeyState::Enabled) | None => findings.ok("kms.enabled", format!("{name}: the key is enabled")),
+            Some(state) => findings.fail(
+                "kms.enabled",
+                format!("{name}: the key is {}", state.as_str()),
+                match state {
+                    KeyState::PendingDeletion => "Cancel its deletion (aws kms cancel-key-deletion) and enable it, or name another key.",
+                    _ => "Enable it (aws kms enable-key), or name another key.",
+                },
+            ),
+        }
+        let spec = described.key_spec.as_ref();
+        let usage = described.key_usage.as_ref();
+        if spec.is_some_and(|spec| *spec != KeySpec::SymmetricDefault)
+            || usage.is_some_and(|usage| *usage != KeyUsageType::EncryptDecrypt)
+        {
+            findings.fail(
+                "kms.usage",
+                format!(
+                    "{name}: the key is of kind {}, for {}",
+                    spec.map_or("unknown", KeySpec::as_str),
+                    usage.map_or("unknown", KeyUsageType::as_str)
+                ),
+                "Name a symmetric key for encryption and decryption (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT).",
+            );
+        } else {
+            findings.ok(
+                "kms.usage",
+                format!("{name}: symmetric, for encryption and decryption"),
+            );
+        }
+        let mut parts = arn.split(':').skip(3);
+        let (region, account) = (parts.next(), parts.next());
+        if let Some(region) = region {
+            self.regions(name, region, findings);
+        }
+        let own = self
+            .principal
+            .as_ref()
+            .ok()
+            .and_then(|principal| principal.split(':').nth(4));
+        match (own, account) {
+            (Some(own), Some(account)) if own != account => findings.note(
+                "kms.account",
+                format!("{name}: the key is of account {account}, the role of {own}: the key's policy and the role's IAM policy must both allow the use, and clusters must name the key by ARN"),
+            ),
+            _ => {}
+        }
+    }
+
+    fn regions(&self, name: &str, region: &str, findings: &mut Findings) {
+        let remedy = "Use a key of that region, or a multi-region key's replica in it: calls of another region cost time, and fail with that region.";
+        let mut same = true;
+        if let Some(cluster) = self.region.as_deref().filter(|cluster| *cluster != region) {
+            same = false;
+            findings.warn(
+                "kms.region",
+                format!("{name}: the key is in {region}, the cluster in {cluster}"),
+                remedy,
+            );
+        }
+        for (bucket, other) in self.bucket_regions.iter().filter(|(_, other)| *other != region) {
+            same = false;
+            findings.warn(
+                "kms.region",
+                format!("{name}: the key is in {region}, bucket {bucket} in {other}"),
+                remedy,
+            );
+        }
+        if same {
+            findings.ok("kms.region", format!("{name}: {region}"));
+        }
+    }
+
+    /// Whether the calls would be allowed; nothing is made or opened.
+    fn dry_run(
+        &self,
+        client: &Client,
+        key: &KeyOutline,
+        target: &KmsTarget,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        let context = || Some(key.encryption_context.clone().into_iter().collect());
+        if key.encrypts {
+            let call = client
+                .generate_data_key()
+                .key_id(&target.key_id)
+                .key_spec(DataKeySpec::Aes256)
+                .set_encryption_context(context())
+                .dry_run(true)
+                .send();
+            match client::block_on(DEADLINE, call)? {
+                Err(error) if error.code() == Some(WOULD_SUCCEED) => {
+                    findings.ok(
+                        "kms.generate",
+                        format!("{}: GenerateDataKey is allowed (dry run)", key.name),
+                    );
+                }
+                Err(error) => findings.problem(
+                    "kms.generate",
+                    Level::Failure,
+                    &target.problem("GenerateDataKey", &error),
+                ),
+                Ok(_) => findings.note(
+                    "kms.generate",
+                    format!(
+                        "{}: this endpoint knows no dry run, and made a data key",
+                        key.name
+                    ),
+                ),
+            }
+        }
+        let call = client
+            .decrypt()
+            .key_id(&target.key_id)
+            .set_encryption_context(context())
+            .dry_run(true)
+            .dry_run_modifiers(DryRunModifierType::IgnoreCiphertext)
+            .send();
+        match client::block_on(DEADLINE, call)? {
+            Err(error) if error.code() == Some(WOULD_SUCCEED) => {
+                findings.ok(
+                    "kms.decrypt",
+                    format!("{}: Decrypt is allowed (dry run)", key.name),
+                );
+            }
+            Err(error) => {
+                let problem = target.problem("Decrypt", &error);
+                // An endpoint that wants a ciphertext all the same says nothing about rights.
+                if matches!(
+                    error.code(),
+                    Some("InvalidCiphertextException" | "ValidationException")
+                ) {
+                    findings.note("kms.decrypt", format!("{}: not checked: this endpoint tries Decrypt on a real ciphertext only; use --live", key.name));
+                } else {
+                    findings.problem("kms.decrypt", Level::Failure, &problem);
+                }
+            }
+            Ok(_) => findings.note(
+                "kms.decrypt",
+                format!("{}: this endpoint knows no dry run", key.name),
+            ),
+        }
+        Ok(())
+    }
+
+    fn key_user(
+        &self,
+        client: &Client,
+        key: &KeyOutline,
+        target: &KmsTarget,
+        arn: &str,
+        findings: &mut Findings,
+    ) {
+        const CHECK: &str = "kms.key-user";
+        let name = &key.name;
+        let principal = match &self.principal {
+            Ok(principal) => principal,
+            Err(why) => {
+                return findings.note(
+                    CHECK,
+                    format!("{name}: not checked: {why}; name the role by --role"),
+                )
+            }
+        };
+        let text = match get_policy(target, client, arn) {
+            Ok(text) => text,
+            Err(error) => return findings.note(CHECK, format!("{name}: not checked: {error}")),
+        };
+        let policy = match Policy::parse(&text) {
+            Ok(policy) => policy,
+            Err(why) => {
+                return findings.note(
+                    CHECK,
+                    format!("{name}: not checked: the key's policy could not be read: {why}"),
+                )
+            }
+        };
+        let account = principal.split(':').nth(4).unwrap_or_default();
+        let remedy = format!("emrkeys kms add-key-user {arn} --role {principal}");
+        if policy.is_user(principal) {
+            findings.ok(CHECK, format!("{name}: {principal}"));
+        } else if policy.leaves_it_to_iam(account) {
+            findings.warn(CHECK, format!("{name}: {principal} is no key user; the key's policy leaves it to the IAM policies of account {account}"), remedy);
+        } else {
+            findings.fail(CHECK, format!("{name}: {principal} is no key user, and the key's policy does not name account {account}"), remedy);
+        }
+        for denial in policy.denials(principal, account) {
+            let message = format!(
+                "{name}: {:?} of the key's policy denies {principal} the use",
+                denial.name
+            );
+            if denial.conditional {
+                findings.warn(
+                    CHECK,
+                    format!("{message} under a condition"),
+                    "See that the condition is not met where data is read and written.",
+                );
+            } else {
+                findings.fail(
+                    CHECK,
+                    message,
+                    "Change that statement: a denial wins over every permission.",
+                );
+            }
+        }
+    }
+}
+
+/// What KMS says of a dry run that it would have done. Source: AWS KMS Developer Guide, "Test your permissions".
+const WOULD_SUCCEED: &str = "DryRunOperationException";
+
+/// Makes a data key and opens it again.
+fn round_trip(
+    client: &Client,
+    key: &KeyOutline,
+    target: &KmsTarget,
+    findings: &mut Findings,
+) -> Result<(), Error> {
+    let context = || Some(key.encryption_context.clone().into_iter().collect());
+    let call = client
+        .generate_data_key()
+        .key_id(&target.key_id)
+        .key_spec(DataKeySpec::Aes256)
+        .set_encryption_context(context())
+        .send();
+    let made = match client::block_on(DEADLINE, call)? {
+        Ok(made) => made,
+        Err(error) => {
+            findings.problem(
+                "kms.generate",
+                Level::Failure,
+                &target.problem("GenerateDataKey", &error),
+            );
+            return Ok(());
+        }
+    };
+    findings.ok(
+        "kms.generate",
+        format!("{}: GenerateDataKey gave a data key", key.name),
+    );
+    let call = client
+        .decrypt()
+        .set_key_id(made.key_id)
+        .set_ciphertext_blob(made.ciphertext_blob)
+        .set_encryption_context(context())
+        .send();
+    let mut plaintext = made.plaintext.map(Blob::into_inner).unwrap_or_default();
+    match client::block_on(DEADLINE, call) {
+        Ok(Ok(opened)) => {
+            let mut bytes = opened.plaintext.map(Blob::into_inner).unwrap_or_default();
+            if bytes.len() == 32 && bytes == plaintext {
+                findings.ok("kms.decrypt", format!("{}: Decrypt opened it again", key.name));
+            } else {
+                findings.fail(
+                    "kms.decrypt",
+                    format!("{}: Decrypt gave another key", key.name),
+                    "Check that the endpoint is KMS.",
+                );
+            }
+            bytes.zeroize();
+        }
+        Ok(Err(error)) => findings.problem("kms.decrypt", Level::Failure, &target.problem("Decrypt", &error)),
+        Err(error) => findings.error("kms.decrypt", &error),
+    }
+    plaintext.zeroize();
+    Ok(())
+}

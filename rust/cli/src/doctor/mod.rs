@@ -1,0 +1,394 @@
+//! `emrkeys doctor`: everything that has to be right before a job runs, a line each.
+
+mod clients;
+mod clock;
+mod kms;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use aws_sdk_s3::config::Builder;
+use clap::Args;
+use emrkeys_core::client;
+use emrkeys_core::keyring::{Access, Editor, Protection, State, Summary};
+use emrkeys_core::{outline, KeyOutline, Outline, Settings, Usage};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use self::clock::Clock;
+use self::report::{Findings, Level};
+use crate::aws::Aws;
+use crate::conf::{open, read, Client, Conf, ONLY_HADOOP};
+use crate::kms::{caller, principal_of, DEADLINE};
+use crate::output::Failure;
+use crate::Form;
+
+#[derive(Args)]
+#[command(after_help = "\
+Levels: ok; note: not checked from here, or worth knowing; warning: works, and should be changed; FAIL.
+The exit code is 1 where anything fails, else 0.
+
+Example:
+  emrkeys doctor --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf --live
+What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
+  java -jar emrkeys.jar doctor")]
+pub(crate) struct Command {
+    #[command(flatten)]
+    conf: Conf,
+    /// Make a data key under each KMS key and open it again, where else KMS is only asked whether it would (DryRun)
+    #[arg(long)]
+    live: bool,
+    /// A bucket whose region is compared with those of the keys, beside those that rules name; several by repeating
+    #[arg(long, value_name = "NAME")]
+    bucket: Vec<String>,
+    /// The role that should be a key user, by ARN; the one of the caller, if not given
+    #[arg(long, value_name = "ARN")]
+    role: Option<String>,
+    /// A version of a keyring that encrypts for longer is a warning
+    #[arg(long, value_name = "DAYS", default_value = "365", value_parser = clap::value_parser!(u16).range(1..))]
+    max_age: u16,
+    /// EMR's security configuration, in JSON: its classes and the KMS key of local disks
+    #[arg(long, value_name = "FILE")]
+    security_configuration: Option<PathBuf>,
+    /// Fail on warnings, too
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Command {
+    pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        let settings = self.conf.load(aws)?;
+        let mut findings = Findings::default();
+        let usage = self.conf.usage.into();
+        let outline = configuration(usage, &settings, &mut findings);
+        // The key of local disks is in the same files, and nobody else looks at it here.
+        if usage != Usage::LocalDisk && settings.contains_key("emrkeys.local-disk.key") {
+            configuration(Usage::LocalDisk, &settings, &mut findings);
+        }
+        match self.conf.usage {
+            Client::S3 => clients::emrfs(&settings, outline.as_ref(), &mut findings),
+            Client::S3a => clients::s3a(&settings, &mut findings),
+            Client::LocalDisk => {}
+        }
+        let disk_keys = match &self.security_configuration {
+            Some(path) => clients::security_configuration(&read(path)?, &mut findings),
+            None => Vec::new(),
+        };
+        if let Some(outline) = &outline {
+            for key in outline
+                .keys
+                .iter()
+                .filter(|key| key.used && key.key_type == "keyring")
+            {
+                self.keyring(key, outline, aws, &mut findings);
+            }
+            self.aws(outline, &disk_keys, aws, &mut findings)?;
+        }
+        findings.print(self.strict, form)
+    }
+
+    /// S3 and KMS.
+    fn aws(
+        &self,
+        outline: &Outline,
+        disk_keys: &[String],
+        aws: &Aws,
+        findings: &mut Findings,
+    ) -> Result<(), Failure> {
+        let clock = Clock::default();
+        let shared = client::config(aws.region.as_deref())?;
+        let region = shared.region().map(|region| region.as_ref().to_owned());
+        let bucket_regions = self.buckets(outline, &shared, &clock, findings)?;
+        let used = || outline.keys.iter().filter(|key| key.used);
+        let targets: Vec<_> = used()
+            .flat_map(|key| key.kms.iter().map(move |target| (key, target)))
+            .collect();
+        if targets.is_empty() {
+            clock.report(findings);
+            return Ok(());
+        }
+        let context = kms::Context {
+            region,
+            bucket_regions: &bucket_regions,
+            principal: self.principal(aws)?,
+            live: self.live,
+            clock: clock.clone(),
+        };
+        let mut arns: BTreeMap<String, &str> = BTreeMap::new();
+        for (key, target) in targets {
+            match context.check(key, target, findings) {
+                Ok(arn) => arns.extend(arn.map(|arn| (arn, key.name.as_str()))),
+                Err(error) => findings.error("kms.exists", &error),
+            }
+        }
+        for disk in disk_keys {
+            same_as_disk(disk, &arns, findings);
+        }
+        clock.report(findings);
+        Ok(())
+    }
+
+    /// The role that is to use the keys; why not, where nobody named one and the caller is none.
+    fn principal(&self, aws: &Aws) -> Result<Result<String, String>, Failure> {
+        let is_role = |arn: &str| arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":role/");
+        if let Some(role) = &self.role {
+            if !is_role(role) {
+                return Err(Failure::Usage(format!("--role {role}: write the ARN of a role")));
+            }
+            return Ok(Ok(role.clone()));
+        }
+        Ok(caller(aws.region.as_deref()).and_then(|caller| {
+            let principal = principal_of(&caller);
+            if is_role(&principal) {
+                return Ok(principal);
+            }
+            Err(format!("{caller} is no role, so it is not that of a cluster"))
+        }))
+    }
+
+    /// The regions of the buckets that are named, and are there.
+    fn buckets(
+        &self,
+        outline: &Outline,
+        shared: &client::SdkConfig,
+        clock: &Clock,
+        findings: &mut Findings,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let names: BTreeSet<&str> = outline
+            .rules
+            .iter()
+            .map(|rule| rule.bucket.as_str())
+            .chain(self.bucket.iter().map(String::as_str))
+            .collect();
+        // Servers that are not AWS's seldom have a host name for each bucket.
+        let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        let s3 = aws_sdk_s3::Client::from_conf(Builder::from(shared).force_path_style(elsewhere).build());
+        let mut regions = BTreeMap::new();
+        for name in names {
+            let call = s3
+                .head_bucket()
+                .bucket(name)
+                .customize()
+                .interceptor(clock.clone())
+                .send();
+            let answer = match client::block_on(DEADLINE, call) {
+                Ok(answer) => answer,
+                Err(error) => {
+                    findings.error("s3.bucket", &error);
+                    continue;
+                }
+            };
+            let (region, status) = match &answer {
+                Ok(found) => (found.bucket_region.clone(), 200),
+                Err(error) => {
+                    let answer = error.raw_response();
+                    let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+                    (
+                        region.map(str::to_owned),
+                        answer.map_or(0, |answer| answer.status().as_u16()),
+                    )
+                }
+            };
+            match (status, &region) {
+                (404, _) => findings.fail("s3.bucket", format!("there is no bucket {name}"), "Correct the prefixes of the rules, or make it."),
+                (403, _) => findings.note("s3.bucket", format!("{name}: not checked: S3 does not let you look at it (s3:ListBucket)")),
+                (_, Some(region)) => findings.ok("s3.bucket", format!("{name}: {region}")),
+                (200, None) => findings.note("s3.bucket", format!("{name}: S3 does not say in which region it is")),
+                _ => findings.fail(
+                    "s3.bucket",
+                    format!("{name}: S3 did not answer as it should (status {status})"),
+                    "See that this machine reaches S3 (endpoint, VPC endpoint, proxy) and has credentials and a region.",
+                ),
+            }
+            regions.extend(region.map(|region| (name.to_owned(), region)));
+        }
+        Ok(regions)
+    }
+
+    /// Whether it is authentic, and how old the version is that encrypts.
+    fn keyring(&self, key: &KeyOutline, outline: &Outline, aws: &Aws, findings: &mut Findings) {
+        const CHECK: &str = "keyring.authentic";
+        let name = &key.name;
+        let Some((document, protectors)) = key.files.split_first() else {
+            return;
+        };
+        if key.files.iter().any(|file| file.external) || !key.credentials.is_empty() {
+            return findings.note(CHECK, format!("{name}: not checked: {ONLY_HADOOP} open what it needs; run java -jar emrkeys.jar doctor on a node"));
+        }
+        let kms = key.kms.first().map(|target| &target.access);
+        let role = kms.and_then(|access| access.role.as_ref());
+        let access = Access {
+            s3_endpoint: outline.s3_endpoint.clone(),
+            kms_endpoint: kms.and_then(|access| access.endpoint.clone()),
+            region: outline.s3_region.clone().or_else(|| aws.region.clone()),
+            role_arn: role.map(|role| role.arn.clone()),
+            external_id: role.and_then(|role| role.external_id.clone()),
+        };
+        let protection = Protection {
+            kms_key_ids: key.kms.iter().map(|target| target.key_id.clone()).collect(),
+            files: protectors.iter().map(|file| file.uri.clone()).collect(),
+        };
+        let found = Editor::new(&document.uri, &access, &protection).and_then(|editor| editor.read());
+        match found {
+            Ok(found) if found.authentic => {
+                findings.ok(
+                    CHECK,
+                    format!(
+                        "{name}: generation {} of {}; clusters look for a newer one every {} s",
+                        found.generation,
+                        found.updated,
+                        outline.keyring_max_age.as_secs()
+                    ),
+                );
+                rotation(name, &found, self.max_age, OffsetDateTime::now_utc(), findings);
+            }
+            Ok(_) => findings.fail(
+                CHECK,
+                format!("{name}: not verified, because no key that may protect it is configured"),
+                "Set .kms-key-id, .protector-file or .protector-key.",
+            ),
+            Err(error) => findings.error(CHECK, &error),
+        }
+    }
+}
+
+/// Whether it is valid, and its keys can be read.
+fn configuration(usage: Usage, settings: &Settings, findings: &mut Findings) -> Option<Outline> {
+    let what = match usage {
+        Usage::S3 => "S3",
+        Usage::S3a => "S3A",
+        Usage::LocalDisk => "local disks",
+    };
+    let outline = match outline(usage, settings) {
+        Ok(outline) => outline,
+        Err(error) => {
+            findings.error("config.valid", &error);
+            return None;
+        }
+    };
+    findings.ok(
+        "config.valid",
+        format!("every property for {what} is known and valid"),
+    );
+    for warning in &outline.warnings {
+        findings.warn(
+            "config.warning",
+            warning,
+            "docs/configuration.md has every property.",
+        );
+    }
+    match open(usage, settings) {
+        Ok((_, report)) => {
+            findings.ok("keys.open", report.summary);
+            for warning in report
+                .warnings
+                .iter()
+                .filter(|warning| !outline.warnings.contains(warning))
+            {
+                findings.warn("keys.open", warning, "docs/configuration.md has every property.");
+            }
+        }
+        Err(error) => {
+            for problem in error.problems() {
+                let level = if problem.message.contains(ONLY_HADOOP) {
+                    Level::Note
+                } else {
+                    Level::Failure
+                };
+                findings.problem("keys.open", level, problem);
+            }
+        }
+    }
+    Some(outline)
+}
+
+/// AWS recommends separate keys for local disks and for S3.
+fn same_as_disk(disk: &str, arns: &BTreeMap<String, &str>, findings: &mut Findings) {
+    // An alias of the disks' key could be any key's: only KMS knows, and ARNs are what EMR's guide asks for.
+    let same = |arn: &str| arn == disk || arn.rsplit_once("key/").is_some_and(|(_, id)| id == disk);
+    match arns.iter().find(|(arn, _)| same(arn)) {
+        Some((_, key)) => findings.warn(
+            "kms.separate",
+            format!("{key}: the same KMS key is that of the local disks ({disk})"),
+            "Use separate KMS keys for local disks and for S3.",
+        ),
+        None if disk.contains("alias/") => {
+            findings.note(
+                "kms.separate",
+                format!("not checked: {disk} is an alias; name the key of local disks by ARN"),
+            );
+        }
+        None => findings.ok(
+            "kms.separate",
+            format!("the key of the local disks ({disk}) is none of those for S3"),
+        ),
+    }
+}
+
+/// How long the active version encrypts; `max_age` in days.
+fn rotation(name: &str, found: &Summary, max_age: u16, now: OffsetDateTime, findings: &mut Findings) {
+    const CHECK: &str = "keyring.rotation";
+    let active = found
+        .versions
+        .iter()
+        .find(|version| version.state == State::Active);
+    let created = active.and_then(|version| OffsetDateTime::parse(&version.created, &Rfc3339).ok());
+    let (Some(active), Some(created)) = (active, created) else {
+        return;
+    };
+    let age = now - created;
+    let told = format!(
+        "{name}: version {} encrypts for {} days",
+        active.id,
+        age.whole_days().max(0)
+    );
+    if age > Duration::days(max_age.into()) {
+        findings.warn(
+            CHECK,
+            format!("{told}, more than {max_age}"),
+            "emrkeys keyring rotate; objects stay readable.",
+        );
+    } else {
+        findings.ok(CHECK, told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emrkeys_core::keyring::VersionSummary;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_version_that_encrypts_for_too_long_is_a_warning() {
+        let version = |id: &str, created: &str, state| VersionSummary {
+            id: id.to_owned(),
+            created: created.to_owned(),
+            state,
+        };
+        let found = Summary {
+            name: "lake".to_owned(),
+            generation: 2,
+            updated: "2026-01-01T00:00:00Z".to_owned(),
+            protector: "kms",
+            protector_key: String::new(),
+            versions: vec![
+                version("1-a", "2020-01-01T00:00:00Z", State::DecryptOnly),
+                version("2-b", "2026-01-01T00:00:00Z", State::Active),
+            ],
+            authentic: true,
+        };
+        for (now, level) in [
+            (datetime!(2026-01-01 00:00 UTC), Level::Ok),
+            (datetime!(2026-01-31 00:00 UTC), Level::Ok),
+            (datetime!(2026-02-01 00:00 UTC), Level::Warning),
+        ] {
+            let mut findings = Findings::default();
+            rotation("lake", &found, 30, now, &mut findings);
+            assert_eq!(findings.0[0].level, level, "{now}");
+        }
+    }
+}

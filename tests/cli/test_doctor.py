@@ -1,0 +1,233 @@
+"""`emrkeys doctor`: each check, right and wrong."""
+
+import json
+
+import pytest
+
+from conftest import properties
+
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole"
+EMRFS = {
+    "fs.s3.cse.enabled": "true",
+    "fs.s3.cse.encryptionMaterialsProvider": "org.emrkeys.S3EncryptionMaterialsProvider",
+    "fs.s3.cse.materialsDescription.enabled": "true",
+    "fs.s3.cse.encryptionV2.enabled": "true",
+}
+
+
+def kms_cached(key: str, **more) -> dict:
+    return {
+        **EMRFS,
+        "emrkeys.key.lake.type": "kms-cached",
+        "emrkeys.key.lake.kms-key-id": key,
+        "emrkeys.default.key": "lake",
+        **more,
+    }
+
+
+@pytest.fixture
+def doctor(tool):
+    """Runs it; gives the levels that each check had, and what was said."""
+
+    def run(site: dict, *more, status: int = 0, **how):
+        found = tool.json("doctor", *properties(site), *more, status=status, **how)
+        assert found["ok"] == (status == 0)
+        levels = {}
+        for check in found["checks"]:
+            levels.setdefault(check["check"], []).append(check["level"])
+            assert check["remedy"] or check["level"] in ("ok", "note"), check
+        return levels, "\n".join(check["message"] for check in found["checks"])
+
+    return run
+
+
+def test_all_is_well_and_nothing_was_done(servers, tool, doctor):
+    key, bucket = servers.kms_key(), servers.bucket()
+    tool.ok("kms", "add-key-user", key, "--role", ROLE, "--apply")
+    site = kms_cached(key, **{"emrkeys.rule.r.prefix": f"s3://{bucket}/", "emrkeys.rule.r.key": "lake"})
+    servers.control("DELETE", "calls")
+    levels, told = doctor(site, "--role", ROLE, "--strict")
+    for check in (
+        "config.valid", "keys.open", "kms.exists", "kms.enabled", "kms.usage", "kms.region", "kms.generate", "kms.decrypt",
+        "kms.key-user", "s3.bucket", "emrfs.enabled", "emrfs.provider", "emrfs.description", "emrfs.v2", "clock",
+    ):  # fmt: skip
+        assert levels[check] == ["ok"], (check, told)
+    assert told.count("(dry run)") == 2
+    written = {name for name in servers.calls() if name.startswith(("s3.Put", "kms.Put", "kms.Create"))}
+    assert not written
+    printed = tool.ok("doctor", *properties(site), "--role", ROLE)
+    assert printed.endswith("failures: 0, warnings: 0\n")
+
+
+def test_live_makes_a_data_key_and_opens_it(servers, doctor):
+    levels, told = doctor(kms_cached(servers.kms_key()), "--live")
+    assert levels["kms.generate"] == levels["kms.decrypt"] == ["ok"] and "opened it again" in told
+
+
+@pytest.mark.parametrize("more", [[], ["--live"]])
+@pytest.mark.parametrize("op, check", [("GenerateDataKey", "kms.generate"), ("Decrypt", "kms.decrypt")])
+def test_a_right_that_is_missing_is_a_failure(servers, doctor, op, check, more):
+    servers.deny("kms", op)
+    levels, told = doctor(kms_cached(servers.kms_key()), *more, status=1)
+    assert levels[check] == ["fail"] and "SOURCE_DENIED" in told
+
+
+def test_what_may_not_be_looked_at_is_not_checked(servers, doctor):
+    for op in ("DescribeKey", "GetKeyPolicy"):
+        servers.deny("kms", op)
+    servers.deny("s3", "HeadBucket")
+    levels, _ = doctor(kms_cached(servers.kms_key()), "--bucket", servers.bucket())
+    assert levels["kms.exists"] == levels["s3.bucket"] == ["note"]
+    assert levels["kms.generate"] == levels["kms.decrypt"] == ["ok"]
+    servers.control("DELETE", "faults")
+    servers.deny("kms", "GetKeyPolicy")
+    assert doctor(kms_cached(servers.kms_key()), "--role", ROLE)[0]["kms.key-user"] == ["note"]
+    servers.control("DELETE", "faults")
+    levels, told = doctor(kms_cached(servers.kms_key()))
+    assert levels["kms.key-user"] == ["note"] and "is no role" in told
+
+
+def test_keys_that_cannot_be_used(servers, doctor):
+    disabled = servers.kms_key()
+    servers.kms.disable_key(KeyId=disabled)
+    levels, _ = doctor(kms_cached(disabled), status=1)
+    assert levels["kms.enabled"] == ["fail"] and levels["kms.generate"] == ["fail"]
+    leaving = servers.kms_key()
+    servers.kms.schedule_key_deletion(KeyId=leaving, PendingWindowInDays=7)
+    assert doctor(kms_cached(leaving), status=1)[0]["kms.enabled"] == ["fail"]
+    levels, _ = doctor(kms_cached(servers.kms_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")), status=1)
+    assert levels["kms.usage"] == ["fail"]
+    levels, _ = doctor(kms_cached("alias/no-such-key"), status=1)
+    assert levels["kms.exists"] == ["fail"] and "kms.generate" not in levels
+
+
+def test_regions_are_compared(servers, doctor):
+    key, bucket = servers.kms_key("eu-west-1"), servers.bucket("eu-west-1")
+    levels, told = doctor(kms_cached(key), "--bucket", bucket)
+    assert levels["kms.region"] == ["warning"] and "the cluster in us-east-1" in told
+    levels, _ = doctor(kms_cached(key), "--bucket", bucket, env={"AWS_REGION": "eu-west-1"})
+    assert levels["kms.region"] == ["ok"]
+    levels, told = doctor(kms_cached(servers.kms_key()), "--bucket", bucket)
+    assert levels["kms.region"] == ["warning"] and f"bucket {bucket} in eu-west-1" in told
+    assert doctor(kms_cached(key), "--bucket", "no-such-bucket-here", status=1)[0]["s3.bucket"] == ["fail"]
+
+
+def test_who_is_no_key_user_is_told(servers, tool, doctor):
+    key = servers.kms_key()
+    assert doctor(kms_cached(key), "--role", ROLE)[0]["kms.key-user"] == ["warning"]
+    doctor(kms_cached(key), "--role", ROLE, "--strict", status=1)
+    tool.fails(2, "doctor", *properties(kms_cached(key)), "--role", "EMR_EC2_DefaultRole")
+    other = {"Effect": "Allow", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:*", "Resource": "*"}
+    deny = {"Sid": "stop", "Effect": "Deny", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:Decrypt", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [other, deny]})
+    servers.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+    assert doctor(kms_cached(key), "--role", ROLE, status=1)[0]["kms.key-user"] == ["fail"]
+    levels, told = doctor(kms_cached(key), "--role", ROLE + "2", status=1)
+    assert levels["kms.key-user"] == ["ok", "fail"] and '"stop"' in told
+
+
+def test_a_key_of_another_account_is_told(servers, doctor):
+    foreign = "arn:aws:iam::444455556666:role/EMR"
+    levels, told = doctor(kms_cached(servers.kms_key()), "--role", foreign, status=1)
+    assert levels["kms.account"] == ["note"] and "444455556666" in told
+
+
+def test_every_problem_of_the_configuration_is_a_line(doctor):
+    site = {"emrkeys.defualt.key": "a", "emrkeys.key.a.type": "aes", "emrkeys.key.b.type": "des", **EMRFS}
+    levels, told = doctor(site, status=1)
+    assert levels["config.valid"] == ["fail"] * 3
+    for code in ("UNKNOWN_PROPERTY", "MISSING_PROPERTY", "INVALID_VALUE"):
+        assert code in told
+    assert levels["emrfs.enabled"] == ["ok"]
+
+
+def test_key_files_are_opened(tool, doctor, keys):
+    public, private = keys.rsa("one")
+    other, _ = keys.rsa("two")
+    lax = keys.aes("lax")
+    (tool.folder / "lax").chmod(0o644)
+    site = {
+        "emrkeys.key.pair.type": "rsa", "emrkeys.key.pair.public": other, "emrkeys.key.pair.private": private,
+        "emrkeys.key.lax.type": "aes", "emrkeys.key.lax.file": lax,
+        "emrkeys.key.gone.type": "aes", "emrkeys.key.gone.file": "file:///no/such/key",
+        "emrkeys.default.key": "lax", **EMRFS,
+    }  # fmt: skip
+    levels, told = doctor(site, status=1)
+    assert levels["keys.open"] == ["fail"] * 3
+    for code in ("KEY_PAIR_MISMATCH", "KEY_FILE_PERMISSIONS", "KEY_FILE_NOT_FOUND"):
+        assert code in told
+    (tool.folder / "lax").chmod(0o600)
+    good = {**site, "emrkeys.key.pair.public": public, "emrkeys.key.gone.file": lax}
+    assert doctor(good)[0]["keys.open"] == ["ok"]
+
+
+def test_what_only_hadoop_can_open_is_not_checked_here(doctor):
+    site = {"emrkeys.key.a.type": "aes", "emrkeys.key.a.credential": "a.key", "emrkeys.default.key": "a", **EMRFS}
+    assert doctor(site)[0]["keys.open"] == ["note"]
+
+
+def test_keyrings_are_verified_and_their_age_is_told(servers, tool, doctor, keys):
+    uri, protector = f"s3://{servers.bucket()}/lake.keyring", servers.kms_key()
+    tool.ok("keyring", "create", uri, "--name", "lake", "--kms-key-id", protector)
+    site = {
+        "emrkeys.key.lake.type": "keyring", "emrkeys.key.lake.uri": uri, "emrkeys.key.lake.kms-key-id": protector,
+        "emrkeys.default.key": "lake", **EMRFS,
+    }  # fmt: skip
+    levels, _ = doctor(site)
+    assert levels["keyring.authentic"] == levels["keyring.rotation"] == levels["kms.exists"] == ["ok"]
+    servers.s3.put_object(Bucket=uri.split("/")[2], Key="lake.keyring", Body=b"{}")
+    levels, told = doctor(site, status=1)
+    assert levels["keyring.authentic"] == ["fail"] and "KEYRING_INVALID" in told
+    document = tool.folder / "old.keyring"
+    master = keys.aes("master")
+    tool.ok("keyring", "create", document, "--name", "lake", "--protector-file", master)
+    local = {**site, "emrkeys.key.lake.uri": document.as_uri(), "emrkeys.key.lake.protector-file": master}
+    del local["emrkeys.key.lake.kms-key-id"]
+    assert doctor(local)[0]["keyring.authentic"] == ["ok"]
+    other = {**local, "emrkeys.key.lake.protector-file": keys.aes("another")}
+    assert doctor(other, status=1)[0]["keyring.authentic"] == ["fail"]
+
+
+def test_one_key_for_disks_and_for_s3_is_a_warning(servers, tool, doctor, keys):
+    one = keys.aes("one")
+    site = {
+        "emrkeys.key.a.type": "aes", "emrkeys.key.a.file": one, "emrkeys.default.key": "a", "emrkeys.local-disk.key": "a",
+        **EMRFS,
+    }  # fmt: skip
+    assert "warning" in doctor(site)[0]["config.warning"]
+    key = servers.kms_key()
+
+    def configured(disk_key: str):
+        path = tool.folder / "security.json"
+        at_rest = {
+            "S3EncryptionConfiguration": {
+                "EncryptionMode": "CSE-Custom",
+                "EncryptionKeyProviderClass": "org.emrkeys.S3EncryptionMaterialsProvider",
+            },
+            "LocalDiskEncryptionConfiguration": {"EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": disk_key},
+        }
+        document = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": at_rest}
+        path.write_text(json.dumps({"EncryptionConfiguration": document}))
+        return doctor(kms_cached(key), "--security-configuration", path)[0]
+
+    assert configured(key)["kms.separate"] == ["warning"]
+    assert configured(servers.kms_key())["kms.separate"] == ["ok"]
+
+
+def test_s3a_has_properties_of_its_own(servers, doctor):
+    site = {name: value for name, value in kms_cached(servers.kms_key()).items() if name.startswith("emrkeys.")}
+    levels, _ = doctor(site, "--for", "s3a", status=1)
+    assert levels["s3a.algorithm"] == levels["s3a.keyring"] == ["fail"] and "emrfs.enabled" not in levels
+    site |= {
+        "fs.s3a.encryption.algorithm": "CSE-CUSTOM",
+        "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
+        "fs.s3a.input.stream.type": "classic",
+    }
+    assert doctor(site, "--for", "s3a")[0]["s3a.keyring"] == ["ok"]
+
+
+def test_kms_out_of_reach_is_a_failure_and_no_panic(tool):
+    site = kms_cached("arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+    done = tool.run("doctor", *properties(site), env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    assert done.returncode == 1 and "SOURCE_UNAVAILABLE" in done.stdout and "panicked" not in done.stderr
