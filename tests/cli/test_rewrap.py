@@ -239,6 +239,25 @@ def test_failures_are_tried_again_from_the_checkpoint(lake):
     assert description(lake.get("b")[1])["emrkeys.key"] == "new"
 
 
+def test_failures_that_were_not_tried_again_are_not_forgotten(lake):
+    for name in ("a", "b", "c"):
+        lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.servers.deny("s3", "CopyObject")
+    lake.rewrap("--checkpoint", "mark", status=1)
+    lake.servers.control("DELETE", "faults")
+    # The next run ends before it comes to the second of them.
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "1", "--rate", "0.3"]
+    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert 1 <= len(json.loads((lake.tool.folder / "mark").read_text())["failed"]) <= 2
+    assert lake.rewrap("--checkpoint", "mark")["counts"] == {"rewrapped": 3}
+    for name in ("a", "b", "c"):
+        assert description(lake.get(name)[1])["emrkeys.key"] == "new"
+
+
 def test_an_unknown_key_is_refused(lake):
     lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "none", *properties(lake.site))

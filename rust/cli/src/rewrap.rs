@@ -1,6 +1,6 @@
 //! `emrkeys rewrap`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{stdout, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -67,8 +67,34 @@ struct Checkpoint {
     /// The last key up to which every object was worked on.
     after: Option<String>,
     /// Objects before it that failed, and are tried again.
-    failed: Vec<String>,
+    failed: BTreeSet<String>,
     counts: BTreeMap<String, u64>,
+}
+
+impl Checkpoint {
+    /// Counts what became of an object; one that failed before and is tried again is counted by its last outcome.
+    fn count(&mut self, key: &str, result: &Result<Outcome, Error>) -> Result<(), Failure> {
+        if self.failed.remove(key) {
+            if let Some(failed) = self.counts.get_mut("failed") {
+                *failed -= 1;
+                if *failed == 0 {
+                    self.counts.remove("failed");
+                }
+            }
+        }
+        *self.counts.entry(outcome_name(result).to_owned()).or_default() += 1;
+        if result.is_err() {
+            self.failed.insert(key.to_owned());
+        }
+        if self.failed.len() > MAX_FAILED {
+            return Err(problem(
+                Code::ObjectsFailed,
+                format!("more than {MAX_FAILED} objects failed"),
+                "See the lines above for the cause that they share.",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Command {
@@ -91,7 +117,8 @@ impl Command {
             None => None,
             Some(path) => Some(BufWriter::new(append(path)?)),
         };
-        let again = std::mem::take(&mut checkpoint.failed);
+        // They stay in the checkpoint until they succeed, whatever ends this run.
+        let again = checkpoint.failed.clone();
         let object = |key: String| ObjectUri {
             bucket: prefix.bucket.clone(),
             key,
@@ -117,13 +144,7 @@ impl Command {
             |uri| rewrap.object(&provider, &store, uri),
             |number, uri, result| {
                 progress.add(1);
-                *checkpoint
-                    .counts
-                    .entry(outcome_name(&result).to_owned())
-                    .or_default() += 1;
-                if result.is_err() {
-                    checkpoint.failed.push(uri.key.clone());
-                }
+                let counted = checkpoint.count(&uri.key, &result);
                 let told = self.tell(&uri, &result, &mut lines);
                 // Those that are tried again stand before the mark wherever they are.
                 mark.done(number, (number >= retried).then_some(uri.key));
@@ -132,20 +153,20 @@ impl Command {
                 }
                 let saved = if written.elapsed() >= CHECKPOINT_EVERY {
                     written = Instant::now();
-                    self.write_checkpoint(&checkpoint)
+                    // What the checkpoint covers has its line.
+                    self.flush(&mut lines)
+                        .and_then(|()| self.write_checkpoint(&checkpoint))
                 } else {
                     Ok(())
                 };
-                if let Err(failure) = told.and(saved) {
+                if let Err(failure) = told.and(saved).and(counted) {
                     stop.store(true, std::sync::atomic::Ordering::Relaxed);
                     broken = broken.take().or(Some(failure));
                 }
             },
         );
         progress.finish();
-        if let Some(lines) = &mut lines {
-            lines.flush()?;
-        }
+        self.flush(&mut lines)?;
         self.write_checkpoint(&checkpoint)?;
         if let Some(failure) = broken {
             return Err(failure);
@@ -180,6 +201,13 @@ impl Command {
         Ok(writeln!(lines, "{}", report_line(uri, result))?)
     }
 
+    fn flush(&self, lines: &mut Option<BufWriter<File>>) -> Result<(), Failure> {
+        match (lines, &self.report) {
+            (Some(lines), Some(path)) => lines.flush().map_err(at(path)),
+            _ => Ok(()),
+        }
+    }
+
     fn summary(&self, checkpoint: &Checkpoint, interrupted: bool, form: Form) -> Result<(), Failure> {
         let mut out = stdout().lock();
         if form == Form::Json {
@@ -210,7 +238,7 @@ impl Command {
             to: self.to.clone(),
             upgrade_wrap: self.upgrade_wrap,
             after: None,
-            failed: Vec::new(),
+            failed: BTreeSet::new(),
             counts: BTreeMap::new(),
         };
         let Some(path) = self.checkpoint.as_ref().filter(|path| path.exists()) else {
@@ -235,13 +263,6 @@ impl Command {
         let Some(path) = self.checkpoint.as_ref().filter(|_| !self.dry_run) else {
             return Ok(());
         };
-        if checkpoint.failed.len() > MAX_FAILED {
-            return Err(problem(
-                Code::ObjectsFailed,
-                format!("more than {MAX_FAILED} objects failed"),
-                "See the lines above for the cause that they share.",
-            ));
-        }
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())

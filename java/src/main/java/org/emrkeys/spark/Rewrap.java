@@ -29,7 +29,8 @@ import org.emrkeys.internal.Usage;
  *
  * <p>The driver lists keys and hands them out in rounds. After each round the report has a file
  * more and the checkpoint says how far everything is done, so that the same command goes on from
- * there. Without a checkpoint it goes on as well, only slower: what is done is found done.
+ * there; at the end it is removed. Without a checkpoint it goes on as well, only slower: what is done
+ * is found done, and what failed is tried again.
  *
  * <p>S3 is spoken by the native library, with the AWS credentials of the node and {@code
  * emrkeys.s3.*}; neither EMRFS nor S3A is asked for the objects.
@@ -46,7 +47,8 @@ public final class Rewrap {
           "                       CSE-CUSTOM, else s3",
           "  --report DIR         a folder, in any file system of Hadoop's, that gets a line of JSON for",
           "                       each object",
-          "  --checkpoint FILE    remembers how far the work got; the same command goes on from there",
+          "  --checkpoint FILE    remembers how far the work got; the same command goes on from there. Removed at",
+          "                       the end, so that the next run tries again what failed",
           "  --batch N            objects in a task (500)",
           "  --threads N          objects at work at once in a task (8)",
           "  --upgrade-wrap       replace the wraps of the SDK v1's first client by those of its second",
@@ -61,6 +63,7 @@ public final class Rewrap {
   private final Options options;
   private final Configuration conf;
   private final Map<String, Long> counts = new TreeMap<>();
+  private final long started = System.currentTimeMillis();
   private String after = "";
   private int round;
 
@@ -130,6 +133,11 @@ public final class Rewrap {
     out.println(
         options.prefix + " -> " + options.to + (options.dryRun ? " (nothing was written)" : ""));
     counts.forEach((outcome, count) -> out.printf("  %10d  %s%n", count, outcome));
+    if (options.checkpoint != null && !options.dryRun) {
+      // All is done or was tried: the next run looks at everything, and so at what failed.
+      Path file = new Path(options.checkpoint);
+      FileSystem.get(file.toUri(), conf).delete(file, false);
+    }
     return counts.containsKey("failed") ? 1 : 0;
   }
 
@@ -138,7 +146,8 @@ public final class Rewrap {
     if (options.report == null) {
       return;
     }
-    Path file = new Path(options.report, String.format("round-%06d.jsonl", round));
+    // A run that goes on from an older checkpoint does a round again, and does not replace its report.
+    Path file = new Path(options.report, String.format("%d-%06d.jsonl", started, round));
     try (OutputStream out = FileSystem.get(file.toUri(), conf).create(file, true)) {
       for (String[] result : results) {
         out.write((result[1] + "\n").getBytes(StandardCharsets.UTF_8));
