@@ -4,7 +4,7 @@
 //! the environment, as for the AWS CLI.
 
 use std::fs::File;
-use std::io::{Error, Read, Write};
+use std::io::{BufWriter, Error, Read, Write};
 use std::sync::atomic::AtomicBool;
 
 use emrkeys_core::object::{work_on, Metadata, ObjectUri, Pace, Store, StoreAccess, Walk};
@@ -12,6 +12,8 @@ use emrkeys_core::object::{work_on, Metadata, ObjectUri, Pace, Store, StoreAcces
 /// As in `emrkeys put`.
 const PART: usize = 8 << 20;
 const AT_ONCE: usize = 3;
+/// Bytes written at once, as in `emrkeys get`.
+const PIECE: usize = 256 << 10;
 
 pub(crate) fn run() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(2).collect();
@@ -36,14 +38,18 @@ fn parse(uri: &str) -> Result<ObjectUri, Error> {
     ObjectUri::parse(uri).map_err(Error::other)
 }
 
-fn get(store: &Store, uri: &str, mut file: Option<File>) -> Result<(), Error> {
+fn get(store: &Store, uri: &str, file: Option<File>) -> Result<(), Error> {
     let mut body = store.get(&parse(uri)?, None, None).map_err(Error::other)?;
+    let mut file = file.map(|file| BufWriter::with_capacity(PIECE, file));
     while let Some(bytes) = body.next_piece().map_err(Error::other)? {
         if let Some(file) = &mut file {
             file.write_all(&bytes)?;
         }
     }
-    file.map_or(Ok(()), |file| file.sync_all())
+    match file {
+        Some(file) => file.into_inner()?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn put(store: &Store, mut file: File, uri: &str) -> Result<(), Error> {

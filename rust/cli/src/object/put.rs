@@ -312,13 +312,15 @@ impl S3Object<'_> {
             let encrypt = || -> Result<(), Failure> {
                 let mut sealer = sealer;
                 for index in 0.. {
-                    let mut buffer = vec![0; PART];
-                    let length = fill(file, &mut buffer).map_err(at(&self.put.file))?;
+                    let mut buffer = Vec::with_capacity(PART + 16);
+                    let length = file
+                        .take(PART as u64)
+                        .read_to_end(&mut buffer)
+                        .map_err(at(&self.put.file))?;
                     let plaintext = match self.put.resume {
                         Some(_) => hex::encode(sha256(&buffer[..length])),
                         None => String::new(), // nobody will go on with it
                     };
-                    buffer.truncate(length);
                     let mut state = locked();
                     let sent = match state.parts.get(index) {
                         Some(part) if part.plaintext != plaintext => return Err(self.changed_underway()),
