@@ -1,0 +1,418 @@
+package org.emrkeys.internal;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.net.URL;
+import java.security.GeneralSecurityException;
+import java.security.Provider;
+import java.security.Security;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Properties;
+import java.util.Set;
+import java.util.stream.Collectors;
+import javax.crypto.Cipher;
+import org.emrkeys.EmrKeysException;
+import org.emrkeys.jce.EmrKeysProvider;
+
+/**
+ * {@code java -jar emrkeys.jar doctor}: what only the JVM of a node can know. Internal.
+ *
+ * <p>Lines are those of {@code emrkeys doctor}. Needs nothing but the JDK; what needs Hadoop is in
+ * {@link DoctorHadoop}, which is loaded only where Hadoop is. Not thread-safe.
+ */
+public final class Doctor {
+  private static final String USAGE =
+      String.join(
+          "\n",
+          "usage: hadoop jar emrkeys.jar doctor [--for s3|s3a|local-disk] [--conf FILE]…"
+              + " [--output text|json]",
+          "",
+          "Checks what only the JVM of a node can know: Java, class path, releases of the AWS SDKs"
+              + " and of Hadoop,",
+          "native library, ciphers; and with Hadoop on the class path, as `hadoop jar` has it, its"
+              + " configuration",
+          "(core-site.xml, emrfs-site.xml, then each --conf) and the keys that it names.",
+          "java -jar emrkeys.jar doctor has no other class path than the jar: it checks the rest.",
+          "",
+          "  --for CLIENT   who asks for the keys: s3 (EMRFS, the default), s3a, local-disk",
+          "  --conf FILE    one more site file; later ones win",
+          "  --output FORM  text (the default) or json",
+          "",
+          "Exit codes: 0 no failure, 1 failures, 2 the command line is wrong",
+          "");
+
+  private static final String HADOOP = "org.apache.hadoop.conf.Configuration";
+  private static final String GCM = "AES/GCM/NoPadding";
+  private static final String[] SDK_V1 = {
+    "com.amazon.ws.emr.hadoop.fs.shaded.com.amazonaws.util.VersionInfoUtils",
+    "com.amazonaws.util.VersionInfoUtils",
+  };
+
+  /** How bad it is, as the tool has it. */
+  enum Level {
+    OK("ok"),
+    NOTE("note"),
+    WARNING("warning"),
+    FAIL("FAIL");
+
+    private final String text;
+
+    Level(String text) {
+      this.text = text;
+    }
+  }
+
+  private static final class Finding {
+    final String check;
+    final Level level;
+    final String message;
+    final String remedy;
+
+    Finding(String check, Level level, String message, String remedy) {
+      this.check = check;
+      this.level = level;
+      this.message = message;
+      this.remedy = remedy;
+    }
+  }
+
+  private final List<Finding> findings = new ArrayList<>();
+  private final ClassLoader loader;
+
+  Doctor(ClassLoader loader) {
+    this.loader = loader;
+  }
+
+  /**
+   * Does what the command line says.
+   *
+   * @param arguments of the program
+   * @param out where the lines go
+   * @param err where it goes that the command line is wrong
+   * @return the exit code
+   */
+  public static int run(String[] arguments, PrintStream out, PrintStream err) {
+    Usage usage = Usage.S3;
+    boolean json = false;
+    List<String> files = new ArrayList<>();
+    List<String> words = Arrays.asList(arguments);
+    if (words.contains("--help") || words.contains("-h")) {
+      out.print(USAGE);
+      return 0;
+    }
+    try {
+      if (words.isEmpty() || !words.get(0).equals("doctor")) {
+        throw new IllegalArgumentException("the one command is doctor");
+      }
+      for (int i = 1; i < words.size(); i += 2) {
+        String option = words.get(i);
+        if (!Arrays.asList("--for", "--conf", "--output").contains(option)) {
+          throw new IllegalArgumentException("there is no " + option);
+        }
+        if (i + 1 == words.size()) {
+          throw new IllegalArgumentException(option + " needs a value");
+        }
+        String value = words.get(i + 1);
+        if (option.equals("--for")) {
+          usage = usage(value);
+        } else if (option.equals("--conf")) {
+          files.add(value);
+        } else if (value.equals("json") || value.equals("text")) {
+          json = value.equals("json");
+        } else {
+          throw new IllegalArgumentException("--output is text or json, not " + value);
+        }
+      }
+    } catch (IllegalArgumentException e) {
+      err.println("error: " + e.getMessage());
+      err.print(USAGE);
+      return 2;
+    }
+    Doctor doctor = new Doctor(Doctor.class.getClassLoader());
+    doctor.check(usage, files);
+    out.print(json ? doctor.json() : doctor.text());
+    out.flush();
+    return doctor.count(Level.FAIL) > 0 ? 1 : 0;
+  }
+
+  private static Usage usage(String client) {
+    switch (client) {
+      case "s3":
+        return Usage.S3;
+      case "s3a":
+        return Usage.S3A;
+      case "local-disk":
+        return Usage.LOCAL_DISK;
+      default:
+        throw new IllegalArgumentException("--for is s3, s3a or local-disk, not " + client);
+    }
+  }
+
+  private void check(Usage usage, List<String> files) {
+    java();
+    classPath();
+    boolean loaded = nativeLibrary();
+    if (loaded) {
+      cipher();
+    }
+    if (!has(HADOOP)) {
+      add(
+          "hadoop.config",
+          files.isEmpty() ? Level.NOTE : Level.FAIL,
+          "not checked: Hadoop is not on the class path",
+          "Run it as: hadoop jar emrkeys.jar doctor");
+    } else if (loaded) {
+      try {
+        DoctorHadoop.check(this, usage, files);
+      } catch (LinkageError e) {
+        add(
+            "hadoop.config",
+            Level.FAIL,
+            "Hadoop is on the class path in part: " + e,
+            "Run it as: hadoop jar emrkeys.jar doctor");
+      }
+    }
+    order(usage);
+  }
+
+  private void java() {
+    String told =
+        System.getProperty("java.version") + ", " + System.getProperty("java.vm.name") + ", "
+            + System.getProperty("java.vendor") + ", " + System.getProperty("os.arch");
+    // Oracle's own build wants JCE providers signed; OpenJDK and all that is made of it do not.
+    if (System.getProperty("java.runtime.name", "").startsWith("Java(TM)")) {
+      add(
+          "java.version",
+          Level.WARNING,
+          told + ": Oracle's JDK refuses JCE providers that are not signed, as ours",
+          "Use Corretto, Temurin or another OpenJDK where the native ciphers are wanted.");
+    } else {
+      add("java.version", Level.OK, told, null);
+    }
+  }
+
+  /** One copy of us, and which releases are there of what we work with. */
+  private void classPath() {
+    Set<String> copies = new LinkedHashSet<>();
+    try {
+      String name = "org/emrkeys/internal/Doctor.class";
+      for (URL found : Collections.list(loader.getResources(name))) {
+        String place = found.toString();
+        copies.add(place.substring(0, place.length() - name.length()));
+      }
+    } catch (IOException e) {
+      add("classpath.emrkeys", Level.NOTE, "not checked: " + e, null);
+    }
+    if (copies.size() == 1) {
+      add("classpath.emrkeys", Level.OK, copies.iterator().next(), null);
+    } else if (copies.size() > 1) {
+      add(
+          "classpath.emrkeys",
+          Level.WARNING,
+          copies.size() + " copies, of which the first is used: " + String.join(", ", copies),
+          "Leave one of them on the class path.");
+    }
+    String v1 = null;
+    for (String name : SDK_V1) {
+      v1 = v1 == null ? call(name, "getVersion") : v1;
+    }
+    release("classpath.sdk-v1", "AWS SDK v1", v1);
+    release(
+        "classpath.sdk-v2",
+        "AWS SDK v2",
+        constant("software.amazon.awssdk.core.util.VersionInfo", "SDK_VERSION"));
+    String s3ec = "software.amazon.encryption.s3/amazon-s3-encryption-client-java";
+    release(
+        "classpath.s3ec",
+        "S3 Encryption Client",
+        has("software.amazon.encryption.s3.S3EncryptionClient") ? maven(s3ec) : null);
+    release(
+        "classpath.hadoop", "Hadoop", call("org.apache.hadoop.util.VersionInfo", "getVersion"));
+  }
+
+  private void release(String check, String what, String version) {
+    if (version == null) {
+      add(check, Level.NOTE, what + " is not on the class path", null);
+    } else {
+      add(check, Level.OK, what + " " + version, null);
+    }
+  }
+
+  private boolean nativeLibrary() {
+    try {
+      String folder = System.getProperty(HadoopSettings.NATIVE_FOLDER);
+      NativeLoader.load(folder == null || folder.trim().isEmpty() ? null : folder.trim());
+      add("native.load", Level.OK, NativeLoader.description(), null);
+      return true;
+    } catch (EmrKeysException e) {
+      failure("native.load", e);
+      return false;
+    }
+  }
+
+  /** Whether ours works at all, installed or not. */
+  private void cipher() {
+    try {
+      Cipher.getInstance(GCM, new EmrKeysProvider());
+      add("jce.cipher", Level.OK, GCM + " can be had from " + EmrKeysProvider.NAME, null);
+    } catch (GeneralSecurityException | RuntimeException e) {
+      add(
+          "jce.cipher",
+          Level.WARNING,
+          GCM + " cannot be had from " + EmrKeysProvider.NAME + ": " + e,
+          "Clients encrypt with the ciphers that they had, slower; see docs/jce.md.");
+    }
+  }
+
+  /** After everything that installs. */
+  private void order(Usage usage) {
+    List<String> names =
+        Arrays.stream(Security.getProviders()).map(Provider::getName).collect(Collectors.toList());
+    add("jce.order", Level.OK, String.join(", ", names), null);
+    try {
+      String used = Cipher.getInstance(GCM).getProvider().getName();
+      if (used.equals(EmrKeysProvider.NAME)) {
+        add("jce.in-use", Level.OK, GCM + " comes from " + used, null);
+      } else {
+        add(
+            "jce.in-use",
+            Level.NOTE,
+            GCM + " comes from " + used + "; " + EmrKeysProvider.NAME + " is "
+                + (names.contains(EmrKeysProvider.NAME) ? "behind it" : "not installed here"),
+            null);
+      }
+    } catch (GeneralSecurityException e) {
+      add("jce.in-use", Level.FAIL, GCM + " cannot be had: " + e, "Correct java.security.");
+    }
+    String bouncyCastle = "org.bouncycastle.jce.provider.BouncyCastleProvider";
+    if (has(bouncyCastle)) {
+      add("jce.bouncy-castle", Level.OK, "Bouncy Castle is on the class path", null);
+    } else if (usage == Usage.S3 && (has(SDK_V1[0]) || has(SDK_V1[1]))) {
+      add(
+          "jce.bouncy-castle",
+          Level.WARNING,
+          "Bouncy Castle is not on the class path, and the clients of the AWS SDK v1 may not start"
+              + " without it",
+          "Add bcprov, or see docs/jce.md on emrkeys.jce.stand-in-for-bc.");
+    } else {
+      add("jce.bouncy-castle", Level.NOTE, "Bouncy Castle is not on the class path", null);
+    }
+  }
+
+  private boolean has(String name) {
+    return type(name) != null;
+  }
+
+  /** Not initialised; null where it is not there or does not fit what is. */
+  private Class<?> type(String name) {
+    try {
+      return Class.forName(name, false, loader);
+    } catch (ClassNotFoundException | LinkageError e) {
+      return null;
+    }
+  }
+
+  private String call(String type, String method) {
+    Class<?> found = type(type);
+    try {
+      return found == null ? null : String.valueOf(found.getMethod(method).invoke(null));
+    } catch (ReflectiveOperationException | LinkageError e) {
+      return "of an unknown release";
+    }
+  }
+
+  private String constant(String type, String field) {
+    Class<?> found = type(type);
+    try {
+      return found == null ? null : String.valueOf(found.getField(field).get(null));
+    } catch (ReflectiveOperationException | LinkageError e) {
+      return "of an unknown release";
+    }
+  }
+
+  /** What Maven wrote into a jar. */
+  private String maven(String artifact) {
+    String name = "META-INF/maven/" + artifact + "/pom.properties";
+    try (InputStream in = loader.getResourceAsStream(name)) {
+      Properties properties = new Properties();
+      if (in != null) {
+        properties.load(in);
+      }
+      return properties.getProperty("version", "of an unknown release");
+    } catch (IOException | IllegalArgumentException e) {
+      return "of an unknown release";
+    }
+  }
+
+  void add(String check, Level level, String message, String remedy) {
+    findings.add(new Finding(check, level, message, remedy));
+  }
+
+  /** Each problem of it; a message of several has a line for each below the first. */
+  void failure(String check, EmrKeysException e) {
+    String[] lines = String.valueOf(e.getMessage()).split("\n");
+    for (int i = lines.length == 1 ? 0 : 1; i < lines.length; i++) {
+      String line = lines[i].trim();
+      int code = line.indexOf("]. ");
+      String message = code < 0 ? line : line.substring(0, code + 1);
+      add(check, Level.FAIL, message, code < 0 ? "See docs." : line.substring(code + 3));
+    }
+  }
+
+  private long count(Level level) {
+    return findings.stream().filter(found -> found.level == level).count();
+  }
+
+  private String text() {
+    StringBuilder text = new StringBuilder();
+    for (Finding found : findings) {
+      text.append(String.format("%-8s %-20s %s%n", found.level.text, found.check, found.message));
+      if (found.remedy != null) {
+        text.append(String.format("%30s%s%n", "", found.remedy));
+      }
+    }
+    return text.append(String.format(
+            "failures: %d, warnings: %d%n", count(Level.FAIL), count(Level.WARNING)))
+        .toString();
+  }
+
+  private String json() {
+    String checks =
+        findings.stream()
+            .map(
+                found ->
+                    "    {\"check\": " + quoted(found.check)
+                        + ", \"level\": " + quoted(found.level.text.toLowerCase(Locale.ROOT))
+                        + ", \"message\": " + quoted(found.message)
+                        + ", \"remedy\": " + quoted(found.remedy) + "}")
+            .collect(Collectors.joining(",\n"));
+    return "{\n  \"ok\": " + (count(Level.FAIL) == 0)
+        + ",\n  \"failures\": " + count(Level.FAIL)
+        + ",\n  \"warnings\": " + count(Level.WARNING)
+        + ",\n  \"checks\": [\n" + checks + "\n  ]\n}\n";
+  }
+
+  /** RFC 8259, 7. */
+  static String quoted(String text) {
+    if (text == null) {
+      return "null";
+    }
+    StringBuilder out = new StringBuilder("\"");
+    for (char c : text.toCharArray()) {
+      if (c == '"' || c == '\\') {
+        out.append('\\').append(c);
+      } else if (c < 0x20 || Character.isSurrogate(c)) {
+        out.append(String.format("\\u%04x", (int) c));
+      } else {
+        out.append(c);
+      }
+    }
+    return out.append('"').toString();
+  }
+}

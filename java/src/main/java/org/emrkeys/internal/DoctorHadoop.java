@@ -1,0 +1,74 @@
+package org.emrkeys.internal;
+
+import java.io.File;
+import java.lang.reflect.Proxy;
+import java.util.List;
+import org.apache.commons.logging.Log;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.emrkeys.EmrKeysException;
+import org.emrkeys.internal.Doctor.Level;
+import org.emrkeys.jce.JceInstaller;
+
+/** What {@link Doctor} checks where Hadoop is on the class path. Internal. */
+final class DoctorHadoop {
+  private DoctorHadoop() {}
+
+  /** Reads the node's configuration and opens the provider as a client would. */
+  static void check(Doctor doctor, Usage usage, List<String> files) {
+    Configuration conf;
+    HadoopSettings settings;
+    try {
+      conf = new Configuration();
+      conf.addResource("emrfs-site.xml");
+      for (String file : files) {
+        // Hadoop ignores what is not there.
+        if (!new File(file).isFile()) {
+          doctor.add("hadoop.config", Level.FAIL, file + " is not a file", "Correct --conf.");
+          return;
+        }
+        conf.addResource(new Path(new File(file).toURI()));
+      }
+      settings = new HadoopSettings(conf);
+      conf.size(); // it is read only now
+      doctor.add("hadoop.config", Level.OK, conf.toString(), null);
+    } catch (RuntimeException | LinkageError e) {
+      doctor.add(
+          "hadoop.config",
+          Level.FAIL,
+          "Hadoop's configuration cannot be read: " + e,
+          "Correct the site files; emrkeys doctor --conf says where.");
+      return;
+    }
+    try (ProviderHandle handle = ProviderHandle.open(usage, settings)) {
+      Report report = handle.report();
+      doctor.add("provider.open", Level.OK, report.summary(), null);
+      for (String warning : report.warnings()) {
+        doctor.add("provider.open", Level.WARNING, warning, "See docs/configuration.md.");
+      }
+      if (usage == Usage.S3) {
+        JceInstaller.install(report.jce(), log(doctor));
+      }
+    } catch (EmrKeysException e) {
+      doctor.failure("provider.open", e);
+    }
+  }
+
+  /** What is said on installation becomes lines. */
+  private static Log log(Doctor doctor) {
+    return (Log)
+        Proxy.newProxyInstance(
+            DoctorHadoop.class.getClassLoader(),
+            new Class<?>[] {Log.class},
+            (proxy, method, arguments) -> {
+              String name = method.getName();
+              if (name.equals("warn")) {
+                String message = String.valueOf(arguments[0]);
+                doctor.add("jce.install", Level.WARNING, message, "See docs/jce.md.");
+              } else if (name.equals("info")) {
+                doctor.add("jce.install", Level.OK, String.valueOf(arguments[0]), null);
+              }
+              return method.getReturnType() == boolean.class ? Boolean.TRUE : null;
+            });
+  }
+}
