@@ -163,8 +163,8 @@ pub(crate) fn open(usage: Usage, settings: &Settings) -> Result<(Provider, Repor
         .into_iter()
         .map(|input| {
             let why = match &input {
-                InputRef::Uri(_) => "read it: run `java -jar emrkeys.jar doctor` on a node, or copy the file and name the copy by -D",
-                InputRef::Credential(_) => "open its credential providers: run `java -jar emrkeys.jar doctor` on a node, or name a key file by -D",
+                InputRef::Uri(_) => "read it: run `hadoop jar emrkeys.jar doctor` on a node, or copy the file and name the copy by -D",
+                InputRef::Credential(_) => "open its credential providers: run `hadoop jar emrkeys.jar doctor` on a node, or name a key file by -D",
             };
             (input, InputValue::Failed(format!("{ONLY_HADOOP} {why}")))
         })

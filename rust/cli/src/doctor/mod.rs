@@ -32,7 +32,7 @@ The exit code is 1 where anything fails, else 0.
 Example:
   emrkeys doctor --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf --live
 What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
-  java -jar emrkeys.jar doctor")]
+  hadoop jar emrkeys.jar doctor")]
 pub(crate) struct Command {
     #[command(flatten)]
     conf: Conf,
@@ -216,7 +216,7 @@ impl Command {
             return;
         };
         if key.files.iter().any(|file| file.external) || !key.credentials.is_empty() {
-            return findings.note(CHECK, format!("{name}: not checked: {ONLY_HADOOP} open what it needs; run java -jar emrkeys.jar doctor on a node"));
+            return findings.note(CHECK, format!("{name}: not checked: {ONLY_HADOOP} open what it needs; run hadoop jar emrkeys.jar doctor on a node"));
         }
         let kms = key.kms.first().map(|target| &target.access);
         let role = kms.and_then(|access| access.role.as_ref());
