@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import urllib.request
 import uuid
 
@@ -203,6 +204,14 @@ class Keys:
 @pytest.fixture
 def keys(tmp_path):
     return Keys(tmp_path)
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    """Until `condition` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
 
 
 def properties(entries: dict) -> list[str]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import TIMEOUT, properties
+from conftest import TIMEOUT, properties, wait_for
 from envelopes import FORMATS, Aes, description, seal, unseal
 from test_rewrap import Lake
 
@@ -211,7 +211,7 @@ def test_an_object_that_is_written_between_the_two_looks_at_it_is_not_released(l
     lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1, after=1)
     command = [lake.tool.path, "cat", lake.uri + "x", *conf(lake)]
     process = subprocess.Popen(command, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.8)
+    wait_for(lambda: lake.servers.calls().get("s3.GetObject") == 2)
     lake.put("x", *seal(b"other", lake.old, "v2", lake.describe("old")))
     out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 3 and out == b"" and b"[OBJECT_CHANGED]" in err
@@ -292,7 +292,7 @@ def test_ctrl_c_leaves_neither_object_nor_upload(lake):
     lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None)
     command = [lake.tool.path, "put", "in", lake.uri + "x", *conf(lake)]
     process = subprocess.Popen(command, env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
-    time.sleep(1)
+    wait_for(lambda: lake.servers.calls().get("s3.UploadPart"))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130

@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import properties
+from conftest import properties, wait_for
 from envelopes import FORMATS, Aes, Rsa, description, seal, unseal
 
 TEXT = b"some rows of a table\n" * 50
@@ -201,7 +201,7 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
 
     reader = threading.Thread(target=read)
     reader.start()
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "2", "--rate", "120"]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "2", "--rate", "40"]
     try:
         for how in (signal.SIGKILL, signal.SIGINT):
             process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -245,10 +245,11 @@ def test_failures_that_were_not_tried_again_are_not_forgotten(lake):
     lake.servers.deny("s3", "CopyObject")
     lake.rewrap("--checkpoint", "mark", status=1)
     lake.servers.control("DELETE", "faults")
+    refused = lake.servers.calls()["s3.CopyObject"]
     # The next run ends before it comes to the second of them.
     command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "1", "--rate", "0.3"]
     process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    time.sleep(2)
+    wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) > refused)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 130
