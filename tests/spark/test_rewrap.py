@@ -46,7 +46,7 @@ def submit(spark_home, jar, site, *arguments):
 
 
 def finish(process) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     return process.returncode, out, err
 
 
