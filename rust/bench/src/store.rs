@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Error, Read, Write};
 use std::sync::atomic::AtomicBool;
 
-use emrkeys_core::object::{work_on, Metadata, ObjectUri, Pace, Store, StoreAccess, Walk};
+use emrkeys_core::object::{work_on, Metadata, ObjectUri, Pace, S3Access, Store, Walk};
 
 /// As in `emrkeys put`.
 const PART: usize = 8 << 20;
@@ -17,9 +17,9 @@ const PIECE: usize = 256 << 10;
 
 pub(crate) fn run() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(2).collect();
-    let store = Store::connect(&StoreAccess {
+    let store = Store::connect(&S3Access {
         path_style: true,
-        ..StoreAccess::default()
+        ..S3Access::default()
     })
     .map_err(Error::other)?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

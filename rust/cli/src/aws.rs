@@ -1,7 +1,7 @@
 //! How AWS is reached: the options that the AWS CLI has, for every command.
 
 use clap::Args;
-use emrkeys_core::object::{Store, StoreAccess};
+use emrkeys_core::object::{S3Access, Store};
 
 use crate::output::Failure;
 
@@ -49,7 +49,7 @@ impl Aws {
         let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
             .iter()
             .any(|name| std::env::var_os(name).is_some());
-        Ok(Store::connect(&StoreAccess {
+        Ok(Store::connect(&S3Access {
             endpoint: None, // the environment has it, by `apply`
             region: self.region.clone(),
             // Servers that are not AWS's seldom have a host name for each bucket.

@@ -1,6 +1,5 @@
 //! `emrkeys keygen …`
 
-use std::fs::File;
 use std::io::{stdout, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use emrkeys_crypto::generate;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::files::NewFile;
 use crate::output::{problem, Failure};
 use crate::Form;
 
@@ -126,22 +126,12 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
 /// A file that appears whole, with a key that only its owner can read, where nothing was.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| cannot(&format!("{}: {error}", path.display()));
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Mode 0600, in the same folder, so that it can be given its name in one step.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut file = NewFile::create(path).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist_noclobber(path)
-        .map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => exists(path),
-            _ => failed(error.error),
-        })?;
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed)
+    file.keep().map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(path),
+        _ => failed(error),
+    })
 }
 
 fn exists(path: &Path) -> Failure {

@@ -8,6 +8,7 @@ pub mod conf;
 mod doctor;
 mod emr_config;
 mod explain;
+mod files;
 mod generate;
 mod keygen;
 mod keyring;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use emrkeys_core::object::{
-    outcome_name, report_line, work_on, Mark, ObjectUri, Outcome, Pace, Rewrap, Walk,
+    outcome_name, report_line, work_on, InOrder, ObjectUri, Outcome, Pace, Rewrap, Walk,
 };
 use emrkeys_core::{Code, Error};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::aws::Aws;
 use crate::conf::Conf;
+use crate::files::NewFile;
 use crate::output::{at, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
@@ -134,7 +135,7 @@ impl Command {
             per_second: self.rate,
         };
         let mut progress = Progress::of("objects", None);
-        let mut mark = Mark::new();
+        let mut order = InOrder::default();
         let mut written = Instant::now();
         let mut broken = None;
         let ended = work_on(
@@ -147,9 +148,8 @@ impl Command {
                 let counted = checkpoint.count(&uri.key, &result);
                 let told = self.tell(&uri, &result, &mut lines);
                 // Those that are tried again stand before the mark wherever they are.
-                mark.done(number, (number >= retried).then_some(uri.key));
-                if let Some(Some(after)) = mark.last() {
-                    checkpoint.after = Some(after.clone());
+                for key in order.put(number, (number >= retried).then_some(uri.key)) {
+                    checkpoint.after = key.or(checkpoint.after.take());
                 }
                 let saved = if written.elapsed() >= CHECKPOINT_EVERY {
                     written = Instant::now();
@@ -263,15 +263,9 @@ impl Command {
         let Some(path) = self.checkpoint.as_ref().filter(|_| !self.dry_run) else {
             return Ok(());
         };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
+        let mut file = NewFile::create(path).map_err(at(path))?;
         serde_json::to_writer(&mut file, checkpoint).map_err(|error| at(path)(error.into()))?;
-        file.as_file().sync_all().map_err(at(path))?;
-        file.persist(path).map_err(|error| at(path)(error.error))?;
-        Ok(())
+        file.replace().map_err(at(path))
     }
 }
 

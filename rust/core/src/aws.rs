@@ -7,9 +7,12 @@ use std::error::Error as StdError;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::SharedHttpClient;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{rustls_provider::CryptoMode, Provider};
 use aws_smithy_http_client::Connector;
+
+use crate::error::excerpt;
 
 /// What the environment, the profile and the node say; `region` comes first.
 pub(crate) async fn load(region: Option<&str>) -> SdkConfig {
@@ -34,6 +37,24 @@ pub(crate) fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build()
     })
+}
+
+/// What a service answered in place of a result: the HTTP status, the name of the error, and both with its message. `None` where
+/// there was no answer.
+pub(crate) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<(u16, &str, String)> {
+    let status = error.raw_response()?.status().as_u16();
+    let name = error.code().unwrap_or("no error code");
+    let told = match error.message() {
+        Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
+        None => format!("HTTP {status}, {name}"),
+    };
+    Some((status, name, told))
+}
+
+/// The id of a request, to go behind what was told of it.
+pub(crate) fn request(id: Option<&str>) -> String {
+    id.map(|id| format!(" (request {})", excerpt(id)))
+        .unwrap_or_default()
 }
 
 /// What went wrong and why, as the errors themselves put it; their `Debug` forms hold whole requests.

@@ -12,7 +12,6 @@ use crate::uri::S3Location;
 /// A valid configuration that can be asked. Thread-safe.
 #[derive(Debug)]
 pub struct Explainer {
-    usage: Usage,
     config: Config,
 }
 
@@ -78,7 +77,7 @@ impl Explainer {
     /// # Errors
     /// Every problem of the configuration.
     pub fn new(usage: Usage, settings: &Settings) -> Result<Explainer, Error> {
-        Config::parse(usage, settings).map(|config| Explainer { usage, config })
+        Config::parse(usage, settings).map(|config| Explainer { config })
     }
 
     /// What should be changed and keeps nothing from working.
@@ -227,11 +226,6 @@ impl Explainer {
         Ok(Current::Unverified(
             active.map(|version| version.id).unwrap_or_default(),
         ))
-    }
-
-    /// Who asks, as the configuration was read.
-    pub fn usage(&self) -> Usage {
-        self.usage
     }
 }
 

@@ -210,7 +210,7 @@ impl Call<'_> {
         SdkError<E>: RequestId,
     {
         let id = error.request_id();
-        let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
+        let Some((status, name, told)) = aws::answer(error) else {
             let remedy = "See that this node reaches KMS (endpoint, VPC endpoint, proxy) and has credentials (instance \
                           profile, environment, profile) and a region.";
             let problem = self.problem(Code::SourceUnavailable, &causes(error), id, remedy);
@@ -219,11 +219,6 @@ impl Call<'_> {
                 SdkError::ConstructionFailure(_) => Failure::Refused(problem),
                 _ => Failure::Unavailable(problem),
             };
-        };
-        let name = error.code().unwrap_or("no error code");
-        let told = match error.message() {
-            Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
-            None => format!("HTTP {status}, {name}"),
         };
         self.classify(status, name, &told, id)
     }
@@ -312,9 +307,7 @@ impl Call<'_> {
     fn problem(&self, code: Code, told: &str, request_id: Option<&str>, remedy: &str) -> Problem {
         let region = region_of(self.key_id).or(self.target.access.region.as_deref());
         let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
-        let id = request_id
-            .map(|id| format!(" (request {})", excerpt(id)))
-            .unwrap_or_default();
+        let id = aws::request(request_id);
         Problem::at(
             &self.target.property,
             code,

@@ -113,12 +113,15 @@ impl Location {
     }
 }
 
-/// How to reach S3 for key material; what is not set here comes from the AWS environment, profile or instance.
+/// How to reach S3; what is not set here comes from the AWS environment, profile or instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct S3Access {
-    pub(crate) endpoint: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) path_style: bool,
+pub struct S3Access {
+    /// Of a store that is not AWS's.
+    pub endpoint: Option<String>,
+    /// Of the buckets.
+    pub region: Option<String>,
+    /// Whether buckets stand in the path of a URL and not in its host.
+    pub path_style: bool,
 }
 
 /// Whether a file's content must be kept from others.

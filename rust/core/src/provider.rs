@@ -20,7 +20,7 @@ use crate::jce::JceSettings;
 use crate::kms::KmsTarget;
 use crate::material::S3Access;
 use crate::object::envelope::{self, Wrap};
-use crate::object::{Store, StoreAccess};
+use crate::object::Store;
 use crate::release;
 use crate::rules::Rules;
 use crate::source::cached::CachedKey;
@@ -291,13 +291,7 @@ impl Provider {
     /// `SOURCE_UNAVAILABLE` where no threads are left.
     pub fn store(&self) -> Result<Store, Error> {
         let state = self.state.load();
-        let store = state.store.get_or_try_init(|| {
-            Store::connect(&StoreAccess {
-                endpoint: state.s3.endpoint.clone(),
-                region: state.s3.region.clone(),
-                path_style: state.s3.path_style,
-            })
-        });
+        let store = state.store.get_or_try_init(|| Store::connect(&state.s3));
         store.cloned()
     }
 

@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 
 use super::tally::Finding;
 use crate::aws::Aws;
-use crate::conf::{Client, Conf};
+use crate::conf::{open, Client, Conf};
 use crate::output::Failure;
 
 /// The longest name of a key or version that is kept, in characters: longer than any ARN of a KMS key.
@@ -138,7 +138,7 @@ impl Auditor {
         if no_unwrap {
             return Ok(auditor);
         }
-        let (provider, _) = conf.open_provider(aws)?;
+        let (provider, _) = open(conf.usage.into(), &settings)?;
         for key in outline
             .keys
             .iter()
@@ -234,7 +234,7 @@ impl Auditor {
     fn judge(&self, envelope: &Envelope, row: &mut Row) {
         let group = &mut row.group;
         let description = &envelope.description;
-        let key = entry(description, "emrkeys.key");
+        let key = envelope.key();
         group.key = shortened(
             key.or_else(|| entry(description, "kms_cmk_id"))
                 .unwrap_or_default(),

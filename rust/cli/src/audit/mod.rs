@@ -12,12 +12,12 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use emrkeys_core::object::{work_on, ObjectUri, Pace, Page, Store};
 use serde_json::json;
-use tempfile::NamedTempFile;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
 use crate::aws::Aws;
 use crate::conf::Conf;
+use crate::files::NewFile;
 use crate::output::{at, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
@@ -156,27 +156,16 @@ impl Command {
     }
 }
 
-/// A file that appears under its name when it is whole; until then whatever ends this process takes it away.
-fn new_file(path: &Path) -> Result<NamedTempFile, Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    tempfile::Builder::new()
-        .prefix(".emrkeys-")
-        .tempfile_in(folder)
-        .map_err(at(folder))
-}
-
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let mut file = new_file(path)?;
+    let mut file = NewFile::create(path).map_err(at(path))?;
     file.write_all(content).map_err(at(path))?;
-    file.persist(path).map_err(|error| at(path)(error.error))?;
-    Ok(())
+    file.replace().map_err(at(path))
 }
 
 /// A line for every object.
 struct Objects {
     path: PathBuf,
-    out: BufWriter<NamedTempFile>,
+    out: BufWriter<NewFile>,
     json: bool,
 }
 
@@ -184,7 +173,7 @@ impl Objects {
     fn create(path: &Path) -> Result<Objects, Failure> {
         let mut objects = Objects {
             path: path.to_owned(),
-            out: BufWriter::new(new_file(path)?),
+            out: BufWriter::new(NewFile::create(path).map_err(at(path))?),
             json: path.extension().is_some_and(|extension| extension == "jsonl"),
         };
         if !objects.json {
@@ -211,8 +200,6 @@ impl Objects {
             .out
             .into_inner()
             .map_err(|error| at(&self.path)(error.into_error()))?;
-        file.persist(&self.path)
-            .map_err(|error| at(&self.path)(error.error))?;
-        Ok(())
+        file.replace().map_err(at(&self.path))
     }
 }

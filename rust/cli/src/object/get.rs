@@ -1,8 +1,7 @@
 //! `emrkeys get` and `emrkeys cat`
 
-use std::fs::File;
 use std::io::{stdout, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use emrkeys_core::object::{Content, DataKey, Opener, RangeOpener, TAG_BYTES};
@@ -11,6 +10,7 @@ use emrkeys_core::Code;
 use super::{Place, Sealed, Stores, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
+use crate::files::NewFile;
 use crate::output::{at, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 
@@ -70,14 +70,9 @@ impl Get {
         let stores = Stores::new(aws);
         let object = Sealed::find(Place::parse(&self.uri)?, &stores)?;
         let key = provider.data_key(&object.envelope)?;
-        let folder = folder_of(&self.file);
-        // Without a name: whatever ends this process leaves nothing.
-        let mut file = tempfile::Builder::new()
-            .prefix(".emrkeys-")
-            .tempfile_in(folder)
-            .map_err(at(folder))?;
-        let mut progress = Progress::of("bytes", Some(object.length));
         let path = &self.file;
+        let mut file = NewFile::create(path).map_err(at(path))?;
+        let mut progress = Progress::of("bytes", Some(object.length));
         let write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
         let done = copy(&object, &key, &stores, self.part.range, write, &mut |count| {
             progress.add(count);
@@ -88,11 +83,7 @@ impl Get {
         });
         progress.finish();
         done?;
-        file.as_file().sync_all().map_err(at(path))?;
-        file.persist(path).map_err(|error| at(path)(error.error))?;
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(folder))
+        file.replace().map_err(at(path))
     }
 }
 
@@ -119,13 +110,6 @@ impl Cat {
             )?;
         }
         Ok(out.flush()?)
-    }
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }
 

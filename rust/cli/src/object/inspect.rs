@@ -4,7 +4,7 @@ use std::io::{stdout, Write};
 
 use clap::Args;
 use emrkeys_core::object::{
-    noted_length, work_on, Content, Envelope, Found, Head, ObjectUri, Pace, Place as In, Walk,
+    noted_length, work_on, Content, Envelope, Found, Head, InOrder, ObjectUri, Pace, Place as In, Walk,
 };
 use emrkeys_core::{Error, Explainer, Provider};
 use serde_json::{json, Value};
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::{absent, instruction_beside, Place, Stores};
 use crate::aws::Aws;
-use crate::conf::Conf;
+use crate::conf::{open, Conf};
 use crate::output::{at, Failure};
 use crate::progress::interrupted;
 use crate::Form;
@@ -50,14 +50,15 @@ impl Inspect {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
         let settings = self.conf.load(aws)?;
+        let usage = self.conf.usage.into();
         // Without a word on keys there is still all that objects say of themselves.
         let configured = settings
             .keys()
             .any(|name| name.starts_with("emrkeys.key.") || name.starts_with("fs.s3.cse."));
         let (provider, explainer) = if configured {
             (
-                Some(self.conf.open_provider(aws)?.0),
-                Some(Explainer::new(self.conf.usage.into(), &settings)?),
+                Some(open(usage, &settings)?.0),
+                Some(Explainer::new(usage, &settings)?),
             )
         } else {
             (None, None)
@@ -107,13 +108,10 @@ impl Inspect {
         if form == Form::Json {
             write!(out, "[")?;
         }
-        let mut waiting = std::collections::BTreeMap::new();
-        let mut next = 0;
+        let mut order = InOrder::default();
         let ended = work_on(items, pace, &stop, look, |number, _, answer| {
             // In the order in which they were named.
-            waiting.insert(number, answer);
-            while let Some(answer) = waiting.remove(&next) {
-                next += 1;
+            for answer in order.put(number, answer) {
                 let printed = answer.and_then(|answer| match form {
                     Form::Json => Ok(write!(
                         out,

@@ -15,10 +15,10 @@ use emrkeys_core::{Code, Error, Provider};
 use emrkeys_crypto::digest::sha256;
 use serde::{Deserialize, Serialize};
 
-use super::get::folder_of;
 use super::{instruction_path, Place, Stores, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
+use crate::files::NewFile;
 use crate::output::{at, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 
@@ -134,15 +134,8 @@ impl Put {
                 return Err(exists(path));
             }
         }
-        let (mut sealer, sealed) = provider.seal(&place.for_rules(), content)?;
-        let folder = folder_of(path);
-        let new = || {
-            tempfile::Builder::new()
-                .prefix(".emrkeys-")
-                .tempfile_in(folder)
-                .map_err(at(folder))
-        };
-        let mut out = new()?;
+        let (mut sealer, envelope) = provider.seal(&place.for_rules(), content)?;
+        let mut out = NewFile::create(path).map_err(at(path))?;
         let mut buffer = vec![0; PIECE];
         loop {
             let length = fill(file, &mut buffer).map_err(at(&self.file))?;
@@ -154,18 +147,12 @@ impl Put {
             read(length)?;
         }
         out.write_all(&sealer.finish()?).map_err(at(path))?;
-        let mut envelope = new()?;
+        let mut beside = NewFile::create(&instruction).map_err(at(&instruction))?;
         // All of it in one file: there is no metadata that a part of it could be in.
-        serde_json::to_writer(&mut envelope, &sealed.envelope.to_metadata())
+        serde_json::to_writer(&mut beside, &envelope.to_metadata())
             .map_err(|error| at(&instruction)(error.into()))?;
-        for (file, path) in [(envelope, instruction.as_path()), (out, path)] {
-            file.as_file().sync_all().map_err(at(path))?;
-            file.persist_noclobber(path)
-                .map_err(|error| at(path)(error.error))?;
-        }
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(folder))
+        beside.keep().map_err(at(&instruction))?;
+        out.keep().map_err(at(path))
     }
 }
 
@@ -180,7 +167,7 @@ struct S3Object<'a> {
 
 impl S3Object<'_> {
     fn whole(&self, content: Content, file: &mut File) -> Result<(), Failure> {
-        let (mut sealer, sealed) = self.provider.seal(self.uri, content)?;
+        let (mut sealer, envelope) = self.provider.seal(self.uri, content)?;
         let mut bytes = Vec::with_capacity(PART + 16);
         let length = file
             .take(PART as u64)
@@ -188,7 +175,7 @@ impl S3Object<'_> {
             .map_err(at(&self.put.file))?;
         sealer.update(&mut bytes)?;
         bytes.extend_from_slice(&sealer.finish()?);
-        let metadata = self.store_envelope(&sealed.envelope, length as u64)?;
+        let metadata = self.store_envelope(&envelope, length as u64)?;
         Ok(self
             .store
             .put(self.uri, bytes, &metadata, self.put.no_overwrite)?)
@@ -231,8 +218,8 @@ impl S3Object<'_> {
             // It may be gone already.
             let _ = self.store.abort(&upload);
         }
-        let (sealer, sealed) = self.provider.seal(self.uri, content)?;
-        let metadata = self.store_envelope(&sealed.envelope, self.length)?;
+        let (sealer, envelope) = self.provider.seal(self.uri, content)?;
+        let metadata = self.store_envelope(&envelope, self.length)?;
         let upload = self.store.begin(self.uri, &metadata)?;
         let state = State {
             uri: self.uri.to_string(),
@@ -399,13 +386,10 @@ impl S3Object<'_> {
         let Some(path) = &self.put.resume else {
             return Ok(());
         };
-        let folder = folder_of(path);
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
+        let mut file = NewFile::create(path).map_err(at(path))?;
         serde_json::to_writer(&mut file, state).map_err(|error| at(path)(error.into()))?;
         // On the disk before a part is on its way: what was sent must not be forgotten.
-        file.as_file().sync_all().map_err(at(path))?;
-        file.persist(path).map_err(|error| at(path)(error.error))?;
-        Ok(())
+        file.replace().map_err(at(path))
     }
 
     fn foreign_state(&self) -> Failure {

@@ -218,13 +218,8 @@ impl Object<'_> {
         SdkError<E>: RequestId,
     {
         let id = error.request_id();
-        let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
+        let Some((status, name, told)) = aws::answer(error) else {
             return self.unavailable(&causes(error), id);
-        };
-        let name = error.code().unwrap_or("no error code");
-        let told = match error.message() {
-            Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
-            None => format!("HTTP {status}, {name}"),
         };
         match (status, name) {
             (404, "NoSuchBucket") => self.problem(
@@ -265,9 +260,7 @@ impl Object<'_> {
     }
 
     fn problem(&self, code: Code, told: &str, request_id: Option<&str>, remedy: &str) -> Problem {
-        let id = request_id
-            .map(|id| format!(" (request {})", excerpt(id)))
-            .unwrap_or_default();
+        let id = aws::request(request_id);
         let message = format!(
             "{} could not be read or written: {told}{id}",
             excerpt(&self.uri())

@@ -20,30 +20,24 @@ pub use envelope::{
     INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
 pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped};
-pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store, StoreAccess};
+pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
 
 pub use upload::Upload;
-pub use work::{work_on, Mark, Pace, Walk};
+pub use work::{work_on, InOrder, Pace, Walk};
+
+pub use crate::material::S3Access;
 
 use crate::error::Error;
 use crate::provider::{Provider, Request};
 use data_key::internal;
 
-/// What a write needs: a fresh data key, wrapped, and the cipher that it begins.
-#[derive(Debug)]
-pub struct Sealed {
-    /// The data key.
-    pub data_key: DataKey,
-    /// To be stored with the object.
-    pub envelope: Envelope,
-}
-
 impl Provider {
-    /// A fresh data key for a new object at `uri`, wrapped by the key that the rules give, and the [`Sealer`] of its content.
+    /// The [`Sealer`] of a new object at `uri` under a fresh data key, and the envelope to store with it: the data key, wrapped by the key
+    /// that the rules give.
     ///
     /// # Errors
     /// Those of a write (see [`Provider::materials`]); `KEY_UNUSABLE` for a key of type `kms`; `CONTENT_UNSUPPORTED` for CBC.
-    pub fn seal(&self, uri: &ObjectUri, content: Content) -> Result<(Sealer, Sealed), Error> {
+    pub fn seal(&self, uri: &ObjectUri, content: Content) -> Result<(Sealer, Envelope), Error> {
         let request = Request::Write {
             bucket: &uri.bucket,
             key: &uri.key,
@@ -67,6 +61,6 @@ impl Provider {
             commitment: sealer.commitment(),
             description: materials.description,
         };
-        Ok((sealer, Sealed { data_key, envelope }))
+        Ok((sealer, envelope))
     }
 }

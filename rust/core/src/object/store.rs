@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use super::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use crate::aws::{self, causes};
 use crate::error::{excerpt, Code, Error, Problem};
+use crate::material::S3Access;
 use crate::runtime;
 use crate::uri::{encode, S3Location};
 
@@ -69,17 +70,6 @@ impl std::fmt::Display for ObjectUri {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, encode(&self.key))
     }
-}
-
-/// How to reach S3; what is not set comes from the AWS environment, profile or instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreAccess {
-    /// Of a store that is not AWS's.
-    pub endpoint: Option<String>,
-    /// Of the buckets.
-    pub region: Option<String>,
-    /// Whether buckets stand in the path of a URL and not in its host.
-    pub path_style: bool,
 }
 
 /// Objects in S3. Cheap to clone; all clones share their connections. Thread-safe.
@@ -187,7 +177,7 @@ impl Store {
     ///
     /// # Errors
     /// `SOURCE_UNAVAILABLE` where no threads are left.
-    pub fn connect(access: &StoreAccess) -> Result<Store, Error> {
+    pub fn connect(access: &S3Access) -> Result<Store, Error> {
         let shared = runtime::block_on(DEADLINE, aws::load(access.region.as_deref()))?
             .ok_or_else(|| super::data_key::internal(&"no configuration within the deadline"))?;
         let mut builder = Builder::from(&shared);
@@ -364,13 +354,8 @@ where
     SdkError<E>: RequestId,
 {
     let id = error.request_id();
-    let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
+    let Some((status, name, told)) = aws::answer(error) else {
         return unavailable(uri, operation, &causes(error), id);
-    };
-    let name = error.code().unwrap_or("no error code");
-    let told = match error.message() {
-        Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
-        None => format!("HTTP {status}, {name}"),
     };
     let problem = |code, remedy| problem(uri, operation, code, &told, id, remedy);
     match (status, name) {
@@ -411,9 +396,7 @@ fn problem(
     request_id: Option<&str>,
     remedy: &str,
 ) -> Problem {
-    let id = request_id
-        .map(|id| format!(" (request {})", excerpt(id)))
-        .unwrap_or_default();
+    let id = aws::request(request_id);
     let message = format!("{operation} of {} failed: {told}{id}", excerpt(uri));
     Problem::new(code, message, remedy)
 }

@@ -1,6 +1,6 @@
 //! Many objects: where they come from, and threads that work on them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
@@ -155,36 +155,32 @@ where
     }
 }
 
-/// How far a piece of work got whose items end in another order than they began: everything below the mark is done.
-#[derive(Debug, Default)]
-pub struct Mark<I> {
+/// Puts what ends in another order than it began back into its order, by the numbers that [`work_on`] gives.
+#[derive(Debug)]
+pub struct InOrder<T> {
     next: u64,
-    waiting: std::collections::BTreeMap<u64, I>,
-    last: Option<I>,
+    waiting: BTreeMap<u64, T>,
 }
 
-impl<I> Mark<I> {
-    /// Nothing is done yet.
-    pub fn new() -> Self {
-        Mark {
+impl<T> Default for InOrder<T> {
+    /// Nothing has ended yet.
+    fn default() -> Self {
+        InOrder {
             next: 0,
-            waiting: std::collections::BTreeMap::new(),
-            last: None,
+            waiting: BTreeMap::new(),
         }
     }
+}
 
-    /// The item of this number is done.
-    pub fn done(&mut self, number: u64, item: I) {
+impl<T> InOrder<T> {
+    /// Item `number` has ended; gives all that come next by now, which may be none.
+    pub fn put(&mut self, number: u64, item: T) -> impl Iterator<Item = T> + '_ {
         self.waiting.insert(number, item);
-        while let Some(item) = self.waiting.remove(&self.next) {
-            self.last = Some(item);
+        std::iter::from_fn(|| {
+            let item = self.waiting.remove(&self.next)?;
             self.next += 1;
-        }
-    }
-
-    /// The last item below the mark.
-    pub fn last(&self) -> Option<&I> {
-        self.last.as_ref()
+            Some(item)
+        })
     }
 }
 
@@ -271,15 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_below_the_first_that_is_missing() {
-        let mut mark = Mark::new();
-        for number in [1, 2, 4] {
-            mark.done(number, number);
+    fn what_ends_early_waits_for_the_first_that_is_missing() {
+        let mut order = InOrder::default();
+        let mut put = |number: u64| order.put(number, number).collect::<Vec<_>>();
+        for early in [1, 2, 4] {
+            assert!(put(early).is_empty());
         }
-        assert_eq!(mark.last(), None);
-        mark.done(0, 0);
-        assert_eq!(mark.last(), Some(&2));
-        mark.done(3, 3);
-        assert_eq!(mark.last(), Some(&4));
+        assert_eq!(put(0), [0, 1, 2]);
+        assert_eq!(put(3), [3, 4]);
     }
 }
