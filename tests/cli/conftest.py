@@ -7,19 +7,14 @@ import pathlib
 import subprocess
 import sys
 import time
-import urllib.request
-import uuid
 
-import boto3
 import pytest
-from botocore.config import Config
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from localaws.client import LocalAws, set_environment
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-READY = "localaws ready on "
-REGION = "us-east-1"
 TIMEOUT = 60
 """Seconds that one call of the tool may take."""
 
@@ -30,87 +25,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Nothing of the user's AWS or Hadoop set-up reaches the tests."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "HADOOP_", "SPARK_"))]:
-        del os.environ[name]
-    os.environ.update(
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
-        AWS_REGION=REGION,
-        AWS_EC2_METADATA_DISABLED="true",
-        AWS_CONFIG_FILE="/dev/null",
-        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
-    )
-
-
-class Servers:
-    """S3 and KMS on 127.0.0.1 (tests/servers), with clients of boto3."""
-
-    def __init__(self, python: str):
-        self._process = subprocess.Popen(
-            [str(python), "-m", "localaws", "--until-stdin-closes"],
-            cwd=ROOT / "tests/servers",
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = self._process.stdout.readline()
-        assert line.startswith(READY), line
-        self.endpoint = "http://" + line[len(READY) :].strip()
-        self.s3 = self.client("s3")
-        self.kms = self.client("kms")
-
-    def client(self, service: str, region: str = REGION):
-        """A client of boto3 for S3, KMS, STS or IAM; KMS keys live in the region of the client that made them."""
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=region,
-            config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"}),
-        )
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        assert self._process.wait(timeout=10) == 0
-
-    def bucket(self, region: str = REGION) -> str:
-        """A new bucket with a name of its own."""
-        name = "cli-" + uuid.uuid4().hex[:12]
-        where = {} if region == REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        self.s3.create_bucket(Bucket=name, **where)
-        return name
-
-    def kms_key(self, region: str = REGION, **how) -> str:
-        """The ARN of a new KMS key; `how` goes to CreateKey."""
-        return self.client("kms", region).create_key(**how)["KeyMetadata"]["Arn"]
-
-    def control(self, method: str, what: str, document: object = None):
-        """A request to the control API of tests/servers/README.md."""
-        body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"{self.endpoint}/__control/{what}", data=body, method=method)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
-
-    def fault(self, **document) -> int:
-        """Has requests fail, until the end of the test: fields as in tests/servers/README.md."""
-        return self.control("POST", "faults", document)["id"]
-
-    def deny(self, service: str, op: str, **more) -> int:
-        """Every such request is answered as where IAM does not allow it."""
-        code, status = ("AccessDenied", 403) if service == "s3" else ("AccessDeniedException", 400)
-        return self.fault(service=service, op=op, status=status, code=code, message="not authorized", count=None, **more)
-
-    def calls(self) -> dict:
-        """How often each operation was asked for since the test began, such as {"s3.PutObject": 3}."""
-        return self.control("GET", "calls")
+    set_environment()
 
 
 @pytest.fixture(scope="session")
 def shared_servers(request):
-    started = Servers(request.config.getoption("--servers-python"))
+    started = LocalAws(request.config.getoption("--servers-python"))
     yield started
-    started.close()
+    assert started.close() == 0
 
 
 @pytest.fixture

@@ -70,6 +70,19 @@ def findings(document) -> dict:
     return {finding["finding"]: finding for finding in document["findings"]}
 
 
+def test_an_inventory_tells_the_same_as_the_listing(servers, tool, lake):
+    bucket, conf = lake
+    listed = tool.json("audit", f"s3://{bucket}/p/", *conf)
+    names = [found["Key"] for found in servers.s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    inventory = servers.inventory(bucket, [*names[::-1], "q/elsewhere"])
+    servers.control("DELETE", "calls")
+    found = tool.json("audit", f"s3://{bucket}/p/", "--inventory", inventory, *conf)
+    assert "s3.ListObjectsV2" not in servers.calls()
+    assert found["groups"] == listed["groups"]
+    counts = lambda document: {name: finding["objects"] for name, finding in findings(document).items()}
+    assert counts(found) == counts(listed)
+
+
 def test_every_kind_is_told_apart(servers, tool, lake):
     bucket, conf = lake
     document = tool.json("audit", f"s3://{bucket}/p/", *conf, "--objects", "all.csv")

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import TIMEOUT, properties, wait_for
 from envelopes import FORMATS, Aes, description, seal, unseal
-from test_rewrap import Lake
+from lake import Lake
 
 TEXT = b"0123456789abcdef some text\n" * 4000
 PART = 8 << 20

@@ -1,67 +1,18 @@
 """`emrkeys rewrap`: objects move to another key while they stay readable."""
 
 import json
-
-import pathlib
 import signal
 import subprocess
 import threading
 import time
-import urllib.parse
 
 import pytest
 
 from conftest import properties, wait_for
-from envelopes import FORMATS, Aes, Rsa, description, seal, unseal
+from envelopes import FORMATS, description, seal, unseal
+from lake import Lake
 
 TEXT = b"some rows of a table\n" * 50
-
-
-class Lake:
-    """A bucket, two AES keys and an RSA pair, and a configuration that knows them all."""
-
-    def __init__(self, servers, keys, tool):
-        self.servers, self.tool = servers, tool
-        self.bucket = servers.bucket()
-        self.uri = f"s3://{self.bucket}/"
-        public, private = keys.rsa("pair")
-        self.old, self.new = (self._aes(keys.aes(name)) for name in ("old", "new"))
-        self.pair = Rsa(self._read(private))
-        self.site = {
-            "emrkeys.key.old.type": "aes",
-            "emrkeys.key.old.file": (tool.folder / "old").as_uri(),
-            "emrkeys.key.new.type": "aes",
-            "emrkeys.key.new.file": (tool.folder / "new").as_uri(),
-            "emrkeys.key.pair.type": "rsa",
-            "emrkeys.key.pair.public": public,
-            "emrkeys.key.pair.private": private,
-            "emrkeys.key.pair.legacy-name": "payroll",
-            "emrkeys.default.key": "old",
-        }
-
-    def _aes(self, uri: str) -> Aes:
-        return Aes(self._read(uri))
-
-    @staticmethod
-    def _read(uri: str) -> bytes:
-        return pathlib.Path(urllib.parse.urlparse(uri).path).read_bytes()
-
-    def version(self, key: str) -> str:
-        site = {**self.site, "emrkeys.default.key": key}
-        return self.tool.json("explain", self.uri + "x", *properties(site))[0]["version"]["id"]
-
-    def describe(self, key: str) -> dict:
-        return {"emrkeys.key": key, "emrkeys.version": self.version(key)}
-
-    def put(self, name: str, body: bytes, metadata: dict, **more) -> None:
-        self.servers.s3.put_object(Bucket=self.bucket, Key=name, Body=body, Metadata=metadata, **more)
-
-    def get(self, name: str) -> tuple[bytes, dict]:
-        found = self.servers.s3.get_object(Bucket=self.bucket, Key=name)
-        return found["Body"].read(), found["Metadata"]
-
-    def rewrap(self, *options, **more) -> dict:
-        return self.tool.json("rewrap", self.uri, "--to", "new", *properties(self.site), *options, **more)
 
 
 @pytest.fixture
@@ -218,6 +169,62 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
     assert rest["complete"] and not unreadable
     for name in names:
         assert unseal(*lake.get(name), lake.new) == name.encode()
+
+
+def test_an_inventory_stands_for_the_listing(lake):
+    names = ["a b+%/ü", "plain", *(f"t/{number}" for number in range(10))]
+    for name in [*names, "unlisted"]:
+        lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.put("plain", b"text", {})
+    inventory = lake.servers.inventory(lake.bucket, [*names, "deleted since"], files=3)
+    assert lake.rewrap("--inventory", inventory)["counts"] == {"rewrapped": 11, "plaintext": 1, "gone": 1}
+    assert "s3.ListObjectsV2" not in lake.servers.calls()
+    assert unseal(*lake.get("a b+%/ü"), lake.new) == TEXT
+    assert description(lake.get("unlisted")[1])["emrkeys.key"] == "old"
+    below = lake.tool.json("rewrap", lake.uri + "t/", "--to", "new", *properties(lake.site), "--inventory", inventory)
+    assert below["counts"] == {"current": 10}
+
+
+def test_the_work_on_an_inventory_goes_on_from_its_checkpoint(lake):
+    names = [f"part-{number:03}" for number in range(60)]
+    for name in names:
+        lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    # In no order, as S3 has them.
+    inventory = lake.servers.inventory(lake.bucket, names[::-1], files=3)
+    again = ["--inventory", inventory, "--checkpoint", "mark", "--jobs", "2"]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), *again, "--rate", "20"]
+    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    # Into the second of the files.
+    wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) > 25)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    moved = lake.servers.calls()["s3.CopyObject"]
+    assert json.loads((lake.tool.folder / "mark").read_text())["after"] == f"1:{moved - 20}"
+    assert lake.rewrap(*again)["counts"] == {"rewrapped": 60}
+    assert lake.servers.calls()["s3.CopyObject"] == 60
+    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark")
+    assert "another run" in told
+
+
+def test_what_is_no_inventory_of_the_bucket_is_refused(lake):
+    lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.put("text", b"{", {})
+    refused = {
+        lake.servers.inventory("another-bucket", ["a"]): "INVALID_INVENTORY",
+        lake.servers.inventory(lake.bucket, ["a"], fileFormat="ORC"): "INVALID_INVENTORY",
+        lake.servers.inventory(lake.bucket, ["a"], fileSchema="Bucket, Key"): "INVALID_INVENTORY",
+        lake.servers.inventory(lake.bucket, ["a"], files=0): None,
+        lake.uri + "text": "INVALID_INVENTORY",
+        lake.uri + "none": "OBJECT_NOT_FOUND",
+        "file:///etc/passwd": "INVALID_URI",
+    }
+    for inventory, code in refused.items():
+        options = ["rewrap", lake.uri, "--to", "new", *properties(lake.site), "--inventory", inventory]
+        if code is None:
+            assert lake.tool.json(*options)["counts"] == {}
+        else:
+            assert f"[{code}]" in lake.tool.fails(1, *options)
+    assert description(lake.get("a")[1])["emrkeys.key"] == "old"
 
 
 def test_a_checkpoint_is_of_one_run(lake):

@@ -10,7 +10,7 @@ import uuid
 
 from pyspark.sql import SparkSession
 
-from servers import REGION
+from localaws.client import REGION
 
 MASTER = "local-cluster[2,1,1024]"
 JVMS = 3  # the driver and two executors

@@ -8,7 +8,8 @@ import pyspark
 import pytest
 
 from cluster import Application, Standalone
-from servers import REGION, Servers
+from localaws.client import FOLDER, set_environment
+from servers import Servers
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -21,20 +22,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Nothing of the user's AWS, Hadoop or Spark set-up reaches the tests."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "HADOOP_", "SPARK_", "PYSPARK_"))]:
-        del os.environ[name]
-    os.environ.update(
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
-        AWS_REGION=REGION,
-        AWS_EC2_METADATA_DISABLED="true",
-        AWS_CONFIG_FILE="/dev/null",
-        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
-        PYSPARK_PYTHON=sys.executable,
-        PYTHONPATH=str(HERE),
-        SPARK_LOCAL_IP="127.0.0.1",
-    )
+    set_environment()
+    # Spark's own Python processes look for the modules of the tests too.
+    os.environ.update(PYSPARK_PYTHON=sys.executable, PYTHONPATH=os.pathsep.join(map(str, (HERE, FOLDER))), SPARK_LOCAL_IP="127.0.0.1")
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +46,7 @@ def emrkeys_jar(files):
 
 @pytest.fixture(scope="session")
 def servers(request, files):
-    started = Servers(str(request.config.getoption("--servers-python")), HERE.parent / "servers", (files / "cli").read_text())
+    started = Servers(request.config.getoption("--servers-python"), (files / "cli").read_text())
     yield started
     started.close()
 

@@ -1,61 +1,20 @@
 """The local S3 and KMS servers, what lies in them, and the operator's tool."""
 
 import json
-import os
-import pathlib
 import subprocess
-import urllib.request
-import uuid
 
-import boto3
-from botocore.config import Config
+from localaws.client import LocalAws
 
-READY = "localaws ready on "
-REGION = "us-east-1"
 KEY_FIELD = "emrkeys.key"
 VERSION_FIELD = "emrkeys.version"
 
 
-class Servers:
-    """Started from the folder `tests/servers` by `python`; ends when closed, or with this process."""
+class Servers(LocalAws):
+    """With the path of the operator's tool."""
 
-    def __init__(self, python: str, folder: pathlib.Path, cli: str):
+    def __init__(self, python: str, cli: str):
+        super().__init__(python)
         self._cli = cli
-        self._process = subprocess.Popen(
-            [python, "-m", "localaws", "--until-stdin-closes"],
-            cwd=folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = self._process.stdout.readline()
-        assert line.startswith(READY), line
-        self.endpoint = "http://" + line[len(READY) :].strip()
-        options = {
-            "endpoint_url": self.endpoint,
-            "region_name": REGION,
-            "config": Config(s3={"addressing_style": "path"}),
-        }
-        self.s3 = boto3.client("s3", **options)
-        self.kms = boto3.client("kms", **options)
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(timeout=10)
-
-    def bucket(self) -> str:
-        name = "spark-" + uuid.uuid4().hex[:12]
-        self.s3.create_bucket(Bucket=name)
-        return name
-
-    def kms_key(self) -> str:
-        return self.kms.create_key()["KeyMetadata"]["Arn"]
-
-    def calls(self) -> dict:
-        """How often each operation was asked for since the servers started."""
-        with urllib.request.urlopen(f"{self.endpoint}/__control/calls") as answer:
-            return json.load(answer)
 
     def kms_calls(self, job) -> dict:
         """How often KMS was called while `job` ran."""

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import cluster
-from servers import REGION, VERSION_FIELD, description
+from localaws.client import REGION
+from servers import VERSION_FIELD, description
 
 ROWS_OF_AN_OBJECT = 200
 """So many objects for so many rows of --rows: 1,000 where there are 200,000."""
@@ -106,6 +107,28 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
     assert {line["uri"] for line in lines} == {f"s3://{bucket}/{name}" for name in [*names, "lake/plain"]}
     status, out, _ = finish(submit(spark_home, emrkeys_jar, site, f"s3://{bucket}/lake/", "--to", "lake"))
     assert (status, counts(out)) == (0, {"current": number, "plaintext": 1})
+
+
+def test_an_inventory_stands_for_the_listing(servers, spark_home, emrkeys_jar, application, lake, tmp_path):
+    bucket, document, kms_key, site = lake
+    spark = application(site)
+    names = [f"some/{number}" for number in range(40)]
+    spark.range(1).selectExpr("'some text' as text").coalesce(1).write.text(f"s3a://{bucket}/seed")
+    (original,) = servers.objects(bucket, "seed/part-")
+    copies(servers, bucket, [*names, "some/unlisted"], original)
+    servers.keyring("rotate", document, "--kms-key-id", kms_key)
+    inventory = servers.inventory(bucket, [*names, "some/deleted"])
+    arguments = [f"s3://{bucket}/some/", "--to", "lake", "--inventory", inventory, "--batch", "3", "--checkpoint", f"file://{tmp_path}/mark"]
+    before = servers.calls().get("s3.ListObjectsV2", 0)
+    status, out, err = finish(submit(spark_home, emrkeys_jar, site, *arguments))
+    assert (status, counts(out)) == (0, {"rewrapped": 40, "gone": 1}), err
+    assert servers.calls().get("s3.ListObjectsV2", 0) == before
+    versions = {name: description(metadata)[VERSION_FIELD] for name, metadata in servers.objects(bucket, "some/").items()}
+    old = versions.pop("some/unlisted")
+    assert old not in versions.values() and len(set(versions.values())) == 1
+    wrong = servers.inventory("another", names)
+    status, _, err = finish(submit(spark_home, emrkeys_jar, site, f"s3://{bucket}/some/", "--to", "lake", "--inventory", wrong))
+    assert status == 1 and "[INVALID_INVENTORY]" in err
 
 
 def test_what_cannot_move_is_counted_and_the_command_line_is_checked(servers, spark_home, emrkeys_jar, lake):

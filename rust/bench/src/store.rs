@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Error, Read, Write};
 use std::sync::atomic::AtomicBool;
 
-use emrkeys_core::object::{work_on, Metadata, ObjectUri, Pace, S3Access, Store, Walk};
+use emrkeys_core::object::{work_on, Listing, Metadata, ObjectUri, Pace, S3Access, Store};
 
 /// As in `emrkeys put`.
 const PART: usize = 8 << 20;
@@ -106,15 +106,10 @@ fn head(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
     let mut missed = 0;
     let mut answered = 0;
     work_on(
-        Walk::new(store, &prefix, None),
+        Listing::open(store, &prefix, None, None).map_err(Error::other)?,
         pace,
         &AtomicBool::new(false),
-        |listed| {
-            store.head(&ObjectUri {
-                bucket: prefix.bucket.clone(),
-                key: listed.key.clone(),
-            })
-        },
+        |listed| store.head(&listed.uri),
         |_, _, head| match head {
             Ok(Some(_)) => answered += 1,
             _ => missed += 1,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use emrkeys_core::object::{
-    outcome_name, report_line, work_on, InOrder, ObjectUri, Outcome, Pace, Rewrap, Walk,
+    outcome_name, report_line, work_on, InOrder, Listing, ObjectUri, Outcome, Pace, Rewrap,
 };
 use emrkeys_core::{Code, Error};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
+use crate::object::Prefix;
 use crate::output::{at, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
@@ -28,9 +29,8 @@ const MAX_FAILED: usize = 10_000;
 
 #[derive(Args)]
 pub(crate) struct Command {
-    /// The objects: all whose keys begin so
-    #[arg(value_name = "PREFIX")]
-    prefix: String,
+    #[command(flatten)]
+    prefix: Prefix,
     /// The name of the key that is to wrap their data keys, as in emrkeys.key.NAME.type
     #[arg(long, value_name = "KEY")]
     to: String,
@@ -63,9 +63,11 @@ pub(crate) struct Command {
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
     prefix: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inventory: Option<String>,
     to: String,
     upgrade_wrap: bool,
-    /// The last key up to which every object was worked on.
+    /// The mark of the last object up to which every one was worked on.
     after: Option<String>,
     /// Objects before it that failed, and are tried again.
     failed: BTreeSet<String>,
@@ -73,6 +75,13 @@ struct Checkpoint {
 }
 
 impl Checkpoint {
+    fn is_of_the_run_of(&self, other: &Checkpoint) -> bool {
+        self.prefix == other.prefix
+            && self.inventory == other.inventory
+            && self.to == other.to
+            && self.upgrade_wrap == other.upgrade_wrap
+    }
+
     /// Counts what became of an object; one that failed before and is tried again is counted by its last outcome.
     fn count(&mut self, key: &str, result: &Result<Outcome, Error>) -> Result<(), Failure> {
         if self.failed.remove(key) {
@@ -100,7 +109,7 @@ impl Checkpoint {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let prefix = ObjectUri::parse(&self.prefix)?;
+        let (prefix, inventory) = self.prefix.parse()?;
         let stop = interrupted()?;
         let (provider, report) = self.conf.open_provider(aws)?;
         for warning in report.warnings {
@@ -113,23 +122,22 @@ impl Command {
             multipart_above: self.multipart_above,
             ..Rewrap::to(&self.to)
         };
-        let mut checkpoint = self.read_checkpoint(&prefix)?;
+        let mut checkpoint = self.read_checkpoint(&prefix, inventory.as_ref())?;
         let mut lines = match &self.report {
             None => None,
             Some(path) => Some(BufWriter::new(append(path)?)),
         };
         // They stay in the checkpoint until they succeed, whatever ends this run.
         let again = checkpoint.failed.clone();
-        let object = |key: String| ObjectUri {
+        let again = again.into_iter().map(|key| ObjectUri {
             bucket: prefix.bucket.clone(),
             key,
-        };
-        let walk = Walk::new(&store, &prefix, checkpoint.after.clone());
-        let retried = again.len() as u64;
+        });
+        let listing = Listing::open(&store, &prefix, inventory.as_ref(), checkpoint.after.as_deref())?;
+        // Those that are tried again stand before the mark wherever they are.
         let items = again
-            .into_iter()
-            .map(|key| Ok(object(key)))
-            .chain(walk.map(|listed| listed.map(|listed| object(listed.key))));
+            .map(|uri| Ok((uri, None)))
+            .chain(listing.map(|listed| listed.map(|listed| (listed.uri.clone(), Some(listed.mark())))));
         let pace = Pace {
             jobs: self.jobs.into(),
             per_second: self.rate,
@@ -142,14 +150,13 @@ impl Command {
             items,
             pace,
             &stop,
-            |uri| rewrap.object(&provider, &store, uri),
-            |number, uri, result| {
+            |(uri, _)| rewrap.object(&provider, &store, uri),
+            |number, (uri, mark), result| {
                 progress.add(1);
                 let counted = checkpoint.count(&uri.key, &result);
                 let told = self.tell(&uri, &result, &mut lines);
-                // Those that are tried again stand before the mark wherever they are.
-                for key in order.put(number, (number >= retried).then_some(uri.key)) {
-                    checkpoint.after = key.or(checkpoint.after.take());
+                for mark in order.put(number, mark) {
+                    checkpoint.after = mark.or(checkpoint.after.take());
                 }
                 let saved = if written.elapsed() >= CHECKPOINT_EVERY {
                     written = Instant::now();
@@ -212,7 +219,7 @@ impl Command {
         let mut out = stdout().lock();
         if form == Form::Json {
             let document = json!({
-                "prefix": self.prefix,
+                "prefix": checkpoint.prefix,
                 "to": self.to,
                 "dryRun": self.dry_run,
                 "complete": !interrupted,
@@ -225,16 +232,21 @@ impl Command {
         } else {
             ""
         };
-        writeln!(out, "{} -> {}{dry}", self.prefix, self.to)?;
+        writeln!(out, "{} -> {}{dry}", checkpoint.prefix, self.to)?;
         for (kind, count) in &checkpoint.counts {
             writeln!(out, "  {count:>10}  {kind}")?;
         }
         Ok(())
     }
 
-    fn read_checkpoint(&self, prefix: &ObjectUri) -> Result<Checkpoint, Failure> {
+    fn read_checkpoint(
+        &self,
+        prefix: &ObjectUri,
+        inventory: Option<&ObjectUri>,
+    ) -> Result<Checkpoint, Failure> {
         let new = Checkpoint {
             prefix: prefix.to_string(),
+            inventory: inventory.map(ObjectUri::to_string),
             to: self.to.clone(),
             upgrade_wrap: self.upgrade_wrap,
             after: None,
@@ -249,10 +261,11 @@ impl Command {
         };
         let found: Checkpoint = serde_json::from_slice(&fs::read(path).map_err(at(path))?)
             .map_err(|error| wrong(format!("it is not a checkpoint ({error})")))?;
-        if (&found.prefix, &found.to, found.upgrade_wrap) != (&new.prefix, &new.to, new.upgrade_wrap) {
+        if !found.is_of_the_run_of(&new) {
             return Err(wrong(format!(
                 "it is of another run ({} -> {})",
-                found.prefix, found.to
+                found.inventory.unwrap_or(found.prefix),
+                found.to
             )));
         }
         Ok(found)

@@ -134,6 +134,8 @@ codes! {
     ContentUnsupported = "CONTENT_UNSUPPORTED",
     /// The envelope of an object (how it is encrypted, in its metadata or instruction file) is malformed or contradicts itself.
     InvalidEnvelope = "INVALID_ENVELOPE",
+    /// What should be an inventory of a bucket is none, or one of another bucket or format.
+    InvalidInventory = "INVALID_INVENTORY",
     /// The content of an object does not decrypt: it was changed or cut short.
     ObjectDamaged = "OBJECT_DAMAGED",
     /// There is no such object, or no such bucket.

@@ -1,5 +1,8 @@
 //! The exports: one for each native method of `org.emrkeys.internal.Natives`, by its JNI name.
 
+use std::sync::{Mutex, PoisonError};
+
+use emrkeys_core::object::{Listed, Listing};
 use emrkeys_core::{Error, Provider, Request};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
@@ -60,7 +63,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_open<'local>(
         let inputs = wire::inputs(&required(env, &inputs)?)?;
         let (provider, report) = Provider::open(wire::usage(usage)?, &settings, &inputs)?;
         Ok(Writer::success(256)
-            .long(handles::insert(provider))
+            .long(handles::PROVIDERS.insert(provider))
             .report(&report)
             .finish())
     })
@@ -76,7 +79,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_refresh<'local>(
     inputs: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let provider = handles::get(handle)?;
+        let provider = handles::PROVIDERS.get(handle)?;
         let settings = wire::settings(&required(env, &properties)?)?;
         let inputs = wire::inputs(&required(env, &inputs)?)?;
         let report = provider.refresh(&settings, &inputs)?;
@@ -93,7 +96,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
     description: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let provider = handles::get(handle)?;
+        let provider = handles::PROVIDERS.get(handle)?;
         let bytes = argument(env, &description)?;
         let entries = bytes.as_ref().map(|bytes| wire::description(bytes)).transpose()?;
         let request = match &entries {
@@ -116,7 +119,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_write<'local>(
     object: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let provider = handles::get(handle)?;
+        let provider = handles::PROVIDERS.get(handle)?;
         let object = required(env, &object)?;
         let (bucket, key) = wire::object(&object)?;
         provider
@@ -134,7 +137,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
     envelope: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let provider = handles::get(handle)?;
+        let provider = handles::PROVIDERS.get(handle)?;
         let bytes = required(env, &envelope)?;
         let wire::Envelope {
             wrap,
@@ -151,22 +154,57 @@ extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
     })
 }
 
-/// `byte[] list(long handle, byte[] page)`: the keys of the next objects of a prefix.
+/// `byte[] list(long handle, byte[] objects)`: the number of a listing.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_internal_Natives_list<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
-    page: JByteArray<'local>,
+    objects: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let store = handles::get(handle)?.store()?;
-        let bytes = required(env, &page)?;
-        let (prefix, after) = wire::page(&bytes)?;
-        let page = store.list(&prefix, after, None)?;
-        let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
-        Ok(Writer::success(keys.len() * 64).lines(&keys).finish())
+        let store = handles::PROVIDERS.get(handle)?.store()?;
+        let bytes = required(env, &objects)?;
+        let wire::Listed {
+            prefix,
+            inventory,
+            after,
+        } = wire::listed(&bytes)?;
+        let listing = Listing::open(&store, &prefix, inventory.as_ref(), after)?;
+        let handle = handles::LISTINGS.insert(Mutex::new(listing));
+        Ok(Writer::success(8).long(handle).finish())
     })
+}
+
+/// `byte[] next(long listing, int count)`: the keys of the next objects, and where to go on behind them.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_next<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    listing: jlong,
+    count: jint,
+) -> JByteArray<'local> {
+    respond(env, |_| {
+        let listing = handles::LISTINGS.get(listing)?;
+        let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = listing
+            .by_ref()
+            .take(usize::try_from(count).unwrap_or(0))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mark = objects.last().map_or_else(String::new, Listed::mark);
+        let keys: Vec<String> = objects.into_iter().map(|object| object.uri.key).collect();
+        Ok(Writer::success(keys.len() * 64).text(&mark).lines(&keys).finish())
+    })
+}
+
+/// `int endList(long listing)`: as `close`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_endList(
+    _env: EnvUnowned,
+    _class: JClass,
+    listing: jlong,
+) -> jint {
+    std::panic::catch_unwind(|| handles::LISTINGS.remove(listing)).map_or(-1, jint::from)
 }
 
 /// `byte[] rewrap(long handle, byte[] objects)`: what became of each.
@@ -178,7 +216,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_rewrap<'local>(
     objects: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let provider = handles::get(handle)?;
+        let provider = handles::PROVIDERS.get(handle)?;
         let bytes = required(env, &objects)?;
         let wire::Batch {
             rewrap,
@@ -203,7 +241,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_stats<'local>(
 ) -> JByteArray<'local> {
     respond(env, |_| {
         Ok(Writer::success(512)
-            .stats(&handles::get(handle)?.stats())
+            .stats(&handles::PROVIDERS.get(handle)?.stats())
             .finish())
     })
 }
@@ -217,7 +255,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_audit<'local>(
 ) -> JByteArray<'local> {
     respond(env, |_| {
         Ok(Writer::success(512)
-            .lines(&handles::get(handle)?.take_audit())
+            .lines(&handles::PROVIDERS.get(handle)?.take_audit())
             .finish())
     })
 }
@@ -230,7 +268,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_close(
     handle: jlong,
 ) -> jint {
     // Dropping a provider wipes memory and joins nothing, but a panic must not cross whatever it does.
-    std::panic::catch_unwind(|| handles::remove(handle)).map_or(-1, jint::from)
+    std::panic::catch_unwind(|| handles::PROVIDERS.remove(handle)).map_or(-1, jint::from)
 }
 
 /// `byte[] panic()`: fails like a defect would, so that an installation can show that the JVM survives it.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 5;
+pub(crate) const ABI: i32 = 6;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -145,19 +145,28 @@ pub(crate) fn object(bytes: &[u8]) -> Result<(&str, &str), Error> {
     Ok((bucket, key))
 }
 
-/// A bucket with the prefix of keys in it, and the key behind which a page begins.
-pub(crate) fn page(bytes: &[u8]) -> Result<(ObjectUri, Option<&str>), Error> {
+/// Objects that are to be listed.
+pub(crate) struct Listed<'a> {
+    pub(crate) prefix: ObjectUri,
+    pub(crate) inventory: Option<ObjectUri>,
+    pub(crate) after: Option<&'a str>,
+}
+
+/// Two URIs and a mark; the last two are empty where there is none.
+pub(crate) fn listed(bytes: &[u8]) -> Result<Listed<'_>, Error> {
     let mut reader = Reader::new(bytes);
-    let bucket = reader
-        .text(Code::InvalidUri, "the name of the bucket")?
-        .to_owned();
-    let key = reader.text(Code::InvalidUri, "the prefix")?.to_owned();
-    let after = reader.text(Code::InvalidUri, "the key before the page")?;
+    let prefix = ObjectUri::parse(reader.text(Code::InvalidUri, "the prefix")?)?;
+    let inventory = match reader.text(Code::InvalidUri, "the URI of the inventory")? {
+        "" => None,
+        uri => Some(ObjectUri::parse(uri)?),
+    };
+    let after = reader.text(Code::InvalidValue, "the mark")?;
     reader.end()?;
-    Ok((
-        ObjectUri { bucket, key },
-        Some(after).filter(|after| !after.is_empty()),
-    ))
+    Ok(Listed {
+        prefix,
+        inventory,
+        after: Some(after).filter(|after| !after.is_empty()),
+    })
 }
 
 /// Objects to move to another key.

@@ -3,13 +3,11 @@ import subprocess
 import sys
 import time
 
-from conftest import SERVERS, start
+from localaws.client import FOLDER, READY, LocalAws
 
 
 def test_ends_when_stdin_closes():
-    process, _ = start("--until-stdin-closes")
-    process.stdin.close()
-    assert process.wait(timeout=10) == 0
+    assert LocalAws().close() == 0
 
 
 def test_ends_when_its_parent_is_killed_though_the_pipe_stays_open():
@@ -21,12 +19,12 @@ def test_ends_when_its_parent_is_killed_though_the_pipe_stays_open():
             "import subprocess, sys; subprocess.run("
             "[sys.executable, '-m', 'localaws', '--until-stdin-closes'])",
         ],
-        cwd=SERVERS,
+        cwd=FOLDER,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert parent.stdout.readline().startswith("localaws ready on ")
+    assert parent.stdout.readline().startswith(READY)
     parent.kill()
     started = time.monotonic()
     # The server holds the write end of stdout: end of file means that it is gone.
@@ -35,12 +33,10 @@ def test_ends_when_its_parent_is_killed_though_the_pipe_stays_open():
 
 
 def test_takes_a_free_port_each_time():
-    first, one = start("--until-stdin-closes")
-    second, two = start("--until-stdin-closes")
-    assert one != two
-    for process in (first, second):
-        process.stdin.close()
-        process.wait(timeout=10)
+    first, second = LocalAws(), LocalAws()
+    assert first.endpoint != second.endpoint
+    for started in (first, second):
+        started.close()
 
 
 def test_health(stack):

@@ -174,18 +174,15 @@ impl Auditor {
     }
 
     /// Looks at one object of a page. What cannot be looked at is a finding and ends nothing.
-    pub(super) fn look(&self, store: &Store, bucket: &str, listed: &Listed, page: &Page) -> Row {
-        let uri = ObjectUri {
-            bucket: bucket.to_owned(),
-            key: listed.key.clone(),
-        };
+    pub(super) fn look(&self, store: &Store, listed: &Listed, page: &Page) -> Row {
+        let uri = &listed.uri;
         let mut row = Row {
             uri: uri.to_string(),
             bytes: listed.length,
             group: Group::default(),
             findings: BTreeSet::new(),
         };
-        if let Err(error) = self.fill(store, &uri, page, &mut row) {
+        if let Err(error) = self.fill(store, uri, page, &mut row) {
             let code = error.code();
             row.group.readable = code.as_str().to_owned();
             if row.group.mode.is_empty() {
@@ -282,8 +279,8 @@ fn find_envelope(
 ) -> Result<Option<Envelope>, Error> {
     let whole = Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata);
     let beside = uri.instruction();
-    if !whole && is_listed(page, &beside.key) != Some(false) {
-        if let Some((bytes, _)) = store.small(&beside, MAX_INSTRUCTION)? {
+    if !whole && page.holds(&beside.key) != Some(false) {
+        if let Some((bytes, _)) = store.small(&beside, MAX_INSTRUCTION, Code::InvalidEnvelope)? {
             row.group.place = "instruction file".to_owned();
             return Ok(Some(Envelope::parse_instruction(&bytes, &head.metadata)?));
         }
@@ -295,28 +292,12 @@ fn find_envelope(
     Ok(envelope)
 }
 
-/// Whether a key is listed; `None` where it would stand on another page.
-///
-/// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page are in doubt.
-fn is_listed(page: &Page, key: &str) -> Option<bool> {
-    if page
-        .objects
-        .binary_search_by(|object| object.key.as_str().cmp(key))
-        .is_ok()
-    {
-        return Some(true);
-    }
-    let after_first = page.objects.first().is_some_and(|first| first.key.as_str() < key);
-    let before_last = page.objects.last().is_some_and(|last| key < last.key.as_str());
-    (after_first && (before_last || page.next.is_none())).then_some(false)
-}
-
 /// Whether an instruction file has no object.
 fn is_orphan(store: &Store, uri: &ObjectUri, page: &Page) -> Result<bool, Error> {
     let Some(key) = uri.key.strip_suffix(INSTRUCTION_SUFFIX) else {
         return Ok(true);
     };
-    if let Some(listed) = is_listed(page, key) {
+    if let Some(listed) = page.holds(key) {
         return Ok(!listed);
     }
     let object = ObjectUri {
@@ -352,34 +333,5 @@ fn content_name(content: Content) -> &'static str {
         Content::Cbc => "AES-CBC",
         Content::Gcm => "AES-GCM",
         Content::CommittingGcm => "AES-GCM, committing",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page(keys: &[&str], next: bool) -> Page {
-        Page {
-            objects: keys
-                .iter()
-                .map(|key| Listed {
-                    key: (*key).to_owned(),
-                    length: 1,
-                    etag: String::new(),
-                })
-                .collect(),
-            next: next.then(|| "more".to_owned()),
-        }
-    }
-
-    #[test]
-    fn a_page_tells_what_it_covers_and_no_more() {
-        let page_of = page(&["b", "b.instruction", "d"], true);
-        assert_eq!(is_listed(&page_of, "b.instruction"), Some(true));
-        assert_eq!(is_listed(&page_of, "c.instruction"), Some(false));
-        assert_eq!(is_listed(&page_of, "d.instruction"), None);
-        assert_eq!(is_listed(&page_of, "a"), None);
-        assert_eq!(is_listed(&page(&["b", "d"], false), "d.instruction"), Some(false));
     }
 }

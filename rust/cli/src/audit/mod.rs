@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use emrkeys_core::object::{work_on, ObjectUri, Pace, Page, Store};
+use emrkeys_core::object::{work_on, Listing, Pace, Page, Store};
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
+use crate::object::Prefix;
 use crate::output::{at, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
@@ -32,8 +33,8 @@ With a configuration each data key is unwrapped, which asks KMS once per object 
 Example:
   emrkeys audit s3://lake/sales/ --conf /etc/hadoop/conf --html audit.html")]
 pub(crate) struct Command {
-    /// What is walked: s3://bucket/prefix
-    prefix: String,
+    #[command(flatten)]
+    prefix: Prefix,
     #[command(flatten)]
     conf: Conf,
     /// Does not unwrap data keys: says what the envelopes say, and nothing on what can be read
@@ -66,7 +67,7 @@ struct About {
 
 impl Command {
     pub(crate) fn run(self, form: Form, csv: bool, aws: &Aws) -> Result<(), Failure> {
-        let prefix = ObjectUri::parse(&self.prefix)?;
+        let (prefix, inventory) = self.prefix.parse()?;
         let auditor = Auditor::open(&self.conf, aws, self.no_unwrap)?;
         let store = aws.store()?;
         let stop = interrupted()?;
@@ -76,10 +77,9 @@ impl Command {
         };
         let mut tally = Tally::new(self.examples);
         let mut progress = Progress::of("objects", None);
-        let mut next: Option<String> = None;
-        loop {
-            let page = store.list(&prefix, None, next.as_deref())?;
-            for row in self.rows(&auditor, &store, &prefix.bucket, &page, &stop)? {
+        let mut listing = Listing::open(&store, &prefix, inventory.as_ref(), None)?;
+        while let Some(page) = listing.next_page()? {
+            for row in self.rows(&auditor, &store, &page, &stop)? {
                 if let Some(objects) = &mut objects {
                     objects.write(&row)?;
                 }
@@ -88,10 +88,6 @@ impl Command {
             }
             if is_set(&stop) {
                 return Err(Failure::Interrupted);
-            }
-            next = page.next;
-            if next.is_none() {
-                break;
             }
         }
         progress.finish();
@@ -136,7 +132,6 @@ impl Command {
         &self,
         auditor: &Auditor,
         store: &Store,
-        bucket: &str,
         page: &Page,
         stop: &AtomicBool,
     ) -> Result<Vec<Row>, Failure> {
@@ -149,7 +144,7 @@ impl Command {
             page.objects.iter().map(Ok),
             pace,
             stop,
-            |object| auditor.look(store, bucket, object, page),
+            |object| auditor.look(store, object, page),
             |number, _, row| drop(rows.insert(number, row)),
         )?;
         Ok(rows.into_values().collect())

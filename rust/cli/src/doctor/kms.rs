@@ -1,8 +1,9 @@
 //! The KMS keys that a configuration names, and the right to use them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_kms::error::ProvideErrorMetadata;
+use aws_sdk_kms::operation::generate_data_key::builders::GenerateDataKeyFluentBuilder;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, DryRunModifierType, KeyMetadata, KeySpec, KeyState, KeyUsageType};
 use aws_sdk_kms::Client;
@@ -167,16 +168,9 @@ impl Context<'_> {
         target: &KmsTarget,
         findings: &mut Findings,
     ) -> Result<(), Error> {
-        let context = || Some(key.encryption_context.clone().into_iter().collect());
         if key.encrypts {
-            let call = client
-                .generate_data_key()
-                .key_id(&target.key_id)
-                .key_spec(DataKeySpec::Aes256)
-                .set_encryption_context(context())
-                .dry_run(true)
-                .send();
-            match client::block_on(DEADLINE, call)? {
+            let call = data_key(client, target, key).dry_run(true);
+            match client::block_on(DEADLINE, call.send())? {
                 Err(error) if error.code() == Some(WOULD_SUCCEED) => {
                     findings.ok(
                         "kms.generate",
@@ -200,7 +194,7 @@ impl Context<'_> {
         let call = client
             .decrypt()
             .key_id(&target.key_id)
-            .set_encryption_context(context())
+            .set_encryption_context(context(key))
             .dry_run(true)
             .dry_run_modifiers(DryRunModifierType::IgnoreCiphertext)
             .send();
@@ -297,6 +291,19 @@ impl Context<'_> {
 /// What KMS says of a dry run that it would have done. Source: AWS KMS Developer Guide, "Test your permissions".
 const WOULD_SUCCEED: &str = "DryRunOperationException";
 
+/// The request for a data key, as the cluster makes it.
+fn data_key(client: &Client, target: &KmsTarget, key: &KeyOutline) -> GenerateDataKeyFluentBuilder {
+    client
+        .generate_data_key()
+        .key_id(&target.key_id)
+        .key_spec(DataKeySpec::Aes256)
+        .set_encryption_context(context(key))
+}
+
+fn context(key: &KeyOutline) -> Option<HashMap<String, String>> {
+    Some(key.encryption_context.clone().into_iter().collect())
+}
+
 /// Makes a data key and opens it again.
 fn round_trip(
     client: &Client,
@@ -304,14 +311,7 @@ fn round_trip(
     target: &KmsTarget,
     findings: &mut Findings,
 ) -> Result<(), Error> {
-    let context = || Some(key.encryption_context.clone().into_iter().collect());
-    let call = client
-        .generate_data_key()
-        .key_id(&target.key_id)
-        .key_spec(DataKeySpec::Aes256)
-        .set_encryption_context(context())
-        .send();
-    let made = match client::block_on(DEADLINE, call)? {
+    let made = match client::block_on(DEADLINE, data_key(client, target, key).send())? {
         Ok(made) => made,
         Err(error) => {
             findings.problem(
@@ -330,7 +330,7 @@ fn round_trip(
         .decrypt()
         .set_key_id(made.key_id)
         .set_ciphertext_blob(made.ciphertext_blob)
-        .set_encryption_context(context())
+        .set_encryption_context(context(key))
         .send();
     let mut plaintext = made.plaintext.map(Blob::into_inner).unwrap_or_default();
     match client::block_on(DEADLINE, call) {

@@ -4,7 +4,7 @@ use std::io::{stdout, Write};
 
 use clap::Args;
 use emrkeys_core::object::{
-    noted_length, work_on, Content, Envelope, Found, Head, InOrder, ObjectUri, Pace, Place as In, Walk,
+    noted_length, work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
 };
 use emrkeys_core::{Error, Explainer, Provider};
 use serde_json::{json, Value};
@@ -76,15 +76,9 @@ impl Inspect {
         for place in places {
             items = match &place {
                 Place::S3(prefix) if self.recursive => {
-                    let bucket = prefix.bucket.clone();
-                    let object = move |key| {
-                        Place::S3(ObjectUri {
-                            bucket: bucket.clone(),
-                            key,
-                        })
-                    };
-                    let walk = Walk::new(stores.s3()?, prefix, None);
-                    Box::new(items.chain(walk.map(move |listed| listed.map(|listed| object(listed.key)))))
+                    let listing = Listing::open(stores.s3()?, prefix, None, None)?;
+                    let place = |listed: Listed| Place::S3(listed.uri);
+                    Box::new(items.chain(listing.map(move |listed| listed.map(place))))
                 }
                 _ => Box::new(items.chain(std::iter::once(Ok(place)))),
             };

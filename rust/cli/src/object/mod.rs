@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use emrkeys_core::object::{Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use emrkeys_core::Code;
 
@@ -22,6 +23,24 @@ use crate::output::{at, problem, Failure};
 
 /// How much of an object is worked on at once, in bytes.
 const PIECE: usize = 256 * 1024;
+
+/// Which objects a command works on.
+#[derive(Args)]
+pub(crate) struct Prefix {
+    /// The objects: all whose keys begin so, s3://bucket/prefix
+    prefix: String,
+    /// Takes the objects from an S3 Inventory in CSV, instead of listing the prefix: the URI of its manifest.json
+    #[arg(long, value_name = "URI")]
+    inventory: Option<String>,
+}
+
+impl Prefix {
+    /// Both URIs.
+    pub(crate) fn parse(&self) -> Result<(ObjectUri, Option<ObjectUri>), Failure> {
+        let inventory = self.inventory.as_deref().map(ObjectUri::parse).transpose()?;
+        Ok((ObjectUri::parse(&self.prefix)?, inventory))
+    }
+}
 
 /// Where an object is.
 #[derive(Clone, Debug)]

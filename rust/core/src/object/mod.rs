@@ -8,6 +8,8 @@ mod content;
 mod copy;
 mod data_key;
 pub(crate) mod envelope;
+mod inventory;
+mod listing;
 mod rewrap;
 mod store;
 mod upload;
@@ -19,11 +21,11 @@ pub use envelope::{
     note_length, noted_length, Content, Envelope, Format, Metadata, Wrap, COMMITMENT_BYTES, INSTRUCTION_MARK,
     INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
+pub use listing::Listing;
 pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped};
 pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
-
 pub use upload::Upload;
-pub use work::{work_on, InOrder, Pace, Walk};
+pub use work::{work_on, InOrder, Pace};
 
 pub use crate::material::S3Access;
 

@@ -130,21 +130,53 @@ pub struct Found {
 /// One object of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its key.
-    pub key: String,
+    /// Where it is.
+    pub uri: ObjectUri,
     /// Bytes as stored.
     pub length: u64,
-    /// The ETag, with its quotation marks.
-    pub etag: String,
+    /// Which file of an inventory, and which row of that from 1 on.
+    pub(super) row: Option<(usize, u64)>,
 }
 
-/// At most 1000 objects of a listing, in the order of their keys' bytes.
+impl Listed {
+    /// What a [`Listing`](super::Listing) of the same source goes on behind.
+    pub fn mark(&self) -> String {
+        match self.row {
+            Some((file, row)) => format!("{file}:{row}"),
+            None => self.uri.key.clone(),
+        }
+    }
+}
+
+/// Objects that come at once, at most 1000; instruction files are objects too.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The objects; instruction files are objects too.
+    /// The objects.
     pub objects: Vec<Listed>,
-    /// What to ask the next page with; `None` after the last.
-    pub next: Option<String>,
+    /// What to ask the next page with, where a prefix is listed; `None` after the last.
+    pub(super) next: Option<String>,
+    /// Whether all objects with keys between those of the page are in it, in order.
+    pub(super) ordered: bool,
+}
+
+impl Page {
+    /// Whether a key is in the bucket, as far as this page can tell: `None` where it would stand on another, or anywhere.
+    ///
+    /// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page are in doubt.
+    pub fn holds(&self, key: &str) -> Option<bool> {
+        let (first, last) = (self.objects.first()?, self.objects.last()?);
+        if !self.ordered {
+            return None;
+        }
+        let found = self
+            .objects
+            .binary_search_by(|object| object.uri.key.as_str().cmp(key));
+        if found.is_ok() {
+            return Some(true);
+        }
+        let inside = first.uri.key.as_str() < key && (key < last.uri.key.as_str() || self.next.is_none());
+        inside.then_some(false)
+    }
 }
 
 /// The content of an object, as it comes.
@@ -241,7 +273,7 @@ impl Store {
         let envelope = if Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata) {
             Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata))
         } else {
-            match self.small(&uri.instruction(), MAX_INSTRUCTION)? {
+            match self.small(&uri.instruction(), MAX_INSTRUCTION, Code::InvalidEnvelope)? {
                 Some((bytes, etag)) => Some((
                     Envelope::parse_instruction(&bytes, &head.metadata)?,
                     Place::InstructionFile { etag },
@@ -275,8 +307,13 @@ impl Store {
     /// A small object's content and ETag; `None` where there is no such object.
     ///
     /// # Errors
-    /// `INVALID_ENVELOPE` for more than `limit` bytes; else as [`Store::get`].
-    pub fn small(&self, uri: &ObjectUri, limit: usize) -> Result<Option<(Vec<u8>, String)>, Error> {
+    /// `too_large` for more than `limit` bytes; else as [`Store::get`].
+    pub fn small(
+        &self,
+        uri: &ObjectUri,
+        limit: usize,
+        too_large: Code,
+    ) -> Result<Option<(Vec<u8>, String)>, Error> {
         let call = self.client.get_object().bucket(&uri.bucket).key(&uri.key);
         let answer = match wait(uri, "GetObject", call.send()) {
             Ok(answer) => answer,
@@ -289,7 +326,7 @@ impl Store {
             .ok_or_else(|| unavailable(&uri.to_string(), "GetObject", "no answer", None))?
             .map_err(|error| {
                 Problem::new(
-                    Code::InvalidEnvelope,
+                    too_large,
                     format!(
                         "{} has more than {limit} bytes or broke off ({error})",
                         excerpt(&uri.to_string())
@@ -300,11 +337,16 @@ impl Store {
         Ok(Some((bytes.to_bytes().to_vec(), etag)))
     }
 
-    /// Objects of a bucket whose keys begin with `prefix`, from where `next` of the page before says; from behind `after` for the first.
+    /// Objects of a bucket whose keys begin with `prefix`, in the order of their keys' bytes, from where `next` of the page before says; from behind `after` for the first.
     ///
     /// # Errors
     /// `OBJECT_NOT_FOUND` for a bucket that is not there, `STORE_DENIED`, `STORE_UNAVAILABLE`
-    pub fn list(&self, prefix: &ObjectUri, after: Option<&str>, next: Option<&str>) -> Result<Page, Error> {
+    pub(super) fn list(
+        &self,
+        prefix: &ObjectUri,
+        after: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<Page, Error> {
         let call = self
             .client
             .list_objects_v2()
@@ -320,14 +362,18 @@ impl Store {
             .into_iter()
             .filter_map(|object| {
                 Some(Listed {
-                    key: object.key?,
+                    uri: ObjectUri {
+                        bucket: prefix.bucket.clone(),
+                        key: object.key?,
+                    },
                     length: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-                    etag: object.e_tag.unwrap_or_default(),
+                    row: None,
                 })
             });
         Ok(Page {
             objects: objects.collect(),
             next,
+            ordered: true,
         })
     }
 }
@@ -399,4 +445,41 @@ fn problem(
     let id = aws::request(request_id);
     let message = format!("{operation} of {} failed: {told}{id}", excerpt(uri));
     Problem::new(code, message, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(keys: &[&str], next: Option<&str>) -> Page {
+        let listed = |key: &&str| Listed {
+            uri: ObjectUri {
+                bucket: "lake".to_owned(),
+                key: (*key).to_owned(),
+            },
+            length: 1,
+            row: None,
+        };
+        Page {
+            objects: keys.iter().map(listed).collect(),
+            next: next.map(str::to_owned),
+            ordered: true,
+        }
+    }
+
+    #[test]
+    fn a_page_tells_what_it_covers_and_no_more() {
+        let middle = page(&["b", "b.instruction", "d"], Some("more"));
+        assert_eq!(middle.holds("b.instruction"), Some(true));
+        assert_eq!(middle.holds("c.instruction"), Some(false));
+        assert_eq!(middle.holds("d.instruction"), None);
+        assert_eq!(middle.holds("a"), None);
+        let last = page(&["b", "d"], None);
+        assert_eq!(last.holds("d.instruction"), Some(false));
+        let unordered = Page {
+            ordered: false,
+            ..last
+        };
+        assert_eq!(unordered.holds("b"), None);
+    }
 }

@@ -1,70 +1,13 @@
-//! Many objects: where they come from, and threads that work on them.
+//! Threads that work on many objects.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::store::{Listed, ObjectUri, Store};
 use crate::error::Error;
-
-/// All objects of a bucket whose keys begin with a prefix, in the order of their keys' bytes, page by page.
-pub struct Walk {
-    store: Store,
-    prefix: ObjectUri,
-    after: Option<String>,
-    page: VecDeque<Listed>,
-    next: Option<String>,
-    started: bool,
-    failed: bool,
-}
-
-impl Walk {
-    /// From behind the key `after`.
-    pub fn new(store: &Store, prefix: &ObjectUri, after: Option<String>) -> Walk {
-        Walk {
-            store: store.clone(),
-            prefix: prefix.clone(),
-            after,
-            page: VecDeque::new(),
-            next: None,
-            started: false,
-            failed: false,
-        }
-    }
-}
-
-impl Iterator for Walk {
-    type Item = Result<Listed, Error>;
-
-    /// Blocks where a page has to be asked for. After an error there is nothing more.
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(listed) = self.page.pop_front() {
-                return Some(Ok(listed));
-            }
-            if self.failed || (self.started && self.next.is_none()) {
-                return None;
-            }
-            match self
-                .store
-                .list(&self.prefix, self.after.as_deref(), self.next.as_deref())
-            {
-                Ok(page) => {
-                    self.started = true;
-                    self.page = page.objects.into();
-                    self.next = page.next;
-                }
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
-}
 
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]

@@ -185,16 +185,18 @@ public final class ConfiguredProvider {
   }
 
   /**
-   * The keys of the next objects of a prefix.
+   * Objects whose keys begin with a prefix.
    *
-   * @param bucket where
-   * @param prefix what they begin with
-   * @param after the key behind which to begin, or the empty string
-   * @return at most 1000, in order; none: there are no more
-   * @throws EmrKeysException if S3 refuses or does not answer
+   * @param prefix URI
+   * @param inventory URI of the {@code manifest.json} of an S3 Inventory that has them, or the empty
+   *     string: the prefix is listed
+   * @param after the mark of an earlier listing behind which to begin, or the empty string
+   * @return the listing, to be closed
+   * @throws EmrKeysException if S3 refuses or does not answer, {@code INVALID_INVENTORY}, {@code
+   *     INVALID_URI}
    */
-  public List<String> list(String bucket, String prefix, String after) {
-    return ask(handle -> handle.list(bucket, prefix, after));
+  public ObjectListing list(String prefix, String inventory, String after) {
+    return ask(handle -> handle.list(prefix, inventory, after));
   }
 
   /**

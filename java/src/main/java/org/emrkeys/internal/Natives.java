@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 5;
+  static final int ABI = 6;
 
   private Natives() {}
 
@@ -77,13 +77,26 @@ final class Natives {
   static native byte[] read(long handle, byte[] envelope);
 
   /**
-   * The keys of the next objects of a prefix, at most 1000, in the order of their bytes.
+   * Begins to list objects; {@link #endList} ends it.
    *
    * @param handle of an open provider
-   * @param page string bucket, string prefix, string key behind which to begin or the empty string
-   * @return i32 n, n times string key; none: there are no more
+   * @param objects string URI of a prefix, string URI of an inventory's manifest, string mark behind
+   *     which to begin; empty: no inventory, from the beginning
+   * @return i64 listing
    */
-  static native byte[] list(long handle, byte[] page);
+  static native byte[] list(long handle, byte[] objects);
+
+  /**
+   * The keys of the next objects.
+   *
+   * @param listing of {@link #list}
+   * @param count of the keys, fewer at the end
+   * @return string mark of the last, i32 n, n times string key; none: there are no more
+   */
+  static native byte[] next(long listing, int count);
+
+  /** As {@link #close}, for a listing. */
+  static native int endList(long listing);
 
   /**
    * Wraps the data keys of objects under another key, in place.

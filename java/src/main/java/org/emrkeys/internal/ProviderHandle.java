@@ -172,20 +172,11 @@ public final class ProviderHandle implements AutoCloseable {
     return materials(Natives.read(owned.handle, envelope));
   }
 
-  /**
-   * The keys of the next objects of a prefix.
-   *
-   * @param bucket where
-   * @param prefix what they begin with
-   * @param after the key behind which to begin, or the empty string
-   * @return at most 1000, in order; none: there are no more
-   * @throws EmrKeysException if S3 refuses or does not answer
-   * @throws IllegalStateException after {@link #close}
-   */
-  List<String> list(String bucket, String prefix, String after) {
+  /** As {@link ConfiguredProvider#list}; an {@link IllegalStateException} after {@link #close}. */
+  ObjectListing list(String prefix, String inventory, String after) {
     owned.check();
-    byte[] page = new Wire.Encoder().string(bucket).string(prefix).string(after).toBytes();
-    return answer(Natives.list(owned.handle, page)).strings();
+    byte[] objects = new Wire.Encoder().string(prefix).string(inventory).string(after).toBytes();
+    return new ObjectListing(answer(Natives.list(owned.handle, objects)).i64());
   }
 
   /**

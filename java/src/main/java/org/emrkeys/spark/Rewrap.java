@@ -19,15 +19,16 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.internal.ConfiguredProvider;
+import org.emrkeys.internal.ObjectListing;
 import org.emrkeys.internal.RewrapOrder;
 import org.emrkeys.internal.Usage;
 
 /**
- * Moves every object below a prefix to another key, or to the newest version of its key, on all
+ * Moves every object below a prefix, or of an S3 Inventory, to another key, or to the newest version of its key, on all
  * executors of a Spark application. Contents stay where they are; objects are readable at every
  * moment.
  *
- * <p>The driver lists keys and hands them out in rounds. After each round the report has a file
+ * <p>The driver lists keys, or reads the inventory, and hands them out in rounds. After each round the report has a file
  * more and the checkpoint says how far everything is done, so that the same command goes on from
  * there; at the end it is removed. Without a checkpoint it goes on as well, only slower: what is done
  * is found done, and what failed is tried again.
@@ -42,6 +43,8 @@ public final class Rewrap {
           "usage: spark-submit --class org.emrkeys.spark.Rewrap emrkeys.jar PREFIX --to KEY [OPTION]...",
           "",
           "  PREFIX               s3://bucket/prefix: all objects whose keys begin so",
+          "  --inventory URI      take the objects from an S3 Inventory in CSV, instead of listing the prefix:",
+          "                       the URI of its manifest.json",
           "  --to KEY             the name of the key that is to wrap, as in emrkeys.key.KEY.type",
           "  --for s3|s3a         whose configuration it is; s3a where fs.s3a.encryption.algorithm is",
           "                       CSE-CUSTOM, else s3",
@@ -110,25 +113,18 @@ public final class Rewrap {
     RewrapTask task = new RewrapTask(usage, conf);
     readCheckpoint();
     int tasks = Math.max(1, context.defaultParallelism()) * TASKS_PER_CORE;
-    Iterator<String> keys = new Keys(provider, options, after);
-    while (keys.hasNext()) {
-      List<RewrapOrder> orders = new ArrayList<>(tasks);
-      String last = after;
-      while (orders.size() < tasks && keys.hasNext()) {
-        List<String> batch = new ArrayList<>(options.batch);
-        while (batch.size() < options.batch && keys.hasNext()) {
-          batch.add(keys.next());
+    try (ObjectListing listing = provider.list(options.prefix, options.inventory, after)) {
+      for (List<RewrapOrder> orders = round(listing, tasks);
+          !orders.isEmpty();
+          orders = round(listing, tasks)) {
+        List<String[]> results = context.parallelize(orders, orders.size()).flatMap(task).collect();
+        for (String[] result : results) {
+          counts.merge(result[0], 1L, Long::sum);
         }
-        last = batch.get(batch.size() - 1);
-        orders.add(options.order(batch));
+        report(results);
+        after = listing.mark();
+        writeCheckpoint();
       }
-      List<String[]> results = context.parallelize(orders, orders.size()).flatMap(task).collect();
-      for (String[] result : results) {
-        counts.merge(result[0], 1L, Long::sum);
-      }
-      report(results);
-      after = last;
-      writeCheckpoint();
     }
     out.println(
         options.prefix + " -> " + options.to + (options.dryRun ? " (nothing was written)" : ""));
@@ -139,6 +135,18 @@ public final class Rewrap {
       FileSystem.get(file.toUri(), conf).delete(file, false);
     }
     return counts.containsKey("failed") ? 1 : 0;
+  }
+
+  private List<RewrapOrder> round(ObjectListing listing, int tasks) {
+    List<RewrapOrder> orders = new ArrayList<>(tasks);
+    while (orders.size() < tasks) {
+      List<String> keys = listing.next(options.batch);
+      if (keys.isEmpty()) {
+        break;
+      }
+      orders.add(options.order(keys));
+    }
+    return orders;
   }
 
   private void report(List<String[]> results) throws IOException {
@@ -206,38 +214,10 @@ public final class Rewrap {
     }
   }
 
-  /** The keys below the prefix, a page at a time. */
-  private static final class Keys implements Iterator<String> {
-    private final ConfiguredProvider provider;
-    private final Options options;
-    private String after;
-    private Iterator<String> page = new ArrayList<String>().iterator();
-
-    Keys(ConfiguredProvider provider, Options options, String after) {
-      this.provider = provider;
-      this.options = options;
-      this.after = after;
-    }
-
-    @Override
-    public boolean hasNext() {
-      if (!page.hasNext()) {
-        page = provider.list(options.bucket, options.keyPrefix, after).iterator();
-      }
-      return page.hasNext();
-    }
-
-    @Override
-    public String next() {
-      after = page.next();
-      return after;
-    }
-  }
-
   private static final class Options {
     private String prefix;
     private String bucket;
-    private String keyPrefix;
+    private String inventory = "";
     private String to;
     private String client;
     private String report;
@@ -254,6 +234,9 @@ public final class Rewrap {
         switch (arg) {
           case "--to":
             to = value(arg, rest);
+            break;
+          case "--inventory":
+            inventory = value(arg, rest);
             break;
           case "--for":
             client = value(arg, rest);
@@ -299,7 +282,6 @@ public final class Rewrap {
       }
       prefix = uri;
       bucket = slash < 0 ? rest : rest.substring(0, slash);
-      keyPrefix = slash < 0 ? "" : rest.substring(slash + 1);
     }
 
     private static String value(String option, Iterator<String> rest) {
@@ -334,7 +316,8 @@ public final class Rewrap {
 
     /** What two runs must share to go on from each other's checkpoints. */
     String identity() {
-      return bucket + "/" + keyPrefix + " -> " + to + (upgradeWrap ? " (wraps upgraded)" : "");
+      String objects = inventory.isEmpty() ? prefix : prefix + " of " + inventory;
+      return objects + " -> " + to + (upgradeWrap ? " (wraps upgraded)" : "");
     }
   }
 }

@@ -57,15 +57,8 @@ public final class Cli {
     }
   }
 
-  /** Runs what has to succeed, and returns what it printed. */
-  public static String succeed(String... arguments) throws IOException, InterruptedException {
-    Result result = run(arguments);
-    assertEquals(0, result.code, result.text);
-    return result.text;
-  }
-
   /** The same with the keys and rules of {@code site}. */
-  public static String succeed(Site site, String... arguments)
+  public static Result run(Site site, String... arguments)
       throws IOException, InterruptedException {
     List<String> all = new ArrayList<>(Arrays.asList(arguments));
     site.configuration()
@@ -75,7 +68,7 @@ public final class Cli {
                 all.add("-D" + property.getKey() + "=" + property.getValue());
               }
             });
-    return succeed(all.toArray(new String[0]));
+    return run(all.toArray(new String[0]));
   }
 
   /** What {@code emrkeys inspect} says of one object. */
@@ -113,5 +106,21 @@ public final class Cli {
     } finally {
       Files.delete(file);
     }
+  }
+
+  /** Runs what has to succeed, and returns what it printed. */
+  public static String succeed(String... arguments) throws IOException, InterruptedException {
+    return succeeded(run(arguments));
+  }
+
+  /** The same with the keys and rules of {@code site}. */
+  public static String succeed(Site site, String... arguments)
+      throws IOException, InterruptedException {
+    return succeeded(run(site, arguments));
+  }
+
+  private static String succeeded(Result result) {
+    assertEquals(0, result.code, result.text);
+    return result.text;
   }
 }

@@ -147,17 +147,8 @@ class WhoReadsWhatTest {
 
   /** Runs the operator's tool with the keys of a site. What it says of a failure is the exception's message. */
   private static void tool(Site site, String... arguments) throws IOException {
-    List<String> command = new ArrayList<>(Arrays.asList(arguments));
-    site.configuration()
-        .forEach(
-            property -> {
-              if (property.getKey().startsWith("emrkeys.")) {
-                command.add("-D");
-                command.add(property.getKey() + "=" + property.getValue());
-              }
-            });
     try {
-      Cli.Result result = Cli.run(command.toArray(new String[0]));
+      Cli.Result result = Cli.run(site, arguments);
       if (result.code != 0) {
         throw new IOException(result.text);
       }

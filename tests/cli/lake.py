@@ -1,0 +1,54 @@
+"""A bucket of objects under keys that a configuration knows."""
+
+import pathlib
+import urllib.parse
+
+from conftest import properties
+from envelopes import Aes, Rsa
+
+
+class Lake:
+    """A bucket, two AES keys and an RSA pair, and a configuration that knows them all."""
+
+    def __init__(self, servers, keys, tool):
+        self.servers, self.tool = servers, tool
+        self.bucket = servers.bucket()
+        self.uri = f"s3://{self.bucket}/"
+        public, private = keys.rsa("pair")
+        self.old, self.new = (self._aes(keys.aes(name)) for name in ("old", "new"))
+        self.pair = Rsa(self._read(private))
+        self.site = {
+            "emrkeys.key.old.type": "aes",
+            "emrkeys.key.old.file": (tool.folder / "old").as_uri(),
+            "emrkeys.key.new.type": "aes",
+            "emrkeys.key.new.file": (tool.folder / "new").as_uri(),
+            "emrkeys.key.pair.type": "rsa",
+            "emrkeys.key.pair.public": public,
+            "emrkeys.key.pair.private": private,
+            "emrkeys.key.pair.legacy-name": "payroll",
+            "emrkeys.default.key": "old",
+        }
+
+    def _aes(self, uri: str) -> Aes:
+        return Aes(self._read(uri))
+
+    @staticmethod
+    def _read(uri: str) -> bytes:
+        return pathlib.Path(urllib.parse.urlparse(uri).path).read_bytes()
+
+    def version(self, key: str) -> str:
+        site = {**self.site, "emrkeys.default.key": key}
+        return self.tool.json("explain", self.uri + "x", *properties(site))[0]["version"]["id"]
+
+    def describe(self, key: str) -> dict:
+        return {"emrkeys.key": key, "emrkeys.version": self.version(key)}
+
+    def put(self, name: str, body: bytes, metadata: dict, **more) -> None:
+        self.servers.s3.put_object(Bucket=self.bucket, Key=name, Body=body, Metadata=metadata, **more)
+
+    def get(self, name: str) -> tuple[bytes, dict]:
+        found = self.servers.s3.get_object(Bucket=self.bucket, Key=name)
+        return found["Body"].read(), found["Metadata"]
+
+    def rewrap(self, *options, **more) -> dict:
+        return self.tool.json("rewrap", self.uri, "--to", "new", *properties(self.site), *options, **more)
