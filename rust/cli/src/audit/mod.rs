@@ -27,7 +27,8 @@ use tally::{csv_line, Tally};
 
 #[derive(Args)]
 #[command(after_help = "\
-Objects are looked at by HEAD, and their instruction files where the listing has them; no content is read.
+Objects are looked at by HEAD, and their instruction files where the listing has them; no content is read. An inventory is in no order,
+so that with one S3 is asked for the instruction file of every object that has no envelope.
 With a configuration each data key is unwrapped, which asks KMS once per object for keys of type kms; --no-unwrap asks nobody.
 
 Example:
@@ -35,8 +36,6 @@ Example:
 pub(crate) struct Command {
     #[command(flatten)]
     prefix: Prefix,
-    #[command(flatten)]
-    conf: Conf,
     /// Does not unwrap data keys: says what the envelopes say, and nothing on what can be read
     #[arg(long)]
     no_unwrap: bool,
@@ -55,6 +54,8 @@ pub(crate) struct Command {
     /// Ends with status 6 where there are findings
     #[arg(long)]
     fail_on_findings: bool,
+    #[command(flatten)]
+    conf: Conf,
 }
 
 /// What every form of the report begins with.

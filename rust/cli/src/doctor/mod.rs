@@ -34,8 +34,6 @@ Example:
 What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
   hadoop jar emrkeys.jar doctor")]
 pub(crate) struct Command {
-    #[command(flatten)]
-    conf: Conf,
     /// Make a data key under each KMS key and open it again, where else KMS is only asked whether it would (DryRun)
     #[arg(long)]
     live: bool,
@@ -54,6 +52,8 @@ pub(crate) struct Command {
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    conf: Conf,
 }
 
 impl Command {
