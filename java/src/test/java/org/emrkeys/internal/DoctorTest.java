@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.emrkeys.Main;
 import org.emrkeys.jce.EmrKeysProvider;
+import org.emrkeys.tests.support.Hadoop;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -72,6 +73,7 @@ class DoctorTest {
 
   @Test
   void whatIsRightIsSaidOfEachPart() throws IOException {
+    Hadoop.assumeItRunsHere();
     Path key = files.aes("k", 256).file;
     Path site =
         site(
@@ -98,6 +100,7 @@ class DoctorTest {
 
   @Test
   void whatTurnsTheCiphersOffIsSeen() throws IOException {
+    Hadoop.assumeItRunsHere();
     Path key = files.aes("k", 256).file;
     Path site =
         site(
@@ -117,6 +120,7 @@ class DoctorTest {
 
   @Test
   void everyProblemIsALineWithItsRemedy() throws IOException {
+    Hadoop.assumeItRunsHere();
     Path folder = files.aes("k", 256).file.getParent();
     Path site =
         site(
