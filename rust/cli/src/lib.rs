@@ -18,6 +18,8 @@ mod output;
 mod progress;
 mod rewrap;
 
+pub use kms::Policy;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};

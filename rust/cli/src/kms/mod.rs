@@ -12,7 +12,8 @@ use emrkeys_core::Error;
 use serde_json::{json, Value};
 use similar::TextDiff;
 
-pub(crate) use self::policy::{principal_of, Policy};
+pub(crate) use self::policy::principal_of;
+pub use self::policy::Policy;
 use self::policy::{role_arn, Denial, Part};
 use crate::aws::Aws;
 use crate::output::Failure;

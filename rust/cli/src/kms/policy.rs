@@ -28,7 +28,7 @@ const FOR_AWS: &str = "kms:GrantIsForAWSResource";
 
 /// A key policy, its fields in the order in which they were.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Policy {
+pub struct Policy {
     document: Map<String, Value>,
 }
 
@@ -60,7 +60,10 @@ pub(crate) struct Denial {
 
 impl Policy {
     /// Reads a document, and refuses what is no policy that KMS would take: a change must not rest on a guess.
-    pub(crate) fn parse(text: &str) -> Result<Policy, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which statement.
+    pub fn parse(text: &str) -> Result<Policy, String> {
         let Value::Object(document) =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?
         else {
@@ -79,7 +82,7 @@ impl Policy {
     }
 
     /// With two spaces for each level, as people edit it.
-    pub(crate) fn pretty(&self) -> String {
+    pub fn pretty(&self) -> String {
         format!("{:#}", Value::Object(self.document.clone()))
     }
 
@@ -141,8 +144,8 @@ impl Policy {
             .collect()
     }
 
-    /// Whether a statement of the policy itself, not of IAM, lets `principal` do all of [`USE`].
-    pub(crate) fn is_user(&self, principal: &str) -> bool {
+    /// Whether a statement of the policy itself, not of IAM, lets `principal` do all that key users do with a key.
+    pub fn is_user(&self, principal: &str) -> bool {
         self.allows_all(principal, &USE, None)
     }
 
@@ -159,7 +162,7 @@ impl Policy {
     }
 
     /// The policy with `principal` as a key user; `None` where it is one already.
-    pub(crate) fn with_user(&self, principal: &str) -> Option<Policy> {
+    pub fn with_user(&self, principal: &str) -> Option<Policy> {
         let mut changed = self.clone();
         if !self.is_user(principal) {
             changed.add(Part::Use, principal);

@@ -22,9 +22,15 @@ const PIECE: u64 = 8 << 20;
 const MAX_ROW: usize = 1 << 20;
 const MAX_COLUMNS: usize = 64;
 
+/// What there is of an inventory, by its `manifest.json`.
+pub struct Manifest {
+    columns: Columns,
+    files: Vec<DataFile>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Manifest {
+struct Document {
     source_bucket: String,
     file_format: String,
     file_schema: String,
@@ -39,7 +45,7 @@ struct DataFile {
 }
 
 /// Which columns there are.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Columns {
     count: usize,
     key: usize,
@@ -52,17 +58,17 @@ struct Columns {
 /// have no object any more are rows all the same.
 pub(super) struct Inventory {
     store: Store,
-    manifest: ObjectUri,
+    /// Where the files are.
+    bucket: String,
     prefix: ObjectUri,
-    columns: Columns,
-    files: Vec<DataFile>,
+    manifest: Manifest,
     /// Which of the files comes next or is open.
     file: usize,
     /// Rows of it that were read.
     row: u64,
     /// Rows of it that are passed over.
     skip: u64,
-    open: Option<Rows<MultiGzDecoder<Content>>>,
+    open: Option<Rows<BufReader<MultiGzDecoder<Content>>>>,
 }
 
 impl Inventory {
@@ -73,31 +79,28 @@ impl Inventory {
     /// `STORE_DENIED`, `STORE_UNAVAILABLE`
     pub(super) fn open(
         store: &Store,
-        manifest: &ObjectUri,
+        uri: &ObjectUri,
         prefix: &ObjectUri,
         after: Option<&str>,
     ) -> Result<Inventory, Error> {
-        let content = store.small(manifest, MAX_MANIFEST, Code::InvalidInventory)?;
+        let content = store.small(uri, MAX_MANIFEST, Code::InvalidInventory)?;
         let (bytes, _) = content.ok_or_else(|| {
             Problem::new(
                 Code::ObjectNotFound,
-                format!("there is no {}", excerpt(&manifest.to_string())),
+                format!("there is no {}", excerpt(&uri.to_string())),
                 "Name the manifest.json of an inventory of S3's.",
             )
         })?;
-        let (columns, files) = parse(&bytes, &prefix.bucket).map_err(|what| invalid(manifest, &what))?;
+        let manifest = Manifest::parse(&bytes, &prefix.bucket).map_err(|what| invalid(uri, &what))?;
         let (file, skip) = match after {
             None => (0, 0),
-            Some(mark) => {
-                parse_mark(mark).ok_or_else(|| invalid(manifest, &format!("it has no row {mark}")))?
-            }
+            Some(mark) => parse_mark(mark).ok_or_else(|| invalid(uri, &format!("it has no row {mark}")))?,
         };
         Ok(Inventory {
             store: store.clone(),
-            manifest: manifest.clone(),
+            bucket: uri.bucket.clone(),
             prefix: prefix.clone(),
-            columns,
-            files,
+            manifest,
             file,
             row: 0,
             skip,
@@ -110,14 +113,15 @@ impl Inventory {
     /// # Errors
     /// `INVALID_INVENTORY` for a file that is not what the manifest says; those of reading it. It is over then.
     pub(super) fn next(&mut self) -> Result<Option<Listed>, Error> {
-        while let Some(file) = self.files.get(self.file) {
+        while let Some(file) = self.manifest.files.get(self.file) {
             let uri = ObjectUri {
-                bucket: self.manifest.bucket.clone(),
+                bucket: self.bucket.clone(),
                 key: file.key.clone(),
             };
-            let rows = self
-                .open
-                .get_or_insert_with(|| Rows::new(Content::new(&self.store, &uri, file.size)));
+            let rows = self.open.get_or_insert_with(|| {
+                let content = Content::new(&self.store, &uri, file.size);
+                self.manifest.rows(BufReader::new(MultiGzDecoder::new(content)))
+            });
             if !rows.read().map_err(|error| unreadable(&uri, error))? {
                 self.open = None;
                 self.file += 1;
@@ -128,7 +132,7 @@ impl Inventory {
             if self.row <= self.skip {
                 continue;
             }
-            let found = self.columns.object(rows).map_err(|what| invalid(&uri, &what))?;
+            let found = rows.object().map_err(|what| invalid(&uri, &what))?;
             let Some((key, length)) = found.filter(|(key, _)| key.starts_with(&self.prefix.key)) else {
                 continue;
             };
@@ -146,22 +150,43 @@ impl Inventory {
     }
 }
 
-fn parse(manifest: &[u8], bucket: &str) -> Result<(Columns, Vec<DataFile>), String> {
-    let manifest: Manifest =
-        serde_json::from_slice(manifest).map_err(|error| format!("it is no manifest ({error})"))?;
-    if manifest.source_bucket != bucket {
-        return Err(format!(
-            "it is of the bucket {}, not of {bucket}",
-            excerpt(&manifest.source_bucket)
-        ));
+impl Manifest {
+    /// Reads the manifest of an inventory of `bucket`.
+    ///
+    /// # Errors
+    /// What is wrong with it: no manifest, one of another bucket, of another format than CSV, or without a column of keys.
+    pub fn parse(bytes: &[u8], bucket: &str) -> Result<Manifest, String> {
+        let document: Document = serde_json::from_slice(bytes)
+            .map_err(|error| format!("it is no manifest ({})", excerpt(&error.to_string())))?;
+        if document.source_bucket != bucket {
+            return Err(format!(
+                "it is of the bucket {}, not of {bucket}",
+                excerpt(&document.source_bucket)
+            ));
+        }
+        if document.file_format != "CSV" {
+            return Err(format!(
+                "its files are {}; only CSV is read",
+                excerpt(&document.file_format)
+            ));
+        }
+        Ok(Manifest {
+            columns: Columns::parse(&document.file_schema)?,
+            files: document.files,
+        })
     }
-    if manifest.file_format != "CSV" {
-        return Err(format!(
-            "its files are {}; only CSV is read",
-            excerpt(&manifest.file_format)
-        ));
+
+    /// The rows of one of its files, unzipped.
+    pub fn rows<R: BufRead>(&self, file: R) -> Rows<R> {
+        Rows {
+            columns: self.columns,
+            input: file,
+            parser: csv_core::Reader::new(),
+            text: vec![0; MAX_ROW].into_boxed_slice(),
+            ends: [0; MAX_COLUMNS],
+            count: 0,
+        }
     }
-    Ok((Columns::parse(&manifest.file_schema)?, manifest.files))
 }
 
 fn parse_mark(mark: &str) -> Option<(usize, u64)> {
@@ -184,38 +209,12 @@ impl Columns {
             is_delete_marker: place("IsDeleteMarker"),
         })
     }
-
-    /// Key and bytes of the object in a row; `None` for an older version, or for the mark of a deletion.
-    fn object<R: Read>(&self, row: &Rows<R>) -> Result<Option<(String, u64)>, String> {
-        if row.count != self.count {
-            return Err(format!(
-                "a row of it has {} columns, the manifest {}",
-                row.count, self.count
-            ));
-        }
-        let text = |column: usize| {
-            std::str::from_utf8(row.field(column)).map_err(|_| "a row of it is not UTF-8".to_owned())
-        };
-        let is = |column: Option<usize>, value: &str| {
-            column.map_or(Ok(false), |column| {
-                text(column).map(|text| text.eq_ignore_ascii_case(value))
-            })
-        };
-        if is(self.is_latest, "false")? || is(self.is_delete_marker, "true")? {
-            return Ok(None);
-        }
-        // S3 writes %2B for a plus, and for a space either of the two.
-        let key = percent_decode(&text(self.key)?.replace('+', " "));
-        let key = String::from_utf8(key).map_err(|_| "a key in it is not UTF-8".to_owned())?;
-        // A mark of a deletion has none.
-        let length = self.size.map_or(Ok(""), text)?.parse().unwrap_or(0);
-        Ok(Some((key, length)))
-    }
 }
 
 /// The rows of a CSV file (RFC 4180), one at a time, in memory of a fixed size.
-struct Rows<R> {
-    input: BufReader<R>,
+pub struct Rows<R> {
+    columns: Columns,
+    input: R,
     parser: csv_core::Reader,
     text: Box<[u8]>,
     ends: [usize; MAX_COLUMNS],
@@ -223,21 +222,12 @@ struct Rows<R> {
     count: usize,
 }
 
-impl<R: Read> Rows<MultiGzDecoder<R>> {
-    fn new(file: R) -> Self {
-        Rows {
-            input: BufReader::new(MultiGzDecoder::new(file)),
-            parser: csv_core::Reader::new(),
-            text: vec![0; MAX_ROW].into_boxed_slice(),
-            ends: [0; MAX_COLUMNS],
-            count: 0,
-        }
-    }
-}
-
-impl<R: Read> Rows<R> {
+impl<R: BufRead> Rows<R> {
     /// Reads the next row; whether there was one.
-    fn read(&mut self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// Those of the file; `InvalidData` for a row that is too long.
+    pub fn read(&mut self) -> io::Result<bool> {
         let mut written = 0;
         self.count = 0;
         loop {
@@ -262,10 +252,43 @@ impl<R: Read> Rows<R> {
         }
     }
 
+    /// Key and bytes of the object in the row that was read last; `None` for an older version, or for the mark of a deletion.
+    ///
+    /// # Errors
+    /// What is wrong with it: other columns than the manifest says, or what is not UTF-8.
+    pub fn object(&self) -> Result<Option<(String, u64)>, String> {
+        if self.count != self.columns.count {
+            return Err(format!(
+                "a row of it has {} columns, the manifest {}",
+                self.count, self.columns.count
+            ));
+        }
+        let is = |column: Option<usize>, value: &str| {
+            column.map_or(Ok(false), |column| {
+                self.field(column).map(|text| text.eq_ignore_ascii_case(value))
+            })
+        };
+        if is(self.columns.is_latest, "false")? || is(self.columns.is_delete_marker, "true")? {
+            return Ok(None);
+        }
+        // S3 writes %2B for a plus, and for a space either of the two.
+        let key = percent_decode(&self.field(self.columns.key)?.replace('+', " "));
+        let key = String::from_utf8(key).map_err(|_| "a key in it is not UTF-8".to_owned())?;
+        // A mark of a deletion has none.
+        let length = self
+            .columns
+            .size
+            .map_or(Ok(""), |column| self.field(column))?
+            .parse()
+            .unwrap_or(0);
+        Ok(Some((key, length)))
+    }
+
     /// A field of the row that was read last.
-    fn field(&self, number: usize) -> &[u8] {
+    fn field(&self, number: usize) -> Result<&str, String> {
         let begin = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[begin..self.ends[number]]
+        std::str::from_utf8(&self.text[begin..self.ends[number]])
+            .map_err(|_| "a row of it is not UTF-8".to_owned())
     }
 }
 
@@ -364,11 +387,11 @@ mod tests {
     }
 
     fn objects(file: &[u8]) -> Result<Vec<(String, u64)>, String> {
-        let columns = Columns::parse(SCHEMA)?;
-        let mut rows = Rows::new(file);
+        let manifest = Manifest::parse(&manifest(|_| {}), "lake")?;
+        let mut rows = manifest.rows(BufReader::new(MultiGzDecoder::new(file)));
         let mut found = Vec::new();
         while rows.read().map_err(|error| error.to_string())? {
-            found.extend(columns.object(&rows)?);
+            found.extend(rows.object()?);
         }
         Ok(found)
     }
@@ -409,10 +432,10 @@ mod tests {
 
     #[test]
     fn a_manifest_is_of_the_bucket_in_csv_and_has_keys() {
-        let (columns, files) = parse(&manifest(|_| {}), "lake").unwrap();
+        let Manifest { columns, files } = Manifest::parse(&manifest(|_| {}), "lake").unwrap();
         assert_eq!((columns.count, columns.key, columns.size), (7, 1, Some(5)));
         assert_eq!((files[0].key.as_str(), files[0].size), ("a/data/1.csv.gz", 100));
-        assert!(parse(&manifest(|_| {}), "another").is_err());
+        assert!(Manifest::parse(&manifest(|_| {}), "another").is_err());
         for (name, value) in [
             ("fileFormat", json!("ORC")),
             ("fileSchema", json!("Bucket, Size")),
@@ -420,17 +443,15 @@ mod tests {
             ("files", json!([{"key": "a", "size": -1}])),
             ("sourceBucket", json!(null)),
         ] {
-            assert!(
-                parse(&manifest(|manifest| manifest[name] = value), "lake").is_err(),
-                "{name}"
-            );
+            let changed = manifest(|manifest| manifest[name] = value);
+            assert!(Manifest::parse(&changed, "lake").is_err(), "{name}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_an_inventory_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..2000), plain: bool) {
-            let _ = parse(&bytes, "lake");
+            let _ = Manifest::parse(&bytes, "lake");
             let _ = objects(&if plain { bytes } else { zip(&bytes) });
         }
     }

@@ -21,6 +21,7 @@ pub use envelope::{
     note_length, noted_length, Content, Envelope, Format, Metadata, Wrap, COMMITMENT_BYTES, INSTRUCTION_MARK,
     INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
+pub use inventory::{Manifest, Rows};
 pub use listing::Listing;
 pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped};
 pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
