@@ -68,15 +68,16 @@ def rule(prefix: str, key: str) -> dict:
     return {f"emrkeys.rule.{key}.prefix": prefix, f"emrkeys.rule.{key}.key": key}
 
 
-def settings(site: dict, folder: pathlib.Path, marker: str) -> dict:
-    """The properties of an application, with Hadoop's in `site`."""
+def settings(site: dict, folder: pathlib.Path, marker: str, java: str) -> dict:
+    """The properties of an application, with Hadoop's in `site`; `java` are options of its JVMs."""
     spark = {
         "spark.master": MASTER,
         "spark.cores.max": "2",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # both executors, before the first task
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.executor.extraJavaOptions": f"-D{MARKER}={marker}",
+        "spark.driver.extraJavaOptions": java,
+        "spark.executor.extraJavaOptions": f"-D{MARKER}={marker} {java}",
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.adaptive.enabled": "true",
@@ -118,10 +119,10 @@ class Standalone:
 class Application:
     """An application of this process. All of one process share the driver's JVM, and so its class path."""
 
-    def __init__(self, site: dict, folder: pathlib.Path, **more: str):
+    def __init__(self, site: dict, folder: pathlib.Path, java: str = "", **more: str):
         self.marker = uuid.uuid4().hex
         builder = SparkSession.builder.appName(self.marker)
-        for name, value in {**settings(site, folder, self.marker), **more}.items():
+        for name, value in {**settings(site, folder, self.marker, java), **more}.items():
             builder = builder.config(name, value)
         self.session = builder.getOrCreate()
         # The first application's properties are the JVM's own, from which later ones would inherit.

@@ -1,0 +1,163 @@
+"""`./dev bench spark`: one job without encryption, with Hadoop's own encryption by KMS, and with emrkeys on the JDK's ciphers and on ours.
+
+Each configuration runs in processes of its own, in turns: N rounds of all of them, and ratios are those of a round. Wall-clock and CPU seconds are those of the job, without
+the start of Spark; the CPU is that of all JVMs. The last figure is the throughput of reads at random positions of one object, 4 MiB each,
+which S3A decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the large object included."""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import pyspark
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/servers"))
+
+import cluster
+from localaws.client import LocalAws, set_environment
+
+CONFIGURATIONS = ("plain", "cse-kms", "emrkeys-jdk", "emrkeys")
+MIB = 1 << 20
+POSITIONS = 48
+PIECE = 4 * MIB
+OBJECT = 128 * MIB
+
+
+def site(name: str, endpoint: str, kms_key: str) -> dict:
+    s3a = cluster.s3a(endpoint)
+    for property in ("fs.s3a.encryption.algorithm", "fs.s3a.encryption.cse.custom.keyring.class.name"):
+        custom = s3a.pop(property)
+        if name.startswith("emrkeys"):
+            s3a[property] = custom
+    if name == "cse-kms":
+        s3a.update({"fs.s3a.encryption.algorithm": "CSE-KMS", "fs.s3a.encryption.key": kms_key})
+    if name.startswith("emrkeys"):
+        s3a.update(cluster.kms_cached("lake", kms_key, endpoint))
+        s3a["emrkeys.default.key"] = "lake"
+        s3a["emrkeys.jce.install"] = "off" if name == "emrkeys-jdk" else "first"
+    return s3a
+
+
+def cpu(application) -> float:
+    """Seconds of processor time that the application's JVMs have had."""
+    driver = application.session.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
+    ticks = 0
+    for pid in [driver, *cluster.jvms(application.marker)]:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def run(options) -> None:
+    """One configuration, in this process; prints what was measured."""
+    files = ROOT / "build/spark"
+    jars = [str(jar) for jar in sorted((files / "jars").glob("*.jar"))] + [str(jar) for jar in (files / "emrkeys").glob("*.jar")]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = site(options.run, options.endpoint, options.kms_key)
+        # Hadoop's own encryption makes its own client of KMS, which looks here.
+        java = f"-Daws.endpointUrlKms={options.endpoint}"
+        application = cluster.Application(settings, pathlib.Path(folder), java, **{"spark.jars": ",".join(jars)})
+        spark = application.session
+        spark.range(1000).write.parquet(f"s3a://{options.bucket}/warm")  # classes loaded, connections made
+        spark.read.parquet(f"s3a://{options.bucket}/warm").count()
+        start, before = time.monotonic(), cpu(application)
+        rows = spark.range(0, options.rows, 1, 4).selectExpr("id", "id % 8 as part", "sha2(cast(id as string), 256) as text")
+        rows.write.partitionBy("part").parquet(f"s3a://{options.bucket}/table")
+        written = time.monotonic()
+        found = spark.read.parquet(f"s3a://{options.bucket}/table").selectExpr("sum(id)", "sum(length(text))").first()
+        assert tuple(found) == (sum(range(options.rows)), 64 * options.rows), found
+        result = {
+            "write_seconds": written - start,
+            "read_seconds": time.monotonic() - written,
+            "cpu_seconds": cpu(application) - before,
+            "positioned_mib_per_second": positioned(spark, f"s3a://{options.bucket}/large"),
+        }
+        application.stop()
+    print(json.dumps(result))
+
+
+def positioned(spark, uri: str) -> float:
+    """MiB a second of an object read at positions in no order."""
+    context = spark.sparkContext
+    jvm = context._jvm
+    path = jvm.org.apache.hadoop.fs.Path(uri)
+    fs = path.getFileSystem(context._jsc.hadoopConfiguration())
+    buffer = context._gateway.new_array(jvm.byte, PIECE)
+    out = fs.create(path, True)
+    for _ in range(OBJECT // PIECE):
+        out.write(buffer)
+    out.close()
+    content = fs.open(path)
+    start = time.monotonic()
+    for number in range(POSITIONS):
+        content.readFully((number * 37 % 31) * PIECE + 12345, buffer)
+    seconds = time.monotonic() - start
+    content.close()
+    return POSITIONS * PIECE / MIB / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("result", type=pathlib.Path)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--servers-python", default=ROOT / ".dev/venv/bin/python")
+    parser.add_argument("--run", choices=CONFIGURATIONS, help=argparse.SUPPRESS)
+    for name in ("--endpoint", "--kms-key", "--bucket"):
+        parser.add_argument(name, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    set_environment()
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["SPARK_HOME"] = str(pathlib.Path(pyspark.__file__).parent)
+    if options.run:
+        run(options)
+        return
+    servers = LocalAws(options.servers_python)
+    kms_key = servers.kms_key()
+    rounds = {name: [] for name in CONFIGURATIONS}
+    for number in range(options.rounds):
+        for name in CONFIGURATIONS:
+            bucket, before = servers.bucket(), servers.calls()
+            command = [sys.executable, __file__, str(options.result), "--run", name, "--rows", str(options.rows)]
+            command += ["--endpoint", servers.endpoint, "--kms-key", kms_key, "--bucket", bucket]
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            if done.returncode != 0:
+                sys.exit(f"{name} failed:\n{done.stderr[-4000:]}")
+            measured = json.loads(done.stdout.splitlines()[-1])
+            calls = servers.calls()
+            measured["kms_calls"] = sum(n - before.get(call, 0) for call, n in calls.items() if call.startswith("kms."))
+            rounds[name].append(measured)
+            print(f"round {number + 1}, {name}: " + ", ".join(f"{key} {value:.1f}" for key, value in measured.items()), flush=True)
+    servers.close()
+    results = {name: summary(runs, rounds["plain"]) for name, runs in rounds.items()}
+    options.result.parent.mkdir(parents=True, exist_ok=True)
+    document = {"rows": options.rows, "rounds": options.rounds, "cores": os.cpu_count(), "results": results, "all": rounds}
+    options.result.write_text(json.dumps(document, indent=2) + "\n")
+    heads = ("write s", "read s", "CPU s", "positioned MiB/s", "KMS calls")
+    print(f"\n{f'median of {options.rounds} (of plain)':24}" + "".join(f"{head:>20}" for head in heads))
+    for name, values in results.items():
+        print(f"{name:24}" + "".join(f"{cell(value):>20}" for value in values.values()))
+
+
+def summary(runs: list, plain: list) -> dict:
+    """The medians, and where that can be, those of each round's ratio to the same round without encryption."""
+    values = {}
+    for key in runs[0]:
+        values[key] = {"median": statistics.median(one[key] for one in runs)}
+        if all(base[key] for base in plain):
+            values[key]["ratio"] = statistics.median(one[key] / base[key] for one, base in zip(runs, plain))
+    return values
+
+
+def cell(value: dict) -> str:
+    return f"{value['median']:.1f}" + (f" ({value['ratio']:.2f})" if "ratio" in value else "")
+
+
+if __name__ == "__main__":
+    main()
