@@ -62,6 +62,19 @@ class DoctorTest {
     return file;
   }
 
+  /** One key, which encrypts everything, and these properties. */
+  private Path aesSite(String... more) throws IOException {
+    Path key = files.aes("k", 256).file;
+    String[] ours = {
+      "emrkeys.key.k.type", "aes",
+      "emrkeys.key.k.file", key.toUri().toString(),
+      "emrkeys.default.key", "k"
+    };
+    String[] all = Arrays.copyOf(ours, ours.length + more.length);
+    System.arraycopy(more, 0, all, ours.length, more.length);
+    return site(key.getParent(), all);
+  }
+
   private void assertLine(String level, String check, String text) throws IOException {
     for (String line : printed().split("\n")) {
       if (line.startsWith(level + " ") && line.contains(" " + check + " ") && line.contains(text)) {
@@ -74,16 +87,7 @@ class DoctorTest {
   @Test
   void whatIsRightIsSaidOfEachPart() throws IOException {
     Hadoop.assumeItRunsHere();
-    Path key = files.aes("k", 256).file;
-    Path site =
-        site(
-            key.getParent(),
-            "emrkeys.key.k.type",
-            "aes",
-            "emrkeys.key.k.file",
-            key.toUri().toString(),
-            "emrkeys.default.key",
-            "k");
+    Path site = aesSite();
     assertEquals(0, run("doctor", "--conf", site.toString()), printed());
     assertLine("ok", "java.version", System.getProperty("java.version"));
     assertLine("ok", "classpath.hadoop", "Hadoop ");
@@ -101,18 +105,7 @@ class DoctorTest {
   @Test
   void whatTurnsTheCiphersOffIsSeen() throws IOException {
     Hadoop.assumeItRunsHere();
-    Path key = files.aes("k", 256).file;
-    Path site =
-        site(
-            key.getParent(),
-            "emrkeys.key.k.type",
-            "aes",
-            "emrkeys.key.k.file",
-            key.toUri().toString(),
-            "emrkeys.default.key",
-            "k",
-            "emrkeys.jce.install",
-            "off");
+    Path site = aesSite("emrkeys.jce.install", "off");
     assertEquals(0, run("doctor", "--conf", site.toString()), printed());
     assertLine("note", "jce.in-use", "EmrKeys is not installed here");
     assertFalse(printed().contains("jce.install "), printed());
