@@ -4,7 +4,7 @@
 //! Sources: AWS KMS Developer Guide, "Default key policy" ("Allows key users to use the KMS key", "… with AWS services"); IAM User
 //! Guide, "Grammar of the IAM JSON policy language" and "IAM JSON policy elements reference".
 
-use serde_json::{json, Map, Value};
+use serde_json::{json, Map, Number, Value};
 
 /// The largest key policy that KMS takes, in bytes. Source: AWS KMS API reference, `PutKeyPolicy`, "Policy".
 pub(crate) const MAX_POLICY: usize = 32 * 1024;
@@ -78,7 +78,12 @@ impl Policy {
         for (index, statement) in statements.iter().enumerate() {
             check(statement).map_err(|why| format!("statement {}: {why}", index + 1))?;
         }
-        Ok(policy)
+        match policy.document.values().find_map(inexact) {
+            Some(number) => Err(format!(
+                "it has the number {number}, which may not be written again as it was: write it as text"
+            )),
+            None => Ok(policy),
+        }
     }
 
     /// With two spaces for each level, as people edit it.
@@ -311,6 +316,16 @@ fn check(statement: &Value) -> Result<(), String> {
     match fields.get("Condition") {
         None | Some(Value::Object(_)) => Ok(()),
         Some(_) => Err("its Condition is not an object".to_owned()),
+    }
+}
+
+/// A number that is read as a float, which rounds it.
+fn inexact(value: &Value) -> Option<&Number> {
+    match value {
+        Value::Number(number) if number.is_f64() => Some(number),
+        Value::Array(items) => items.iter().find_map(inexact),
+        Value::Object(fields) => fields.values().find_map(inexact),
+        _ => None,
     }
 }
 

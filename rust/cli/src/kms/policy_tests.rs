@@ -186,6 +186,7 @@ fn what_is_no_policy_is_refused() {
         r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": 1}}"#,
         r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "NotAction": "*"}}"#,
         r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Condition": []}}"#,
+        r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Condition": {"NumericEquals": {"a": [1, 18446744073709551616]}}}}"#,
     ] {
         assert!(Policy::parse(text).is_err(), "{text}");
     }
