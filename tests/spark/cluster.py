@@ -68,7 +68,7 @@ def rule(prefix: str, key: str) -> dict:
     return {f"emrkeys.rule.{key}.prefix": prefix, f"emrkeys.rule.{key}.key": key}
 
 
-def settings(site: dict, folder: pathlib.Path, marker: str, java: str) -> dict:
+def settings(site: dict, folder: pathlib.Path, marker: str, java: str = "") -> dict:
     """The properties of an application, with Hadoop's in `site`; `java` are options of its JVMs."""
     spark = {
         "spark.master": MASTER,
@@ -120,6 +120,7 @@ class Application:
     """An application of this process. All of one process share the driver's JVM, and so its class path."""
 
     def __init__(self, site: dict, folder: pathlib.Path, java: str = "", **more: str):
+        assert SparkSession.getActiveSession() is None, "this process runs an application, whose settings would stay"
         self.marker = uuid.uuid4().hex
         builder = SparkSession.builder.appName(self.marker)
         for name, value in {**settings(site, folder, self.marker, java), **more}.items():

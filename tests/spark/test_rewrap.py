@@ -17,6 +17,7 @@ from servers import VERSION_FIELD, description
 
 ROWS_OF_AN_OBJECT = 200
 """So many objects for so many rows of --rows: 1,000 where there are 200,000."""
+MOVED_BEFORE_A_KILL = 100
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,11 @@ def lake(servers):
     servers.keyring("create", document, "--name", "lake", "--kms-key-id", kms_key)
     site = {**cluster.s3a(servers.endpoint), **cluster.keyring("lake", document, kms_key, servers.endpoint), "emrkeys.default.key": "lake"}
     return bucket, document, kms_key, site
+
+
+@pytest.fixture(scope="module")
+def spark(lake, application):
+    return application(lake[-1])
 
 
 def copies(servers, bucket: str, names: list[str], original: str) -> None:
@@ -56,10 +62,9 @@ def counts(out: str) -> dict:
 
 
 def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_readable(
-    request, servers, spark_home, emrkeys_jar, application, lake, tmp_path
+    request, servers, spark_home, emrkeys_jar, spark, lake, tmp_path
 ):
     bucket, document, kms_key, site = lake
-    spark = application(site)
     spark.range(1).selectExpr("'some text' as text").coalesce(1).write.text(f"s3a://{bucket}/first")
     (original,) = [name for name in servers.objects(bucket, "first/part-")]
     content = "some text"
@@ -89,7 +94,7 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
         for _ in range(2):
             moved = lambda: servers.calls().get("s3.CopyObject", 0)
             before, process = moved(), submit(spark_home, emrkeys_jar, site, *arguments, *slow)
-            cluster.wait_for(lambda: moved() > before + number // 10 or process.poll() is not None, 120)
+            cluster.wait_for(lambda: moved() > before + MOVED_BEFORE_A_KILL or process.poll() is not None, 120)
             assert process.poll() is None, finish(process)
             process.send_signal(signal.SIGKILL)
             finish(process)
@@ -109,9 +114,8 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
     assert (status, counts(out)) == (0, {"current": number, "plaintext": 1})
 
 
-def test_an_inventory_stands_for_the_listing(servers, spark_home, emrkeys_jar, application, lake, tmp_path):
+def test_an_inventory_stands_for_the_listing(servers, spark_home, emrkeys_jar, spark, lake, tmp_path):
     bucket, document, kms_key, site = lake
-    spark = application(site)
     names = [f"some/{number}" for number in range(40)]
     spark.range(1).selectExpr("'some text' as text").coalesce(1).write.text(f"s3a://{bucket}/seed")
     (original,) = servers.objects(bucket, "seed/part-")
