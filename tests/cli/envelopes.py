@@ -75,6 +75,17 @@ class Rsa:
         return bound[1:33]
 
 
+class Kms:
+    """A KMS key, asked by boto3."""
+
+    def __init__(self, kms, key: str, context: dict):
+        self.kms, self.key, self.context = kms, key, context
+
+    def unwrap(self, wrap: str, wrapped: bytes, binding: str) -> bytes:
+        assert (wrap, self.context["aws:x-amz-cek-alg"]) == ("kms+context", binding)
+        return self.kms.decrypt(CiphertextBlob=wrapped, KeyId=self.key, EncryptionContext=self.context)["Plaintext"]
+
+
 def _derive(data_key: bytes, message_id: bytes, label: bytes, length: int) -> bytes:
     return HKDF(hashes.SHA512(), length, salt=message_id, info=b"\x00\x73" + label).derive(data_key)
 
@@ -118,7 +129,7 @@ def unseal(content: bytes, metadata: dict, key) -> bytes:
     """The plaintext, authenticated where the format is."""
     field = lambda name: base64.b64decode(metadata[name])
     if "x-amz-3" in metadata:
-        wrap = {"02": "AES/GCM", "22": "RSA-OAEP-SHA1"}[metadata["x-amz-w"]]
+        wrap = {"02": "AES/GCM", "12": "kms+context", "22": "RSA-OAEP-SHA1"}[metadata["x-amz-w"]]
         data_key, message_id = key.unwrap(wrap, field("x-amz-3"), "115"), field("x-amz-i")
         assert _derive(data_key, message_id, b"COMMITKEY", 28) == field("x-amz-d")
         assert metadata["x-amz-c"] == "115"
@@ -136,3 +147,8 @@ def unseal(content: bytes, metadata: dict, key) -> bytes:
 
 def description(metadata: dict) -> dict:
     return json.loads(metadata.get("x-amz-matdesc") or metadata.get("x-amz-m") or "{}")
+
+
+def context(metadata: dict) -> dict:
+    """The encryption context of a data key that KMS wrapped."""
+    return json.loads(metadata.get("x-amz-t") or metadata["x-amz-matdesc"])

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import TIMEOUT, properties, wait_for
-from envelopes import FORMATS, Aes, description, seal, unseal
+from envelopes import FORMATS, Aes, Kms, context, description, seal, unseal
 from lake import Lake
 
 TEXT = b"0123456789abcdef some text\n" * 4000
@@ -80,6 +80,31 @@ def test_what_put_writes_other_code_opens(lake, form, key, size):
     assert unseal(body, metadata, lake.old if key == "old" else lake.pair) == content
     assert metadata["x-amz-unencrypted-content-length"] == str(size)
     assert description(metadata)["emrkeys.key"] == key
+
+
+@pytest.mark.parametrize("form", ["v2", "v4"])
+@pytest.mark.parametrize("size", [len(TEXT), 2 * PART + 5])
+def test_under_a_kms_key_kms_makes_the_data_key_and_the_object_leads_back_to_it(lake, form, size):
+    content = (TEXT * (size // len(TEXT) + 1))[:size]
+    (lake.tool.folder / "in").write_bytes(content)
+    for name in ("ledger", "other"):
+        lake.site |= {f"emrkeys.key.{name}.type": "kms", f"emrkeys.key.{name}.kms-key-id": lake.servers.kms_key()}
+    lake.site["emrkeys.default.key"] = "ledger"
+    key = lake.site["emrkeys.key.ledger.kms-key-id"]
+    before = lake.servers.calls()
+    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *conf(lake))
+    after = lake.servers.calls()
+    assert after["kms.GenerateDataKey"] - before.get("kms.GenerateDataKey", 0) == 1
+    body, metadata = lake.get("x")
+    binding = {"v2": "AES/GCM/NoPadding", "v4": "115"}[form]
+    assert context(metadata) == {"kms_cmk_id": key, "aws:x-amz-cek-alg": binding}
+    assert unseal(body, metadata, Kms(lake.servers.kms, key, context(metadata))) == content
+    assert read(lake, lake.uri + "x") == content
+    (found,) = lake.tool.json("inspect", lake.uri + "x", *conf(lake))
+    assert found["readable"] is True
+    lake.servers.kms.disable_key(KeyId=key)
+    assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "put", "in", lake.uri + "y", *conf(lake))
+    assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
 
 
 @pytest.mark.parametrize("form", ["v2", "v4"])

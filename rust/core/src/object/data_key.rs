@@ -12,10 +12,12 @@ use zeroize::Zeroizing;
 
 use super::envelope::{Content, Envelope, Wrap};
 use crate::cache;
+use crate::description;
 use crate::error::{Code, Error, Problem};
 use crate::kms::{Context, KmsAccess, KmsTarget};
 use crate::provider::{MaterialKey, Materials, Provider, Request};
 use crate::runtime;
+use crate::source::service::{Answer, Failure};
 
 /// Bytes of a data key: all clients make keys of 256 bits.
 pub const DATA_KEY_BYTES: usize = 32;
@@ -105,6 +107,36 @@ impl Provider {
     }
 }
 
+/// A fresh data key for content of one kind, how it is wrapped, the wrapped key, and the description to store: as the second generation of
+/// clients makes them. A key of type `kms` has KMS make the data key, in one call.
+///
+/// # Errors
+/// Those of KMS; `INTERNAL`.
+pub(super) fn fresh(
+    materials: Materials,
+    content: Content,
+) -> Result<(DataKey, Wrap, Vec<u8>, Vec<(String, String)>), Error> {
+    if let MaterialKey::Kms { key_id } = &materials.key {
+        // Both entries as the SDK v1 stores them; by the first the object leads back to the key, where there are several.
+        let context = Context::from([
+            (description::KMS_KEY_ID.to_owned(), key_id.clone()),
+            (KMS_CONTENT.to_owned(), content.name().to_owned()),
+        ]);
+        let target = kms_target(key_id);
+        let made = kms(|| Box::pin(target.generate(&context)))?;
+        let data_key = DataKey::of(made.plaintext.expose_secret()).map_err(|error| internal(&error))?;
+        return Ok((
+            data_key,
+            Wrap::KmsContext,
+            made.ciphertext,
+            context.into_iter().collect(),
+        ));
+    }
+    let data_key = DataKey::generate()?;
+    let (wrap, wrapped) = wrap(&materials, &data_key, content, Generation::V2)?;
+    Ok((data_key, wrap, wrapped, materials.description))
+}
+
 /// Unwraps the data key in `envelope`.
 fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
     let wrapped = envelope.wrapped_key.as_slice();
@@ -145,7 +177,7 @@ fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
 /// Wraps a data key for content of one kind in the way of a generation.
 ///
 /// # Errors
-/// `KEY_UNUSABLE` for a key that KMS alone can use; `INTERNAL`.
+/// `KEY_UNUSABLE` for a key of type `kms`; `INTERNAL`.
 pub(super) fn wrap(
     materials: &Materials,
     data_key: &DataKey,
@@ -186,7 +218,7 @@ pub(super) fn wrap(
         MaterialKey::Kms { key_id } => {
             return Err(Problem::new(
                 Code::KeyUnusable,
-                format!("a key of type kms ({key_id}) wraps data keys inside KMS alone"),
+                format!("a key of type kms ({key_id}) wraps only data keys that KMS makes"),
                 "Use a key of type kms-cached or keyring, which KMS protects too, or an aes or rsa key.",
             ));
         }
@@ -238,18 +270,24 @@ fn kms_decrypt(key_id: &str, envelope: &Envelope) -> Result<DataKey, Problem> {
             "The object's metadata was changed after it was written: restore it.",
         ));
     }
-    let target = KmsTarget {
+    let target = kms_target(key_id);
+    let key = kms(|| Box::pin(target.decrypt(key_id, &envelope.wrapped_key, &context)))?;
+    DataKey::of(key.expose_secret()).map_err(|error| unwrap_failed(&error))
+}
+
+fn kms_target(key_id: &str) -> KmsTarget {
+    KmsTarget {
         property: "emrkeys.key.<name>.kms-key-id".to_owned(),
         key_id: key_id.to_owned(),
         access: KmsAccess::default(),
-    };
-    let call = cache::call(KMS_DEADLINE, || {
-        Box::pin(target.decrypt(key_id, &envelope.wrapped_key, &context))
-    });
-    let key = runtime::block_on(KMS_DEADLINE * 2, call)?
+    }
+}
+
+/// A call of KMS, tried again where that can help.
+fn kms<'a, T>(attempt: impl Fn() -> Answer<'a, T>) -> Result<T, Problem> {
+    runtime::block_on(KMS_DEADLINE * 2, cache::call(KMS_DEADLINE, attempt))?
         .ok_or_else(|| internal(&"a call with a deadline did not end"))?
-        .map_err(crate::source::service::Failure::into_problem)?;
-    DataKey::of(key.expose_secret()).map_err(|error| unwrap_failed(&error))
+        .map_err(Failure::into_problem)
 }
 
 fn other_type(key: &MaterialKey, wrap: Wrap) -> Problem {

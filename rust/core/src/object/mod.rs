@@ -39,7 +39,7 @@ impl Provider {
     /// that the rules give.
     ///
     /// # Errors
-    /// Those of a write (see [`Provider::materials`]); `KEY_UNUSABLE` for a key of type `kms`; `CONTENT_UNSUPPORTED` for CBC.
+    /// Those of a write (see [`Provider::materials`]); those of KMS for a key of type `kms`; `CONTENT_UNSUPPORTED` for CBC.
     pub fn seal(&self, uri: &ObjectUri, content: Content) -> Result<(Sealer, Envelope), Error> {
         let request = Request::Write {
             bucket: &uri.bucket,
@@ -48,8 +48,7 @@ impl Provider {
         let materials = self
             .materials(request)?
             .ok_or_else(|| internal(&"a write was answered with nothing"))?;
-        let data_key = DataKey::generate()?;
-        let (wrap, wrapped_key) = data_key::wrap(&materials, &data_key, content, Generation::V2)?;
+        let (data_key, wrap, wrapped_key, description) = data_key::fresh(materials, content)?;
         let sealer = Sealer::new(&data_key, content)?;
         let envelope = Envelope {
             format: if content == Content::CommittingGcm {
@@ -62,7 +61,7 @@ impl Provider {
             wrapped_key,
             nonce: sealer.nonce().to_vec(),
             commitment: sealer.commitment(),
-            description: materials.description,
+            description,
         };
         Ok((sealer, envelope))
     }
