@@ -84,20 +84,16 @@ def test_what_put_writes_other_code_opens(lake, form, key, size):
 
 @pytest.mark.parametrize("form", ["v2", "v4"])
 @pytest.mark.parametrize("size", [len(TEXT), 2 * PART + 5])
-def test_under_a_kms_key_kms_makes_the_data_key_and_the_object_leads_back_to_it(lake, form, size):
+def test_under_a_kms_key_kms_makes_the_data_key(lake, form, size):
     content = (TEXT * (size // len(TEXT) + 1))[:size]
     (lake.tool.folder / "in").write_bytes(content)
-    for name in ("ledger", "other"):
-        lake.site |= {f"emrkeys.key.{name}.type": "kms", f"emrkeys.key.{name}.kms-key-id": lake.servers.kms_key()}
-    lake.site["emrkeys.default.key"] = "ledger"
-    key = lake.site["emrkeys.key.ledger.kms-key-id"]
-    before = lake.servers.calls()
+    key = lake.servers.kms_key()
+    lake.site |= {"emrkeys.key.kms.type": "kms", "emrkeys.key.kms.kms-key-id": key, "emrkeys.default.key": "kms"}
+    before = lake.servers.calls().get("kms.GenerateDataKey", 0)
     lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *conf(lake))
-    after = lake.servers.calls()
-    assert after["kms.GenerateDataKey"] - before.get("kms.GenerateDataKey", 0) == 1
+    assert lake.servers.calls()["kms.GenerateDataKey"] - before == 1
     body, metadata = lake.get("x")
-    binding = {"v2": "AES/GCM/NoPadding", "v4": "115"}[form]
-    assert context(metadata) == {"kms_cmk_id": key, "aws:x-amz-cek-alg": binding}
+    assert context(metadata) == {"aws:x-amz-cek-alg": {"v2": "AES/GCM/NoPadding", "v4": "115"}[form]}
     assert unseal(body, metadata, Kms(lake.servers.kms, key, context(metadata))) == content
     assert read(lake, lake.uri + "x") == content
     (found,) = lake.tool.json("inspect", lake.uri + "x", *conf(lake))
@@ -105,6 +101,16 @@ def test_under_a_kms_key_kms_makes_the_data_key_and_the_object_leads_back_to_it(
     lake.servers.kms.disable_key(KeyId=key)
     assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "put", "in", lake.uri + "y", *conf(lake))
     assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+
+
+def test_a_kms_key_that_an_object_would_not_lead_back_to_is_not_written_under(lake):
+    (lake.tool.folder / "in").write_bytes(TEXT)
+    for name in ("one", "two"):
+        lake.site |= {f"emrkeys.key.{name}.type": "kms", f"emrkeys.key.{name}.kms-key-id": lake.servers.kms_key()}
+    lake.site["emrkeys.default.key"] = "one"
+    assert "[CONFLICT]" in lake.tool.fails(1, "put", "in", lake.uri + "x", *conf(lake))
+    assert "Contents" not in lake.servers.s3.list_objects_v2(Bucket=lake.bucket)
+    assert "kms.GenerateDataKey" not in lake.servers.calls()
 
 
 @pytest.mark.parametrize("form", ["v2", "v4"])

@@ -295,6 +295,11 @@ impl Provider {
         store.cloned()
     }
 
+    /// Whether an object that KMS's own wrap alone describes leads back to a key.
+    pub(crate) fn has_one_kms_key(&self) -> bool {
+        self.state.load().only_kms_key().is_some()
+    }
+
     /// The lines of the audit log that the caller is to log, oldest first.
     pub fn take_audit(&self) -> Vec<String> {
         self.state.load().audit.take()
@@ -459,14 +464,22 @@ impl State {
             return Ok(materials);
         }
         // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
-        let kms = BTreeSet::from_iter(self.kms_ids.values());
-        if let (true, [only]) = (
+        if let (true, Some(only)) = (
             Wrap::from_name(wrap).is_some_and(Wrap::is_kms),
-            Vec::from_iter(kms).as_slice(),
+            self.only_kms_key(),
         ) {
             return self.source(only, trail)?.for_decryption_of_foreign(stored);
         }
         self.for_legacy(stored, trail)
+    }
+
+    /// The key of type `kms`, where there is exactly one.
+    fn only_kms_key(&self) -> Option<&str> {
+        let mut names = BTreeSet::from_iter(self.kms_ids.values()).into_iter();
+        names
+            .next()
+            .filter(|_| names.next().is_none())
+            .map(String::as_str)
     }
 
     fn for_legacy(&self, stored: &Description, trail: &mut Trail) -> Result<Materials, Problem> {

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 use super::envelope::{Content, Envelope, Wrap};
 use crate::cache;
-use crate::description;
 use crate::error::{Code, Error, Problem};
 use crate::kms::{Context, KmsAccess, KmsTarget};
 use crate::provider::{MaterialKey, Materials, Provider, Request};
@@ -107,34 +106,40 @@ impl Provider {
     }
 }
 
-/// A fresh data key for content of one kind, how it is wrapped, the wrapped key, and the description to store: as the second generation of
-/// clients makes them. A key of type `kms` has KMS make the data key, in one call.
+/// A data key as it is stored with an object.
+pub(super) struct Wrapped {
+    pub(super) wrap: Wrap,
+    pub(super) key: Vec<u8>,
+    pub(super) description: Vec<(String, String)>,
+}
+
+/// A fresh data key for content of one kind, wrapped as the second generation of clients does. A key of type `kms` has KMS make it,
+/// in one call.
 ///
 /// # Errors
 /// Those of KMS; `INTERNAL`.
-pub(super) fn fresh(
-    materials: Materials,
-    content: Content,
-) -> Result<(DataKey, Wrap, Vec<u8>, Vec<(String, String)>), Error> {
+pub(super) fn fresh(materials: Materials, content: Content) -> Result<(DataKey, Wrapped), Error> {
     if let MaterialKey::Kms { key_id } = &materials.key {
-        // Both entries as the SDK v1 stores them; by the first the object leads back to the key, where there are several.
-        let context = Context::from([
-            (description::KMS_KEY_ID.to_owned(), key_id.clone()),
-            (KMS_CONTENT.to_owned(), content.name().to_owned()),
-        ]);
+        // Nothing else: the clients refuse an object whose context has an entry that they were not given.
+        let context = Context::from([(KMS_CONTENT.to_owned(), content.name().to_owned())]);
         let target = kms_target(key_id);
         let made = kms(|| Box::pin(target.generate(&context)))?;
         let data_key = DataKey::of(made.plaintext.expose_secret()).map_err(|error| internal(&error))?;
-        return Ok((
-            data_key,
-            Wrap::KmsContext,
-            made.ciphertext,
-            context.into_iter().collect(),
-        ));
+        let wrapped = Wrapped {
+            wrap: Wrap::KmsContext,
+            key: made.ciphertext,
+            description: context.into_iter().collect(),
+        };
+        return Ok((data_key, wrapped));
     }
     let data_key = DataKey::generate()?;
-    let (wrap, wrapped) = wrap(&materials, &data_key, content, Generation::V2)?;
-    Ok((data_key, wrap, wrapped, materials.description))
+    let (wrap, key) = wrap(&materials, &data_key, content, Generation::V2)?;
+    let wrapped = Wrapped {
+        wrap,
+        key,
+        description: materials.description,
+    };
+    Ok((data_key, wrapped))
 }
 
 /// Unwraps the data key in `envelope`.

@@ -30,8 +30,8 @@ pub use work::{work_on, InOrder, Pace};
 
 pub use crate::material::S3Access;
 
-use crate::error::Error;
-use crate::provider::{Provider, Request};
+use crate::error::{Code, Error, Problem};
+use crate::provider::{MaterialKey, Provider, Request};
 use data_key::internal;
 
 impl Provider {
@@ -39,7 +39,8 @@ impl Provider {
     /// that the rules give.
     ///
     /// # Errors
-    /// Those of a write (see [`Provider::materials`]); those of KMS for a key of type `kms`; `CONTENT_UNSUPPORTED` for CBC.
+    /// Those of a write (see [`Provider::materials`]); for a key of type `kms` those of KMS, and `CONFLICT` where several
+    /// of the type are configured; `CONTENT_UNSUPPORTED` for CBC.
     pub fn seal(&self, uri: &ObjectUri, content: Content) -> Result<(Sealer, Envelope), Error> {
         let request = Request::Write {
             bucket: &uri.bucket,
@@ -48,7 +49,15 @@ impl Provider {
         let materials = self
             .materials(request)?
             .ok_or_else(|| internal(&"a write was answered with nothing"))?;
-        let (data_key, wrap, wrapped_key, description) = data_key::fresh(materials, content)?;
+        if matches!(materials.key, MaterialKey::Kms { .. }) && !self.has_one_kms_key() {
+            return Err(Problem::new(
+                Code::Conflict,
+                "an object under a key of type kms does not say which one, and several are configured: nothing would lead back to its key",
+                "Leave one key of type kms in the configuration, or use keys of type kms-cached.",
+            )
+            .into());
+        }
+        let (data_key, wrapped) = data_key::fresh(materials, content)?;
         let sealer = Sealer::new(&data_key, content)?;
         let envelope = Envelope {
             format: if content == Content::CommittingGcm {
@@ -57,11 +66,11 @@ impl Provider {
                 Format::V2
             },
             content,
-            wrap,
-            wrapped_key,
+            wrap: wrapped.wrap,
+            wrapped_key: wrapped.key,
             nonce: sealer.nonce().to_vec(),
             commitment: sealer.commitment(),
-            description,
+            description: wrapped.description,
         };
         Ok((sealer, envelope))
     }

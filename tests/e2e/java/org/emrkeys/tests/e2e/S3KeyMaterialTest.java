@@ -10,6 +10,7 @@ import java.security.GeneralSecurityException;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.PlainProvider;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;

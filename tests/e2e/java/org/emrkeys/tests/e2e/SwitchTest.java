@@ -11,6 +11,7 @@ import java.util.Collections;
 import java.util.stream.Stream;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.PlainProvider;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.amazonaws.services.s3.model.EncryptionMaterials;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -22,6 +23,7 @@ import org.emrkeys.tests.emrfs.Cli;
 import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
+import org.emrkeys.tests.emrfs.PlainProvider;
 import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.KeyFiles;
@@ -38,8 +40,10 @@ class WhoReadsWhatTest {
   private static final Pattern CODE = Pattern.compile("\\[([A-Z_]+)]");
   private static final byte[] CONTENT = Stack.content(1000);
   private static final String WRONG = "wrong data";
+  private static final String RSA_NAME = "k1";
 
   private final KeyFiles keys = KeyFiles.create();
+  private final KeyFiles.Rsa rsa = keys.rsa("k", 2048);
   private final LocalAws aws = Stack.aws();
   private final String bucket = Stack.bucket();
   private final Map<String, Site> sites = new LinkedHashMap<>();
@@ -50,7 +54,7 @@ class WhoReadsWhatTest {
     Cli.succeed("keyring", "create", keyring, "--name", "k", "--kms-key-id", kmsKey);
     sites.put("`aes`", Site.plain().aes("k", keys.aes("k", 256)));
     sites.put(
-        "`rsa`", Site.plain().rsa("k", keys.rsa("k", 2048)).set("emrkeys.key.k.legacy-name", "k1"));
+        "`rsa`", Site.plain().rsa("k", rsa).set("emrkeys.key.k.legacy-name", RSA_NAME));
     sites.put("`kms-cached`", Site.plain().kmsCached("k", kmsKey, aws));
     sites.put("`keyring`", Site.plain().keyring("k", keyring, kmsKey, aws));
     sites.put("`kms`", Site.plain().kms("k", kmsKey));
@@ -73,25 +77,30 @@ class WhoReadsWhatTest {
         try (EmrfsStandIn emrfs = key.getValue().start(aws, mode)) {
           emrfs.put("s3://" + bucket + "/" + object, CONTENT);
         }
-        table.add(row(name(mode), key, object));
+        table.add(row(name(mode), key.getKey(), object));
       }
+    }
+    for (Mode mode : modes) {
+      String object = mode + "/sample";
+      EncryptionMaterials pair = new EncryptionMaterials(rsa.pair).addDescription("rsa_name", RSA_NAME);
+      try (EmrfsStandIn emrfs = PlainProvider.install(Site.plain(), pair).start(aws, mode)) {
+        emrfs.put("s3://" + bucket + "/" + object, CONTENT);
+      }
+      table.add(row("AWS's RSA provider, " + name(mode), "`rsa`", object));
     }
     for (Map.Entry<String, Site> key : sites.entrySet()) {
       String object = "s3a/" + key.getKey().replace("`", "");
       FileSystem files = S3aSite.fileSystem(S3aSite.of(key.getValue()), bucket);
       S3aSite.write(files, "s3a://" + bucket + "/" + object, CONTENT);
-      table.add(row("S3A", key, object));
+      table.add(row("S3A", key.getKey(), object));
     }
     Path file = Files.createTempFile("emrkeys-content", null);
     Files.write(file, CONTENT);
     for (String format : new String[] {"v2", "v4"}) {
       for (Map.Entry<String, Site> key : sites.entrySet()) {
-        if (key.getKey().equals("`kms`")) {
-          continue; // the tool wraps no data keys inside KMS
-        }
         String object = format + "/" + key.getKey().replace("`", "");
         tool(key.getValue(), "put", file.toString(), "s3://" + bucket + "/" + object, "--format", format);
-        table.add(row("`emrkeys put --format " + format + "`", key, object));
+        table.add(row("`emrkeys put --format " + format + "`", key.getKey(), object));
       }
     }
     assertFalse(String.join("\n", table).contains(WRONG), String.join("\n", table));
@@ -109,11 +118,10 @@ class WhoReadsWhatTest {
     }
   }
 
-  private String row(String writer, Map.Entry<String, Site> key, String object)
-      throws IOException {
+  private String row(String writer, String key, String object) throws IOException {
     byte[] stored = Stack.storedBytes("s3://" + bucket + "/" + object);
-    List<String> cells = new ArrayList<>(Arrays.asList(writer, key.getKey()));
-    Site site = key.getValue();
+    List<String> cells = new ArrayList<>(Arrays.asList(writer, key));
+    Site site = sites.get(key);
     for (Mode mode : new Mode[] {Mode.V1_AUTHENTICATED, Mode.V2_AUTHENTICATED}) {
       cells.add(
           outcome(

@@ -1,4 +1,4 @@
-package org.emrkeys.tests.e2e;
+package org.emrkeys.tests.emrfs;
 
 import com.amazonaws.services.s3.model.EncryptionMaterials;
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
-import org.emrkeys.tests.emrfs.Site;
 
 /**
  * A provider without emrkeys: hands out fixed materials, as {@code StaticEncryptionMaterialsProvider} and
@@ -29,14 +28,14 @@ public final class PlainProvider implements EncryptionMaterialsProvider, Configu
   private EncryptionMaterials materials;
 
   /** Makes {@code site} use this class with {@code materials}. */
-  static Site install(Site site, EncryptionMaterials materials) {
+  public static Site install(Site site, EncryptionMaterials materials) {
     String name = "materials-" + System.identityHashCode(materials) + "-" + MATERIALS.size();
     MATERIALS.put(name, materials);
     return site.provider(PlainProvider.class).set(NAME, name);
   }
 
   /** The maps that came in, null for a call without one. */
-  List<Map<String, String>> calls() {
+  public List<Map<String, String>> calls() {
     return calls;
   }
 
