@@ -82,7 +82,8 @@ class Kms:
         self.kms, self.key, self.context = kms, key, context
 
     def unwrap(self, wrap: str, wrapped: bytes, binding: str) -> bytes:
-        assert (wrap, self.context["aws:x-amz-cek-alg"]) == ("kms+context", binding)
+        bound = {"aws:x-amz-cek-alg": binding} if wrap == "kms+context" else {"kms_cmk_id": self.key}
+        assert wrap in ("kms", "kms+context") and self.context == bound
         return self.kms.decrypt(CiphertextBlob=wrapped, KeyId=self.key, EncryptionContext=self.context)["Plaintext"]
 
 

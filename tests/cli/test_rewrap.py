@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import properties, wait_for
-from envelopes import FORMATS, description, seal, unseal
+from envelopes import FORMATS, Kms, context, description, seal, unseal
 from lake import Lake
 
 TEXT = b"some rows of a table\n" * 50
@@ -38,6 +38,42 @@ def test_an_object_of_every_client_moves_and_keeps_all_but_its_key(lake, how, ki
     tags = lake.servers.s3.get_object_tagging(Bucket=lake.bucket, Key="a b%/ü")["TagSet"]
     assert tags == [{"Key": "a", "Value": "b"}]
     assert lake.rewrap()["counts"] == {"current": 1}
+
+
+@pytest.mark.parametrize("how", FORMATS)
+def test_an_object_of_every_client_moves_under_a_kms_key_and_back(lake, how):
+    key = lake.servers.kms_key()
+    lake.site |= {"emrkeys.key.kms.type": "kms", "emrkeys.key.kms.kms-key-id": key}
+    sealed = seal(TEXT, lake.new, how, lake.describe("new"))
+    lake.put("a", *sealed)
+    to_kms = ("rewrap", lake.uri, "--to", "kms", *properties(lake.site))
+    assert lake.tool.json(*to_kms)["counts"] == {"rewrapped": 1}
+    body, metadata = lake.get("a")
+    binding = {"v2": "AES/GCM/NoPadding", "v4": "115"}.get(how)
+    assert context(metadata) == ({"aws:x-amz-cek-alg": binding} if binding else {"kms_cmk_id": key})
+    if how != "encryption-only":
+        assert unseal(body, metadata, Kms(lake.servers.kms, key, context(metadata))) == TEXT
+    assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
+    assert lake.tool.json(*to_kms)["counts"] == {"current": 1}
+    assert lake.rewrap()["counts"] == {"rewrapped": 1}
+    body, metadata = lake.get("a")
+    assert unseal(body, metadata, lake.new) == TEXT
+    assert metadata.keys() == sealed[1].keys()
+
+
+def test_an_object_moves_from_one_kms_key_to_another(lake):
+    for name in ("one", "two"):
+        lake.site |= {f"emrkeys.key.{name}.type": "kms", f"emrkeys.key.{name}.kms-key-id": lake.servers.kms_key()}
+    lake.put("a", *seal(TEXT, lake.old, "v1", lake.describe("old")))
+    for name in ("one", "two"):
+        command = ("rewrap", lake.uri, "--to", name, *properties(lake.site))
+        assert lake.tool.json(*command)["counts"] == {"rewrapped": 1}
+        assert context(lake.get("a")[1]) == {"kms_cmk_id": lake.site[f"emrkeys.key.{name}.kms-key-id"]}
+        assert lake.tool.json(*command)["counts"] == {"current": 1}
+    # The newer wrap does not say which key it is.
+    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "two", "--upgrade-wrap", "--report", "report", *properties(lake.site))
+    assert json.loads((lake.tool.folder / "report").read_text())["code"] == "CONFLICT", told
+    assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
 
 
 def test_an_instruction_file_is_replaced_and_its_object_is_not(lake):

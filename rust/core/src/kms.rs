@@ -130,6 +130,25 @@ impl KmsTarget {
         call.key(answer.plaintext)
     }
 
+    /// `Encrypt` of a data key that was made elsewhere.
+    pub(crate) async fn encrypt(&self, plaintext: &[u8], context: &Context) -> Result<Vec<u8>, Failure> {
+        let call = self.call("Encrypt", &self.key_id);
+        let answer = call
+            .client()
+            .await
+            .encrypt()
+            .key_id(&self.key_id)
+            .plaintext(Blob::new(plaintext))
+            .set_encryption_context(Some(context.clone().into_iter().collect()))
+            .send()
+            .await
+            .map_err(|error| call.failure(&error))?;
+        match answer.ciphertext_blob.map(Blob::into_inner) {
+            Some(ciphertext) if !ciphertext.is_empty() => Ok(ciphertext),
+            _ => Err(call.malformed("no wrapped key")),
+        }
+    }
+
     /// A client for calls that [`Provider`](crate::Provider) does not make, in the key's own region. It retries nothing.
     pub async fn client(&self) -> Client {
         self.call("", &self.key_id).client().await

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::envelope::{Content, Envelope, Wrap};
 use crate::cache;
+use crate::description;
 use crate::error::{Code, Error, Problem};
 use crate::kms::{Context, KmsAccess, KmsTarget};
 use crate::provider::{MaterialKey, Materials, Provider, Request};
@@ -120,25 +121,19 @@ pub(super) struct Wrapped {
 /// Those of KMS; `INTERNAL`.
 pub(super) fn fresh(materials: Materials, content: Content) -> Result<(DataKey, Wrapped), Error> {
     if let MaterialKey::Kms { key_id } = &materials.key {
-        // Nothing else: the clients refuse an object whose context has an entry that they were not given.
-        let context = Context::from([(KMS_CONTENT.to_owned(), content.name().to_owned())]);
+        let (wrap, context) = in_kms(key_id, content, Generation::V2);
         let target = kms_target(key_id);
         let made = kms(|| Box::pin(target.generate(&context)))?;
         let data_key = DataKey::of(made.plaintext.expose_secret()).map_err(|error| internal(&error))?;
         let wrapped = Wrapped {
-            wrap: Wrap::KmsContext,
+            wrap,
             key: made.ciphertext,
             description: context.into_iter().collect(),
         };
         return Ok((data_key, wrapped));
     }
     let data_key = DataKey::generate()?;
-    let (wrap, key) = wrap(&materials, &data_key, content, Generation::V2)?;
-    let wrapped = Wrapped {
-        wrap,
-        key,
-        description: materials.description,
-    };
+    let wrapped = wrap(materials, &data_key, content, Generation::V2)?;
     Ok((data_key, wrapped))
 }
 
@@ -182,15 +177,15 @@ fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
 /// Wraps a data key for content of one kind in the way of a generation.
 ///
 /// # Errors
-/// `KEY_UNUSABLE` for a key of type `kms`; `INTERNAL`.
+/// Those of KMS; `INTERNAL`.
 pub(super) fn wrap(
-    materials: &Materials,
+    materials: Materials,
     data_key: &DataKey,
     content: Content,
     generation: Generation,
-) -> Result<(Wrap, Vec<u8>), Problem> {
+) -> Result<Wrapped, Problem> {
     let binding = content.name();
-    let (wrap, wrapped) = match &materials.key {
+    let (wrap, key) = match &materials.key {
         MaterialKey::Symmetric { bytes, .. } => {
             let kek = bytes.expose_secret();
             match generation {
@@ -221,14 +216,31 @@ pub(super) fn wrap(
             }
         }
         MaterialKey::Kms { key_id } => {
-            return Err(Problem::new(
-                Code::KeyUnusable,
-                format!("a key of type kms ({key_id}) wraps only data keys that KMS makes"),
-                "Use a key of type kms-cached or keyring, which KMS protects too, or an aes or rsa key.",
-            ));
+            let (wrap, context) = in_kms(key_id, content, generation);
+            let target = kms_target(key_id);
+            let key = kms(|| Box::pin(target.encrypt(data_key.bytes(), &context)))?;
+            return Ok(Wrapped {
+                wrap,
+                key,
+                description: context.into_iter().collect(),
+            });
         }
     };
-    Ok((wrap, wrapped.map_err(|error| internal(&error))?))
+    Ok(Wrapped {
+        wrap,
+        key: key.map_err(|error| internal(&error))?,
+        description: materials.description,
+    })
+}
+
+/// KMS's wrap of a generation, and the encryption context, which is all that is stored: the clients refuse an object whose context has an
+/// entry that they were not given. Source: `KMSSecuredCEK` and `ContentCryptoMaterial` of the SDK v1.
+fn in_kms(key_id: &str, content: Content, generation: Generation) -> (Wrap, Context) {
+    let (wrap, entry) = match generation {
+        Generation::EncryptionOnly | Generation::V1 => (Wrap::Kms, (description::KMS_KEY_ID, key_id)),
+        Generation::V2 => (Wrap::KmsContext, (KMS_CONTENT, content.name())),
+    };
+    (wrap, Context::from([(entry.0.to_owned(), entry.1.to_owned())]))
 }
 
 fn ecb(kek: &[u8], direction: Direction, input: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
@@ -379,9 +391,9 @@ mod tests {
         let (pair, other_pair) = (rsa(), rsa());
         for (materials, other) in [(aes(1), aes(2)), (pair, other_pair)] {
             for generation in [Generation::EncryptionOnly, Generation::V1, Generation::V2] {
-                let (wrap, wrapped) = wrap(&materials, &data_key, Content::Gcm, generation).unwrap();
-                assert_eq!(wrap.generation(), generation);
-                let mut sealed = envelope(wrap, wrapped, Content::Gcm);
+                let wrapped = wrap(materials.clone(), &data_key, Content::Gcm, generation).unwrap();
+                assert_eq!(wrapped.wrap.generation(), generation);
+                let mut sealed = envelope(wrapped.wrap, wrapped.key, Content::Gcm);
                 let opened = unwrap(&materials.key, &sealed).unwrap();
                 assert_eq!(opened.bytes(), data_key.bytes());
                 // PKCS#1 v1.5 and ECB give garbage for a wrong key rather than an error, now and then.
@@ -402,9 +414,9 @@ mod tests {
     fn a_wrap_of_the_second_generation_is_for_one_cipher_of_the_content() {
         let data_key = DataKey::generate().unwrap();
         for materials in [aes(1), rsa()] {
-            let (wrap, wrapped) = wrap(&materials, &data_key, Content::Gcm, Generation::V2).unwrap();
+            let wrapped = wrap(materials.clone(), &data_key, Content::Gcm, Generation::V2).unwrap();
             for other in [Content::Cbc, Content::CommittingGcm] {
-                let moved = envelope(wrap, wrapped.clone(), other);
+                let moved = envelope(wrapped.wrap, wrapped.key.clone(), other);
                 assert_eq!(
                     unwrap(&materials.key, &moved).unwrap_err().code,
                     Code::WrappedKeyInvalid
@@ -414,26 +426,18 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_alone_and_a_kms_key_are_refused_where_they_cannot_do_it() {
+    fn a_public_key_alone_does_not_unwrap() {
         let data_key = DataKey::generate().unwrap();
         let mut pair = rsa();
-        let (wrap_name, wrapped) = wrap(&pair, &data_key, Content::Gcm, Generation::V2).unwrap();
+        let wrapped = wrap(pair.clone(), &data_key, Content::Gcm, Generation::V2).unwrap();
         if let MaterialKey::KeyPair { private, .. } = &mut pair.key {
             *private = None;
         }
-        let sealed = envelope(wrap_name, wrapped, Content::Gcm);
+        let sealed = envelope(wrapped.wrap, wrapped.key, Content::Gcm);
         assert_eq!(
             unwrap(&pair.key, &sealed).unwrap_err().code,
             Code::KeyCannotDecrypt
         );
-        let kms = Materials {
-            key: MaterialKey::Kms {
-                key_id: "alias/k".to_owned(),
-            },
-            description: Vec::new(),
-        };
-        let refused = wrap(&kms, &data_key, Content::Gcm, Generation::V2);
-        assert_eq!(refused.unwrap_err().code, Code::KeyUnusable);
     }
 
     #[test]

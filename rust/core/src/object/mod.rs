@@ -31,7 +31,7 @@ pub use work::{work_on, InOrder, Pace};
 pub use crate::material::S3Access;
 
 use crate::error::{Code, Error, Problem};
-use crate::provider::{MaterialKey, Provider, Request};
+use crate::provider::{MaterialKey, Materials, Provider, Request};
 use data_key::internal;
 
 impl Provider {
@@ -46,17 +46,7 @@ impl Provider {
             bucket: &uri.bucket,
             key: &uri.key,
         };
-        let materials = self
-            .materials(request)?
-            .ok_or_else(|| internal(&"a write was answered with nothing"))?;
-        if matches!(materials.key, MaterialKey::Kms { .. }) && !self.has_one_kms_key() {
-            return Err(Problem::new(
-                Code::Conflict,
-                "an object under a key of type kms does not say which one, and several are configured: nothing would lead back to its key",
-                "Leave one key of type kms in the configuration, or use keys of type kms-cached.",
-            )
-            .into());
-        }
+        let materials = self.materials_to_wrap(request, Generation::V2)?;
         let (data_key, wrapped) = data_key::fresh(materials, content)?;
         let sealer = Sealer::new(&data_key, content)?;
         let envelope = Envelope {
@@ -73,5 +63,25 @@ impl Provider {
             description: wrapped.description,
         };
         Ok((sealer, envelope))
+    }
+
+    /// Materials to wrap a data key with, in the way of a generation.
+    ///
+    /// # Errors
+    /// Those of a write; `CONFLICT` where nothing would lead from the object to its key of type `kms`.
+    fn materials_to_wrap(&self, request: Request<'_>, generation: Generation) -> Result<Materials, Error> {
+        let materials = self
+            .materials(request)?
+            .ok_or_else(|| internal(&"a write was answered with nothing"))?;
+        let nameless = generation == Generation::V2 && matches!(materials.key, MaterialKey::Kms { .. });
+        if nameless && !self.has_one_kms_key() {
+            return Err(Problem::new(
+                Code::Conflict,
+                "an object under a key of type kms does not say which one, and several are configured: nothing would lead back to its key",
+                "Leave one key of type kms in the configuration, or use keys of type kms-cached.",
+            )
+            .into());
+        }
+        Ok(materials)
     }
 }

@@ -16,7 +16,7 @@ use super::store::{Found, ObjectUri, Place, Store};
 use super::work::{work_on, Pace};
 use crate::description;
 use crate::error::{Code, Error, Problem};
-use crate::provider::{Materials, Provider, Request};
+use crate::provider::{MaterialKey, Materials, Provider, Request};
 
 /// The most bytes of user metadata, names and values together. Source: Amazon S3 User Guide, "User-defined object metadata".
 const MAX_METADATA: usize = 2 * 1024;
@@ -74,8 +74,6 @@ pub enum Skipped {
     Archived,
     /// It was deleted since it was listed.
     Gone,
-    /// KMS wrapped the data key of content in AES-CBC; no client reads that under another wrap.
-    CbcUnderKms,
 }
 
 impl Skipped {
@@ -87,7 +85,6 @@ impl Skipped {
             Skipped::InstructionFile => "instruction-file",
             Skipped::Archived => "archived",
             Skipped::Gone => "gone",
-            Skipped::CbcUnderKms => "cbc-under-kms",
         }
     }
 }
@@ -145,9 +142,8 @@ impl Rewrap {
         let Some((old, place)) = envelope else {
             return Ok(Outcome::Skipped(Skipped::Plaintext));
         };
-        let generation = match (old.format, old.content) {
-            (Format::V2, Content::Cbc) => return Ok(Outcome::Skipped(Skipped::CbcUnderKms)),
-            (_, Content::Cbc) => Generation::EncryptionOnly,
+        let generation = match old.content {
+            Content::Cbc => Generation::EncryptionOnly,
             _ if self.upgrade_wrap => Generation::V2,
             _ => old.wrap.generation(),
         };
@@ -156,28 +152,41 @@ impl Rewrap {
             key: &uri.key,
             under: &self.to,
         };
-        let materials = provider
-            .materials(request)?
-            .ok_or_else(|| super::data_key::internal(&"a write was answered with nothing"))?;
-        if generation == old.wrap.generation() && is_current(old, &materials) {
+        let materials = provider.materials_to_wrap(request, generation)?;
+        let into_kms = match &materials.key {
+            MaterialKey::Kms { key_id } => Some(key_id.clone()),
+            _ => None,
+        };
+        // AES-CBC has one wrap for each type of key.
+        let same_wrap = old.content == Content::Cbc || generation == old.wrap.generation();
+        if same_wrap && is_current(old, &materials) {
             return Ok(Outcome::Skipped(Skipped::Current));
         }
         if *place == Place::Metadata && head.is_archived() {
             return Ok(Outcome::Skipped(Skipped::Archived));
         }
         let data_key = provider.data_key(old)?;
-        let (wrap, wrapped_key) = wrap(&materials, &data_key, old.content, generation)?;
+        if same_wrap && into_kms.is_some_and(|key_id| is_current_in_kms(old, &key_id)) {
+            return Ok(Outcome::Skipped(Skipped::Current));
+        }
+        let wrapped = wrap(materials, &data_key, old.content, generation)?;
         let new = Envelope {
-            wrap,
-            wrapped_key,
-            description: materials.description.clone(),
+            // AES-CBC under KMS stands in the second format, which can say so; all other AES-CBC in the first.
+            format: match (old.content, wrapped.wrap.is_kms()) {
+                (Content::Cbc, true) => Format::V2,
+                (Content::Cbc, false) => Format::V1,
+                _ => old.format,
+            },
+            wrap: wrapped.wrap,
+            wrapped_key: wrapped.key,
+            description: wrapped.description,
             ..old.clone()
         };
         // Whatever is wrong with the new envelope is better found before it is stored.
         same(&provider.data_key(&new)?, &data_key)?;
         let outcome = Outcome::Rewrapped {
-            from: named(&old.description),
-            to: named(&new.description),
+            from: named(old),
+            to: named(&new),
         };
         let metadata = new.replace_in(&head.metadata);
         if *place == Place::Metadata {
@@ -267,16 +276,21 @@ fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
             .all(|entry| envelope.description.contains(entry))
 }
 
-/// Key and version of a description, for reports.
-fn named(description: &[(String, String)]) -> String {
-    let key = description
-        .iter()
-        .find(|(name, _)| name == description::KEY)
-        .map(|(_, key)| key.as_str());
-    match (key, description::version_of(description)) {
+/// Whether KMS wraps under that key already. Where the description does not say, KMS has said so: under any other it would not have opened
+/// the data key.
+fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
+    let mut stored = envelope.description.iter();
+    let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);
+    envelope.wrap.is_kms() && stored.is_none_or(|(_, stored)| stored == key_id)
+}
+
+/// Key and version, for reports.
+fn named(envelope: &Envelope) -> String {
+    match (envelope.key(), envelope.version()) {
         (Some(key), Some(version)) => format!("{key}/{version}"),
         (Some(key), None) => key.to_owned(),
         (None, Some(version)) => version.to_owned(),
+        (None, None) if envelope.wrap.is_kms() => "a KMS key".to_owned(),
         (None, None) => "no description".to_owned(),
     }
 }
@@ -300,7 +314,6 @@ fn check_size(metadata: &Metadata) -> Result<(), Problem> {
 mod tests {
     use super::*;
     use crate::object::envelope::Wrap;
-    use crate::provider::MaterialKey;
 
     fn entries(entries: &[(&str, &str)]) -> Vec<(String, String)> {
         entries

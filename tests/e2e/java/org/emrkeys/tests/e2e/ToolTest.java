@@ -33,7 +33,9 @@ class ToolTest {
 
   private final KeyFiles files = KeyFiles.create();
   private final KeyFiles.Aes aes = files.aes("aes", 256);
+  private final KeyFiles.Aes another = files.aes("another", 256);
   private final KeyFiles.Rsa rsa = files.rsa("rsa", 2048);
+  private final String kms = Stack.aws().createKmsKey();
   private final String bucket = Stack.bucket();
 
   ToolTest() throws IOException, GeneralSecurityException {}
@@ -145,6 +147,27 @@ class ToolTest {
                 assertArrayEquals(
                     Arrays.copyOfRange(content, 15, 2001), emrfs.getRange(uri, 15, 2000), uri);
               }
+            }
+          }
+        });
+  }
+
+  @TestFactory
+  Stream<DynamicTest> theClientsReadWhatWasRewrapped() {
+    return cells(
+        (mode, storage, folder, site) -> {
+          site.set(EmrfsStandIn.DESCRIPTION, "false"); // a V2 client and KMS keys: that or nothing
+          site.aes("another", another).rsa("pair", rsa).kms("kms", kms);
+          String uri = folder + "moved";
+          byte[] content = Stack.content(4096);
+          try (EmrfsStandIn emrfs = site.start(Stack.aws(), mode)) {
+            emrfs.put(uri, content);
+          }
+          for (String key : new String[] {"another", "kms", "pair", "kms", "mine"}) {
+            Cli.succeed(site, "rewrap", uri, "--to", key);
+            site.defaultKey(key); // from which alone a V2 client takes a KMS key
+            try (EmrfsStandIn emrfs = site.start(Stack.aws(), mode)) {
+              assertArrayEquals(content, emrfs.get(uri), key);
             }
           }
         });
