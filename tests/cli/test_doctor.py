@@ -224,7 +224,10 @@ def test_s3a_has_properties_of_its_own(servers, doctor):
         "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
         "fs.s3a.input.stream.type": "classic",
     }
-    assert doctor(site, "--for", "s3a")[0]["s3a.keyring"] == ["ok"]
+    levels, _ = doctor(site, "--for", "s3a")
+    assert levels["s3a.keyring"] == ["ok"] and levels["s3a.interceptor"] == ["warning"]
+    site["fs.s3a.audit.execution.interceptors"] = "org.emrkeys.S3AReadInterceptor"
+    assert doctor(site, "--for", "s3a")[0]["s3a.interceptor"] == ["ok"]
 
 
 def test_kms_out_of_reach_is_a_failure_and_no_panic(tool):

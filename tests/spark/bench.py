@@ -31,10 +31,8 @@ OBJECT = 32 * MIB  # the local S3 reads all of it for each request
 
 def site(name: str, endpoint: str, kms_key: str) -> dict:
     s3a = cluster.s3a(endpoint)
-    for property in ("fs.s3a.encryption.algorithm", "fs.s3a.encryption.cse.custom.keyring.class.name"):
-        custom = s3a.pop(property)
-        if name.startswith("emrkeys"):
-            s3a[property] = custom
+    if not name.startswith("emrkeys"):
+        s3a = {property: value for property, value in s3a.items() if not is_ours(property)}
     if name == "cse-kms":
         s3a.update({"fs.s3a.encryption.algorithm": "CSE-KMS", "fs.s3a.encryption.key": kms_key})
     if name.startswith("emrkeys"):
@@ -42,6 +40,10 @@ def site(name: str, endpoint: str, kms_key: str) -> dict:
         s3a["emrkeys.default.key"] = "lake"
         s3a["emrkeys.jce.install"] = "off" if name == "emrkeys-jdk" else "first"
     return s3a
+
+
+def is_ours(property: str) -> bool:
+    return property.startswith("fs.s3a.encryption.") or property == "fs.s3a.audit.execution.interceptors"
 
 
 def cpu(application) -> float:

@@ -23,6 +23,7 @@ def s3a(endpoint: str) -> dict:
     return {
         "fs.s3a.encryption.algorithm": "CSE-CUSTOM",
         "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
+        "fs.s3a.audit.execution.interceptors": "org.emrkeys.S3AReadInterceptor",
         "fs.s3a.endpoint": endpoint,
         "fs.s3a.endpoint.region": REGION,
         "fs.s3a.path.style.access": "true",

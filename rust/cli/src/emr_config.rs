@@ -14,6 +14,7 @@ use crate::output::{problem, Failure};
 pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 pub(crate) const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
 pub(crate) const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
+pub(crate) const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -223,8 +224,10 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
         Client::S3a => {
             set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
             set("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS);
-            if let Some(uri) = jar_uri {
-                set("fs.s3a.cse.customKeyringProvider.uri", jar(Some(uri))?);
+            match jar_uri {
+                Some(uri) => set("fs.s3a.cse.customKeyringProvider.uri", jar(Some(uri))?),
+                // A class that only the jar from there has would not be found.
+                None => set("fs.s3a.audit.execution.interceptors", S3A_INTERCEPTOR),
             }
             "core-site"
         }

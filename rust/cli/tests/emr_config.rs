@@ -147,7 +147,12 @@ fn the_classification_holds_what_the_client_needs_and_can_be_read_again() {
 
     let s3a = printed("classification", &KEYS, &["--for", "s3a"]);
     assert_eq!(s3a[0]["Classification"], "core-site");
-    assert_eq!(s3a[0]["Properties"]["fs.s3a.encryption.algorithm"], "CSE-CUSTOM");
+    let properties = &s3a[0]["Properties"];
+    assert_eq!(properties["fs.s3a.encryption.algorithm"], "CSE-CUSTOM");
+    assert_eq!(
+        properties["fs.s3a.audit.execution.interceptors"],
+        "org.emrkeys.S3AReadInterceptor"
+    );
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), s3a.to_string()).unwrap();
     let again = printed(

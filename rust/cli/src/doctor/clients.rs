@@ -7,7 +7,7 @@ use emrkeys_core::{Outline, Settings};
 use serde_json::Value;
 
 use super::report::Findings;
-use crate::emr_config::{DISK_CLASS, S3A_CLASS, S3_CLASS};
+use crate::emr_config::{DISK_CLASS, S3A_CLASS, S3A_INTERCEPTOR, S3_CLASS};
 
 fn get<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
     settings
@@ -100,6 +100,7 @@ pub(super) fn s3a(settings: &Settings, findings: &mut Findings) {
     const V1: &str = "fs.s3a.encryption.cse.v1.compatibility.enabled";
     const STREAM: &str = "fs.s3a.input.stream.type";
     const COMMITTER: &str = "fs.s3a.committer.name";
+    const INTERCEPTORS: &str = "fs.s3a.audit.execution.interceptors";
 
     match get(settings, ALGORITHM) {
         Some("CSE-CUSTOM") => findings.ok("s3a.algorithm", format!("{ALGORITHM}=CSE-CUSTOM")),
@@ -134,6 +135,19 @@ pub(super) fn s3a(settings: &Settings, findings: &mut Findings) {
             format!("{STREAM} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext for that of the content", other.unwrap_or("not set")),
             format!("Set {STREAM}=classic where Hadoop is 3.4.3 or newer."),
         ),
+    }
+    let interceptors = get(settings, INTERCEPTORS).unwrap_or_default();
+    if interceptors
+        .split(',')
+        .any(|class| class.trim() == S3A_INTERCEPTOR)
+    {
+        findings.ok("s3a.interceptor", format!("{INTERCEPTORS}={S3A_INTERCEPTOR}"));
+    } else {
+        findings.warn(
+            "s3a.interceptor",
+            format!("{INTERCEPTORS} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file"),
+            format!("Set {INTERCEPTORS}={S3A_INTERCEPTOR}, after a comma where it has a value already."),
+        );
     }
     match get(settings, COMMITTER) {
         Some("magic") => findings.note(
@@ -369,6 +383,10 @@ mod tests {
             ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
             ("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS),
             ("fs.s3a.input.stream.type", "classic"),
+            (
+                "fs.s3a.audit.execution.interceptors",
+                "a.B, org.emrkeys.S3AReadInterceptor",
+            ),
         ];
         let of = |changes: &[(&str, &str)], check: &str| {
             let mut findings = Findings::default();
@@ -380,6 +398,7 @@ mod tests {
             "s3a.keyring",
             "s3a.v1-compatibility",
             "s3a.input-stream",
+            "s3a.interceptor",
         ] {
             assert_eq!(of(&[], check), Level::Ok, "{check}");
         }
@@ -415,6 +434,12 @@ mod tests {
                 "analytics",
                 "s3a.input-stream",
                 Level::Failure,
+            ),
+            (
+                "fs.s3a.audit.execution.interceptors",
+                "a.B",
+                "s3a.interceptor",
+                Level::Warning,
             ),
             ("fs.s3a.committer.name", "magic", "s3a.committer", Level::Note),
         ] {

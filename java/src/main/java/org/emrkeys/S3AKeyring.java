@@ -2,6 +2,7 @@ package org.emrkeys;
 
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
@@ -32,6 +33,9 @@ import software.amazon.encryption.s3.materials.Keyring;
  */
 public final class S3AKeyring implements Keyring, Configurable {
   private static final Log LOG = LogFactory.getLog(S3AKeyring.class);
+  private static final String INTERCEPTORS = "fs.s3a.audit.execution.interceptors";
+  private static final String INTERCEPTOR = "org.emrkeys.S3AReadInterceptor";
+  private static final AtomicBoolean WARNED = new AtomicBoolean();
 
   private volatile ConfiguredProvider provider = new ConfiguredProvider(Usage.S3A, LOG);
 
@@ -75,9 +79,19 @@ public final class S3AKeyring implements Keyring, Configurable {
     try {
       provider = ConfiguredProvider.shared(Usage.S3A, conf, LOG);
       failure = null;
+      warnOfShortReads(conf);
     } catch (EmrKeysException e) {
       failure = e;
       LOG.error("emrkeys: no object can be read or written: " + e.getMessage());
+    }
+  }
+
+  /** Says once in a JVM that reads may end too early. */
+  private static void warnOfShortReads(Configuration conf) {
+    if (!conf.get(INTERCEPTORS, "").contains(INTERCEPTOR) && WARNED.compareAndSet(false, true)) {
+      LOG.warn(
+          "emrkeys: " + INTERCEPTORS + " has no " + INTERCEPTOR + ": now and then a read takes the"
+              + " first bytes of an answer for the end of the file (docs/s3a.md)");
     }
   }
 

@@ -18,6 +18,7 @@ import org.emrkeys.tests.emrfs.Stack;
  */
 final class S3aSite {
   static final String KEYRING = "fs.s3a.encryption.cse.custom.keyring.class.name";
+  static final String INTERCEPTORS = "fs.s3a.audit.execution.interceptors";
 
   private S3aSite() {}
 
@@ -29,6 +30,7 @@ final class S3aSite {
     conf.unset("fs.s3.cse.enabled");
     conf.set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
     conf.set(KEYRING, "org.emrkeys.S3AKeyring");
+    conf.set(INTERCEPTORS, "org.emrkeys.S3AReadInterceptor");
     // Hadoop 3.4.3's own choice knows nothing of encryption: it misses the tag at the end of each object.
     conf.set("fs.s3a.input.stream.type", "classic");
     conf.set("fs.s3a.endpoint", Stack.aws().endpoint());
