@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -191,8 +190,10 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
     command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "2", "--rate", "40"]
     try:
         for how in (signal.SIGKILL, signal.SIGINT):
+            moved = lambda: lake.servers.calls().get("s3.CopyObject", 0)
+            before = moved()
             process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            time.sleep(2.6)
+            wait_for(lambda: moved() > before + 60)
             process.send_signal(how)
             process.communicate(timeout=20)
             assert process.returncode == (-9 if how == signal.SIGKILL else 130)

@@ -1,17 +1,15 @@
 package org.emrkeys.tests.s3a;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.io.Closeable;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
-import java.net.InetAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
-import java.net.URI;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -22,8 +20,14 @@ import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.reactivestreams.Publisher;
+import software.amazon.awssdk.core.async.SdkPublisher;
+import software.amazon.awssdk.core.interceptor.Context;
+import software.amazon.awssdk.core.interceptor.ExecutionAttributes;
+import software.amazon.awssdk.core.interceptor.ExecutionInterceptor;
+import software.amazon.awssdk.services.s3.model.GetObjectRequest;
 
-/** Reads by range, of answers whose body begins with a piece of a few bytes. */
+/** Reads by range, of answers whose body arrives in small pieces at first. */
 class ReadInterceptorTest {
   private static final int[] POSITIONS = {0, 1, 15, 16, 17, 31, 33, 1000, 99_990, 199_999};
 
@@ -35,120 +39,80 @@ class ReadInterceptorTest {
   ReadInterceptorTest() throws Exception {
     conf = S3aSite.of(Site.plain().aes("k", KeyFiles.create().aes("k", 256)).defaultKey("k"));
     S3aSite.write(S3aSite.fileSystem(conf, bucket), path.toString(), content);
+    // The SDK hands what arrives to the last one first.
+    conf.set(S3aSite.INTERCEPTORS, conf.get(S3aSite.INTERCEPTORS) + "," + Network.class.getName());
   }
 
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 16, 30, 31, 32, 500})
-  void aRangeIsReadWhateverTheFirstPieceOfItsAnswerIs(int first) throws Exception {
-    try (SplittingProxy proxy = new SplittingProxy(first)) {
-      FileSystem files = proxy.fileSystem();
-      for (int position : POSITIONS) {
-        byte[] found = new byte[Math.min(5000, content.length - position)];
-        try (FSDataInputStream in = files.open(path)) {
-          in.readFully(position, found);
-        }
-        byte[] wanted = Arrays.copyOfRange(content, position, position + found.length);
-        assertArrayEquals(wanted, found, "at " + position);
+  void aRangeIsReadWhateverTheFirstPiecesOfItsAnswerAre(int pieceBytes) throws Exception {
+    conf.setInt(Network.PIECE_BYTES, pieceBytes);
+    FileSystem files = S3aSite.fileSystem(conf, bucket);
+    int cutBefore = Network.CUT.get();
+    for (int position : POSITIONS) {
+      byte[] found = new byte[Math.min(5000, content.length - position)];
+      try (FSDataInputStream in = files.open(path)) {
+        in.readFully(position, found);
       }
-      assertArrayEquals(content, S3aSite.read(files, path.toString()));
+      byte[] wanted = Arrays.copyOfRange(content, position, position + found.length);
+      assertArrayEquals(wanted, found, "at " + position);
     }
+    assertEquals(POSITIONS.length, Network.CUT.get() - cutBefore);
+    assertArrayEquals(content, S3aSite.read(files, path.toString()));
   }
 
   /** Why there is an interceptor. Once this fails, the client has been mended and needs none. */
   @Test
   void withoutItTheClientTakesAShortFirstPieceForTheEndOfTheFile() throws Exception {
-    conf.unset(S3aSite.INTERCEPTORS);
-    try (SplittingProxy proxy = new SplittingProxy(5);
-        FSDataInputStream in = proxy.fileSystem().open(path)) {
-      int ended = 0;
-      for (int number = 0; number < 10; number++) {
-        ended += in.read(1000 + number * 10_000, new byte[100], 0, 100) < 0 ? 1 : 0;
-      }
-      assertNotEquals(0, ended); // where the machine was slow both pieces were there at once
+    conf.set(S3aSite.INTERCEPTORS, Network.class.getName());
+    conf.setInt(Network.PIECE_BYTES, 5);
+    try (FSDataInputStream in = S3aSite.fileSystem(conf, bucket).open(path)) {
+      assertEquals(-1, in.read(1000, new byte[100], 0, 100));
     }
   }
 
-  /** Passes everything on, and after the head and the first bytes of the body of each answer waits a moment. */
-  private final class SplittingProxy implements Closeable {
-    private static final int PAUSE_MILLIS = 30;
+  /** In place of a network that delivers the first bytes of each answer in four pieces of a given length. */
+  public static final class Network implements ExecutionInterceptor, Configurable {
+    static final String PIECE_BYTES = "test.network.piece-bytes";
+    static final AtomicInteger CUT = new AtomicInteger(); // answers so far
+    private static final int PIECES = 4;
 
-    private final int first;
-    private final URI server = URI.create(Stack.aws().endpoint());
-    private final ServerSocket socket = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+    private Configuration conf;
 
-    SplittingProxy(int first) throws IOException {
-      this.first = first;
-      start(
-          () -> {
-            while (true) {
-              Socket client = socket.accept();
-              Socket upstream = new Socket(server.getHost(), server.getPort());
-              client.setTcpNoDelay(true);
-              start(() -> copy(client, upstream, false));
-              start(() -> copy(upstream, client, true));
-            }
-          });
-    }
-
-    FileSystem fileSystem() throws IOException {
-      conf.set("fs.s3a.endpoint", "http://127.0.0.1:" + socket.getLocalPort());
-      return S3aSite.fileSystem(conf, bucket);
-    }
-
-    private void copy(Socket from, Socket to, boolean split) throws Exception {
-      byte[] buffer = new byte[1 << 16];
-      try (Socket in = from; Socket out = to) {
-        InputStream input = in.getInputStream();
-        OutputStream output = out.getOutputStream();
-        int toPause = 0; // bytes until then; none: no pause
-        for (int length = input.read(buffer); length >= 0; length = input.read(buffer)) {
-          int head = split ? endOfHead(buffer, length) : 0;
-          toPause = head > 0 ? head + first : toPause;
-          int start = 0;
-          if (0 < toPause && toPause < length) {
-            output.write(buffer, 0, toPause);
-            output.flush();
-            Thread.sleep(PAUSE_MILLIS);
-            start = toPause;
-          }
-          toPause = Math.max(0, toPause - length);
-          output.write(buffer, start, length - start);
-          output.flush();
-        }
-      }
-    }
-
-    private int endOfHead(byte[] buffer, int length) {
-      for (int at = 3; at < length; at++) {
-        if (buffer[at] == '\n' && buffer[at - 1] == '\r' && buffer[at - 2] == '\n') {
-          return at + 1;
-        }
-      }
-      return 0;
+    @Override
+    public void setConf(Configuration conf) {
+      this.conf = conf;
     }
 
     @Override
-    public void close() throws IOException {
-      socket.close();
+    public Configuration getConf() {
+      return conf;
     }
-  }
 
-  private interface Work {
-    void run() throws Exception;
-  }
+    @Override
+    public Optional<Publisher<ByteBuffer>> modifyAsyncHttpResponseContent(
+        Context.ModifyHttpResponse context, ExecutionAttributes attributes) {
+      boolean get = context.request() instanceof GetObjectRequest;
+      return context.responsePublisher().map(body -> get ? cut(body) : body);
+    }
 
-  /** In the background, until a connection ends it. */
-  private static void start(Work work) {
-    Thread thread =
-        new Thread(
-            () -> {
-              try {
-                work.run();
-              } catch (Exception e) {
-                // The connection or the proxy was closed.
-              }
-            });
-    thread.setDaemon(true);
-    thread.start();
+    private SdkPublisher<ByteBuffer> cut(Publisher<ByteBuffer> body) {
+      CUT.incrementAndGet();
+      AtomicInteger left = new AtomicInteger(PIECES);
+      return SdkPublisher.adapt(body).flatMapIterable(arrived -> cut(arrived, left));
+    }
+
+    private List<ByteBuffer> cut(ByteBuffer arrived, AtomicInteger left) {
+      int pieceBytes = conf.getInt(PIECE_BYTES, 0);
+      List<ByteBuffer> pieces = new ArrayList<>();
+      while (arrived.remaining() > pieceBytes && left.getAndDecrement() > 0) {
+        ByteBuffer piece = arrived.duplicate();
+        piece.limit(piece.position() + pieceBytes);
+        arrived.position(piece.limit());
+        pieces.add(piece);
+      }
+      pieces.add(arrived);
+      return pieces;
+    }
   }
 }
