@@ -85,14 +85,8 @@ class JobsTest {
     assertTrue(seen > 0, "nothing in " + folder);
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {"file", "magic"})
-  void wordsAreCountedByMapReduce(String committer) throws Exception {
-    conf.set("fs.s3a.committer.name", committer);
-    conf.set(
-        "mapreduce.outputcommitter.factory.scheme.s3a",
-        "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory");
-    int before = Stack.calls("kms.Decrypt");
+  /** Counts the words below {@code in} and checks what lies below {@code out} then. */
+  private void countWords(int reducers) throws Exception {
     FileSystem files = S3aSite.fileSystem(conf, bucket);
     writeInput(files);
     Job job = Job.getInstance(conf, "words");
@@ -100,6 +94,7 @@ class JobsTest {
     job.setMapperClass(Words.class);
     job.setCombinerClass(IntSumReducer.class);
     job.setReducerClass(IntSumReducer.class);
+    job.setNumReduceTasks(reducers);
     job.setOutputKeyClass(Text.class);
     job.setOutputValueClass(IntWritable.class);
     FileInputFormat.addInputPath(job, new Path(path("in")));
@@ -120,9 +115,37 @@ class JobsTest {
     assertEquals(FILES * LINES, counts.get("alpha"));
     assertEquals(FILES * LINES / 10, counts.get("7"));
     assertEquals(12, counts.size());
-    String output = "out/words/part-r-00000";
-    assertEquals("out", new Envelope(bucket, output).description().get("emrkeys.key"));
+    assertAllUnder("out", files, "out/words");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"file", "magic"})
+  void wordsAreCountedByMapReduce(String committer) throws Exception {
+    conf.set("fs.s3a.committer.name", committer);
+    conf.set(
+        "mapreduce.outputcommitter.factory.scheme.s3a",
+        "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory");
+    int before = Stack.calls("kms.Decrypt");
+    countWords(1);
     assertTrue(Stack.calls("kms.Decrypt") - before <= 1, "one call for the keyring's version");
+  }
+
+  @Test
+  void throttlingThatBeginsInTheMiddleOfAJobIsRiddenOut() throws Exception {
+    conf.set("emrkeys.key.out.type", "kms-cached");
+    conf.unset("emrkeys.key.out.uri");
+    conf.set("emrkeys.cache.max-uses", "1"); // a call for each file
+    int reducers = 6;
+    int before = Stack.calls("kms.GenerateDataKey");
+    Stack.fault(
+        "{\"service\": \"kms\", \"op\": \"GenerateDataKey\", \"after\": 3, \"count\": 3,"
+            + " \"status\": 400, \"code\": \"ThrottlingException\"}");
+    try {
+      countWords(reducers);
+    } finally {
+      Stack.noFaults();
+    }
+    assertTrue(Stack.calls("kms.GenerateDataKey") - before >= reducers + 3);
   }
 
   @Test
