@@ -311,6 +311,121 @@ def test_a_file_that_changed_is_never_encrypted_under_the_same_key_and_vector(la
     assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
 
 
+def started(lake, *command) -> subprocess.Popen:
+    return subprocess.Popen([lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
+
+
+def uploads(lake) -> list:
+    return lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket).get("Uploads", [])
+
+
+def keys_of(lake) -> set[str]:
+    return {found["Key"] for found in lake.servers.s3.list_objects_v2(Bucket=lake.bucket).get("Contents", [])}
+
+
+def test_when_no_part_can_be_sent_the_upload_ends(lake):
+    (lake.tool.folder / "in").write_bytes(os.urandom(8 * PART))
+    lake.servers.fault(service="s3", op="UploadPart", status=403, code="AccessDenied", count=None)
+    lake.tool.fails(5, "put", "in", lake.uri + "x", *conf(lake))
+    assert not uploads(lake)
+
+
+@pytest.mark.parametrize("size", [0, 5, PART, 2 * PART + 5])
+def test_a_pipe_is_read_to_its_end(lake, size):
+    content = os.urandom(size)
+    done = lake.tool.run("put", "/dev/stdin", lake.uri + "x", *conf(lake), input=content)
+    assert done.returncode == 0, done.stderr
+    body, metadata = lake.get("x")
+    assert unseal(body, metadata, lake.old) == content
+    assert metadata.get("x-amz-unencrypted-content-length") == (str(size) if size < PART else None)
+    done = lake.tool.run("put", "/dev/stdin", lake.uri + "x", "--resume", "state", *conf(lake), input=content)
+    assert done.returncode == 2
+
+
+def test_a_file_that_grows_during_its_upload_is_not_stored(lake):
+    (lake.tool.folder / "in").write_bytes(os.urandom(2 * PART))
+    lake.servers.fault(service="s3", op="CreateMultipartUpload", delay=1.5, count=1)
+    process = started(lake, "put", "in", lake.uri + "x", *conf(lake))
+    wait_for(lambda: lake.servers.calls().get("s3.CreateMultipartUpload"))
+    with (lake.tool.folder / "in").open("ab") as file:
+        file.write(b"more")
+    _, err = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 3 and b"[OBJECT_CHANGED]" in err
+    assert not uploads(lake) and not keys_of(lake)
+
+
+@pytest.mark.parametrize("size", [100, 3 * PART])
+def test_a_pair_of_object_and_instruction_file_is_never_replaced_or_torn_apart(lake, size):
+    (lake.tool.folder / "in").write_bytes(os.urandom(size))
+    command = ["put", "in", lake.uri + "x", "--instruction-file", *conf(lake)]
+    step = "PutObject" if size < PART else "CompleteMultipartUpload"
+    lake.servers.fault(service="s3", op=step, resource="/x", status=403, code="AccessDenied", count=None, after=1 if size < PART else 0)
+    lake.tool.fails(5, *command)
+    assert not keys_of(lake), "an instruction file without an object"
+    lake.servers.control("DELETE", "faults")
+    lake.tool.ok(*command)
+    before = lake.get("x"), lake.get("x.instruction")
+    (lake.tool.folder / "in").write_bytes(os.urandom(size))
+    assert "[OBJECT_CHANGED]" in lake.tool.fails(3, *command)
+    assert (lake.get("x"), lake.get("x.instruction")) == before
+    lake.servers.s3.delete_object(Bucket=lake.bucket, Key="x.instruction")
+    assert "[OBJECT_CHANGED]" in lake.tool.fails(3, *command)
+    assert keys_of(lake) == {"x"}
+
+
+FORGOTTEN = {"status": 404, "code": "NoSuchUpload", "count": 1}
+"""What S3 answers for an upload that is over; the local server answers with a defect, or does it again."""
+
+
+def test_an_upload_that_s3_has_forgotten_begins_anew(lake):
+    content = os.urandom(3 * PART)
+    (lake.tool.folder / "in").write_bytes(content)
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
+    lake.tool.fails(5, *command)
+    (upload,) = uploads(lake)
+    lake.servers.s3.abort_multipart_upload(Bucket=lake.bucket, Key="x", UploadId=upload["UploadId"])
+    lake.servers.fault(service="s3", op="CompleteMultipartUpload", **FORGOTTEN)
+    lake.tool.ok(*command)
+    body, metadata = lake.get("x")
+    assert unseal(body, metadata, lake.old) == content
+    assert not uploads(lake) and not (lake.tool.folder / "state").exists()
+
+
+def test_an_upload_that_was_complete_before_its_state_was_removed_is_done(lake):
+    (lake.tool.folder / "in").write_bytes(os.urandom(2 * PART))
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
+    lake.tool.fails(5, *command)
+    state = (lake.tool.folder / "state").read_bytes()
+    lake.tool.ok(*command)
+    before = lake.get("x")
+    (lake.tool.folder / "state").write_bytes(state)
+    lake.servers.fault(service="s3", op="CompleteMultipartUpload", **FORGOTTEN)
+    lake.tool.ok(*command)
+    assert lake.get("x") == before
+    assert not (lake.tool.folder / "state").exists()
+
+
+@pytest.mark.parametrize("other", [["--format", "v4"], ["-D", "emrkeys.default.key=new"]])
+def test_an_upload_in_another_format_or_under_another_key_begins_anew(lake, other):
+    content = os.urandom(2 * PART)
+    (lake.tool.folder / "in").write_bytes(content)
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
+    lake.tool.fails(5, *command)
+    lake.tool.ok(*command, *other)
+    body, metadata = lake.get("x")
+    assert ("x-amz-c" in metadata) == ("v4" in other)
+    assert unseal(body, metadata, lake.old if "v4" in other else lake.new) == content
+    assert not uploads(lake)
+
+
+def test_resuming_and_instruction_files_do_not_go_together(lake):
+    (lake.tool.folder / "in").write_bytes(TEXT)
+    lake.tool.fails(2, "put", "in", lake.uri + "x", "--resume", "state", "--instruction-file", *conf(lake))
+
+
 def test_no_overwrite_keeps_what_is_there(lake):
     (lake.tool.folder / "in").write_bytes(TEXT)
     lake.put("x", b"precious", {})

@@ -1,7 +1,7 @@
 //! `emrkeys put`
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -9,10 +9,11 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 use emrkeys_core::object::{
-    note_length, Content, Envelope, Metadata, ObjectUri, Sealer, Store, Upload, INSTRUCTION_MARK,
+    note_length, Content, Envelope, Metadata, ObjectUri, Sealer, Store, Upload, INSTRUCTION_MARK, TAG_BYTES,
 };
 use emrkeys_core::{Code, Error, Provider};
 use emrkeys_crypto::digest::sha256;
+use emrkeys_crypto::gcm::MAX_MESSAGE;
 use serde::{Deserialize, Serialize};
 
 use super::{instruction_path, Place, Stores, PIECE};
@@ -29,7 +30,7 @@ const AT_ONCE: usize = 3;
 
 #[derive(Args)]
 pub(crate) struct Put {
-    /// The file to encrypt
+    /// The file to encrypt, or a pipe
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Where the object goes: s3://bucket/key or file:///path
@@ -38,14 +39,14 @@ pub(crate) struct Put {
     /// Which client's format
     #[arg(long, value_name = "FORMAT", default_value = "v2")]
     format: Format,
-    /// In S3: the envelope goes into an instruction file and not into the metadata
+    /// In S3: the envelope goes into an instruction file and not into the metadata; neither it nor the object may be there yet
     #[arg(long)]
     instruction_file: bool,
     /// In S3: only where there is no object yet
     #[arg(long)]
     no_overwrite: bool,
     /// A file that remembers a large upload; after a failure the same command goes on with it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "instruction_file")]
     resume: Option<PathBuf>,
     #[command(flatten)]
     conf: Conf,
@@ -59,20 +60,20 @@ enum Format {
     V4,
 }
 
-/// An upload that can be gone on with. Whoever reads this learns nothing: the data key is wrapped.
+/// An upload that can be gone on with. Whoever reads this learns nothing: the data key is wrapped, the digests are of ciphertext.
 #[derive(Serialize, Deserialize)]
 struct State {
     uri: String,
     upload: String,
     metadata: Metadata,
-    length: u64,
+    length: Option<u64>,
     parts: Vec<PartState>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PartState {
-    /// SHA-256 of the plaintext, in hex: what was sent once under this key and vector, and may not be sent otherwise.
-    plaintext: String,
+    /// SHA-256 of the ciphertext, in hex: what was sent once under this key and vector, and may not be sent otherwise.
+    ciphertext: String,
     /// `None`: it was about to be sent.
     etag: Option<String>,
 }
@@ -83,12 +84,24 @@ impl Put {
         let place = Place::parse(&self.uri)?;
         let (provider, _) = self.conf.open_provider(aws)?;
         let mut file = File::open(&self.file).map_err(at(&self.file))?;
-        let length = file.metadata().map_err(at(&self.file))?.len();
+        let about = file.metadata().map_err(at(&self.file))?;
+        let length = about.is_file().then_some(about.len()); // a pipe ends where it ends
+        if length.is_some_and(|length| length > MAX_MESSAGE) {
+            return Err(problem(
+                Code::ContentUnsupported,
+                format!(
+                    "{} has {} bytes, and AES-GCM takes at most {MAX_MESSAGE}",
+                    self.file.display(),
+                    about.len()
+                ),
+                "Split the file.",
+            ));
+        }
         let content = match self.format {
             Format::V2 => Content::Gcm,
             Format::V4 => Content::CommittingGcm,
         };
-        let mut progress = Progress::of("bytes", Some(length));
+        let mut progress = Progress::of("bytes", length);
         let mut read = |count: usize| {
             progress.add(count as u64);
             if is_set(&stop) {
@@ -107,11 +120,7 @@ impl Put {
                     uri,
                     length,
                 };
-                if length < PART as u64 {
-                    object.whole(content, &mut file)
-                } else {
-                    object.in_parts(content, &mut file, &mut read)
-                }
+                object.write(content, file, &mut read)
             }
         };
         progress.finish();
@@ -131,7 +140,7 @@ impl Put {
         let instruction = instruction_path(path);
         for path in [path, &instruction] {
             if path.symlink_metadata().is_ok() {
-                return Err(exists(path));
+                return Err(exists(path.display()));
             }
         }
         let (mut sealer, envelope) = provider.seal(&place.for_rules(), content)?;
@@ -152,7 +161,27 @@ impl Put {
         serde_json::to_writer(&mut beside, &envelope.to_metadata())
             .map_err(|error| at(&instruction)(error.into()))?;
         beside.keep().map_err(at(&instruction))?;
-        out.keep().map_err(at(path))
+        out.keep().map_err(|error| {
+            // There is nothing that it would belong to.
+            let _ = fs::remove_file(&instruction);
+            at(path)(error)
+        })
+    }
+}
+
+/// What is read of a file, part by part.
+struct Parts<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl Parts<'_> {
+    /// The next part, with room for a tag; shorter than [`PART`] only at the end.
+    fn next(&mut self) -> Result<Vec<u8>, Failure> {
+        let mut buffer = Vec::with_capacity(PART + TAG_BYTES);
+        let mut part = (&mut self.file).take(PART as u64);
+        part.read_to_end(&mut buffer).map_err(at(self.path))?;
+        Ok(buffer)
     }
 }
 
@@ -162,64 +191,104 @@ struct S3Object<'a> {
     store: &'a Store,
     provider: &'a Provider,
     uri: &'a ObjectUri,
-    length: u64,
+    /// Of a file; a pipe's nobody knows.
+    length: Option<u64>,
 }
 
 impl S3Object<'_> {
-    fn whole(&self, content: Content, file: &mut File) -> Result<(), Failure> {
-        let (mut sealer, envelope) = self.provider.seal(self.uri, content)?;
-        let mut bytes = Vec::with_capacity(PART + 16);
-        let length = file
-            .take(PART as u64)
-            .read_to_end(&mut bytes)
-            .map_err(at(&self.put.file))?;
-        sealer.update(&mut bytes)?;
-        bytes.extend_from_slice(&sealer.finish()?);
-        let metadata = self.store_envelope(&envelope, length as u64)?;
-        Ok(self
-            .store
-            .put(self.uri, bytes, &metadata, self.put.no_overwrite)?)
+    /// In one piece or in many, by what is there to be read and not by what its length is said to be.
+    fn write(
+        &self,
+        content: Content,
+        file: File,
+        read: &mut impl FnMut(usize) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if self.put.resume.is_some() && self.length.is_none() {
+            return Err(Failure::Usage(format!(
+                "--resume needs a file that can be read again, and {} is none",
+                self.put.file.display()
+            )));
+        }
+        if self.put.instruction_file {
+            // Two objects cannot be replaced at once, and a pair that is torn apart is lost.
+            for uri in [self.uri, &self.uri.instruction()] {
+                if self.store.head(uri)?.is_some() {
+                    return Err(exists(uri));
+                }
+            }
+        }
+        let mut parts = Parts {
+            path: &self.put.file,
+            file,
+        };
+        let first = parts.next()?;
+        if first.len() < PART {
+            return self.whole(content, first);
+        }
+        self.in_parts(content, first, &mut parts, read)
     }
 
-    /// What goes into the object's metadata; the rest goes into the instruction file, which is there before the object is.
-    fn store_envelope(&self, envelope: &Envelope, length: u64) -> Result<Metadata, Failure> {
-        let mut metadata = if self.put.instruction_file {
+    fn whole(&self, content: Content, mut bytes: Vec<u8>) -> Result<(), Failure> {
+        let (mut sealer, envelope) = self.provider.seal(self.uri, content)?;
+        let length = bytes.len() as u64;
+        sealer.update(&mut bytes)?;
+        bytes.extend_from_slice(&sealer.finish()?);
+        let (metadata, instruction) = self.envelope(&envelope, Some(length));
+        self.appear(instruction, |new| self.store.put(self.uri, bytes, &metadata, new))
+    }
+
+    /// What goes into the object's metadata, and what into its instruction file.
+    fn envelope(&self, envelope: &Envelope, length: Option<u64>) -> (Metadata, Option<Vec<u8>>) {
+        let (mut metadata, instruction) = if self.put.instruction_file {
             let (instruction, beside) = envelope.to_instruction();
-            let mark = Metadata::from([(INSTRUCTION_MARK.to_owned(), String::new())]);
-            self.store
-                .put(&self.uri.instruction(), instruction, &mark, self.put.no_overwrite)?;
-            beside
+            (beside, Some(instruction))
         } else {
-            envelope.to_metadata()
+            (envelope.to_metadata(), None)
         };
-        note_length(&mut metadata, length);
-        Ok(metadata)
+        if let Some(length) = length {
+            note_length(&mut metadata, length);
+        }
+        (metadata, instruction)
+    }
+
+    /// The last step, which makes the object: `make` is told whether there may be none yet. The instruction file is there just before it, and
+    /// does not stay without it.
+    fn appear(
+        &self,
+        instruction: Option<Vec<u8>>,
+        make: impl FnOnce(bool) -> Result<(), Error>,
+    ) -> Result<(), Failure> {
+        let Some(instruction) = instruction else {
+            return Ok(make(self.put.no_overwrite)?);
+        };
+        let beside = self.uri.instruction();
+        let mark = Metadata::from([(INSTRUCTION_MARK.to_owned(), String::new())]);
+        self.store.put(&beside, instruction, &mark, true)?;
+        let made = make(true);
+        // An answer may be lost although the object was made.
+        if made.is_err() && self.store.head(self.uri)?.is_none() {
+            self.store.delete(&beside)?;
+        }
+        Ok(made?)
     }
 
     fn in_parts(
         &self,
         content: Content,
-        file: &mut File,
+        first: Vec<u8>,
+        parts: &mut Parts,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        if let Some(state) = self.read_state()? {
-            let upload = Upload {
-                id: state.upload.clone(),
-                uri: self.uri.clone(),
-            };
-            if self.unchanged(&state, file)? {
-                let envelope = Envelope::parse(&state.metadata)
-                    .map_err(Error::from)?
-                    .ok_or_else(|| self.foreign_state())?;
-                let sealer = Sealer::again(&self.provider.data_key(&envelope)?, &envelope)?;
-                return self.send(&upload, sealer, state, file, read);
-            }
-            eprintln!("note: the file is not as it was when its upload began: that is given up, and a new one begins");
-            // It may be gone already.
-            let _ = self.store.abort(&upload);
-        }
         let (sealer, envelope) = self.provider.seal(self.uri, content)?;
-        let metadata = self.store_envelope(&envelope, self.length)?;
+        let mut first = Some(first);
+        if let Some(state) = self.read_state()? {
+            let Some(obstacle) = self.go_on(state, &envelope, first.take(), parts, read)? else {
+                return Ok(());
+            };
+            let _ = writeln!(std::io::stderr(), "note: {obstacle}: a new upload begins");
+            parts.file.rewind().map_err(at(parts.path))?;
+        }
+        let (metadata, instruction) = self.envelope(&envelope, self.length);
         let upload = self.store.begin(self.uri, &metadata)?;
         let state = State {
             uri: self.uri.to_string(),
@@ -228,53 +297,107 @@ impl S3Object<'_> {
             length: self.length,
             parts: Vec::new(),
         };
-        let begun = self
+        let done = self
             .write_state(&state)
-            .and_then(|()| self.send(&upload, sealer, state, file, read));
-        if begun.is_err() && self.put.resume.is_none() {
+            .and_then(|()| self.send(&upload, sealer, state, first, parts, read))
+            .and_then(|sent| sent.ok_or_else(|| self.changed_underway()))
+            .and_then(|etags| {
+                self.appear(instruction, |new| self.store.complete(&upload, &etags, new))?;
+                self.forget_state()
+            });
+        if done.is_err() && self.put.resume.is_none() {
             // What cannot be gone on with is not left to be paid for.
             let _ = self.store.abort(&upload);
         }
-        begun
+        done
     }
 
-    /// Whether everything that was sent, or about to be, still reads the same: under one key and vector no two texts may ever be
-    /// encrypted.
-    fn unchanged(&self, state: &State, file: &mut File) -> Result<bool, Failure> {
+    /// Goes on with an upload. `Some`: why that cannot be, and a new one, with a data key of its own, has to begin.
+    fn go_on(
+        &self,
+        state: State,
+        fresh: &Envelope,
+        first: Option<Vec<u8>>,
+        parts: &mut Parts,
+        read: &mut impl FnMut(usize) -> Result<(), Failure>,
+    ) -> Result<Option<&'static str>, Failure> {
+        let envelope = Envelope::parse(&state.metadata)
+            .map_err(Error::from)?
+            .ok_or_else(|| self.foreign_state())?;
+        let upload = Upload {
+            id: state.upload.clone(),
+            uri: self.uri.clone(),
+        };
+        let give_up = |why| {
+            // It may be gone already.
+            let _ = self.store.abort(&upload);
+            Ok(Some(why))
+        };
+        if envelope.content != fresh.content
+            || envelope.key() != fresh.key()
+            || envelope.version() != fresh.version()
+        {
+            return give_up("the upload was begun in another format or under another key");
+        }
+        const CHANGED: &str = "the file is not as it was when its upload began";
         if state.length != self.length {
-            return Ok(false);
+            return give_up(CHANGED);
         }
-        let mut buffer = vec![0; PART];
-        let mut unchanged = true;
-        for part in &state.parts {
-            let length = fill(file, &mut buffer).map_err(at(&self.put.file))?;
-            unchanged &= hex::encode(sha256(&buffer[..length])) == part.plaintext;
+        let metadata = state.metadata.clone();
+        let sealer = Sealer::again(&self.provider.data_key(&envelope)?, &envelope)?;
+        let done = match self.send(&upload, sealer, state, first, parts, read) {
+            Ok(None) => return give_up(CHANGED),
+            Ok(Some(etags)) => self
+                .store
+                .complete(&upload, &etags, self.put.no_overwrite)
+                .map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        match done {
+            Err(Failure::Core(error))
+                if matches!(error.code(), Code::ObjectNotFound | Code::ObjectChanged) =>
+            {
+                // Where the upload was completed and this was not remembered, the object is there.
+                let found = self.store.head(self.uri)?;
+                if found.is_none_or(|found| found.metadata != metadata) {
+                    if error.code() == Code::ObjectChanged {
+                        return Err(error.into());
+                    }
+                    return Ok(Some("S3 does not know the upload any more"));
+                }
+            }
+            done => done?,
         }
-        std::io::Seek::rewind(file).map_err(at(&self.put.file))?;
-        Ok(unchanged)
+        self.forget_state()?;
+        Ok(None)
     }
 
-    /// Encrypts from the beginning, one part after the other, and sends those that S3 has not got yet, some at once.
+    /// Encrypts from the beginning, one part after the other, and sends those that S3 has not got yet, some at once. Gives the ETags of
+    /// all; `None` where the file does not read as it did when it was sent before, or changed underway: under one key and vector no two texts
+    /// may ever leave.
     fn send(
         &self,
         upload: &Upload,
         sealer: Sealer,
         state: State,
-        file: &mut File,
+        mut first: Option<Vec<u8>>,
+        parts: &mut Parts,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Vec<String>>, Failure> {
         let state = Mutex::new(state);
         let locked = || state.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = AtomicBool::new(false);
-        let (parts, queue) = sync_channel::<(usize, Vec<u8>)>(0);
+        let (offer, queue) = sync_channel::<(usize, Vec<u8>)>(0);
         let queue = Mutex::new(queue);
-        let encrypted: Result<(), Failure> = std::thread::scope(|scope| {
+        let unchanged = std::thread::scope(|scope| {
             let (locked, queue, failed) = (&locked, &queue, &failed);
+            // Takes parts until there are no more: whoever offers one would wait for ever for the last of those that failed.
             let work = move || -> Result<(), Failure> {
+                let mut result = Ok(());
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((index, content)) = next else {
-                        return Ok(());
+                        return result;
                     };
                     if failed.load(Ordering::Relaxed) {
                         continue;
@@ -289,60 +412,72 @@ impl S3Object<'_> {
                             state.parts[index].etag = Some(etag);
                             self.write_state(&state)
                         });
-                    if let Err(failure) = sent {
+                    if sent.is_err() {
                         failed.store(true, Ordering::Relaxed);
-                        return Err(failure);
+                        result = sent;
                     }
                 }
             };
             let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-            let encrypt = || -> Result<(), Failure> {
+            // `false`: it is not what was sent before under the same key and vector.
+            let hand_over = |index: usize, buffer: Vec<u8>| -> Result<bool, Failure> {
+                let ciphertext = match self.put.resume {
+                    Some(_) => hex::encode(sha256(&buffer)),
+                    None => String::new(), // nobody will go on with it
+                };
+                let mut state = locked();
+                match state.parts.get(index) {
+                    Some(part) if part.ciphertext != ciphertext => return Ok(false),
+                    Some(part) if part.etag.is_some() => return Ok(true),
+                    Some(_) => {}
+                    None => {
+                        state.parts.push(PartState {
+                            ciphertext,
+                            etag: None,
+                        });
+                        self.write_state(&state)?;
+                    }
+                }
+                drop(state);
+                // Workers take it as long as there are any.
+                let _ = offer.send((index, buffer));
+                Ok(true)
+            };
+            let encrypt = || -> Result<bool, Failure> {
                 let mut sealer = sealer;
+                let mut total = 0;
                 for index in 0.. {
-                    let mut buffer = Vec::with_capacity(PART + 16);
-                    let length = file
-                        .take(PART as u64)
-                        .read_to_end(&mut buffer)
-                        .map_err(at(&self.put.file))?;
-                    let plaintext = match self.put.resume {
-                        Some(_) => hex::encode(sha256(&buffer[..length])),
-                        None => String::new(), // nobody will go on with it
+                    let mut buffer = match first.take() {
+                        Some(first) => first,
+                        None => parts.next()?,
                     };
-                    let mut state = locked();
-                    let sent = match state.parts.get(index) {
-                        Some(part) if part.plaintext != plaintext => return Err(self.changed_underway()),
-                        Some(part) => part.etag.is_some(),
-                        None => {
-                            state.parts.push(PartState {
-                                plaintext,
-                                etag: None,
-                            });
-                            self.write_state(&state)?;
-                            false
-                        }
-                    };
-                    drop(state);
+                    let length = buffer.len();
+                    total += length as u64;
                     sealer.update(&mut buffer)?;
                     if length < PART {
-                        buffer.extend_from_slice(&sealer.finish()?);
-                        if !sent {
-                            // Where nobody takes it, a worker failed and says why.
-                            let _ = parts.send((index, buffer));
+                        if self.length.is_some_and(|length| length != total) {
+                            return Ok(false); // its length is in the metadata already
                         }
-                        return read(length);
+                        buffer.extend_from_slice(&sealer.finish()?);
+                        let unchanged = hand_over(index, buffer)?;
+                        read(length)?;
+                        return Ok(unchanged);
                     }
-                    if failed.load(Ordering::Relaxed) || (!sent && parts.send((index, buffer)).is_err()) {
+                    if !hand_over(index, buffer)? {
+                        return Ok(false);
+                    }
+                    if failed.load(Ordering::Relaxed) {
                         break;
                     }
                     read(length)?;
                 }
-                Ok(())
+                Ok(true)
             };
             let encrypted = encrypt();
-            if encrypted.is_err() {
+            if !matches!(encrypted, Ok(true)) {
                 failed.store(true, Ordering::Relaxed);
             }
-            drop(parts);
+            drop(offer);
             let mut sent = Ok(());
             for worker in workers {
                 sent = sent.and(worker.join().unwrap_or_else(|_| {
@@ -353,27 +488,17 @@ impl S3Object<'_> {
                     ))
                 }));
             }
-            encrypted.and(sent)
-        });
-        encrypted?;
+            let unchanged = encrypted?;
+            sent.map(|()| unchanged)
+        })?;
         let state = locked();
-        let etags: Vec<String> = state.parts.iter().filter_map(|part| part.etag.clone()).collect();
-        self.store.complete(upload, &etags, self.put.no_overwrite)?;
-        if let Some(path) = &self.put.resume {
-            fs::remove_file(path).map_err(at(path))?;
-        }
-        Ok(())
+        Ok(unchanged.then(|| state.parts.iter().filter_map(|part| part.etag.clone()).collect()))
     }
 
     fn read_state(&self) -> Result<Option<State>, Failure> {
         let Some(path) = self.put.resume.as_ref().filter(|path| path.exists()) else {
             return Ok(None);
         };
-        if self.put.instruction_file {
-            return Err(Failure::Usage(
-                "--resume does not go with --instruction-file".to_owned(),
-            ));
-        }
         let state: State =
             serde_json::from_slice(&fs::read(path).map_err(at(path))?).map_err(|_| self.foreign_state())?;
         if state.uri != self.uri.to_string() {
@@ -390,6 +515,13 @@ impl S3Object<'_> {
         serde_json::to_writer(&mut file, state).map_err(|error| at(path)(error.into()))?;
         // On the disk before a part is on its way: what was sent must not be forgotten.
         file.replace().map_err(at(path))
+    }
+
+    fn forget_state(&self) -> Result<(), Failure> {
+        match &self.put.resume {
+            Some(path) => fs::remove_file(path).map_err(at(path)),
+            None => Ok(()),
+        }
     }
 
     fn foreign_state(&self) -> Failure {
@@ -410,11 +542,11 @@ impl S3Object<'_> {
     }
 }
 
-fn exists(path: &Path) -> Failure {
+fn exists(what: impl std::fmt::Display) -> Failure {
     problem(
         Code::ObjectChanged,
-        format!("{} exists", path.display()),
-        "Name another file, or remove it and its instruction file.",
+        format!("{what} exists"),
+        "Name another place, or remove it and its instruction file.",
     )
 }
 

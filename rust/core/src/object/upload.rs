@@ -116,4 +116,14 @@ impl Store {
         wait(&upload.uri, "AbortMultipartUpload", call.send())?;
         Ok(())
     }
+
+    /// Deletes an object; no error where there is none. In a bucket with versions the older ones stay.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn delete(&self, uri: &ObjectUri) -> Result<(), Error> {
+        let call = self.client.delete_object().bucket(&uri.bucket).key(&uri.key);
+        wait(uri, "DeleteObject", call.send())?;
+        Ok(())
+    }
 }
