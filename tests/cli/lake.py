@@ -50,5 +50,8 @@ class Lake:
         found = self.servers.s3.get_object(Bucket=self.bucket, Key=name)
         return found["Body"].read(), found["Metadata"]
 
+    def delete(self, name: str) -> None:
+        self.servers.s3.delete_object(Bucket=self.bucket, Key=name)
+
     def rewrap(self, *options, **more) -> dict:
         return self.tool.json("rewrap", self.uri, "--to", "new", *properties(self.site), *options, **more)

@@ -160,30 +160,50 @@ def test_refusals_of_s3_leave_the_object_as_it_was(lake):
 
 def test_whoever_writes_in_the_meantime_wins(lake):
     lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
-    # While the copy is held up, somebody else writes.
-    lake.servers.fault(service="s3", op="CopyObject", delay=1.5, count=1)
     other = seal(b"newer", lake.old, "v2", lake.describe("old"))
-    writer = threading.Timer(0.7, lambda: lake.put("a", *other))
-    writer.start()
-    done = lake.rewrap()
-    writer.join()
-    assert done["counts"] == {"rewrapped": 1}
+    # While the copy is held up, somebody else writes.
+    lake.servers.fault(service="s3", op="CopyObject", delay=2, count=1)
+    assert meanwhile(lake, "s3.CopyObject", 1, lambda: lake.put("a", *other)) == {"rewrapped": 1}
     assert unseal(*lake.get("a"), lake.new) == b"newer"
+
+
+def test_whoever_writes_or_deletes_before_the_copy_is_read_back_wins(lake):
+    other = seal(b"newer", lake.old, "v2", lake.describe("old"))
+    for action, outcome in (lambda: lake.put("a", *other), "rewrapped"), (lambda: lake.delete("a"), "gone"):
+        lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+        lake.servers.control("DELETE", "calls")
+        lake.servers.fault(service="s3", op="HeadObject", delay=2, count=1, after=1)
+        assert meanwhile(lake, "s3.HeadObject", 2, action) == {outcome: 1}
+        if outcome == "rewrapped":
+            assert unseal(*lake.get("a"), lake.new) == b"newer"
+
+
+def meanwhile(lake, call: str, number: int, action) -> dict:
+    """The counts of a run during which, once so many of these calls have begun, something else happens."""
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *properties(lake.site)]
+    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    wait_for(lambda: lake.servers.calls().get(call, 0) >= number)
+    action()
+    out, _ = process.communicate(timeout=60)
+    return json.loads(out)["counts"]
 
 
 def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
     names = [f"part-{number:04}" for number in range(400)]
     for name in names:
         lake.put(name, *seal(name.encode(), lake.old, "v2", lake.describe("old")))
-    stop, unreadable = threading.Event(), []
+    stop, unreadable, reads = threading.Event(), [], []
 
     def read():
         while not stop.is_set():
             for name in names[::7]:
-                body, metadata = lake.get(name)
-                key = {"old": lake.old, "new": lake.new}[description(metadata)["emrkeys.key"]]
-                if unseal(body, metadata, key) != name.encode():
-                    unreadable.append(name)
+                try:
+                    body, metadata = lake.get(name)
+                    key = {"old": lake.old, "new": lake.new}[description(metadata)["emrkeys.key"]]
+                    assert unseal(body, metadata, key) == name.encode()
+                except Exception as error:
+                    unreadable.append((name, error))
+                reads.append(name)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -203,7 +223,7 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
     finally:
         stop.set()
         reader.join()
-    assert rest["complete"] and not unreadable
+    assert rest["complete"] and reads and not unreadable, unreadable
     for name in names:
         assert unseal(*lake.get(name), lake.new) == name.encode()
 

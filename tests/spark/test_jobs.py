@@ -56,6 +56,7 @@ def spark(lake, standalone, application):
         "spark.speculation.interval": "100ms",
         "spark.speculation.quantile": "0.5",
         "spark.speculation.multiplier": "1.1",
+        "spark.speculation.minTaskRuntime": "10s",  # else whatever is a little slower is overtaken too
     }
     return application(lake.site, **speculation, **{"spark.master": standalone.url})
 

@@ -81,10 +81,12 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
         # Through S3A itself, an object after the other, all the time.
         while not stop.is_set():
             some = names[len(reads) % 7 :: max(1, number // 40)]
-            found = spark.read.text([f"s3a://{bucket}/{name}" for name in some]).collect()
-            reads.append(len(found))
-            if [row[0] for row in found] != [content] * len(some):
-                unreadable.append(found)
+            try:
+                found = spark.read.text([f"s3a://{bucket}/{name}" for name in some]).collect()
+                assert [row[0] for row in found] == [content] * len(some)
+            except Exception as error:
+                unreadable.append(error)
+            reads.append(len(some))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -98,12 +100,15 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
             assert process.poll() is None, finish(process)
             process.send_signal(signal.SIGKILL)
             finish(process)
+            before = len(reads)
+            cluster.wait_for(lambda: len(reads) > before, 120)
         status, out, err = finish(submit(spark_home, emrkeys_jar, site, *arguments))
     finally:
         stop.set()
         reader.join()
     assert status == 0, err
-    assert reads and not unreadable
+    assert not unreadable
+    assert not (tmp_path / "mark").exists()
     versions = {description(metadata)[VERSION_FIELD] for name, metadata in servers.objects(bucket, "lake/0").items()}
     assert len(versions) == 1 and old not in versions
     assert counts(out)["plaintext"] == 1 and "failed" not in counts(out)

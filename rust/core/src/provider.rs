@@ -128,6 +128,8 @@ pub enum Request<'a> {
         wrap: &'a str,
         /// The cipher of the content, such as `AES/GCM/NoPadding`.
         content: &'a str,
+        /// Bucket and key of the object, for the audit log, where they are known.
+        object: Option<(&'a str, &'a str)>,
     },
 }
 
@@ -234,9 +236,12 @@ impl Provider {
                 _ => ENCRYPT,
             },
             uri: match &request {
-                Request::Write { bucket, key } | Request::WriteUnder { bucket, key, .. } => {
-                    Some(format!("s3://{bucket}/{key}"))
-                }
+                Request::Write { bucket, key }
+                | Request::WriteUnder { bucket, key, .. }
+                | Request::Read {
+                    object: Some((bucket, key)),
+                    ..
+                } => Some(format!("s3://{bucket}/{key}")),
                 _ => description
                     .as_ref()
                     .and_then(|description| description.location_text().map(str::to_owned)),

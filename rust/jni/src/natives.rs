@@ -143,12 +143,14 @@ extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
             wrap,
             content,
             stored,
+            object,
         } = wire::envelope(&bytes)?;
         provider
             .materials(Request::Read {
                 stored: &stored,
                 wrap,
                 content,
+                object,
             })
             .map(|materials| wire::materials(materials.as_ref()))
     })

@@ -209,15 +209,21 @@ pub(crate) struct Envelope<'a> {
     pub(crate) wrap: &'a str,
     pub(crate) content: &'a str,
     pub(crate) stored: Vec<(&'a str, &'a str)>,
+    pub(crate) object: Option<(&'a str, &'a str)>,
 }
 
-/// The wrap of the data key, the cipher of the content and the stored description.
+/// The wrap of the data key, the cipher of the content, the stored description, and bucket and key, which are empty where unknown.
 pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, Error> {
     let mut reader = Reader::new(bytes);
     let envelope = Envelope {
         wrap: reader.text(Code::InvalidDescription, "the wrap of the data key")?,
         content: reader.text(Code::InvalidDescription, "the cipher of the content")?,
         stored: entries(&mut reader)?,
+        object: Some((
+            reader.text(Code::InvalidUri, "the name of the bucket")?,
+            reader.text(Code::InvalidUri, "the key of the object")?,
+        ))
+        .filter(|(bucket, _)| !bucket.is_empty()),
     };
     reader.end()?;
     Ok(envelope)

@@ -99,6 +99,7 @@ impl Provider {
             stored: &stored,
             wrap: envelope.wrap.name(),
             content: envelope.content.name(),
+            object: None,
         };
         let materials = self
             .materials(request)?

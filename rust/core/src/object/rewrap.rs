@@ -10,7 +10,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::copy::MAX_COPY;
-use super::data_key::{wrap, DataKey, Generation};
+use super::data_key::{internal, wrap, DataKey, Generation};
 use super::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
 use super::store::{Found, ObjectUri, Place, Store};
 use super::work::{work_on, Pace};
@@ -95,9 +95,8 @@ impl Rewrap {
     ///
     /// # Errors
     /// Those of reading the object's data key (see [`Provider::data_key`]) and of writing under the key; `OBJECT_CHANGED` where somebody
-    /// else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata,
-    /// `OBJECT_DAMAGED` where what is stored afterwards is not what was meant; those of S3. After any of them but the last the object is as
-    /// it was or as it should be.
+    /// else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata; those of
+    /// S3. After any of them the object is as it was or as it should be, or somebody else's.
     pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
         match self.try_object(provider, store, uri) {
             Err(error) if error.code() == Code::ObjectChanged => self.try_object(provider, store, uri),
@@ -201,26 +200,20 @@ impl Rewrap {
                 store.replace_instruction(&uri.instruction(), new.to_instruction().0, etag)?;
             }
         }
-        self.check(provider, store, uri, &data_key, head.length)?;
-        Ok(outcome)
-    }
-
-    /// Reads back what is stored now.
-    fn check(
-        &self,
-        provider: &Provider,
-        store: &Store,
-        uri: &ObjectUri,
-        data_key: &DataKey,
-        length: u64,
-    ) -> Result<(), Error> {
+        // Read back: it may be somebody else's by now.
+        let wanted = Envelope::parse(&new.to_metadata())?.map(|envelope| (head.length, envelope));
         let stored = store
             .find(uri)?
             .and_then(|found| Some((found.head.length, found.envelope?.0)));
-        match stored {
-            Some((found, envelope)) if found == length => same(&provider.data_key(&envelope)?, data_key),
-            _ => Err(differs().into()),
+        if stored != wanted {
+            return Err(Problem::new(
+                Code::ObjectChanged,
+                "the object is not what was just stored: somebody else wrote or deleted it at the same moment",
+                "Try again.",
+            )
+            .into());
         }
+        Ok(outcome)
     }
 }
 
@@ -252,16 +245,8 @@ fn same(one: &DataKey, other: &DataKey) -> Result<(), Error> {
     if bool::from(one.bytes().ct_eq(other.bytes())) {
         Ok(())
     } else {
-        Err(differs().into())
+        Err(internal(&"the new envelope does not lead to the object's data key").into())
     }
-}
-
-fn differs() -> Problem {
-    Problem::new(
-        Code::ObjectDamaged,
-        "the envelope that was read back does not lead to the object's data key",
-        "Somebody else wrote the object at the same moment, or S3 does not keep what it is given: compare it with an older version.",
-    )
 }
 
 /// Whether the description is one that a write under the key would get today. Wrapped keys differ each time.

@@ -595,6 +595,7 @@ fn a_read_of_s3a_is_never_taken_for_a_write() {
                 stored,
                 wrap,
                 content: GCM,
+                object: None,
             })
             .map(Option::unwrap)
     };
@@ -627,6 +628,7 @@ fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
                 stored: &[("aws:x-amz-cek-alg", GCM)],
                 wrap: "kms+context",
                 content: GCM,
+                object: None,
             })
             .map(Option::unwrap)
     };

@@ -1,8 +1,15 @@
 package org.emrkeys;
 
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
 import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
@@ -36,6 +43,13 @@ public final class S3AKeyring implements Keyring, Configurable {
   private static final String INTERCEPTORS = "fs.s3a.audit.execution.interceptors";
   private static final String INTERCEPTOR = "org.emrkeys.S3AReadInterceptor";
   private static final AtomicBoolean WARNED = new AtomicBoolean();
+
+  /** Codes of what may be over when it is tried again. */
+  private static final Set<String> PASSING =
+      Collections.unmodifiableSet(
+          new HashSet<>(
+              Arrays.asList(
+                  "SOURCE_UNAVAILABLE", "SOURCE_THROTTLED", "STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE")));
 
   private volatile ConfiguredProvider provider = new ConfiguredProvider(Usage.S3A, LOG);
 
@@ -95,12 +109,24 @@ public final class S3AKeyring implements Keyring, Configurable {
     }
   }
 
-  private ConfiguredProvider provider() {
-    EmrKeysException failed = failure;
-    if (failed != null) {
-      throw new EmrKeysException(failed.code(), failed.getMessage(), failed);
+  /** What {@code call} gives, of a provider that is configured. */
+  private <T> T ask(Function<ConfiguredProvider, T> call) {
+    try {
+      EmrKeysException failed = failure;
+      if (failed != null) {
+        throw new EmrKeysException(failed.code(), failed.getMessage(), failed);
+      }
+      return call.apply(provider);
+    } catch (EmrKeysException e) {
+      throw PASSING.contains(e.code()) ? e : lasting(e);
     }
-    return provider;
+  }
+
+  /** With a cause by which S3A knows that it is of no use to try again; else it does, for a minute. */
+  private static EmrKeysException lasting(EmrKeysException e) {
+    IOException denied = new AccessDeniedException(e.getMessage());
+    denied.initCause(e.getCause());
+    return new EmrKeysException(e.code(), e.getMessage(), denied);
   }
 
   /**
@@ -124,10 +150,7 @@ public final class S3AKeyring implements Keyring, Configurable {
   public EncryptionMaterials onEncrypt(EncryptionMaterials materials) {
     S3Request request = materials.s3Request();
     KeyMaterials found =
-        provider()
-            .write(
-                request.getValueForField("Bucket", String.class).orElse(null),
-                request.getValueForField("Key", String.class).orElse(null));
+        ask(provider -> provider.write(field(request, "Bucket"), field(request, "Key")));
     if (found.kmsKeyId() != null) {
       // What would be stored is the encryption context of KMS, and the client refuses to read one that it does not know.
       return Delegates.of(found).onEncrypt(materials);
@@ -151,7 +174,17 @@ public final class S3AKeyring implements Keyring, Configurable {
         encryptedDataKeys.size() == 1 ? Envelopes.wrapOf(encryptedDataKeys.get(0)) : null;
     String content = materials.algorithmSuite().cipherName();
     Map<String, String> stored = Envelopes.description(materials);
-    KeyMaterials found = provider().read(wrap, content, stored);
+    S3Request request = materials.s3Request();
+    KeyMaterials found =
+        ask(
+            provider ->
+                provider.read(
+                    field(request, "Bucket"), field(request, "Key"), wrap, content, stored));
     return Delegates.of(found).onDecrypt(materials, encryptedDataKeys);
+  }
+
+  /** Null where the request is unknown or of a kind without the field. */
+  private static String field(S3Request request, String name) {
+    return request == null ? null : request.getValueForField(name, String.class).orElse(null);
   }
 }

@@ -1,6 +1,7 @@
 package org.emrkeys.internal;
 
 import java.lang.ref.WeakReference;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +25,9 @@ import org.emrkeys.jce.JceInstaller;
 public final class ConfiguredProvider {
   /** By what decides them. Weak: a provider lives as long as somebody asks it. Guarded by itself. */
   private static final Map<String, WeakReference<ConfiguredProvider>> SHARED = new HashMap<>();
+
+  /** Objects of an order between which the audit log is written: what waits for that is bounded. */
+  private static final int SLICE = 64;
 
   private final Usage usage;
   private final Log log;
@@ -173,6 +177,8 @@ public final class ConfiguredProvider {
   /**
    * The materials for a read.
    *
+   * @param bucket of the object, for the audit log; null where it is not known
+   * @param key of the object, likewise
    * @param wrap how the data key is wrapped
    * @param content the cipher of the content
    * @param stored the stored description
@@ -180,8 +186,9 @@ public final class ConfiguredProvider {
    * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
    *     says
    */
-  public KeyMaterials read(String wrap, String content, Map<String, String> stored) {
-    return ask(handle -> handle.read(wrap, content, stored));
+  public KeyMaterials read(
+      String bucket, String key, String wrap, String content, Map<String, String> stored) {
+    return ask(handle -> handle.read(bucket, key, wrap, content, stored));
   }
 
   /**
@@ -206,7 +213,11 @@ public final class ConfiguredProvider {
    * @return for each object its outcome and the line of a report, in no order
    */
   public List<String[]> rewrap(RewrapOrder order) {
-    return ask(handle -> handle.rewrap(order));
+    List<String[]> results = new ArrayList<>();
+    for (RewrapOrder slice : order.slices(SLICE)) {
+      results.addAll(ask(handle -> handle.rewrap(slice)));
+    }
+    return results;
   }
 
   private <T> T ask(Function<ProviderHandle, T> call) {

@@ -166,9 +166,17 @@ public final class ProviderHandle implements AutoCloseable {
    * @throws EmrKeysException if there are none, or none that may be used for such a wrap and content
    * @throws IllegalStateException after {@link #close}
    */
-  public KeyMaterials read(String wrap, String content, Map<String, String> stored) {
+  public KeyMaterials read(
+      String bucket, String key, String wrap, String content, Map<String, String> stored) {
     owned.check();
-    byte[] envelope = encode(out -> out.string(wrap).string(content).map(stored));
+    byte[] envelope =
+        encode(
+            out ->
+                out.string(wrap)
+                    .string(content)
+                    .map(stored)
+                    .string(bucket == null ? "" : bucket)
+                    .string(key == null ? "" : key));
     return materials(Natives.read(owned.handle, envelope));
   }
 

@@ -40,6 +40,16 @@ public final class RewrapOrder implements Serializable {
     this.keys = new ArrayList<>(keys);
   }
 
+  /** The same for at most {@code size} objects each. */
+  List<RewrapOrder> slices(int size) {
+    List<RewrapOrder> slices = new ArrayList<>();
+    for (int from = 0; from < keys.size(); from += size) {
+      List<String> some = keys.subList(from, Math.min(keys.size(), from + size));
+      slices.add(new RewrapOrder(to, upgradeWraps, dryRun, threads, bucket, some));
+    }
+    return slices;
+  }
+
   byte[] encode() {
     Wire.Encoder out =
         new Wire.Encoder()

@@ -63,6 +63,9 @@ public final class Rewrap {
   /** Rounds have as many tasks for each core, so that slow ones do not keep the others waiting. */
   private static final int TASKS_PER_CORE = 4;
 
+  /** Of a checkpoint that is being written. */
+  private static final String NEW = ".new";
+
   private final Options options;
   private final Configuration conf;
   private final Map<String, Long> counts = new TreeMap<>();
@@ -112,11 +115,10 @@ public final class Rewrap {
     ConfiguredProvider provider = RewrapTask.provider(usage, conf);
     RewrapTask task = new RewrapTask(usage, conf);
     readCheckpoint();
-    int tasks = Math.max(1, context.defaultParallelism()) * TASKS_PER_CORE;
     try (ObjectListing listing = provider.list(options.prefix, options.inventory, after)) {
-      for (List<RewrapOrder> orders = round(listing, tasks);
+      for (List<RewrapOrder> orders = round(listing, context);
           !orders.isEmpty();
-          orders = round(listing, tasks)) {
+          orders = round(listing, context)) {
         List<String[]> results = context.parallelize(orders, orders.size()).flatMap(task).collect();
         for (String[] result : results) {
           counts.merge(result[0], 1L, Long::sum);
@@ -132,12 +134,16 @@ public final class Rewrap {
     if (options.checkpoint != null && !options.dryRun) {
       // All is done or was tried: the next run looks at everything, and so at what failed.
       Path file = new Path(options.checkpoint);
-      FileSystem.get(file.toUri(), conf).delete(file, false);
+      FileSystem fs = FileSystem.get(file.toUri(), conf);
+      fs.delete(file, false);
+      fs.delete(file.suffix(NEW), false);
     }
     return counts.containsKey("failed") ? 1 : 0;
   }
 
-  private List<RewrapOrder> round(ObjectListing listing, int tasks) {
+  /** As much as keeps the executors busy that are there by now. */
+  private List<RewrapOrder> round(ObjectListing listing, JavaSparkContext context) {
+    int tasks = Math.max(1, context.defaultParallelism()) * TASKS_PER_CORE;
     List<RewrapOrder> orders = new ArrayList<>(tasks);
     while (orders.size() < tasks) {
       List<String> keys = listing.next(options.batch);
@@ -170,7 +176,11 @@ public final class Rewrap {
     Path file = new Path(options.checkpoint);
     FileSystem fs = FileSystem.get(file.toUri(), conf);
     if (!fs.exists(file)) {
-      return;
+      // A run was killed between the two steps of writeCheckpoint, or there was none.
+      file = file.suffix(NEW);
+      if (!fs.exists(file)) {
+        return;
+      }
     }
     Properties found = new Properties();
     try (InputStream in = fs.open(file)) {
@@ -203,7 +213,7 @@ public final class Rewrap {
     state.setProperty("round", Integer.toString(round));
     counts.forEach((outcome, count) -> state.setProperty("count." + outcome, count.toString()));
     Path file = new Path(options.checkpoint);
-    Path fresh = new Path(options.checkpoint + ".new");
+    Path fresh = file.suffix(NEW);
     FileSystem fs = FileSystem.get(file.toUri(), conf);
     try (OutputStream out = fs.create(fresh, true)) {
       state.store(out, null);

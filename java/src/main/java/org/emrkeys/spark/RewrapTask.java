@@ -14,6 +14,9 @@ import org.emrkeys.internal.Usage;
 final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
   private static final long serialVersionUID = 1L;
 
+  /** The last task's, so that the keys live from one task of a JVM to the next. */
+  private static volatile ConfiguredProvider held;
+
   private final Usage usage;
 
   /** Those of the driver: what an executor finds on its own class path may be another cluster's. */
@@ -30,7 +33,9 @@ final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
   public Iterator<String[]> call(RewrapOrder order) {
     Configuration conf = new Configuration(false);
     properties.forEach(conf::set);
-    return provider(usage, conf).rewrap(order).iterator();
+    ConfiguredProvider provider = provider(usage, conf);
+    held = provider;
+    return provider.rewrap(order).iterator();
   }
 
   static ConfiguredProvider provider(Usage usage, Configuration conf) {

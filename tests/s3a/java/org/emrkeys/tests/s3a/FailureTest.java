@@ -1,6 +1,7 @@
 package org.emrkeys.tests.s3a;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,7 +9,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.amazonaws.services.kms.model.DisableKeyRequest;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Collections;
+import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.emrkeys.S3AKeyring;
@@ -105,6 +109,19 @@ class FailureTest {
     assertShows("KEY_UNUSABLE", () -> S3aSite.read(files, path("a")));
   }
 
+  /** A minute of retries by default, and a call of KMS for each. */
+  @Test
+  void s3aDoesNotTryAgainWhatIsRefusedForGood() throws IOException {
+    Site site = Site.plain().kmsCached("cached", aws.createKmsKey(), aws).defaultKey("cached");
+    Configuration conf = S3aSite.of(site);
+    conf.setInt("fs.s3a.retry.limit", 7);
+    Stack.fault(
+        "{\"service\": \"kms\", \"status\": 400, \"code\": \"AccessDeniedException\", \"count\": null}");
+    int before = Stack.calls("kms.GenerateDataKey");
+    assertShows("SOURCE_DENIED", () -> useFileSystem(conf));
+    assertEquals(1, Stack.calls("kms.GenerateDataKey") - before);
+  }
+
   @Test
   void throttlingInTheMiddleIsRiddenOut() throws IOException {
     Site site =
@@ -136,6 +153,25 @@ class FailureTest {
     }
     FileSystem files = S3aSite.fileSystem(S3aSite.of(site), bucket);
     assertThrows(Exception.class, () -> S3aSite.read(files, path("old")));
+  }
+
+  @Test
+  void theAuditLogNamesTheObjectOfEachWriteAndRead() throws Exception {
+    Path log = Files.createTempDirectory("emrkeys-audit").resolve("audit.json");
+    Configuration conf = S3aSite.of(aes().set("emrkeys.audit", log.toUri().toString()));
+    FileSystem files = S3aSite.fileSystem(conf, bucket);
+    S3aSite.write(files, path("a"), Stack.content(10));
+    S3aSite.read(files, path("a"));
+    List<String> lines = Files.readAllLines(log);
+    for (String purpose : new String[] {"encrypt", "decrypt"}) {
+      assertTrue(
+          lines.stream()
+              .anyMatch(
+                  line ->
+                      line.contains("\"" + purpose + "\"")
+                          && line.contains("\"s3://" + bucket + "/a\"")),
+          lines.toString());
+    }
   }
 
   // What S3A does not let through to the keyring, or reports in words of its own, is asked of the keyring itself below.
