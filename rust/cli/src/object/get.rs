@@ -67,11 +67,12 @@ impl Get {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
         let (provider, _) = self.conf.open_provider(aws)?;
+        let path = &self.file;
+        // Where it cannot be, nobody is asked for anything.
+        let mut file = NewFile::create(path).map_err(at(path))?;
         let stores = Stores::new(aws);
         let object = Sealed::find(Place::parse(&self.uri)?, &stores)?;
         let key = provider.data_key(&object.envelope)?;
-        let path = &self.file;
-        let mut file = NewFile::create(path).map_err(at(path))?;
         let mut progress = Progress::of("bytes", Some(object.length));
         let write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
         let done = copy(&object, &key, &stores, self.part.range, write, &mut |count| {
