@@ -11,7 +11,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emrkeys_core::object::{Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
+use emrkeys_core::object::{
+    local_path, noted_length, Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
+};
 use emrkeys_core::Code;
 
 pub(crate) use get::{Cat, Get};
@@ -50,16 +52,10 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// `s3://bucket/key`, `file:///path`.
+    /// `s3://bucket/key`, `file:///path`; each `%XX` is decoded once.
     pub(crate) fn parse(text: &str) -> Result<Place, Failure> {
-        match text.strip_prefix("file:") {
-            Some(path) => {
-                let path = path.strip_prefix("//").unwrap_or(path);
-                if path.is_empty() {
-                    return Err(Failure::Usage(format!("{text}: write file:///path")));
-                }
-                Ok(Place::File(PathBuf::from(path)))
-            }
+        match local_path(text)? {
+            Some(path) => Ok(Place::File(path)),
             None => Ok(Place::S3(ObjectUri::parse(text)?)),
         }
     }
@@ -77,10 +73,11 @@ impl Place {
 }
 
 impl std::fmt::Display for Place {
+    /// As [`Place::parse`] reads it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Place::S3(uri) => uri.fmt(f),
-            Place::File(path) => write!(f, "file://{}", path.display()),
+            Place::File(path) => write!(f, "file://{}", path.to_string_lossy().replace('%', "%25")),
         }
     }
 }

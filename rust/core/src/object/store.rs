@@ -1,5 +1,7 @@
 //! Objects in S3: found, read, listed. Every call blocks, so that as many threads as make them are at work at once.
 
+use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
@@ -18,7 +20,7 @@ use crate::aws::{self, causes};
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::material::S3Access;
 use crate::runtime;
-use crate::uri::{encode, S3Location};
+use crate::uri::{self, encode, S3Location};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Without a byte from S3.
@@ -70,6 +72,27 @@ impl std::fmt::Display for ObjectUri {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, encode(&self.key))
     }
+}
+
+/// The path of a local object, where `text` is a `file:` URI; each `%XX` is decoded once.
+///
+/// # Errors
+/// `INVALID_URI` for one that names no absolute path on this machine.
+pub fn local_path(text: &str) -> Result<Option<PathBuf>, Error> {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Ok(None);
+    };
+    if !scheme.eq_ignore_ascii_case("file") {
+        return Ok(None);
+    }
+    let path = uri::file_path(rest).ok_or_else(|| {
+        Problem::new(
+            Code::InvalidUri,
+            format!("{} does not name an absolute path on this machine", excerpt(text)),
+            "Write it as file:///path, with %25 for a percent sign.",
+        )
+    })?;
+    Ok(Some(path))
 }
 
 /// Objects in S3. Cheap to clone; all clones share their connections. Thread-safe.
@@ -464,6 +487,23 @@ mod tests {
             objects: keys.iter().map(listed).collect(),
             next: next.map(str::to_owned),
             ordered: true,
+        }
+    }
+
+    #[test]
+    fn local_objects_are_named_as_key_files_are() {
+        for (text, path) in [
+            ("file:/a b", "/a b"),
+            ("file:///a%20b%25", "/a b%"),
+            ("FILE://localhost/100%", "/100%"),
+        ] {
+            assert_eq!(local_path(text).unwrap(), Some(path.into()), "{text}");
+        }
+        for text in ["s3://lake/file:x", "a"] {
+            assert_eq!(local_path(text).unwrap(), None, "{text}");
+        }
+        for text in ["file:", "file:a", "file://", "file://host/a", "file:/a%00"] {
+            assert_eq!(local_path(text).unwrap_err().code(), Code::InvalidUri, "{text}");
         }
     }
 
