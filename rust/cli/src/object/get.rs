@@ -134,17 +134,33 @@ fn copy(
         }
         let mut opener = Opener::new(key, &object.envelope)?;
         let mut source = object.open(stores, None)?;
+        let mut plaintext = 0;
         loop {
             let length = source.read(&mut buffer[..PIECE], &mut left)?;
             if length == 0 {
                 break;
             }
             let decrypted = opener.update(&mut buffer, length)?;
+            plaintext += decrypted as u64;
             write(&buffer[..decrypted])?;
             read(length as u64)?;
         }
         let mut rest = [0; TAG_BYTES];
         let length = opener.finish(&mut rest)?;
+        plaintext += length as u64;
+        // AES-CBC has no tag: that it was cut at a block, only this tells.
+        if let Some(noted) = object.noted.filter(|_| object.envelope.content == Content::Cbc) {
+            if noted != plaintext {
+                return Err(problem(
+                    Code::ObjectDamaged,
+                    format!(
+                        "{} has {plaintext} bytes of content, and who wrote it noted {noted}",
+                        object.place
+                    ),
+                    "Restore the object from an older version or a copy.",
+                ));
+            }
+        }
         return write(&rest[..length]);
     };
     let total = object

@@ -111,6 +111,8 @@ pub(crate) struct Sealed {
     pub(crate) envelope: Envelope,
     /// Bytes of ciphertext.
     pub(crate) length: u64,
+    /// Bytes of plaintext, where who wrote an object in S3 noted them.
+    noted: Option<u64>,
     /// Of an object in S3, so that all of it is read from the same one.
     etag: Option<String>,
 }
@@ -123,12 +125,14 @@ pub(crate) enum Source {
 
 impl Sealed {
     pub(crate) fn find(place: Place, stores: &Stores) -> Result<Sealed, Failure> {
-        let (envelope, length, etag) = match &place {
+        let (envelope, length, noted, etag) = match &place {
             Place::S3(uri) => {
                 let found = stores.s3()?.find(uri)?.ok_or_else(|| absent(&place))?;
                 (
                     found.envelope.map(|(envelope, _)| envelope),
                     found.head.length,
+                    // What is no length says nothing, as for the clients.
+                    noted_length(&found.head.metadata).ok().flatten(),
                     Some(found.head.etag),
                 )
             }
@@ -137,7 +141,7 @@ impl Sealed {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(&place)),
                     other => other.map_err(at(path))?.len(),
                 };
-                (instruction_beside(path)?, length, None)
+                (instruction_beside(path)?, length, None, None)
             }
         };
         let Some(envelope) = envelope else {
@@ -151,6 +155,7 @@ impl Sealed {
             place,
             envelope,
             length,
+            noted,
             etag,
         })
     }
