@@ -40,8 +40,8 @@ pub(crate) struct Command {
     /// Objects at work at once
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Objects begun in a second, at most
-    #[arg(long, value_name = "N")]
+    /// Objects begun in a second, at most: from 0.001 to 1000000
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
     /// A file that remembers how far the work got; the same command goes on from there
     #[arg(long, value_name = "FILE")]
@@ -57,6 +57,11 @@ pub(crate) struct Command {
     multipart_above: u64,
     #[command(flatten)]
     conf: Conf,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1e6).contains(rate));
+    rate.ok_or_else(|| "write a number from 0.001 to 1000000".to_owned())
 }
 
 /// What a checkpoint file holds.
