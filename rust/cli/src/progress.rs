@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::output::Failure;
+use crate::output::{note, Failure};
 
 /// Between two lines where there is no terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ impl Progress {
                 let of = self
                     .total
                     .map_or_else(String::new, |total| format!(" of {total}"));
-                eprintln!("{}{of} {}", self.done, self.what);
+                note(format_args!("{}{of} {}", self.done, self.what));
             }
             None => {}
         }

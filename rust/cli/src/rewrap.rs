@@ -18,7 +18,7 @@ use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
 use crate::object::Prefix;
-use crate::output::{at, problem, Failure};
+use crate::output::{at, note, problem, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
 
@@ -118,7 +118,7 @@ impl Command {
         let stop = interrupted()?;
         let (provider, report) = self.conf.open_provider(aws)?;
         for warning in report.warnings {
-            eprintln!("warning: {warning}");
+            note(format_args!("warning: {warning}"));
         }
         let store = aws.store()?;
         let rewrap = Rewrap {
@@ -184,7 +184,7 @@ impl Command {
             return Err(failure);
         }
         ended?;
-        self.summary(&checkpoint, is_set(&stop), form)?;
+        shown(self.summary(&checkpoint, is_set(&stop), form))?;
         if is_set(&stop) {
             return Err(Failure::Interrupted);
         }
@@ -205,12 +205,12 @@ impl Command {
         lines: &mut Option<BufWriter<File>>,
     ) -> Result<(), Failure> {
         if let Err(error) = result {
-            eprintln!("{uri}: {error}");
+            note(format_args!("{uri}: {error}"));
         }
-        let Some(lines) = lines else {
+        let (Some(lines), Some(path)) = (lines, &self.report) else {
             return Ok(());
         };
-        Ok(writeln!(lines, "{}", report_line(uri, result))?)
+        writeln!(lines, "{}", report_line(uri, result)).map_err(at(path))
     }
 
     fn flush(&self, lines: &mut Option<BufWriter<File>>) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 
 mod get;
 mod inspect;
+#[allow(clippy::print_stderr)]
 mod put;
 
 use std::fs::File;
