@@ -1,13 +1,14 @@
 """`emrkeys rewrap`: objects move to another key while they stay readable."""
 
 import json
+import os
 import signal
 import subprocess
 import threading
 
 import pytest
 
-from conftest import properties, wait_for
+from conftest import TIMEOUT, properties, wait_for
 from envelopes import FORMATS, Kms, context, description, seal, unseal
 from lake import Lake
 
@@ -327,3 +328,31 @@ def test_an_unknown_key_is_refused(lake):
     lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "none", *properties(lake.site))
     assert "[KEY_NOT_CONFIGURED]" in told
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "nan", "inf", "1e-20", "1e7", "many"])
+def test_a_rate_that_is_none_is_refused(lake, rate):
+    assert "--rate" in lake.tool.fails(2, "rewrap", lake.uri, "--to", "new", f"--rate={rate}", *properties(lake.site))
+
+
+def test_ctrl_c_does_not_wait_for_the_next_object(lake):
+    for name in ("a", "b", "c"):
+        lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--rate", "0.001"]
+    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    wait_for(lambda: lake.servers.calls().get("s3.CopyObject"))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert lake.servers.calls()["s3.CopyObject"] == 1
+
+
+def test_nobody_has_to_read_what_it_says(lake):
+    lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.servers.deny("s3", "CopyObject")
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site)]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=full, stdout=theirs, timeout=TIMEOUT)
+    os.close(theirs)
+    assert done.returncode == 1

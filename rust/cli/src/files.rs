@@ -14,14 +14,12 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// To be called `path` in the end.
+    /// To be called `path` in the end; where that is a symbolic link, what it leads to. Fails for what is there and is no file.
     pub(crate) fn create(path: &Path) -> io::Result<NewFile> {
+        let path = behind_links(path)?;
         let mut builder = tempfile::Builder::new();
-        let file = builder.prefix(".emrkeys-").tempfile_in(folder_of(path))?;
-        Ok(NewFile {
-            path: path.to_owned(),
-            file,
-        })
+        let file = builder.prefix(".emrkeys-").tempfile_in(folder_of(&path))?;
+        Ok(NewFile { path, file })
     }
 
     /// Brings it to the disk and gives it its name, whoever had that before.
@@ -51,6 +49,23 @@ impl Write for NewFile {
     }
 }
 
+/// Where the file is, or will be. A folder, pipe or device must not be renamed over: `/dev/null` would be a file from then on.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    match path.metadata() {
+        Ok(found) if found.is_file() => path.canonicalize(),
+        Ok(found) if found.is_dir() => Err(io::Error::other("it is a folder; name a file in it")),
+        Ok(_) => Err(io::Error::other(
+            "it is a pipe or a device, which a file would take the place of; name a file (`emrkeys cat` writes objects to pipes and devices)",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.read_link() {
+            // What it leads to is not there yet.
+            Ok(target) => behind_links(&folder_of(path).join(target)),
+            Err(_) => Ok(path.to_owned()),
+        },
+        Err(error) => Err(error),
+    }
+}
+
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
@@ -59,5 +74,47 @@ fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn write(path: &Path) -> io::Result<()> {
+        let mut file = NewFile::create(path)?;
+        file.write_all(b"new")?;
+        file.replace()
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |name: &str| folder.path().join(name);
+        fs::create_dir(name("below")).unwrap();
+        fs::write(name("below/there"), "old").unwrap();
+        symlink("below/there", name("a")).unwrap();
+        symlink("below/absent", name("b")).unwrap();
+        symlink("b", name("c")).unwrap();
+        for link in ["a", "c"] {
+            write(&name(link)).unwrap();
+            assert!(name(link).symlink_metadata().unwrap().is_symlink());
+            assert_eq!(fs::read(name(link)).unwrap(), b"new");
+        }
+        assert!(name("below/absent").symlink_metadata().unwrap().is_file());
+        symlink("circle", name("circle")).unwrap();
+        assert!(write(&name("circle")).is_err());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("/dev/null", folder.path().join("link")).unwrap();
+        for path in [folder.path(), &folder.path().join("link"), Path::new("/dev/full")] {
+            assert!(NewFile::create(path).is_err(), "{}", path.display());
+        }
+        assert!(fs::metadata("/dev/null").is_ok_and(|found| !found.is_file()));
     }
 }

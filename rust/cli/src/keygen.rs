@@ -125,6 +125,9 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
 
 /// A file that appears whole, with a key that only its owner can read, where nothing was.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    if path.symlink_metadata().is_ok() {
+        return Err(exists(path));
+    }
     let failed = |error: std::io::Error| cannot(&format!("{}: {error}", path.display()));
     let mut file = NewFile::create(path).map_err(failed)?;
     file.write_all(content).map_err(failed)?;

@@ -2,6 +2,8 @@
 //!
 //! A library, so that its parsers can be fuzzed and its help can be written into the docs; the binary only calls [`run`].
 
+#![deny(clippy::print_stderr)] // `output::note`: where standard error is full, the macros panic
+
 mod audit;
 mod aws;
 pub mod conf;

@@ -1,6 +1,7 @@
 //! What is printed, and with which exit code.
 
-use std::io::Write;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ pub(crate) enum Failure {
     Refused(String),
     /// A configuration file or value cannot be used.
     Configuration(String),
+    /// The file system does not let the user read a configuration file.
+    Denied(String),
     /// A file of the user's could not be read or written.
     File(PathBuf, std::io::Error),
     /// The user stopped it; what was under way was finished.
@@ -40,6 +43,9 @@ impl From<Error> for Failure {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
+        if refused.is_denied() {
+            return Failure::Denied(refused.to_string());
+        }
         Failure::Configuration(refused.to_string())
     }
 }
@@ -59,7 +65,11 @@ impl Failure {
             Failure::Changed(text) => (text.clone(), 3),
             Failure::Refused(text) => (text.clone(), 4),
             Failure::Configuration(text) => (text.clone(), 1),
-            Failure::File(path, error) => (format!("{}: {error}", path.display()), 1),
+            Failure::Denied(text) => (text.clone(), 5),
+            Failure::File(path, error) => {
+                let denied = error.kind() == ErrorKind::PermissionDenied;
+                (format!("{}: {error}", path.display()), if denied { 5 } else { 1 })
+            }
             Failure::Interrupted => (
                 "stopped; what was under way was finished, and nothing is half done".to_owned(),
                 130,
@@ -67,14 +77,24 @@ impl Failure {
             Failure::Findings(objects) => (format!("{objects} objects have findings"), 6),
             Failure::Unhealthy => return ExitCode::from(1),
             // Whoever reads our output has seen enough.
-            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                return ExitCode::SUCCESS
-            }
+            Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Output(error) => (format!("the result could not be printed: {error}"), 1),
         };
-        // Where standard error is closed there is nobody to be told.
-        let _ = writeln!(std::io::stderr(), "error: {text}");
+        note(format_args!("error: {text}"));
         ExitCode::from(code)
+    }
+}
+
+/// A line on standard error. Where that is closed or full there is nobody to be told, and the work goes on.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// For what is printed before a verdict: a reader who has seen enough and went away does not change that.
+pub(crate) fn shown(printed: Result<(), Failure>) -> Result<(), Failure> {
+    match printed {
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 
@@ -98,5 +118,33 @@ fn exit_code(code: Code) -> u8 {
         | Code::KeyringProtector => 4,
         Code::SourceDenied | Code::StoreDenied | Code::KeyFilePermissions | Code::KeyFileUnreadable => 5,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code_of(failure: impl Fn(std::io::Error) -> Failure, kind: ErrorKind) -> ExitCode {
+        failure(kind.into()).report()
+    }
+
+    #[test]
+    fn what_the_file_system_denies_is_denied() {
+        let file = at(Path::new("/x"));
+        assert_eq!(code_of(&file, ErrorKind::PermissionDenied), ExitCode::from(5));
+        assert_eq!(code_of(&file, ErrorKind::NotFound), ExitCode::from(1));
+    }
+
+    #[test]
+    fn only_a_reader_who_went_away_is_no_failure() {
+        assert_eq!(code_of(Failure::Output, ErrorKind::BrokenPipe), ExitCode::SUCCESS);
+        assert_eq!(
+            code_of(Failure::Output, ErrorKind::StorageFull),
+            ExitCode::from(1)
+        );
+        let shown = |kind: ErrorKind| shown(Err(Failure::Output(kind.into()))).is_ok();
+        assert!(shown(ErrorKind::BrokenPipe));
+        assert!(!shown(ErrorKind::StorageFull));
     }
 }

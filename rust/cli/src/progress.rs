@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::output::Failure;
+use crate::output::{note, Failure};
 
 /// Between two lines where there is no terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ impl Progress {
                 let of = self
                     .total
                     .map_or_else(String::new, |total| format!(" of {total}"));
-                eprintln!("{}{of} {}", self.done, self.what);
+                note(format_args!("{}{of} {}", self.done, self.what));
             }
             None => {}
         }
@@ -68,14 +69,25 @@ impl Progress {
     }
 }
 
-/// Set by Ctrl-C and by a request to terminate; the second one ends the process as if nobody listened.
+/// Set by Ctrl-C, by a request to terminate, and by the end of the terminal; the second one ends the process as if nobody listened.
 pub(crate) fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !ignores_hangup(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+        signals.push(SIGHUP);
+    }
+    for signal in signals {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
     Ok(flag)
+}
+
+/// Whether the process was started by `nohup`, or by something else that has it outlive its terminal; from its status in `/proc`.
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 << (SIGHUP - 1) != 0)
 }
 
 /// Whether the flag is set.

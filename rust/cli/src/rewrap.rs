@@ -18,7 +18,7 @@ use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
 use crate::object::Prefix;
-use crate::output::{at, problem, Failure};
+use crate::output::{at, note, problem, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
 
@@ -40,8 +40,8 @@ pub(crate) struct Command {
     /// Objects at work at once
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Objects begun in a second, at most
-    #[arg(long, value_name = "N")]
+    /// Objects begun in a second, at most: from 0.001 to 1000000
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
     /// A file that remembers how far the work got; the same command goes on from there
     #[arg(long, value_name = "FILE")]
@@ -57,6 +57,11 @@ pub(crate) struct Command {
     multipart_above: u64,
     #[command(flatten)]
     conf: Conf,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1e6).contains(rate));
+    rate.ok_or_else(|| "write a number from 0.001 to 1000000".to_owned())
 }
 
 /// What a checkpoint file holds.
@@ -113,7 +118,7 @@ impl Command {
         let stop = interrupted()?;
         let (provider, report) = self.conf.open_provider(aws)?;
         for warning in report.warnings {
-            eprintln!("warning: {warning}");
+            note(format_args!("warning: {warning}"));
         }
         let store = aws.store()?;
         let rewrap = Rewrap {
@@ -179,7 +184,7 @@ impl Command {
             return Err(failure);
         }
         ended?;
-        self.summary(&checkpoint, is_set(&stop), form)?;
+        shown(self.summary(&checkpoint, is_set(&stop), form))?;
         if is_set(&stop) {
             return Err(Failure::Interrupted);
         }
@@ -200,12 +205,12 @@ impl Command {
         lines: &mut Option<BufWriter<File>>,
     ) -> Result<(), Failure> {
         if let Err(error) = result {
-            eprintln!("{uri}: {error}");
+            note(format_args!("{uri}: {error}"));
         }
-        let Some(lines) = lines else {
+        let (Some(lines), Some(path)) = (lines, &self.report) else {
             return Ok(());
         };
-        Ok(writeln!(lines, "{}", report_line(uri, result))?)
+        writeln!(lines, "{}", report_line(uri, result)).map_err(at(path))
     }
 
     fn flush(&self, lines: &mut Option<BufWriter<File>>) -> Result<(), Failure> {

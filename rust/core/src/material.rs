@@ -6,9 +6,7 @@
 mod file;
 pub(crate) mod s3;
 
-use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretSlice};
@@ -63,7 +61,7 @@ impl Location {
         }
         match text.split_once(':') {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
-                Self::parse_file(rest).ok_or_else(|| {
+                uri::file_path(rest).map(Location::File).ok_or_else(|| {
                     invalid(
                         format!("{} does not name an absolute path on this machine", excerpt(text)),
                         "Write it as file:///path/to/key.",
@@ -94,22 +92,6 @@ impl Location {
             }
             _ => Ok(Location::External(text.to_owned())),
         }
-    }
-
-    fn parse_file(rest: &str) -> Option<Location> {
-        let path = match rest.strip_prefix("//") {
-            // An authority other than this machine would silently read a file of another meaning.
-            Some(after) => {
-                let slash = after.find('/')?;
-                let (authority, path) = after.split_at(slash);
-                (authority.is_empty() || authority.eq_ignore_ascii_case("localhost")).then_some(path)?
-            }
-            None => rest,
-        };
-        let path = uri::percent_decode(path);
-        // No path of the operating system can hold a zero byte.
-        (path.starts_with(b"/") && !path.contains(&0))
-            .then(|| Location::File(PathBuf::from(OsString::from_vec(path))))
     }
 }
 

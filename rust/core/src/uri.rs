@@ -7,7 +7,10 @@
 //! normalised: S3 keys may hold `//`, `.`, `?`, `#` and leading slashes, and mean them.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use crate::error::excerpt;
 
@@ -144,6 +147,22 @@ pub(crate) fn strip_scheme(text: &str) -> Option<&str> {
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
         .then_some(rest)
+}
+
+/// The absolute path on this machine that a `file:` URI names; `rest` is what follows the scheme.
+pub(crate) fn file_path(rest: &str) -> Option<PathBuf> {
+    let path = match rest.strip_prefix("//") {
+        // An authority other than this machine would silently read a file of another meaning.
+        Some(after) => {
+            let slash = after.find('/')?;
+            let (authority, path) = after.split_at(slash);
+            (authority.is_empty() || authority.eq_ignore_ascii_case("localhost")).then_some(path)?
+        }
+        None => rest,
+    };
+    let path = percent_decode(path);
+    // No path of the operating system can hold a zero byte.
+    (path.starts_with(b"/") && !path.contains(&0)).then(|| PathBuf::from(OsString::from_vec(path)))
 }
 
 /// What [`percent_decode`] turns into `text`.

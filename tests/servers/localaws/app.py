@@ -71,6 +71,8 @@ class Application:
                 return responses.error(
                     start, operation.service, outcome.status, outcome.code, outcome.message, head
                 )
+            if outcome.cut is not None:
+                return responses.cut(self._moto(environ, start), outcome.cut)
         if operation.service == "kms":
             refusal = kms_rules.check(operation.name, operations.region(environ), request)
             if refusal is not None:

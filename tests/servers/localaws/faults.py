@@ -33,6 +33,7 @@ class Fault:
     code: str = "InternalError"
     message: str = "injected by the test"
     body: Optional[str] = None
+    cut: Optional[int] = None
     rate: Optional[float] = None
     burst: int = 1
     id: int = 0
@@ -59,10 +60,13 @@ class Fault:
             fault.status = None if fault.status is None else int(fault.status)
             fault.rate = None if fault.rate is None else float(fault.rate)
             fault.body = None if fault.body is None else str(fault.body)
+            fault.cut = None if fault.cut is None else int(fault.cut)
         except (TypeError, ValueError) as problem:
             raise BadFault(str(problem)) from problem
-        if fault.status is None and fault.delay <= 0 and fault.rate is None:
-            raise BadFault("a fault needs a status, a delay or a rate")
+        if fault.status is None and fault.delay <= 0 and fault.rate is None and fault.cut is None:
+            raise BadFault("a fault needs a status, a delay, a rate or a cut")
+        if fault.cut is not None and (fault.cut < 0 or fault.status is not None or fault.rate is not None):
+            raise BadFault("cut must be a number of bytes, without a status or a rate")
         if fault.rate is not None and (fault.rate <= 0 or fault.burst < 1):
             raise BadFault("rate must be above 0 and burst at least 1")
         if fault.status is not None and not 100 <= fault.status <= 599:
@@ -106,13 +110,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is to happen to a request: a delay in seconds, then perhaps an error."""
+    """What is to happen to a request: a delay in seconds, then perhaps an error, or an answer that breaks off."""
 
     delay: float
     status: Optional[int]
     code: str
     message: str
     body: Optional[str] = None
+    cut: Optional[int] = None
 
 
 class Faults:
@@ -142,7 +147,7 @@ class Faults:
             return [fault.public() for fault in self._faults]
 
     def hit(self, operation: Operation, resource: str) -> Optional[Outcome]:
-        """Delays add up; the first fault with an error (or an exceeded rate) gives the answer."""
+        """Delays add up; the first fault with an error (or an exceeded rate, or a cut) gives the answer."""
         delay = 0.0
         hit = False
         with self._lock:
@@ -156,4 +161,6 @@ class Faults:
                     return Outcome(delay, fault.status or status, code, "Rate exceeded")
                 if fault.status is not None:
                     return Outcome(delay, fault.status, fault.code, fault.message, fault.body)
+                if fault.cut is not None:
+                    return Outcome(delay, None, "", "", cut=fault.cut)
         return Outcome(delay, None, "", "") if hit else None

@@ -1,5 +1,6 @@
-"""Error answers in the form that S3 and KMS give them."""
+"""Error answers in the form that S3 and KMS give them, and answers that break off."""
 
+import errno
 import json
 from typing import Callable, Iterable
 from xml.sax.saxutils import escape
@@ -38,6 +39,20 @@ def plain(start: Callable, status: int, body: bytes, content_type: str) -> Itera
 def as_json(start: Callable, document: object, status: int = 200) -> Iterable[bytes]:
     """Answers with a JSON document (the control API)."""
     return plain(start, status, json.dumps(document).encode(), "application/json")
+
+
+def cut(body: Iterable[bytes], length: int) -> Iterable[bytes]:
+    """So many bytes of a body, and then the end of the connection."""
+    try:
+        for piece in body:
+            yield piece[:length]
+            length -= len(piece)
+            if length <= 0:
+                break
+    finally:
+        getattr(body, "close", lambda: None)()
+    # The server closes the connection on it, without a word.
+    raise ConnectionResetError(errno.ECONNRESET, "cut by a fault")
 
 
 def error(

@@ -2,7 +2,7 @@ import time
 import urllib.error
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
 from localaws.faults import BadFault, Fault, Faults
 from localaws.operations import Operation
@@ -71,6 +71,23 @@ def test_a_delay_alone_slows_the_request_and_lets_it_pass(stack, key):
     assert time.monotonic() - started >= 0.3
 
 
+@pytest.mark.parametrize("length", [0, 70_000])
+def test_a_cut_ends_the_answer_and_its_connection_in_mid_body(stack, bucket, length):
+    body = bytes(range(250)) * 400
+    stack.s3.put_object(Bucket=bucket, Key="k", Body=body)
+    stack.fault(service="s3", op="GetObject", cut=length)
+    answer = stack.s3.get_object(Bucket=bucket, Key="k")
+    assert answer["ContentLength"] == len(body)
+    assert b"".join(_until_broken(answer["Body"])) == body[:length]
+    assert stack.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+
+
+def _until_broken(body):
+    with pytest.raises((IncompleteReadError, ResponseStreamingError)):
+        while piece := body.read(1000):
+            yield piece
+
+
 def test_a_rate_limit_throttles_what_exceeds_it(stack, key):
     stack.fault(service="kms", op="Encrypt", rate=0.001, burst=2)
     stack.kms.encrypt(KeyId=key, Plaintext=b"x")
@@ -117,6 +134,8 @@ def test_delays_add_up_with_an_error():
         {"service": "s3", "status": 42},
         {"service": "kms", "rate": 0},
         {"service": "kms", "rate": 1, "burst": 0},
+        {"service": "s3", "cut": -1},
+        {"service": "s3", "cut": 1, "status": 500},
     ],
 )
 def test_a_fault_that_could_never_fire_is_refused(document):

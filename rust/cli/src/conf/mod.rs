@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
 
 use crate::aws::Aws;
-use crate::output::Failure;
+use crate::output::{note, Failure};
 pub use site::{Origin, Property, Site};
 
 /// The longest configuration file that is read, in bytes. The largest that EMR makes have some hundred kilobytes.
@@ -33,6 +33,7 @@ pub struct Refused {
     path: PathBuf,
     line: Option<u32>,
     what: String,
+    denied: bool,
 }
 
 impl Refused {
@@ -41,12 +42,18 @@ impl Refused {
             path: path.to_owned(),
             line,
             what: what.into(),
+            denied: false,
         }
     }
 
     /// Where in the file, from 1 on.
     pub fn line(&self) -> Option<u32> {
         self.line
+    }
+
+    /// Whether the file system does not let the user read it.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.denied
     }
 }
 
@@ -131,7 +138,7 @@ impl Conf {
     pub(crate) fn load(&self, aws: &Aws) -> Result<Settings, Failure> {
         let site = self.site()?;
         for warning in site.warnings() {
-            eprintln!("warning: {warning}");
+            note(format_args!("warning: {warning}"));
         }
         let mut settings = site
             .settings(|name| std::env::var(name).ok())
@@ -196,7 +203,10 @@ fn hadoop_property(name: &str) -> Option<&str> {
 
 /// The text of a configuration file.
 pub(crate) fn read(path: &Path) -> Result<String, Refused> {
-    let cannot = |error: std::io::Error| Refused::at(path, None, format!("it cannot be read ({error})"));
+    let cannot = |error: std::io::Error| Refused {
+        denied: error.kind() == std::io::ErrorKind::PermissionDenied,
+        ..Refused::at(path, None, format!("it cannot be read ({error})"))
+    };
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut text = String::new();
     file.take(MAX_FILE + 1)

@@ -5,7 +5,7 @@ use std::io::{stdout, Write};
 use emrkeys_core::{Error, Problem};
 use serde_json::{json, Value};
 
-use crate::output::Failure;
+use crate::output::{shown, Failure};
 use crate::Form;
 
 /// How bad it is.
@@ -105,8 +105,16 @@ impl Findings {
 
     /// Prints everything; fails where something failed, or with `strict` where there is a warning.
     pub(super) fn print(&self, strict: bool, form: Form) -> Result<(), Failure> {
+        let bad = self.count(Level::Failure) > 0 || (strict && self.count(Level::Warning) > 0);
+        shown(self.write(bad, form))?;
+        if bad {
+            return Err(Failure::Unhealthy);
+        }
+        Ok(())
+    }
+
+    fn write(&self, bad: bool, form: Form) -> Result<(), Failure> {
         let (failures, warnings) = (self.count(Level::Failure), self.count(Level::Warning));
-        let bad = failures > 0 || (strict && warnings > 0);
         let mut out = stdout().lock();
         match form {
             Form::Json => {
@@ -141,9 +149,6 @@ impl Findings {
                 }
                 writeln!(out, "failures: {failures}, warnings: {warnings}")?;
             }
-        }
-        if bad {
-            return Err(Failure::Unhealthy);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `emrkeys get` and `emrkeys cat`
 
-use std::io::{stdout, Write};
+use std::io::{stdout, Error, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,7 +11,7 @@ use super::{Place, Sealed, Stores, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
-use crate::output::{at, problem, Failure};
+use crate::output::{at, note, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 
 #[derive(Args)]
@@ -67,11 +67,12 @@ impl Get {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
         let (provider, _) = self.conf.open_provider(aws)?;
+        let path = &self.file;
+        // Where it cannot be, nobody is asked for anything.
+        let mut file = NewFile::create(path).map_err(at(path))?;
         let stores = Stores::new(aws);
         let object = Sealed::find(Place::parse(&self.uri)?, &stores)?;
         let key = provider.data_key(&object.envelope)?;
-        let path = &self.file;
-        let mut file = NewFile::create(path).map_err(at(path))?;
         let mut progress = Progress::of("bytes", Some(object.length));
         let write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
         let done = copy(&object, &key, &stores, self.part.range, write, &mut |count| {
@@ -92,22 +93,24 @@ impl Cat {
         let (provider, _) = self.conf.open_provider(aws)?;
         let stores = Stores::new(aws);
         let mut out = stdout().lock();
+        let whole = self.part.range.is_none();
         for uri in &self.uris {
             let object = Sealed::find(Place::parse(uri)?, &stores)?;
             let key = provider.data_key(&object.envelope)?;
             let mut nothing = |_| Ok(());
             // First to the end, to see that it is authentic; then once more, the same object, to print it.
-            if self.part.range.is_none() && !self.release_unverified {
+            if whole && !self.release_unverified {
                 copy(&object, &key, &stores, None, |_| Ok(()), &mut nothing)?;
             }
-            copy(
-                &object,
-                &key,
-                &stores,
-                self.part.range,
-                |bytes| Ok(out.write_all(bytes)?),
-                &mut nothing,
-            )?;
+            let mut write = |bytes: &[u8]| match out.write_all(bytes) {
+                // Whoever goes away early must not take what they have for authentic.
+                Err(error) if whole && self.release_unverified && error.kind() == ErrorKind::BrokenPipe => {
+                    let why = "its reader went away before it had proved authentic";
+                    Err(Failure::Output(Error::other(why)))
+                }
+                other => Ok(other?),
+            };
+            copy(&object, &key, &stores, self.part.range, &mut write, &mut nothing)?;
         }
         Ok(out.flush()?)
     }
@@ -126,24 +129,40 @@ fn copy(
     let mut left = Vec::new();
     let Some((first, last)) = range else {
         if object.envelope.content == Content::Cbc {
-            eprintln!(
+            note(format_args!(
                 "note: {} is encrypted with AES-CBC, which shows no change that somebody made to it",
                 object.place
-            );
+            ));
         }
         let mut opener = Opener::new(key, &object.envelope)?;
         let mut source = object.open(stores, None)?;
+        let mut plaintext = 0;
         loop {
             let length = source.read(&mut buffer[..PIECE], &mut left)?;
             if length == 0 {
                 break;
             }
             let decrypted = opener.update(&mut buffer, length)?;
+            plaintext += decrypted as u64;
             write(&buffer[..decrypted])?;
             read(length as u64)?;
         }
         let mut rest = [0; TAG_BYTES];
         let length = opener.finish(&mut rest)?;
+        plaintext += length as u64;
+        // AES-CBC has no tag: that it was cut at a block, only this tells.
+        if let Some(noted) = object.noted.filter(|_| object.envelope.content == Content::Cbc) {
+            if noted != plaintext {
+                return Err(problem(
+                    Code::ObjectDamaged,
+                    format!(
+                        "{} has {plaintext} bytes of content, and who wrote it noted {noted}",
+                        object.place
+                    ),
+                    "Restore the object from an older version or a copy.",
+                ));
+            }
+        }
         return write(&rest[..length]);
     };
     let total = object
@@ -158,7 +177,7 @@ fn copy(
             "Correct --range.",
         ));
     }
-    eprintln!("note: a part of an object is not authenticated: somebody may have changed it");
+    note("note: a part of an object is not authenticated: somebody may have changed it");
     let last = last.map_or(total - 1, |last| last.min(total - 1));
     let mut opener = RangeOpener::new(key, &object.envelope, first)?;
     let mut source = object.open(stores, Some((RangeOpener::start_of(first), last)))?;

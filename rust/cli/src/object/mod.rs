@@ -4,6 +4,7 @@
 
 mod get;
 mod inspect;
+#[allow(clippy::print_stderr)]
 mod put;
 
 use std::fs::File;
@@ -11,7 +12,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emrkeys_core::object::{Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
+use emrkeys_core::object::{
+    local_path, noted_length, Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
+};
 use emrkeys_core::Code;
 
 pub(crate) use get::{Cat, Get};
@@ -50,16 +53,10 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// `s3://bucket/key`, `file:///path`.
+    /// `s3://bucket/key`, `file:///path`; each `%XX` is decoded once.
     pub(crate) fn parse(text: &str) -> Result<Place, Failure> {
-        match text.strip_prefix("file:") {
-            Some(path) => {
-                let path = path.strip_prefix("//").unwrap_or(path);
-                if path.is_empty() {
-                    return Err(Failure::Usage(format!("{text}: write file:///path")));
-                }
-                Ok(Place::File(PathBuf::from(path)))
-            }
+        match local_path(text)? {
+            Some(path) => Ok(Place::File(path)),
             None => Ok(Place::S3(ObjectUri::parse(text)?)),
         }
     }
@@ -77,10 +74,11 @@ impl Place {
 }
 
 impl std::fmt::Display for Place {
+    /// As [`Place::parse`] reads it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Place::S3(uri) => uri.fmt(f),
-            Place::File(path) => write!(f, "file://{}", path.display()),
+            Place::File(path) => write!(f, "file://{}", path.to_string_lossy().replace('%', "%25")),
         }
     }
 }
@@ -114,6 +112,8 @@ pub(crate) struct Sealed {
     pub(crate) envelope: Envelope,
     /// Bytes of ciphertext.
     pub(crate) length: u64,
+    /// Bytes of plaintext, where who wrote an object in S3 noted them.
+    noted: Option<u64>,
     /// Of an object in S3, so that all of it is read from the same one.
     etag: Option<String>,
 }
@@ -126,12 +126,14 @@ pub(crate) enum Source {
 
 impl Sealed {
     pub(crate) fn find(place: Place, stores: &Stores) -> Result<Sealed, Failure> {
-        let (envelope, length, etag) = match &place {
+        let (envelope, length, noted, etag) = match &place {
             Place::S3(uri) => {
                 let found = stores.s3()?.find(uri)?.ok_or_else(|| absent(&place))?;
                 (
                     found.envelope.map(|(envelope, _)| envelope),
                     found.head.length,
+                    // What is no length says nothing, as for the clients.
+                    noted_length(&found.head.metadata).ok().flatten(),
                     Some(found.head.etag),
                 )
             }
@@ -140,7 +142,7 @@ impl Sealed {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(&place)),
                     other => other.map_err(at(path))?.len(),
                 };
-                (instruction_beside(path)?, length, None)
+                (instruction_beside(path)?, length, None, None)
             }
         };
         let Some(envelope) = envelope else {
@@ -154,6 +156,7 @@ impl Sealed {
             place,
             envelope,
             length,
+            noted,
             etag,
         })
     }

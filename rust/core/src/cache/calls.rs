@@ -60,7 +60,8 @@ pub(super) async fn with_retries<'a, T>(
     }
 }
 
-fn full_jitter(tries: u32) -> Duration {
+/// How long to wait after so many tries.
+pub(crate) fn full_jitter(tries: u32) -> Duration {
     let most = (FIRST_PAUSE * 2u32.pow(tries.min(10))).min(LONGEST_PAUSE);
     most.mul_f64(fastrand::f64())
 }

@@ -26,6 +26,7 @@ use clock::{Clock, Monotonic};
 use gate::Gate;
 use stats::Stats;
 
+pub(crate) use calls::full_jitter;
 pub use stats::Counts;
 
 /// How long a refusal is believed, so that a job without permission does not ask again for every object.

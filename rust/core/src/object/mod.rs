@@ -24,7 +24,7 @@ pub use envelope::{
 pub use inventory::{Manifest, Rows};
 pub use listing::Listing;
 pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped};
-pub use store::{Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
+pub use store::{local_path, Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
 pub use upload::Upload;
 pub use work::{work_on, InOrder, Pace};
 

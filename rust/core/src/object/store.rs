@@ -1,5 +1,7 @@
 //! Objects in S3: found, read, listed. Every call blocks, so that as many threads as make them are at work at once.
 
+use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
@@ -7,23 +9,25 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::Region;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::Client;
-use http_body_util::BodyExt;
+use bytes::Bytes;
 
 use super::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use crate::aws::{self, causes};
+use crate::cache::full_jitter;
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::material::S3Access;
 use crate::runtime;
-use crate::uri::{encode, S3Location};
+use crate::uri::{self, encode, S3Location};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Without a byte from S3.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// The first and four more; throttles and faults only, a denial is final.
+/// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that bring nothing.
 const ATTEMPTS: u32 = 5;
 /// No single call takes longer; what stalls ends long before.
 pub(super) const DEADLINE: Duration = Duration::from_secs(3600);
@@ -70,6 +74,27 @@ impl std::fmt::Display for ObjectUri {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, encode(&self.key))
     }
+}
+
+/// The path of a local object, where `text` is a `file:` URI; each `%XX` is decoded once.
+///
+/// # Errors
+/// `INVALID_URI` for one that names no absolute path on this machine.
+pub fn local_path(text: &str) -> Result<Option<PathBuf>, Error> {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Ok(None);
+    };
+    if !scheme.eq_ignore_ascii_case("file") {
+        return Ok(None);
+    }
+    let path = uri::file_path(rest).ok_or_else(|| {
+        Problem::new(
+            Code::InvalidUri,
+            format!("{} does not name an absolute path on this machine", excerpt(text)),
+            "Write it as file:///path, with %25 for a percent sign.",
+        )
+    })?;
+    Ok(Some(path))
 }
 
 /// Objects in S3. Cheap to clone; all clones share their connections. Thread-safe.
@@ -179,28 +204,84 @@ impl Page {
     }
 }
 
-/// The content of an object, as it comes.
+/// The content of an object, as it comes. An answer that breaks off is asked for again from there on.
 pub struct Body {
-    uri: String,
+    client: Client,
+    uri: ObjectUri,
+    /// Of the object that all of it is from.
+    etag: Option<String>,
+    /// Where the next byte is in the object.
+    next: u64,
+    /// The last byte, where a range was asked for.
+    last: Option<u64>,
     stream: ByteStream,
+    /// Answers in a row that brought nothing.
+    fruitless: u32,
 }
 
 impl Body {
-    /// The next bytes; `None` at the end.
+    /// The next bytes; `None` at the end. Blocks.
     ///
     /// # Errors
-    /// `STORE_UNAVAILABLE` where the answer broke off.
-    pub fn next_piece(&mut self) -> Result<Option<bytes::Bytes>, Error> {
-        let next = runtime::block_on(DEADLINE, self.stream.next())?.flatten();
-        next.transpose().map_err(|error| {
-            unavailable(
-                &self.uri,
-                "GetObject",
-                &format!("the answer broke off: {}", causes(&error)),
-                None,
-            )
-            .into()
-        })
+    /// `STORE_UNAVAILABLE` where answers break off and bring nothing, or the next bytes do not come within an hour; `OBJECT_CHANGED` or
+    /// `OBJECT_NOT_FOUND` where one broke off and the object is not there as it was; `STORE_DENIED`.
+    pub fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let next = runtime::block_on(DEADLINE, self.stream.next())?.ok_or_else(|| self.late())?;
+            let error = match next.transpose() {
+                Ok(piece) => {
+                    self.next += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                    self.fruitless = 0;
+                    return Ok(piece);
+                }
+                Err(error) => error,
+            };
+            self.fruitless += 1;
+            // Without an ETag what follows may be of another object.
+            if self.fruitless == ATTEMPTS || self.etag.is_none() {
+                let told = format!("the answer broke off: {}", causes(&error));
+                return Err(unavailable(&self.uri.to_string(), "GetObject", &told, None).into());
+            }
+            thread::sleep(full_jitter(self.fruitless));
+            self.stream = self.ask()?.body;
+        }
+    }
+
+    /// The answer from the next byte on.
+    fn ask(&self) -> Result<GetObjectOutput, Problem> {
+        let range = (self.next > 0 || self.last.is_some()).then(|| {
+            let last = self.last.map_or_else(String::new, |last| last.to_string());
+            format!("bytes={}-{last}", self.next)
+        });
+        let part = range.is_some();
+        let call = self
+            .client
+            .get_object()
+            .bucket(&self.uri.bucket)
+            .key(&self.uri.key)
+            .set_if_match(self.etag.clone())
+            .set_range(range);
+        let answer = wait(&self.uri, "GetObject", call.send())?;
+        let begins = format!("bytes {}-", self.next);
+        // A store that knows no ranges answers with the whole.
+        if part
+            && !answer
+                .content_range()
+                .is_some_and(|range| range.starts_with(&begins))
+        {
+            let told = "the answer is not the part that was asked for";
+            return Err(unavailable(&self.uri.to_string(), "GetObject", told, None));
+        }
+        Ok(answer)
+    }
+
+    fn late(&self) -> Problem {
+        unavailable(
+            &self.uri.to_string(),
+            "GetObject",
+            "no more of the answer within an hour",
+            None,
+        )
     }
 }
 
@@ -290,18 +371,19 @@ impl Store {
     /// # Errors
     /// `OBJECT_NOT_FOUND`, `OBJECT_CHANGED`, `STORE_DENIED`, `STORE_UNAVAILABLE`
     pub fn get(&self, uri: &ObjectUri, etag: Option<&str>, range: Option<(u64, u64)>) -> Result<Body, Error> {
-        let call = self
-            .client
-            .get_object()
-            .bucket(&uri.bucket)
-            .key(&uri.key)
-            .set_if_match(etag.map(str::to_owned))
-            .set_range(range.map(|(first, last)| format!("bytes={first}-{last}")));
-        let answer = wait(uri, "GetObject", call.send())?;
-        Ok(Body {
-            uri: uri.to_string(),
-            stream: answer.body,
-        })
+        let mut body = Body {
+            client: self.client.clone(),
+            uri: uri.clone(),
+            etag: etag.map(str::to_owned),
+            next: range.map_or(0, |(first, _)| first),
+            last: range.map(|(_, last)| last),
+            stream: ByteStream::default(),
+            fruitless: 0,
+        };
+        let answer = body.ask()?;
+        body.etag = body.etag.or(answer.e_tag);
+        body.stream = answer.body;
+        Ok(body)
     }
 
     /// A small object's content and ETag; `None` where there is no such object.
@@ -314,27 +396,19 @@ impl Store {
         limit: usize,
         too_large: Code,
     ) -> Result<Option<(Vec<u8>, String)>, Error> {
-        let call = self.client.get_object().bucket(&uri.bucket).key(&uri.key);
-        let answer = match wait(uri, "GetObject", call.send()) {
-            Ok(answer) => answer,
-            Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
-            Err(problem) => return Err(problem.into()),
+        let mut body = match self.get(uri, None, None) {
+            Err(error) if error.code() == Code::ObjectNotFound => return Ok(None),
+            other => other?,
         };
-        let etag = answer.e_tag().unwrap_or_default().to_owned();
-        let body = http_body_util::Limited::new(answer.body.into_inner(), limit).collect();
-        let bytes = runtime::block_on(DEADLINE, body)?
-            .ok_or_else(|| unavailable(&uri.to_string(), "GetObject", "no answer", None))?
-            .map_err(|error| {
-                Problem::new(
-                    too_large,
-                    format!(
-                        "{} has more than {limit} bytes or broke off ({error})",
-                        excerpt(&uri.to_string())
-                    ),
-                    "See what wrote it; try again if the connection broke.",
-                )
-            })?;
-        Ok(Some((bytes.to_bytes().to_vec(), etag)))
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next_piece()? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > limit {
+                let what = format!("{} has more than {limit} bytes", excerpt(&uri.to_string()));
+                return Err(Problem::new(too_large, what, "See what wrote it.").into());
+            }
+        }
+        Ok(Some((bytes, body.etag.unwrap_or_default())))
     }
 
     /// Objects of a bucket whose keys begin with `prefix`, in the order of their keys' bytes, from where `next` of the page before says; from behind `after` for the first.
@@ -464,6 +538,23 @@ mod tests {
             objects: keys.iter().map(listed).collect(),
             next: next.map(str::to_owned),
             ordered: true,
+        }
+    }
+
+    #[test]
+    fn local_objects_are_named_as_key_files_are() {
+        for (text, path) in [
+            ("file:/a b", "/a b"),
+            ("file:///a%20b%25", "/a b%"),
+            ("FILE://localhost/100%", "/100%"),
+        ] {
+            assert_eq!(local_path(text).unwrap(), Some(path.into()), "{text}");
+        }
+        for text in ["s3://lake/file:x", "a"] {
+            assert_eq!(local_path(text).unwrap(), None, "{text}");
+        }
+        for text in ["file:", "file:a", "file://", "file://host/a", "file:/a%00"] {
+            assert_eq!(local_path(text).unwrap_err().code(), Code::InvalidUri, "{text}");
         }
     }
 

@@ -14,9 +14,14 @@ use crate::error::Error;
 pub struct Pace {
     /// Threads, at least 1.
     pub jobs: usize,
-    /// Items begun in a second, at most; `None`: as many as can be.
+    /// Items begun in a second, at most, above 0; `None`: as many as can be.
     pub per_second: Option<f64>,
 }
+
+/// The longest pause between two items.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1000);
+/// How often a pause looks whether it is to stop.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Works on `items` in threads, and hands each result to `each`, on the calling thread, with the item's number in the order in which
 /// they came. Once `stop` is set nothing more is begun; what is under way is finished and handed over.
@@ -50,28 +55,33 @@ where
     let interval = pace
         .per_second
         .filter(|rate| *rate > 0.0)
-        .map(|rate| Duration::from_secs_f64(1.0 / rate));
+        .map(|rate| Duration::from_secs_f64((1.0 / rate).min(LONGEST_PAUSE.as_secs_f64())));
+    let stopped = || stop.load(Ordering::Relaxed);
     let take = || {
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if stop.load(Ordering::Relaxed) || queue.error.is_some() {
+        if stopped() || queue.error.is_some() {
             return None;
         }
-        if let Some(interval) = interval {
-            // All threads wait their turn here, so that nothing is begun too early.
-            thread::sleep(queue.due.saturating_duration_since(Instant::now()));
-            queue.due = queue.due.max(Instant::now()) + interval;
-        }
-        match queue.items.next()? {
-            Ok(item) => {
-                let number = queue.taken;
-                queue.taken += 1;
-                Some((number, item))
-            }
+        let item = match queue.items.next()? {
+            Ok(item) => item,
             Err(error) => {
                 queue.error = Some(error);
-                None
+                return None;
             }
+        };
+        if let Some(interval) = interval {
+            // All threads wait their turn here, so that nothing is begun too early.
+            while !stopped() && Instant::now() < queue.due {
+                thread::sleep(queue.due.saturating_duration_since(Instant::now()).min(GLANCE));
+            }
+            queue.due = Instant::now() + interval;
         }
+        if stopped() {
+            return None;
+        }
+        let number = queue.taken;
+        queue.taken += 1;
+        Some((number, item))
     };
     thread::scope(|scope| {
         let (results, arrive) = sync_channel(jobs);
@@ -207,6 +217,43 @@ mod tests {
         )
         .unwrap();
         assert!(start.elapsed() >= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_for_the_next_item() {
+        for rate in [0.01, 1e-20] {
+            let (start, stop) = (Instant::now(), AtomicBool::new(false));
+            let slow = Pace {
+                jobs: 2,
+                per_second: Some(rate),
+            };
+            let mut done = 0;
+            work_on(
+                (0..9u64).map(Ok),
+                slow,
+                &stop,
+                |_| (),
+                |_, _, ()| {
+                    done += 1;
+                    stop.store(true, Ordering::SeqCst);
+                },
+            )
+            .unwrap();
+            assert_eq!(done, 1);
+            assert!(start.elapsed() < Duration::from_secs(50));
+        }
+    }
+
+    #[test]
+    fn nobody_waits_where_there_is_nothing_more() {
+        let start = Instant::now();
+        let slow = Pace {
+            jobs: 8,
+            per_second: Some(0.01),
+        };
+        let only = std::iter::once(Ok(1u64));
+        work_on(only, slow, &AtomicBool::new(false), |_| (), |_, _, ()| {}).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(50));
     }
 
     #[test]

@@ -1,0 +1,216 @@
+"""`emrkeys get` and `cat`: downloads that break off or are stopped, places that no file may take, what AES-CBC does not show."""
+
+import os
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from conftest import TIMEOUT, properties, wait_for
+from envelopes import FORMATS, seal
+from lake import Lake
+
+TEXT = b"0123456789abcdef some text\n" * 16000
+CUT = 50_000
+
+
+@pytest.fixture
+def lake(servers, keys, tool):
+    return Lake(servers, keys, tool)
+
+
+def conf(lake) -> list[str]:
+    return properties(lake.site)
+
+
+def put(lake, name: str, how: str = "v2", text: bytes = TEXT, **metadata) -> str:
+    body, own = seal(text, lake.old, how, lake.describe("old"))
+    lake.put(name, body, {**own, **metadata})
+    return lake.uri + name
+
+
+def cut(lake, **more) -> None:
+    """Every answer breaks off, so that a download takes a while too: it pauses each time."""
+    lake.servers.fault(service="s3", op="GetObject", **{"cut": CUT, "count": None, **more})
+
+
+def leftovers(lake) -> list[str]:
+    return [name for name in os.listdir(lake.tool.folder) if name == "out" or name.startswith(".emrkeys")]
+
+
+def begin(lake, *arguments, **more) -> subprocess.Popen:
+    command = [lake.tool.path, *arguments, *conf(lake)]
+    return subprocess.Popen(command, env=lake.tool.env, cwd=lake.tool.folder, **{"stderr": subprocess.PIPE, **more})
+
+
+def end(process: subprocess.Popen) -> tuple[int, str]:
+    told = process.communicate(timeout=TIMEOUT)[1]
+    return process.returncode, told.decode()
+
+
+@pytest.mark.parametrize("how", FORMATS)
+def test_a_download_that_breaks_off_is_gone_on_with(lake, how):
+    uri = put(lake, "x", how)
+    cut(lake)
+    lake.tool.ok("get", uri, "out", *conf(lake))
+    assert (lake.tool.folder / "out").read_bytes() == TEXT
+    assert lake.servers.calls()["s3.GetObject"] == len(TEXT) // CUT + 1 > 5
+    if how != "encryption-only":
+        part = lake.tool.run("cat", uri, "--range", "1000-399999", *conf(lake), input=b"")
+        assert part.stdout == TEXT[1000:400000], part.stderr
+
+
+def test_an_instruction_file_that_breaks_off_is_gone_on_with(lake):
+    (lake.tool.folder / "in").write_bytes(TEXT)
+    lake.tool.ok("put", "in", lake.uri + "x", "--instruction-file", *conf(lake))
+    cut(lake, cut=100, resource="x.instruction")
+    lake.tool.ok("get", lake.uri + "x", "out", *conf(lake))
+    assert (lake.tool.folder / "out").read_bytes() == TEXT
+
+
+def test_answers_that_bring_nothing_are_given_up(lake):
+    uri = put(lake, "x")
+    cut(lake, cut=0, after=1)
+    cut(lake, count=1)
+    assert "[STORE_UNAVAILABLE]" in lake.tool.fails(1, "get", uri, "out", *conf(lake))
+    assert not leftovers(lake)
+
+
+def test_an_object_that_is_replaced_while_its_download_pauses_is_not_mixed_with_the_new_one(lake):
+    uri = put(lake, "x", "encryption-only")
+    cut(lake, count=1)
+    lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1)
+    process = begin(lake, "get", uri, "out")
+    wait_for(lambda: lake.servers.calls().get("s3.GetObject") == 2)
+    put(lake, "x", "encryption-only")
+    status, told = end(process)
+    assert status == 3 and "[OBJECT_CHANGED]" in told
+    assert not leftovers(lake)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_download_that_is_stopped_leaves_nothing_under_the_name(lake, how):
+    uri = put(lake, "x", text=TEXT * 10)
+    cut(lake)
+    process = begin(lake, "get", uri, "out")
+    wait_for(lambda: lake.servers.calls().get("s3.GetObject", 0) > 8)
+    process.send_signal(how)
+    status, told = end(process)
+    assert not (lake.tool.folder / "out").exists()
+    if how == signal.SIGKILL:
+        assert status == -how
+    else:
+        assert status == 130, told
+        assert not leftovers(lake)
+
+
+def test_nohup_is_respected(lake):
+    uri = put(lake, "x")
+    cut(lake)
+    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    process = begin(lake, "get", uri, "out", preexec_fn=ignore)
+    wait_for(lambda: lake.servers.calls().get("s3.GetObject", 0) > 2)
+    process.send_signal(signal.SIGHUP)
+    assert end(process)[0] == 0
+    assert (lake.tool.folder / "out").read_bytes() == TEXT
+
+
+def test_what_is_no_file_is_refused_before_anything_is_asked_for(lake):
+    uri = put(lake, "x")
+    folder = lake.tool.folder
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to("pipe")
+    lake.servers.control("DELETE", "calls")
+    for name in ("folder", "pipe", "link"):
+        told = lake.tool.fails(1, "get", uri, name, *conf(lake))
+        assert name == "folder" or "emrkeys cat" in told
+    assert lake.servers.calls() == {}
+    assert stat.S_ISFIFO((folder / "pipe").stat().st_mode) and (folder / "link").is_symlink()
+    assert not leftovers(lake)
+
+
+def test_a_link_stays_and_its_target_is_replaced(lake):
+    folder = lake.tool.folder
+    (folder / "there").mkdir()
+    (folder / "there/file").write_text("old")
+    (folder / "link").symlink_to("there/file")
+    lake.tool.ok("get", put(lake, "x"), "link", *conf(lake))
+    assert (folder / "link").is_symlink() and (folder / "there/file").read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("option", ["--html", "--objects"])
+def test_a_report_of_audit_that_the_disk_has_no_room_for_is_not_there(lake, option):
+    for number in range(20):
+        put(lake, f"{number}", text=b"x")
+    limit = f"ulimit -f 1; trap '' XFSZ; exec '{lake.tool.path}' audit {lake.uri} {option} out {' '.join(conf(lake))}"
+    done = subprocess.run(["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT)
+    assert done.returncode == 1, done.stderr
+    assert not leftovers(lake)
+
+
+ENDS_LIKE_PADDING = (b"a" * 15 + b"\x01") * 1000
+
+
+@pytest.mark.parametrize("noted", [None, "-5", "9999", "16000"])
+def test_of_cbc_content_cut_at_a_block_only_the_noted_length_tells(lake, noted):
+    body, metadata = seal(ENDS_LIKE_PADDING, lake.old, "encryption-only", lake.describe("old"))
+    if noted:
+        metadata["x-amz-unencrypted-content-length"] = noted
+    lake.put("cut", body[:8000], metadata)
+    lake.put("whole", body, metadata)
+    wrong = {"cut": noted in ("9999", "16000"), "whole": noted == "9999"}
+    for name, damaged in wrong.items():
+        if damaged:
+            for command in (["get", lake.uri + name, "out"], ["cat", lake.uri + name]):
+                assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, *command, *conf(lake))
+            assert lake.tool.run("cat", lake.uri + name, *conf(lake)).stdout == ""
+            assert not leftovers(lake)
+        else:
+            lake.tool.ok("get", lake.uri + name, name, *conf(lake))
+
+
+@pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"x", lambda body: b"", lambda body: body[:-16]])
+def test_of_damaged_cbc_content_nothing_is_there(lake, change):
+    body, metadata = seal(TEXT, lake.old, "encryption-only", lake.describe("old"))
+    lake.put("x", change(body), metadata)
+    assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    assert not leftovers(lake)
+
+
+def test_a_full_standard_error_hinders_nothing(lake):
+    uri = put(lake, "x", "encryption-only")
+    with open("/dev/full", "w") as full:
+        assert begin(lake, "get", uri, "out", stderr=full).wait(TIMEOUT) == 0
+        assert begin(lake, "get", lake.uri + "none", "out", stderr=full).wait(TIMEOUT) == 1
+
+
+def gone(lake, *arguments) -> int:
+    """The exit status where nobody reads what is printed."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = begin(lake, *arguments, stdout=theirs)
+    os.close(theirs)
+    return end(process)[0]
+
+
+def test_a_reader_that_goes_away_does_not_change_the_verdict(lake):
+    uri = put(lake, "x")
+    assert gone(lake, "cat", uri) == 0
+    assert gone(lake, "cat", uri, "--range", "0-99") == 0
+    assert gone(lake, "cat", uri, "--release-unverified") == 1
+    assert gone(lake, "doctor", "-D", "emrkeys.nonsense=1") == 1
+
+
+def test_uris_of_local_files_are_those_of_key_files(lake):
+    folder = lake.tool.folder
+    (folder / "in").write_bytes(TEXT)
+    lake.tool.ok("put", "in", f"file://localhost{folder}/a%20b%25", *conf(lake))
+    assert (folder / "a b%").exists()
+    for uri in (f"file:{folder}/a b%25", f"FILE://{folder}/a%20b%"):
+        assert lake.tool.ok("cat", uri, *conf(lake)) == TEXT.decode()
+        (found,) = lake.tool.json("inspect", uri, *conf(lake))
+        assert found["uri"] == f"file://{folder}/a b%25"
+    for uri in ("file:in", "file://in", "file://host/in", "file:"):
+        assert "[INVALID_URI]" in lake.tool.fails(1, "get", uri, "out", *conf(lake))
