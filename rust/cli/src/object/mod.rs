@@ -4,7 +4,6 @@
 
 mod get;
 mod inspect;
-#[allow(clippy::print_stderr)]
 mod put;
 
 use std::fs::File;

@@ -20,7 +20,7 @@ use super::{instruction_path, Place, Stores, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
-use crate::output::{at, problem, Failure};
+use crate::output::{at, note, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 
 /// Bytes of a part. 8192 of them are the 64 GiB that AES-GCM encrypts under one key, and S3 takes 10,000.
@@ -285,7 +285,7 @@ impl S3Object<'_> {
             let Some(obstacle) = self.go_on(state, &envelope, first.take(), parts, read)? else {
                 return Ok(());
             };
-            let _ = writeln!(std::io::stderr(), "note: {obstacle}: a new upload begins");
+            note(format!("note: {obstacle}: a new upload begins"));
             parts.file.rewind().map_err(at(parts.path))?;
         }
         let (metadata, instruction) = self.envelope(&envelope, self.length);
