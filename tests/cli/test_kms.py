@@ -1,6 +1,7 @@
 """`emrkeys kms`: key policies."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -70,6 +71,16 @@ def test_the_callers_role_may_be_the_administrator(servers, tool):
         "AWS_SESSION_TOKEN": session["SessionToken"],
     }
     assert tool.json("kms", "add-key-user", key, "--role", "EMR", "--apply", env=env)["applied"]
+
+
+def test_a_warning_that_cannot_be_told_costs_no_result(servers, tool):
+    key = servers.kms_key()
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), denial)
+    command = [tool.path, "kms", "add-key-user", key, "--role", "EMR"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, env=tool.env, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+    assert done.returncode == 0 and "nothing was changed" in done.stdout
 
 
 def test_a_denial_in_the_policy_is_told(servers, tool):

@@ -236,7 +236,8 @@ fn add(found: &Found, role: &str, apply: bool, form: Form, aws: &Aws) -> Result<
     }
     if form == Form::Text {
         for denial in &denials {
-            writeln!(std::io::stderr(), "warning: {}", warning(denial, &role))?;
+            // Where standard error is closed there is nobody to be told.
+            let _ = writeln!(std::io::stderr(), "warning: {}", warning(denial, &role));
         }
     }
     Ok(())
