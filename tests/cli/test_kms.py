@@ -73,6 +73,17 @@ def test_the_callers_role_may_be_the_administrator(servers, tool):
     assert tool.json("kms", "add-key-user", key, "--role", "EMR", "--apply", env=env)["applied"]
 
 
+def test_whoever_may_use_the_key_is_shown(servers, tool):
+    key = servers.kms_key()
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), allow(ROLE), allow(ROLE + "2", "kms:Decrypt"))
+    assert not tool.json("kms", "add-key-user", key, "--role", ROLE)["changed"]
+    shown = tool.json("kms", "show-policy", key)
+    assert [(user["part"], user["principals"]) for user in shown["key_users"]] == [("use", [ROLE]), ("some", [ROLE + "2"])]
+    assert ROLE in tool.ok("kms", "show-policy", key)
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"))
+    assert tool.json("kms", "show-policy", key)["key_users"] == []
+
+
 def test_a_warning_that_cannot_be_told_costs_no_result(servers, tool):
     key = servers.kms_key()
     denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}

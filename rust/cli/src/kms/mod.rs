@@ -27,7 +27,7 @@ const POLICY_NAME: &str = "default";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Prints the statements of a key's policy that make key users, and who they are
+    /// Prints the statements of a key's policy that let somebody use the key, and who that is
     #[command(after_help = "\
 Example:
   emrkeys kms show-policy alias/lake")]
@@ -143,7 +143,7 @@ pub(crate) fn caller(region: Option<&str>) -> Result<String, String> {
 }
 
 fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
-    let users = found.policy.users();
+    let users = found.policy.users(found.account());
     let mut out = stdout().lock();
     if form == Form::Json {
         let statements: Vec<Value> = users
@@ -161,8 +161,9 @@ fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
     writeln!(out, "{}", found.arn)?;
     for user in &users {
         let title = match user.part {
-            Part::Use => "key users",
-            Part::Grant => "whose grants for AWS resources are accepted",
+            Some(Part::Use) => "key users",
+            Some(Part::Grant) => "whose grants for AWS resources are accepted",
+            None => "who may use the key in part, or under a condition",
         };
         writeln!(out, "\n{title}:")?;
         for principal in &user.principals {
@@ -171,7 +172,7 @@ fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
         writeln!(out, "{:#}", user.statement)?;
     }
     if users.is_empty() {
-        writeln!(out, "\nno statement makes key users")?;
+        writeln!(out, "\nno statement lets anybody use the key")?;
     }
     if found.policy.leaves_it_to_iam(found.account()) {
         writeln!(
@@ -185,10 +186,11 @@ fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
     Ok(())
 }
 
-fn part(part: Part) -> &'static str {
+fn part(part: Option<Part>) -> &'static str {
     match part {
-        Part::Use => "use",
-        Part::Grant => "grant",
+        Some(Part::Use) => "use",
+        Some(Part::Grant) => "grant",
+        None => "some",
     }
 }
 

@@ -41,10 +41,11 @@ pub(crate) enum Part {
     Grant,
 }
 
-/// A statement that makes key users.
+/// A statement that lets somebody use the key.
 #[derive(Debug)]
 pub(crate) struct UserStatement<'a> {
-    pub(crate) part: Part,
+    /// `None`: it does so in part, or under a condition.
+    pub(crate) part: Option<Part>,
     pub(crate) statement: &'a Value,
     pub(crate) principals: Vec<&'a str>,
 }
@@ -135,15 +136,28 @@ impl Policy {
         }
     }
 
-    /// The statements of the two kinds, in order.
-    pub(crate) fn users(&self) -> Vec<UserStatement<'_>> {
+    /// The statements that let somebody use the key, whoever wrote them, in order; without one that leaves it to the IAM policies of
+    /// `account`.
+    pub(crate) fn users(&self, account: &str) -> Vec<UserStatement<'_>> {
+        // Administrators may describe a key, too, and do not use it.
+        let using = |action: &&&str| **action != "kms:DescribeKey";
         self.statements()
             .iter()
+            .filter(|statement| is(statement, "Allow"))
             .filter_map(|statement| {
-                Some(UserStatement {
-                    part: part_of(statement)?,
+                let principals = principals(statement, "Principal");
+                if leaves_it_to_iam(statement, account)
+                    && principals.iter().all(|named| is_root(named, account))
+                {
+                    return None;
+                }
+                let whole = unconditional(statement) && USE.iter().all(|action| covers(statement, action));
+                let some = USE.iter().filter(using).any(|action| touches(statement, action));
+                let part = part_of(statement).or(whole.then_some(Part::Use));
+                (part.is_some() || some).then_some(UserStatement {
+                    part,
                     statement,
-                    principals: principals(statement, "Principal"),
+                    principals,
                 })
             })
             .collect()
@@ -156,14 +170,9 @@ impl Policy {
 
     /// The account is named, so that policies in IAM decide who else may use the key.
     pub(crate) fn leaves_it_to_iam(&self, account: &str) -> bool {
-        self.statements().iter().any(|statement| {
-            is(statement, "Allow")
-                && unconditional(statement)
-                && covers(statement, "kms:Decrypt")
-                && principals(statement, "Principal")
-                    .iter()
-                    .any(|named| is_root(named, account))
-        })
+        self.statements()
+            .iter()
+            .any(|statement| leaves_it_to_iam(statement, account))
     }
 
     /// The policy with `principal` as a key user; `None` where it is one already.
@@ -327,6 +336,15 @@ fn inexact(value: &Value) -> Option<&Number> {
         Value::Object(fields) => fields.values().find_map(inexact),
         _ => None,
     }
+}
+
+fn leaves_it_to_iam(statement: &Value, account: &str) -> bool {
+    is(statement, "Allow")
+        && unconditional(statement)
+        && covers(statement, "kms:Decrypt")
+        && principals(statement, "Principal")
+            .iter()
+            .any(|named| is_root(named, account))
 }
 
 fn is_text_or_texts(value: &Value) -> bool {
