@@ -116,7 +116,11 @@ def test_what_kms_refuses_is_told(servers, tool, op, status, code):
 
 
 def test_a_role_or_a_key_that_is_none_is_refused(servers, tool):
-    tool.fails(2, "kms", "add-key-user", servers.kms_key(), "--role", "arn:aws:iam::123456789012:user/mary")
+    key = servers.kms_key()
+    servers.control("DELETE", "calls")
+    for role in ("arn:aws:iam::123456789012:user/mary", "not a role", ""):
+        tool.fails(2, "kms", "add-key-user", key, "--role", role)
+    assert not servers.calls()
     assert "KEY_UNUSABLE" in tool.fails(1, "kms", "show-policy", "alias/nothing")
 
 

@@ -20,7 +20,7 @@ use self::clock::Clock;
 use self::report::{Findings, Level};
 use crate::aws::Aws;
 use crate::conf::{open, read, Client, Conf, ONLY_HADOOP};
-use crate::kms::{caller, principal_of, DEADLINE};
+use crate::kms::{caller, principal_of, role_by_arn, DEADLINE};
 use crate::output::Failure;
 use crate::Form;
 
@@ -41,7 +41,7 @@ pub(crate) struct Command {
     #[arg(long, value_name = "NAME")]
     bucket: Vec<String>,
     /// The role that should be a key user, by ARN; the one of the caller, if not given
-    #[arg(long, value_name = "ARN")]
+    #[arg(long, value_name = "ARN", value_parser = role_by_arn)]
     role: Option<String>,
     /// A version of a keyring that encrypts for longer is a warning
     #[arg(long, value_name = "DAYS", default_value = "365", value_parser = clap::value_parser!(u16).range(1..))]
@@ -111,7 +111,7 @@ impl Command {
         let context = kms::Context {
             region,
             bucket_regions: &bucket_regions,
-            principal: self.principal(aws)?,
+            principal: self.principal(aws),
             live: self.live,
             clock: clock.clone(),
         };
@@ -130,21 +130,13 @@ impl Command {
     }
 
     /// The role that is to use the keys; why not, where nobody named one and the caller is none.
-    fn principal(&self, aws: &Aws) -> Result<Result<String, String>, Failure> {
-        let is_role = |arn: &str| arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":role/");
+    fn principal(&self, aws: &Aws) -> Result<String, String> {
         if let Some(role) = &self.role {
-            if !is_role(role) {
-                return Err(Failure::Usage(format!("--role {role}: write the ARN of a role")));
-            }
-            return Ok(Ok(role.clone()));
+            return Ok(role.clone());
         }
-        Ok(caller(aws.region.as_deref()).and_then(|caller| {
-            let principal = principal_of(&caller);
-            if is_role(&principal) {
-                return Ok(principal);
-            }
-            Err(format!("{caller} is no role, so it is not that of a cluster"))
-        }))
+        let caller = caller(aws.region.as_deref())?;
+        role_by_arn(&principal_of(&caller))
+            .map_err(|_| format!("{caller} is no role, so it is not that of a cluster"))
     }
 
     /// The regions of the buckets that are named, and are there.

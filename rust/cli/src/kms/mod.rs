@@ -12,9 +12,9 @@ use emrkeys_core::Error;
 use serde_json::{json, Value};
 use similar::TextDiff;
 
-pub(crate) use self::policy::principal_of;
 pub use self::policy::Policy;
-use self::policy::{role_arn, Denial, Part};
+pub(crate) use self::policy::{principal_of, role_by_arn};
+use self::policy::{role, role_arn, Denial, Part};
 use crate::aws::Aws;
 use crate::output::Failure;
 use crate::Form;
@@ -49,7 +49,7 @@ Example:
         #[command(flatten)]
         key: Key,
         /// The role: its name, with its path if it has one, in the key's account, or its ARN
-        #[arg(long, value_name = "NAME|ARN")]
+        #[arg(long, value_name = "NAME|ARN", value_parser = role)]
         role: String,
         /// Put the new policy
         #[arg(long)]

@@ -247,6 +247,10 @@ fn roles_are_named_by_name_or_arn() {
         "arn:aws-cn:iam::111122223333:role/service-role/EMR"
     );
     assert_eq!(role_arn(ROLE, key).unwrap(), ROLE);
+    for right in ["EMR", "service-role/EMR", ROLE] {
+        assert_eq!(role(right).unwrap(), right);
+        assert_eq!(role_by_arn(right).is_ok(), right == ROLE);
+    }
     for wrong in [
         "",
         "a b",
@@ -256,7 +260,7 @@ fn roles_are_named_by_name_or_arn() {
         "arn:aws:sts::111122223333:assumed-role/a/b",
         "*",
     ] {
-        assert!(role_arn(wrong, key).is_err(), "{wrong}");
+        assert!(role(wrong).is_err() && role_by_arn(wrong).is_err(), "{wrong}");
     }
     assert_eq!(
         principal_of("arn:aws:sts::111122223333:assumed-role/EMR/i-1"),
