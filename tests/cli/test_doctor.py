@@ -232,5 +232,15 @@ def test_s3a_has_properties_of_its_own(servers, doctor):
 
 def test_kms_out_of_reach_is_a_failure_and_no_panic(tool):
     site = kms_cached("arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
-    done = tool.run("doctor", *properties(site), env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    done = tool.run("doctor", *properties(site), "--bucket", "lake", env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
     assert done.returncode == 1 and "SOURCE_UNAVAILABLE" in done.stdout and "panicked" not in done.stderr
+    bucket = next(line for line in done.stdout.splitlines() if "s3.bucket" in line)
+    assert "refused" in bucket and "status" not in bucket
+    assert "DispatchFailure" not in done.stdout
+
+
+@pytest.mark.parametrize("endpoint, bucket", [("no url", "lake"), (None, "no bucket!")])
+def test_an_endpoint_or_a_bucket_that_is_none_is_told(servers, doctor, endpoint, bucket):
+    env = {"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {}
+    levels, told = doctor(kms_cached(servers.kms_key()), "--bucket", bucket, status=1, env=env)
+    assert levels["s3.bucket"] == ["fail"] and "status 0" not in told

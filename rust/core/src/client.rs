@@ -6,6 +6,7 @@ use std::time::Duration;
 pub use aws_config::profile::ProfileSet;
 pub use aws_config::SdkConfig;
 
+pub use crate::aws::causes;
 pub use crate::kms::{KmsAccess, KmsTarget, Role};
 
 use crate::aws;

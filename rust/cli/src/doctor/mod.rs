@@ -173,16 +173,16 @@ impl Command {
                     continue;
                 }
             };
-            let (region, status) = match &answer {
-                Ok(found) => (found.bucket_region.clone(), 200),
-                Err(error) => {
-                    let answer = error.raw_response();
-                    let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-                    (
-                        region.map(str::to_owned),
-                        answer.map_or(0, |answer| answer.status().as_u16()),
-                    )
-                }
+            let (region, status, cause) = match &answer {
+                Ok(found) => (found.bucket_region.clone(), 200, String::new()),
+                Err(error) => match error.raw_response() {
+                    Some(answer) => {
+                        let region = answer.headers().get("x-amz-bucket-region");
+                        let status = answer.status().as_u16();
+                        (region.map(str::to_owned), status, format!("status {status}"))
+                    }
+                    None => (None, 0, client::causes(error)),
+                },
             };
             match (status, &region) {
                 (404, _) => findings.fail("s3.bucket", format!("there is no bucket {name}"), "Correct the prefixes of the rules, or make it."),
@@ -191,7 +191,7 @@ impl Command {
                 (200, None) => findings.note("s3.bucket", format!("{name}: S3 does not say in which region it is")),
                 _ => findings.fail(
                     "s3.bucket",
-                    format!("{name}: S3 did not answer as it should (status {status})"),
+                    format!("{name}: S3 did not answer as it should ({cause})"),
                     "See that this machine reaches S3 (endpoint, VPC endpoint, proxy) and has credentials and a region.",
                 ),
             }

@@ -138,7 +138,7 @@ pub(crate) fn caller(region: Option<&str>) -> Result<String, String> {
     let sts = aws_sdk_sts::Client::new(&shared);
     let answer = client::block_on(DEADLINE, sts.get_caller_identity().send())
         .map_err(|error| error.to_string())?
-        .map_err(|error| aws_sdk_sts::error::DisplayErrorContext(error).to_string())?;
+        .map_err(|error| format!("STS did not say who calls: {}", client::causes(&error)))?;
     answer.arn.ok_or_else(|| "STS did not say who calls".to_owned())
 }
 
