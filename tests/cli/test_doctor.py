@@ -66,6 +66,17 @@ def test_live_makes_a_data_key_and_opens_it(servers, doctor):
 
 
 @pytest.mark.parametrize("more", [[], ["--live"]])
+def test_a_key_that_is_only_read_needs_no_new_data_keys(servers, doctor, keys, more):
+    old = kms_cached(servers.kms_key(), **{"emrkeys.key.new.type": "aes", "emrkeys.key.new.file": keys.aes("new")})
+    servers.deny("kms", "GenerateDataKey")
+    levels, told = doctor({**old, "emrkeys.default.key": "new"}, *more)
+    assert "kms.generate" not in levels and levels["kms.decrypt"] == ["ok"], told
+    assert doctor(old, *more, status=1)[0]["kms.generate"] == ["fail"]
+    servers.deny("kms", "Decrypt")
+    assert doctor({**old, "emrkeys.default.key": "new"}, *more, status=1)[0]["kms.decrypt"] == ["fail"]
+
+
+@pytest.mark.parametrize("more", [[], ["--live"]])
 @pytest.mark.parametrize("op, check", [("GenerateDataKey", "kms.generate"), ("Decrypt", "kms.decrypt")])
 def test_a_right_that_is_missing_is_a_failure(servers, doctor, op, check, more):
     servers.deny("kms", op)

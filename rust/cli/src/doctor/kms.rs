@@ -64,7 +64,8 @@ impl Context<'_> {
         };
         // A keyring was opened by its protector when the provider was.
         if key.key_type != "keyring" {
-            if self.live {
+            // What is only read needs no right to make data keys.
+            if self.live && key.encrypts {
                 round_trip(&client, key, target, findings)?;
             } else {
                 self.dry_run(&client, key, target, findings)?;
@@ -212,7 +213,14 @@ impl Context<'_> {
                     error.code(),
                     Some("InvalidCiphertextException" | "ValidationException")
                 ) {
-                    findings.note("kms.decrypt", format!("{}: not checked: this endpoint tries Decrypt on a real ciphertext only; use --live", key.name));
+                    findings.note(
+                        "kms.decrypt",
+                        format!(
+                            "{}: not checked: this endpoint tries Decrypt on a real ciphertext only{}",
+                            key.name,
+                            if key.encrypts { "; use --live" } else { "" }
+                        ),
+                    );
                 } else {
                     findings.problem("kms.decrypt", Level::Failure, &problem);
                 }

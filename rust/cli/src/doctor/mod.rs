@@ -34,7 +34,7 @@ Example:
 What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
   hadoop jar emrkeys.jar doctor")]
 pub(crate) struct Command {
-    /// Make a data key under each KMS key and open it again, where else KMS is only asked whether it would (DryRun)
+    /// Make a data key under each KMS key that encrypts and open it again, where else KMS is only asked whether it would (DryRun)
     #[arg(long)]
     live: bool,
     /// A bucket whose region is compared with those of the keys, beside those that rules name; several by repeating
