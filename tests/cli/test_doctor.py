@@ -138,10 +138,19 @@ def test_who_is_no_key_user_is_told(servers, tool, doctor):
     assert levels["kms.key-user"] == ["ok", "fail"] and '"stop"' in told
 
 
-def test_a_key_of_another_account_is_told(servers, doctor):
+def test_a_key_of_another_account_is_named_by_arn(servers, doctor):
     foreign = "arn:aws:iam::444455556666:role/EMR"
-    levels, told = doctor(kms_cached(servers.kms_key()), "--role", foreign, status=1)
-    assert levels["kms.account"] == ["note"] and "444455556666" in told
+    arn = servers.kms_key()
+    user = {"Effect": "Allow", "Principal": {"AWS": foreign}, "Action": "kms:*", "Resource": "*"}
+    servers.kms.put_key_policy(KeyId=arn, PolicyName="default", Policy=json.dumps({"Statement": [user]}))
+    alias = "alias/" + arn[-12:]
+    servers.kms.create_alias(AliasName=alias, TargetKeyId=arn)
+    for named in (arn, arn.rsplit(":", 1)[0] + ":" + alias):
+        levels, told = doctor(kms_cached(named), "--role", foreign)
+        assert levels["kms.account"] == ["note"] and "444455556666" in told
+    for named in (arn.rsplit("/", 1)[1], alias):
+        assert doctor(kms_cached(named), "--role", foreign, status=1)[0]["kms.account"] == ["fail"]
+        assert "kms.account" not in doctor(kms_cached(named), "--role", ROLE, status=1)[0]
 
 
 def test_every_problem_of_the_configuration_is_a_line(doctor):

@@ -77,6 +77,14 @@ impl Context<'_> {
         Ok(arn)
     }
 
+    /// The role that calls KMS: the one that the configuration names for it, or the cluster's.
+    fn role<'b>(&'b self, target: &'b KmsTarget) -> Result<&'b str, &'b String> {
+        match &target.access.role {
+            Some(role) => Ok(&role.arn),
+            None => self.principal.as_deref(),
+        }
+    }
+
     fn describe(
         &self,
         key: &KeyOutline,
@@ -123,17 +131,22 @@ impl Context<'_> {
         if let Some(region) = region {
             self.regions(name, region, findings);
         }
-        let own = self
-            .principal
-            .as_ref()
-            .ok()
-            .and_then(|principal| principal.split(':').nth(4));
-        match (own, account) {
-            (Some(own), Some(account)) if own != account => findings.note(
+        let own = self.role(target).ok().and_then(|role| role.split(':').nth(4));
+        let (Some(own), Some(account)) = (own, account.filter(|account| own != Some(account))) else {
+            return;
+        };
+        let told = format!("{name}: the key is of account {account}, the role of {own}");
+        if target.key_id.starts_with("arn:") {
+            findings.note(
                 "kms.account",
-                format!("{name}: the key is of account {account}, the role of {own}: the key's policy and the role's IAM policy must both allow the use, and clusters must name the key by ARN"),
-            ),
-            _ => {}
+                format!("{told}: the key's policy and the role's IAM policy must both allow the use"),
+            );
+        } else {
+            findings.fail(
+                "kms.account",
+                format!("{told}, for which {} is another key or none", target.key_id),
+                format!("Name the key by its ARN: {}={arn}", target.property),
+            );
         }
     }
 
