@@ -121,14 +121,41 @@ def test_regions_are_compared(servers, doctor):
     assert levels["kms.region"] == ["ok"]
     levels, told = doctor(kms_cached(servers.kms_key()), "--bucket", bucket)
     assert levels["kms.region"] == ["warning"] and f"bucket {bucket} in eu-west-1" in told
+    assert levels["s3.region"] == ["warning"] and "the bucket is in eu-west-1, the cluster in us-east-1" in told
     assert doctor(kms_cached(key), "--bucket", "no-such-bucket-here", status=1)[0]["s3.bucket"] == ["fail"]
+
+
+def test_a_key_is_compared_with_the_buckets_of_its_rules(servers, doctor, keys):
+    here, there = servers.bucket(), servers.bucket("eu-west-1")
+    site = kms_cached(servers.kms_key(), **{
+        "emrkeys.rule.here.prefix": f"s3://{here}/", "emrkeys.rule.here.key": "lake",
+        "emrkeys.rule.there.prefix": f"s3://{there}/", "emrkeys.rule.there.key": "other",
+        "emrkeys.key.other.type": "aes", "emrkeys.key.other.file": keys.aes("other"),
+    })  # fmt: skip
+    levels, _ = doctor(site)
+    assert levels["kms.region"] == ["ok"] and levels["s3.region"] == ["warning"]
+    levels, told = doctor({**site, "emrkeys.rule.there.key": "lake"})
+    assert levels["kms.region"] == ["warning"] and f"bucket {there} in eu-west-1" in told
+
+
+def test_a_region_that_nobody_knows_is_no_right_one(servers, tool, doctor):
+    del tool.env["AWS_REGION"]
+    key = servers.kms_key()
+    assert doctor(kms_cached(key))[0]["kms.region"] == ["note"]
+    assert doctor(kms_cached(key), "--region", "us-east-1")[0]["kms.region"] == ["ok"]
+    levels, told = doctor(kms_cached(key), "--bucket", "a-bucket", status=1)
+    assert levels["s3.bucket"] == ["fail"] and "egion" in told and "DispatchFailure" not in told
 
 
 def test_who_is_no_key_user_is_told(servers, tool, doctor):
     key = servers.kms_key()
     assert doctor(kms_cached(key), "--role", ROLE)[0]["kms.key-user"] == ["warning"]
     doctor(kms_cached(key), "--role", ROLE, "--strict", status=1)
-    tool.fails(2, "doctor", *properties(kms_cached(key)), "--role", "EMR_EC2_DefaultRole")
+    servers.control("DELETE", "calls")
+    for option in ("--role", "--service-role"):
+        for role in ("EMR_EC2_DefaultRole", ROLE.replace("role/", "user/"), f"arn:aws:sts::{ACCOUNT}:assumed-role/EMR/i-1"):
+            tool.fails(2, "doctor", *properties(kms_cached(key)), option, role)
+    assert not servers.calls()
     other = {"Effect": "Allow", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:*", "Resource": "*"}
     deny = {"Sid": "stop", "Effect": "Deny", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:Decrypt", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [other, deny]})
@@ -217,22 +244,69 @@ def test_one_key_for_disks_and_for_s3_is_a_warning(servers, tool, doctor, keys):
     }  # fmt: skip
     assert "warning" in doctor(site)[0]["config.warning"]
     key = servers.kms_key()
+    path = tool.folder / "security.json"
+    path.write_text(security(disk_key=key))
+    assert doctor(kms_cached(key), "--security-configuration", path)[0]["kms.separate"] == ["warning"]
+    alias = "alias/" + key[-12:]
+    servers.kms.create_alias(AliasName=alias, TargetKeyId=key)
+    path.write_text(security(disk_key=alias))
+    assert doctor(kms_cached(key), "--security-configuration", path)[0]["kms.separate"] == ["warning"]
+    path.write_text(security(disk_key=servers.kms_key()))
+    assert doctor(kms_cached(key), "--security-configuration", path)[0]["kms.separate"] == ["ok"]
 
-    def configured(disk_key: str):
-        path = tool.folder / "security.json"
-        at_rest = {
-            "S3EncryptionConfiguration": {
-                "EncryptionMode": "CSE-Custom",
-                "EncryptionKeyProviderClass": "org.emrkeys.S3EncryptionMaterialsProvider",
-            },
-            "LocalDiskEncryptionConfiguration": {"EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": disk_key},
-        }
-        document = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": at_rest}
-        path.write_text(json.dumps({"EncryptionConfiguration": document}))
-        return doctor(kms_cached(key), "--security-configuration", path)[0]
 
-    assert configured(key)["kms.separate"] == ["warning"]
-    assert configured(servers.kms_key())["kms.separate"] == ["ok"]
+def security(s3: dict | None = None, disk_key: str | None = None, **disk) -> str:
+    """A security configuration: our class for S3, if not said otherwise."""
+    ours = {"EncryptionMode": "CSE-Custom", "EncryptionKeyProviderClass": "org.emrkeys.S3EncryptionMaterialsProvider"}
+    at_rest = {
+        "S3EncryptionConfiguration": s3 or ours,
+        "LocalDiskEncryptionConfiguration": {"EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": disk_key, **disk},
+    }
+    document = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": at_rest}
+    return json.dumps({"EncryptionConfiguration": document})
+
+
+def test_the_keys_of_a_security_configuration_are_checked_like_others(servers, tool, doctor):
+    one, disabled, far = servers.kms_key(), servers.kms_key(), servers.kms_key("eu-west-1")
+    servers.kms.disable_key(KeyId=disabled)
+    path = tool.folder / "security.json"
+
+    def run(s3_key: str, disk_key: str, status: int):
+        path.write_text(security({"EncryptionMode": "SSE-KMS", "AwsKmsKey": s3_key}, disk_key))
+        return doctor(kms_cached(one), "--security-configuration", path, "--role", ROLE, status=status)[0]
+
+    for s3_key, disk_key in ((disabled, servers.kms_key()), (servers.kms_key(), disabled)):
+        assert run(s3_key, disk_key, 1)["kms.enabled"].count("fail") == 1
+    assert run(servers.kms_key(), "alias/no-such-key", 1)["kms.exists"] == ["ok", "ok", "fail"]
+    levels = run(far, servers.kms_key(), 0)
+    assert levels["kms.region"] == ["ok", "warning", "ok"] and levels["kms.key-user"] == ["warning"] * 3
+    # A bad configuration of ours keeps nobody from looking at them.
+    assert doctor({}, "--security-configuration", path, status=1)[0]["kms.enabled"] == ["ok", "ok"]
+
+
+def test_ebs_volumes_want_the_service_role_as_a_key_user(servers, tool, doctor):
+    disk_key, service = servers.kms_key(), ROLE.replace("EC2_", "")
+    path = tool.folder / "security.json"
+    path.write_text(security(disk_key=disk_key, EnableEbsEncryption=True))
+    command = [kms_cached(servers.kms_key()), "--security-configuration", path]
+    assert doctor(*command)[0]["kms.service-role"] == ["note"]
+    assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["warning"]
+    tool.ok("kms", "add-key-user", disk_key, "--role", "EMR_DefaultRole", "--apply")
+    assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["ok"]
+    path.write_text(security(disk_key=disk_key))
+    assert "kms.service-role" not in doctor(*command, "--service-role", service)[0]
+
+
+def test_a_security_configuration_sets_what_the_files_need_not(servers, tool, doctor):
+    site = kms_cached(servers.kms_key())
+    for name in ("fs.s3.cse.enabled", "fs.s3.cse.encryptionMaterialsProvider"):
+        del site[name]
+    levels, _ = doctor(site)
+    assert levels["emrfs.enabled"] == levels["emrfs.provider"] == ["warning"]
+    path = tool.folder / "security.json"
+    path.write_text(security(disk_key=servers.kms_key()))
+    levels, _ = doctor(site, "--security-configuration", path)
+    assert levels["emrfs.enabled"] == levels["emrfs.provider"] == ["ok"]
 
 
 def test_s3a_has_properties_of_its_own(servers, doctor):
