@@ -66,6 +66,17 @@ def test_live_makes_a_data_key_and_opens_it(servers, doctor):
 
 
 @pytest.mark.parametrize("more", [[], ["--live"]])
+def test_a_key_that_is_only_read_needs_no_new_data_keys(servers, doctor, keys, more):
+    old = kms_cached(servers.kms_key(), **{"emrkeys.key.new.type": "aes", "emrkeys.key.new.file": keys.aes("new")})
+    servers.deny("kms", "GenerateDataKey")
+    levels, told = doctor({**old, "emrkeys.default.key": "new"}, *more)
+    assert "kms.generate" not in levels and levels["kms.decrypt"] == ["ok"], told
+    assert doctor(old, *more, status=1)[0]["kms.generate"] == ["fail"]
+    servers.deny("kms", "Decrypt")
+    assert doctor({**old, "emrkeys.default.key": "new"}, *more, status=1)[0]["kms.decrypt"] == ["fail"]
+
+
+@pytest.mark.parametrize("more", [[], ["--live"]])
 @pytest.mark.parametrize("op, check", [("GenerateDataKey", "kms.generate"), ("Decrypt", "kms.decrypt")])
 def test_a_right_that_is_missing_is_a_failure(servers, doctor, op, check, more):
     servers.deny("kms", op)
@@ -110,14 +121,41 @@ def test_regions_are_compared(servers, doctor):
     assert levels["kms.region"] == ["ok"]
     levels, told = doctor(kms_cached(servers.kms_key()), "--bucket", bucket)
     assert levels["kms.region"] == ["warning"] and f"bucket {bucket} in eu-west-1" in told
+    assert levels["s3.region"] == ["warning"] and "the bucket is in eu-west-1, the cluster in us-east-1" in told
     assert doctor(kms_cached(key), "--bucket", "no-such-bucket-here", status=1)[0]["s3.bucket"] == ["fail"]
+
+
+def test_a_key_is_compared_with_the_buckets_of_its_rules(servers, doctor, keys):
+    here, there = servers.bucket(), servers.bucket("eu-west-1")
+    site = kms_cached(servers.kms_key(), **{
+        "emrkeys.rule.here.prefix": f"s3://{here}/", "emrkeys.rule.here.key": "lake",
+        "emrkeys.rule.there.prefix": f"s3://{there}/", "emrkeys.rule.there.key": "other",
+        "emrkeys.key.other.type": "aes", "emrkeys.key.other.file": keys.aes("other"),
+    })  # fmt: skip
+    levels, _ = doctor(site)
+    assert levels["kms.region"] == ["ok"] and levels["s3.region"] == ["warning"]
+    levels, told = doctor({**site, "emrkeys.rule.there.key": "lake"})
+    assert levels["kms.region"] == ["warning"] and f"bucket {there} in eu-west-1" in told
+
+
+def test_a_region_that_nobody_knows_is_no_right_one(servers, tool, doctor):
+    del tool.env["AWS_REGION"]
+    key = servers.kms_key()
+    assert doctor(kms_cached(key))[0]["kms.region"] == ["note"]
+    assert doctor(kms_cached(key), "--region", "us-east-1")[0]["kms.region"] == ["ok"]
+    levels, told = doctor(kms_cached(key), "--bucket", "a-bucket", status=1)
+    assert levels["s3.bucket"] == ["fail"] and "egion" in told and "DispatchFailure" not in told
 
 
 def test_who_is_no_key_user_is_told(servers, tool, doctor):
     key = servers.kms_key()
     assert doctor(kms_cached(key), "--role", ROLE)[0]["kms.key-user"] == ["warning"]
     doctor(kms_cached(key), "--role", ROLE, "--strict", status=1)
-    tool.fails(2, "doctor", *properties(kms_cached(key)), "--role", "EMR_EC2_DefaultRole")
+    servers.control("DELETE", "calls")
+    for option in ("--role", "--service-role"):
+        for role in ("EMR_EC2_DefaultRole", ROLE.replace("role/", "user/"), f"arn:aws:sts::{ACCOUNT}:assumed-role/EMR/i-1"):
+            tool.fails(2, "doctor", *properties(kms_cached(key)), option, role)
+    assert not servers.calls()
     other = {"Effect": "Allow", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:*", "Resource": "*"}
     deny = {"Sid": "stop", "Effect": "Deny", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:Decrypt", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [other, deny]})
@@ -127,10 +165,19 @@ def test_who_is_no_key_user_is_told(servers, tool, doctor):
     assert levels["kms.key-user"] == ["ok", "fail"] and '"stop"' in told
 
 
-def test_a_key_of_another_account_is_told(servers, doctor):
+def test_a_key_of_another_account_is_named_by_arn(servers, doctor):
     foreign = "arn:aws:iam::444455556666:role/EMR"
-    levels, told = doctor(kms_cached(servers.kms_key()), "--role", foreign, status=1)
-    assert levels["kms.account"] == ["note"] and "444455556666" in told
+    arn = servers.kms_key()
+    user = {"Effect": "Allow", "Principal": {"AWS": foreign}, "Action": "kms:*", "Resource": "*"}
+    servers.kms.put_key_policy(KeyId=arn, PolicyName="default", Policy=json.dumps({"Statement": [user]}))
+    alias = "alias/" + arn[-12:]
+    servers.kms.create_alias(AliasName=alias, TargetKeyId=arn)
+    for named in (arn, arn.rsplit(":", 1)[0] + ":" + alias):
+        levels, told = doctor(kms_cached(named), "--role", foreign)
+        assert levels["kms.account"] == ["note"] and "444455556666" in told
+    for named in (arn.rsplit("/", 1)[1], alias):
+        assert doctor(kms_cached(named), "--role", foreign, status=1)[0]["kms.account"] == ["fail"]
+        assert "kms.account" not in doctor(kms_cached(named), "--role", ROLE, status=1)[0]
 
 
 def test_every_problem_of_the_configuration_is_a_line(doctor):
@@ -197,22 +244,69 @@ def test_one_key_for_disks_and_for_s3_is_a_warning(servers, tool, doctor, keys):
     }  # fmt: skip
     assert "warning" in doctor(site)[0]["config.warning"]
     key = servers.kms_key()
+    path = tool.folder / "security.json"
+    path.write_text(security(disk_key=key))
+    assert doctor(kms_cached(key), "--security-configuration", path)[0]["kms.separate"] == ["warning"]
+    alias = "alias/" + key[-12:]
+    servers.kms.create_alias(AliasName=alias, TargetKeyId=key)
+    path.write_text(security(disk_key=alias))
+    assert doctor(kms_cached(key), "--security-configuration", path)[0]["kms.separate"] == ["warning"]
+    path.write_text(security(disk_key=servers.kms_key()))
+    assert doctor(kms_cached(key), "--security-configuration", path)[0]["kms.separate"] == ["ok"]
 
-    def configured(disk_key: str):
-        path = tool.folder / "security.json"
-        at_rest = {
-            "S3EncryptionConfiguration": {
-                "EncryptionMode": "CSE-Custom",
-                "EncryptionKeyProviderClass": "org.emrkeys.S3EncryptionMaterialsProvider",
-            },
-            "LocalDiskEncryptionConfiguration": {"EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": disk_key},
-        }
-        document = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": at_rest}
-        path.write_text(json.dumps({"EncryptionConfiguration": document}))
-        return doctor(kms_cached(key), "--security-configuration", path)[0]
 
-    assert configured(key)["kms.separate"] == ["warning"]
-    assert configured(servers.kms_key())["kms.separate"] == ["ok"]
+def security(s3: dict | None = None, disk_key: str | None = None, **disk) -> str:
+    """A security configuration: our class for S3, if not said otherwise."""
+    ours = {"EncryptionMode": "CSE-Custom", "EncryptionKeyProviderClass": "org.emrkeys.S3EncryptionMaterialsProvider"}
+    at_rest = {
+        "S3EncryptionConfiguration": s3 or ours,
+        "LocalDiskEncryptionConfiguration": {"EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": disk_key, **disk},
+    }
+    document = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": at_rest}
+    return json.dumps({"EncryptionConfiguration": document})
+
+
+def test_the_keys_of_a_security_configuration_are_checked_like_others(servers, tool, doctor):
+    one, disabled, far = servers.kms_key(), servers.kms_key(), servers.kms_key("eu-west-1")
+    servers.kms.disable_key(KeyId=disabled)
+    path = tool.folder / "security.json"
+
+    def run(s3_key: str, disk_key: str, status: int):
+        path.write_text(security({"EncryptionMode": "SSE-KMS", "AwsKmsKey": s3_key}, disk_key))
+        return doctor(kms_cached(one), "--security-configuration", path, "--role", ROLE, status=status)[0]
+
+    for s3_key, disk_key in ((disabled, servers.kms_key()), (servers.kms_key(), disabled)):
+        assert run(s3_key, disk_key, 1)["kms.enabled"].count("fail") == 1
+    assert run(servers.kms_key(), "alias/no-such-key", 1)["kms.exists"] == ["ok", "ok", "fail"]
+    levels = run(far, servers.kms_key(), 0)
+    assert levels["kms.region"] == ["ok", "warning", "ok"] and levels["kms.key-user"] == ["warning"] * 3
+    # A bad configuration of ours keeps nobody from looking at them.
+    assert doctor({}, "--security-configuration", path, status=1)[0]["kms.enabled"] == ["ok", "ok"]
+
+
+def test_ebs_volumes_want_the_service_role_as_a_key_user(servers, tool, doctor):
+    disk_key, service = servers.kms_key(), ROLE.replace("EC2_", "")
+    path = tool.folder / "security.json"
+    path.write_text(security(disk_key=disk_key, EnableEbsEncryption=True))
+    command = [kms_cached(servers.kms_key()), "--security-configuration", path]
+    assert doctor(*command)[0]["kms.service-role"] == ["note"]
+    assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["warning"]
+    tool.ok("kms", "add-key-user", disk_key, "--role", "EMR_DefaultRole", "--apply")
+    assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["ok"]
+    path.write_text(security(disk_key=disk_key))
+    assert "kms.service-role" not in doctor(*command, "--service-role", service)[0]
+
+
+def test_a_security_configuration_sets_what_the_files_need_not(servers, tool, doctor):
+    site = kms_cached(servers.kms_key())
+    for name in ("fs.s3.cse.enabled", "fs.s3.cse.encryptionMaterialsProvider"):
+        del site[name]
+    levels, _ = doctor(site)
+    assert levels["emrfs.enabled"] == levels["emrfs.provider"] == ["warning"]
+    path = tool.folder / "security.json"
+    path.write_text(security(disk_key=servers.kms_key()))
+    levels, _ = doctor(site, "--security-configuration", path)
+    assert levels["emrfs.enabled"] == levels["emrfs.provider"] == ["ok"]
 
 
 def test_s3a_has_properties_of_its_own(servers, doctor):
@@ -232,5 +326,15 @@ def test_s3a_has_properties_of_its_own(servers, doctor):
 
 def test_kms_out_of_reach_is_a_failure_and_no_panic(tool):
     site = kms_cached("arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
-    done = tool.run("doctor", *properties(site), env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    done = tool.run("doctor", *properties(site), "--bucket", "lake", env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
     assert done.returncode == 1 and "SOURCE_UNAVAILABLE" in done.stdout and "panicked" not in done.stderr
+    bucket = next(line for line in done.stdout.splitlines() if "s3.bucket" in line)
+    assert "refused" in bucket and "status" not in bucket
+    assert "DispatchFailure" not in done.stdout
+
+
+@pytest.mark.parametrize("endpoint, bucket", [("no url", "lake"), (None, "no bucket!")])
+def test_an_endpoint_or_a_bucket_that_is_none_is_told(servers, doctor, endpoint, bucket):
+    env = {"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {}
+    levels, told = doctor(kms_cached(servers.kms_key()), "--bucket", bucket, status=1, env=env)
+    assert levels["s3.bucket"] == ["fail"] and "status 0" not in told

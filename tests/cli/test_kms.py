@@ -1,6 +1,7 @@
 """`emrkeys kms`: key policies."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -72,6 +73,27 @@ def test_the_callers_role_may_be_the_administrator(servers, tool):
     assert tool.json("kms", "add-key-user", key, "--role", "EMR", "--apply", env=env)["applied"]
 
 
+def test_whoever_may_use_the_key_is_shown(servers, tool):
+    key = servers.kms_key()
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), allow(ROLE), allow(ROLE + "2", "kms:Decrypt"))
+    assert not tool.json("kms", "add-key-user", key, "--role", ROLE)["changed"]
+    shown = tool.json("kms", "show-policy", key)
+    assert [(user["part"], user["principals"]) for user in shown["key_users"]] == [("use", [ROLE]), ("some", [ROLE + "2"])]
+    assert ROLE in tool.ok("kms", "show-policy", key)
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"))
+    assert tool.json("kms", "show-policy", key)["key_users"] == []
+
+
+def test_a_warning_that_cannot_be_told_costs_no_result(servers, tool):
+    key = servers.kms_key()
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+    put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), denial)
+    command = [tool.path, "kms", "add-key-user", key, "--role", "EMR"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, env=tool.env, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+    assert done.returncode == 0 and "nothing was changed" in done.stdout
+
+
 def test_a_denial_in_the_policy_is_told(servers, tool):
     key = servers.kms_key()
     denial = {"Sid": "Not now", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
@@ -94,7 +116,11 @@ def test_what_kms_refuses_is_told(servers, tool, op, status, code):
 
 
 def test_a_role_or_a_key_that_is_none_is_refused(servers, tool):
-    tool.fails(2, "kms", "add-key-user", servers.kms_key(), "--role", "arn:aws:iam::123456789012:user/mary")
+    key = servers.kms_key()
+    servers.control("DELETE", "calls")
+    for role in ("arn:aws:iam::123456789012:user/mary", "not a role", ""):
+        tool.fails(2, "kms", "add-key-user", key, "--role", role)
+    assert not servers.calls()
     assert "KEY_UNUSABLE" in tool.fails(1, "kms", "show-policy", "alias/nothing")
 
 

@@ -1,6 +1,7 @@
 //! How AWS is reached: the options that the AWS CLI has, for every command.
 
 use clap::Args;
+use emrkeys_core::client::{self, ProfileSet};
 use emrkeys_core::object::{S3Access, Store};
 
 use crate::output::Failure;
@@ -25,7 +26,16 @@ pub(crate) struct Aws {
 
 impl Aws {
     /// Puts the options where every client of AWS looks, whoever makes it. Before any other thread runs.
-    pub(crate) fn apply(&self) {
+    ///
+    /// # Errors
+    /// A profile that is not there, or cannot be used apart from the environment.
+    pub(crate) fn apply(&self) -> Result<(), Failure> {
+        if self.endpoint_url.is_some() {
+            // They would come before the endpoint of all.
+            for service in ["S3", "KMS", "STS"] {
+                std::env::remove_var(format!("AWS_ENDPOINT_URL_{service}"));
+            }
+        }
         let set = |name, value: &Option<String>| {
             if let Some(value) = value {
                 std::env::set_var(name, value);
@@ -35,13 +45,20 @@ impl Aws {
         set("AWS_ENDPOINT_URL", &self.endpoint_url);
         set("AWS_ENDPOINT_URL_KMS", &self.kms_endpoint_url);
         set("AWS_PROFILE", &self.profile);
+        if let Some(name) = &self.profile {
+            only_profile(name)?;
+        }
+        let region_is_set = || {
+            ["AWS_REGION", "AWS_DEFAULT_REGION"]
+                .iter()
+                .any(|name| std::env::var_os(name).is_some())
+                || client::profiles().is_some_and(|all| selected(&all, "region").is_some())
+        };
         // Servers that are not AWS's want a region in the signature and care little which.
-        if self.endpoint_url.is_some()
-            && std::env::var_os("AWS_REGION").is_none()
-            && std::env::var_os("AWS_DEFAULT_REGION").is_none()
-        {
+        if self.endpoint_url.is_some() && !region_is_set() {
             std::env::set_var("AWS_REGION", "us-east-1");
         }
+        Ok(())
     }
 
     /// Objects in S3.
@@ -61,4 +78,40 @@ impl Aws {
     pub(crate) fn kms_endpoint(&self) -> Option<&String> {
         self.kms_endpoint_url.as_ref().or(self.endpoint_url.as_ref())
     }
+}
+
+/// As for the AWS CLI, the credentials of a profile that is named on the command line come before those of the environment. The SDK
+/// would ask the environment first, and go on to the instance where there is no such profile: as somebody else than was asked for.
+fn only_profile(name: &str) -> Result<(), Failure> {
+    if let Some(all) = client::profiles() {
+        if all.get_profile(name).is_none() {
+            let what = format!("--profile {name}: the AWS configuration has no such profile");
+            return Err(Failure::Usage(what));
+        }
+        if selected(&all, "credential_source")
+            .is_some_and(|source| source.eq_ignore_ascii_case("Environment"))
+        {
+            let what = "its credential_source is the environment, which does not count beside --profile";
+            return Err(Failure::Usage(format!("--profile {name}: {what}")));
+        }
+    }
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_ACCOUNT_ID",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ] {
+        std::env::remove_var(name);
+    }
+    Ok(())
+}
+
+/// What the selected profile, or the one that it takes its credentials from, says.
+fn selected<'a>(all: &'a ProfileSet, property: &str) -> Option<&'a str> {
+    let profile = all.get_profile(all.selected_profile())?;
+    let source = || all.get_profile(profile.get("source_profile")?)?.get(property);
+    profile.get(property).or_else(source)
 }

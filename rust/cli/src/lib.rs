@@ -132,7 +132,9 @@ pub fn command() -> clap::Command {
 /// Does what the command line says; the exit codes are those of `emrkeys --help`.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    cli.aws.apply();
+    if let Err(failure) = cli.aws.apply() {
+        return failure.report();
+    }
     let csv = cli.output == Output::Csv;
     if csv && !matches!(cli.command, Command::Audit(_)) {
         return output::Failure::Usage("--output csv: audit alone prints it; write text or json".to_owned())

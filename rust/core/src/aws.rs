@@ -58,7 +58,7 @@ pub(crate) fn request(id: Option<&str>) -> String {
 }
 
 /// What went wrong and why, as the errors themselves put it; their `Debug` forms hold whole requests.
-pub(crate) fn causes(error: &dyn StdError) -> String {
+pub fn causes(error: &dyn StdError) -> String {
     /// Longer texts tell nobody more.
     const MOST: usize = 400;
     let mut text = error.to_string();

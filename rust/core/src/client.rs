@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub use aws_config::profile::ProfileSet;
 pub use aws_config::SdkConfig;
 
+pub use crate::aws::causes;
 pub use crate::kms::{KmsAccess, KmsTarget, Role};
 
 use crate::aws;
@@ -18,6 +20,16 @@ use crate::runtime;
 /// `SOURCE_UNAVAILABLE` where no thread can be started, or the node did not answer within 20 seconds.
 pub fn config(region: Option<&str>) -> Result<SdkConfig, Error> {
     block_on(Duration::from_secs(20), aws::load(region))
+}
+
+/// The profiles of the AWS configuration, the one selected that the environment names; `None` where its files cannot be read. Asks
+/// nobody and starts no thread.
+pub fn profiles() -> Option<ProfileSet> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+    let (fs, env, files) = Default::default();
+    runtime
+        .block_on(aws_config::profile::load(&fs, &env, &files, None))
+        .ok()
 }
 
 /// Runs `future` to its end on the runtime of the process. Blocks the calling thread, which must not be one of that runtime.

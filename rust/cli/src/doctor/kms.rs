@@ -1,6 +1,6 @@
 //! The KMS keys that a configuration names, and the right to use them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::operation::generate_data_key::builders::GenerateDataKeyFluentBuilder;
@@ -19,21 +19,24 @@ use crate::kms::{get_policy, Policy, DEADLINE};
 pub(super) struct Context<'a> {
     /// By which rules the calls are made: the cluster's, if this runs on one.
     pub(super) region: Option<String>,
-    /// By their names.
-    pub(super) bucket_regions: &'a BTreeMap<String, String>,
     /// The role that is to use the keys, or why nobody knows.
     pub(super) principal: Result<String, String>,
+    /// The role by which EMR makes clusters.
+    pub(super) service_role: Option<&'a str>,
     /// Whether to make and open a data key.
     pub(super) live: bool,
     pub(super) clock: Clock,
 }
 
 impl Context<'_> {
-    /// Checks `target`, which stands behind `key`, and gives its ARN.
+    /// Checks `target`, which stands behind `key`, and gives its ARN. `buckets` have objects of that key, and regions; `ebs`: EBS
+    /// volumes are encrypted under it, too.
     pub(super) fn check(
         &self,
         key: &KeyOutline,
         target: &KmsTarget,
+        buckets: &[(&String, &String)],
+        ebs: bool,
         findings: &mut Findings,
     ) -> Result<Option<String>, Error> {
         let client = client::block_on(DEADLINE, target.client())?;
@@ -48,7 +51,7 @@ impl Context<'_> {
                 let Some(described) = answer.key_metadata else {
                     return Ok(None);
                 };
-                self.describe(key, target, &described, findings);
+                self.describe(key, target, &described, buckets, findings);
                 described.arn
             }
             Err(error) => {
@@ -64,16 +67,25 @@ impl Context<'_> {
         };
         // A keyring was opened by its protector when the provider was.
         if key.key_type != "keyring" {
-            if self.live {
+            // What is only read needs no right to make data keys.
+            if self.live && key.encrypts {
                 round_trip(&client, key, target, findings)?;
             } else {
                 self.dry_run(&client, key, target, findings)?;
             }
         }
         if let Some(arn) = &arn {
-            self.key_user(&client, key, target, arn, findings);
+            self.key_users(&client, key, target, arn, ebs, findings);
         }
         Ok(arn)
+    }
+
+    /// The role that calls KMS: the one that the configuration names for it, or the cluster's.
+    fn role<'b>(&'b self, target: &'b KmsTarget) -> Result<&'b str, &'b String> {
+        match &target.access.role {
+            Some(role) => Ok(&role.arn),
+            None => self.principal.as_deref(),
+        }
     }
 
     fn describe(
@@ -81,6 +93,7 @@ impl Context<'_> {
         key: &KeyOutline,
         target: &KmsTarget,
         described: &KeyMetadata,
+        buckets: &[(&String, &String)],
         findings: &mut Findings,
     ) {
         let name = &key.name;
@@ -120,43 +133,54 @@ impl Context<'_> {
         let mut parts = arn.split(':').skip(3);
         let (region, account) = (parts.next(), parts.next());
         if let Some(region) = region {
-            self.regions(name, region, findings);
+            self.regions(name, region, buckets, findings);
         }
-        let own = self
-            .principal
-            .as_ref()
-            .ok()
-            .and_then(|principal| principal.split(':').nth(4));
-        match (own, account) {
-            (Some(own), Some(account)) if own != account => findings.note(
+        let own = self.role(target).ok().and_then(|role| role.split(':').nth(4));
+        let (Some(own), Some(account)) = (own, account.filter(|account| own != Some(account))) else {
+            return;
+        };
+        let told = format!("{name}: the key is of account {account}, the role of {own}");
+        if target.key_id.starts_with("arn:") {
+            findings.note(
                 "kms.account",
-                format!("{name}: the key is of account {account}, the role of {own}: the key's policy and the role's IAM policy must both allow the use, and clusters must name the key by ARN"),
-            ),
-            _ => {}
+                format!("{told}: the key's policy and the role's IAM policy must both allow the use"),
+            );
+        } else {
+            findings.fail(
+                "kms.account",
+                format!("{told}, for which {} is another key or none", target.key_id),
+                format!("Name the key by its ARN: {}={arn}", target.property),
+            );
         }
     }
 
-    fn regions(&self, name: &str, region: &str, findings: &mut Findings) {
+    fn regions(&self, name: &str, region: &str, buckets: &[(&String, &String)], findings: &mut Findings) {
+        const CHECK: &str = "kms.region";
         let remedy = "Use a key of that region, or a multi-region key's replica in it: calls of another region cost time, and fail with that region.";
         let mut same = true;
         if let Some(cluster) = self.region.as_deref().filter(|cluster| *cluster != region) {
             same = false;
             findings.warn(
-                "kms.region",
+                CHECK,
                 format!("{name}: the key is in {region}, the cluster in {cluster}"),
                 remedy,
             );
         }
-        for (bucket, other) in self.bucket_regions.iter().filter(|(_, other)| *other != region) {
+        for (bucket, other) in buckets.iter().filter(|(_, other)| *other != region) {
             same = false;
             findings.warn(
-                "kms.region",
+                CHECK,
                 format!("{name}: the key is in {region}, bucket {bucket} in {other}"),
                 remedy,
             );
         }
-        if same {
-            findings.ok("kms.region", format!("{name}: {region}"));
+        if self.region.is_none() {
+            findings.note(
+                CHECK,
+                format!("{name}: {region}; that of the cluster is not known: name it by --region"),
+            );
+        } else if same {
+            findings.ok(CHECK, format!("{name}: {region}"));
         }
     }
 
@@ -212,7 +236,14 @@ impl Context<'_> {
                     error.code(),
                     Some("InvalidCiphertextException" | "ValidationException")
                 ) {
-                    findings.note("kms.decrypt", format!("{}: not checked: this endpoint tries Decrypt on a real ciphertext only; use --live", key.name));
+                    findings.note(
+                        "kms.decrypt",
+                        format!(
+                            "{}: not checked: this endpoint tries Decrypt on a real ciphertext only{}",
+                            key.name,
+                            if key.encrypts { "; use --live" } else { "" }
+                        ),
+                    );
                 } else {
                     findings.problem("kms.decrypt", Level::Failure, &problem);
                 }
@@ -225,65 +256,78 @@ impl Context<'_> {
         Ok(())
     }
 
-    fn key_user(
+    /// Whether the roles that need the key are its users.
+    fn key_users(
         &self,
         client: &Client,
         key: &KeyOutline,
         target: &KmsTarget,
         arn: &str,
+        ebs: bool,
         findings: &mut Findings,
     ) {
-        const CHECK: &str = "kms.key-user";
         let name = &key.name;
-        let principal = match &self.principal {
-            Ok(principal) => principal,
-            Err(why) => {
-                return findings.note(
-                    CHECK,
-                    format!("{name}: not checked: {why}; name the role by --role"),
-                )
+        let policy = get_policy(target, client, arn)
+            .map_err(|error| error.to_string())
+            .and_then(|text| {
+                Policy::parse(&text).map_err(|why| format!("the key's policy could not be read: {why}"))
+            });
+        let user = self
+            .role(target)
+            .map_err(|why| format!("{why}; name the role by --role"));
+        let service = self.service_role.ok_or_else(|| {
+            "EBS volumes want the service role (EMR_DefaultRole) as a key user, too; name it by --service-role".to_owned()
+        });
+        let service = ebs.then_some(("kms.service-role", service));
+        for (check, role) in [("kms.key-user", user)].into_iter().chain(service) {
+            match (role, &policy) {
+                (Ok(role), Ok(policy)) => key_user(check, name, arn, role, policy, findings),
+                (Err(why), _) => findings.note(check, format!("{name}: not checked: {why}")),
+                (Ok(_), Err(why)) => findings.note(check, format!("{name}: not checked: {why}")),
             }
-        };
-        let text = match get_policy(target, client, arn) {
-            Ok(text) => text,
-            Err(error) => return findings.note(CHECK, format!("{name}: not checked: {error}")),
-        };
-        let policy = match Policy::parse(&text) {
-            Ok(policy) => policy,
-            Err(why) => {
-                return findings.note(
-                    CHECK,
-                    format!("{name}: not checked: the key's policy could not be read: {why}"),
-                )
-            }
-        };
-        let account = principal.split(':').nth(4).unwrap_or_default();
-        let remedy = format!("emrkeys kms add-key-user {arn} --role {principal}");
-        if policy.is_user(principal) {
-            findings.ok(CHECK, format!("{name}: {principal}"));
-        } else if policy.leaves_it_to_iam(account) {
-            findings.warn(CHECK, format!("{name}: {principal} is no key user; the key's policy leaves it to the IAM policies of account {account}"), remedy);
-        } else {
-            findings.fail(CHECK, format!("{name}: {principal} is no key user, and the key's policy does not name account {account}"), remedy);
         }
-        for denial in policy.denials(principal, account) {
-            let message = format!(
-                "{name}: {:?} of the key's policy denies {principal} the use",
-                denial.name
+    }
+}
+
+/// Whether `policy` has `role` as a user, and what it denies it.
+fn key_user(
+    check: &'static str,
+    name: &str,
+    arn: &str,
+    role: &str,
+    policy: &Policy,
+    findings: &mut Findings,
+) {
+    let account = role.split(':').nth(4).unwrap_or_default();
+    let remedy = format!("emrkeys kms add-key-user {arn} --role {role}");
+    if policy.is_user(role) {
+        findings.ok(check, format!("{name}: {role}"));
+    } else if policy.leaves_it_to_iam(account) {
+        findings.warn(check, format!("{name}: {role} is no key user; the key's policy leaves it to the IAM policies of account {account}"), remedy);
+    } else {
+        findings.fail(
+            check,
+            format!("{name}: {role} is no key user, and the key's policy does not name account {account}"),
+            remedy,
+        );
+    }
+    for denial in policy.denials(role, account) {
+        let message = format!(
+            "{name}: {:?} of the key's policy denies {role} the use",
+            denial.name
+        );
+        if denial.conditional {
+            findings.warn(
+                check,
+                format!("{message} under a condition"),
+                "See that the condition is not met where data is read and written.",
             );
-            if denial.conditional {
-                findings.warn(
-                    CHECK,
-                    format!("{message} under a condition"),
-                    "See that the condition is not met where data is read and written.",
-                );
-            } else {
-                findings.fail(
-                    CHECK,
-                    message,
-                    "Change that statement: a denial wins over every permission.",
-                );
-            }
+        } else {
+            findings.fail(
+                check,
+                message,
+                "Change that statement: a denial wins over every permission.",
+            );
         }
     }
 }

@@ -4,6 +4,7 @@ mod clients;
 mod clock;
 mod kms;
 mod report;
+mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,15 +13,16 @@ use aws_sdk_s3::config::Builder;
 use clap::Args;
 use emrkeys_core::client;
 use emrkeys_core::keyring::{Access, Editor, Protection, State, Summary};
-use emrkeys_core::{outline, KeyOutline, Outline, Settings, Usage};
+use emrkeys_core::{outline, KeyOutline, Outline, RuleOutline, Settings, Usage};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use self::clock::Clock;
 use self::report::{Findings, Level};
+use self::security::{key_of_disks, Security};
 use crate::aws::Aws;
 use crate::conf::{open, read, Client, Conf, ONLY_HADOOP};
-use crate::kms::{caller, principal_of, DEADLINE};
+use crate::kms::{caller, principal_of, role_by_arn, DEADLINE};
 use crate::output::Failure;
 use crate::Form;
 
@@ -34,19 +36,22 @@ Example:
 What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
   hadoop jar emrkeys.jar doctor")]
 pub(crate) struct Command {
-    /// Make a data key under each KMS key and open it again, where else KMS is only asked whether it would (DryRun)
+    /// Make a data key under each KMS key that encrypts and open it again, where else KMS is only asked whether it would (DryRun)
     #[arg(long)]
     live: bool,
-    /// A bucket whose region is compared with those of the keys, beside those that rules name; several by repeating
+    /// A bucket whose region is compared with those of all keys, as those of rules are with that of theirs; several by repeating
     #[arg(long, value_name = "NAME")]
     bucket: Vec<String>,
     /// The role that should be a key user, by ARN; the one of the caller, if not given
-    #[arg(long, value_name = "ARN")]
+    #[arg(long, value_name = "ARN", value_parser = role_by_arn)]
     role: Option<String>,
+    /// The service role of the cluster (EMR_DefaultRole), by ARN: encryption of EBS volumes wants it as a key user, too
+    #[arg(long, value_name = "ARN", value_parser = role_by_arn)]
+    service_role: Option<String>,
     /// A version of a keyring that encrypts for longer is a warning
     #[arg(long, value_name = "DAYS", default_value = "365", value_parser = clap::value_parser!(u16).range(1..))]
     max_age: u16,
-    /// EMR's security configuration, in JSON: its classes and the KMS key of local disks
+    /// EMR's security configuration, in JSON: its classes, and the KMS keys of S3 and of local disks
     #[arg(long, value_name = "FILE")]
     security_configuration: Option<PathBuf>,
     /// Fail on warnings, too
@@ -58,7 +63,7 @@ pub(crate) struct Command {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let settings = self.conf.load(aws)?;
+        let mut settings = self.conf.load(aws)?;
         let mut findings = Findings::default();
         let usage = self.conf.usage.into();
         let outline = configuration(usage, &settings, &mut findings);
@@ -66,15 +71,17 @@ impl Command {
         if usage != Usage::LocalDisk && settings.contains_key("emrkeys.local-disk.key") {
             configuration(Usage::LocalDisk, &settings, &mut findings);
         }
+        let text = self.security_configuration.as_deref().map(read).transpose()?;
+        let security = text.as_deref().map(Security::parse).unwrap_or_default();
+        security.apply(&mut settings);
         match self.conf.usage {
             Client::S3 => clients::emrfs(&settings, outline.as_ref(), &mut findings),
             Client::S3a => clients::s3a(&settings, &mut findings),
             Client::LocalDisk => {}
         }
-        let disk_keys = match &self.security_configuration {
-            Some(path) => clients::security_configuration(&read(path)?, &mut findings),
-            None => Vec::new(),
-        };
+        let disk_keys = text.map_or_else(Vec::new, |text| {
+            clients::security_configuration(&text, &mut findings)
+        });
         if let Some(outline) = &outline {
             for key in outline
                 .keys
@@ -83,15 +90,18 @@ impl Command {
             {
                 self.keyring(key, outline, aws, &mut findings);
             }
-            self.aws(outline, &disk_keys, aws, &mut findings)?;
+        }
+        if outline.is_some() || security.s3_key.is_some() || !disk_keys.is_empty() {
+            self.aws(outline.as_ref(), &security, &disk_keys, aws, &mut findings)?;
         }
         findings.print(self.strict, form)
     }
 
-    /// S3 and KMS.
+    /// S3 and KMS. `outline` is absent where the configuration is not valid.
     fn aws(
         &self,
-        outline: &Outline,
+        outline: Option<&Outline>,
+        security: &Security,
         disk_keys: &[String],
         aws: &Aws,
         findings: &mut Findings,
@@ -99,10 +109,16 @@ impl Command {
         let clock = Clock::default();
         let shared = client::config(aws.region.as_deref())?;
         let region = shared.region().map(|region| region.as_ref().to_owned());
-        let bucket_regions = self.buckets(outline, &shared, &clock, findings)?;
-        let used = || outline.keys.iter().filter(|key| key.used);
-        let targets: Vec<_> = used()
-            .flat_map(|key| key.kms.iter().map(move |target| (key, target)))
+        let rules = outline.map_or(&[][..], |outline| outline.rules.as_slice());
+        let bucket_regions = self.buckets(rules, &shared, &clock, findings)?;
+        let disks: Vec<KeyOutline> = disk_keys.iter().map(|key| key_of_disks(key)).collect();
+        let used = outline.map_or(&[][..], |outline| outline.keys.as_slice());
+        let of_s3 = used.iter().filter(|key| key.used).chain(&security.s3_key);
+        // Those of the disks come last, to be compared with all others.
+        let targets: Vec<_> = of_s3
+            .map(|key| (key, false))
+            .chain(disks.iter().map(|key| (key, true)))
+            .flat_map(|(key, of_disks)| key.kms.iter().map(move |target| (key, target, of_disks)))
             .collect();
         if targets.is_empty() {
             clock.report(findings);
@@ -110,53 +126,55 @@ impl Command {
         }
         let context = kms::Context {
             region,
-            bucket_regions: &bucket_regions,
-            principal: self.principal(aws)?,
+            principal: self.principal(aws),
+            service_role: self.service_role.as_deref(),
             live: self.live,
             clock: clock.clone(),
         };
         let mut arns: BTreeMap<String, &str> = BTreeMap::new();
-        for (key, target) in targets {
-            match context.check(key, target, findings) {
-                Ok(arn) => arns.extend(arn.map(|arn| (arn, key.name.as_str()))),
-                Err(error) => findings.error("kms.exists", &error),
+        for (key, target, of_disks) in targets {
+            let encrypted = |bucket: &String| {
+                let by_rule = |rule: &RuleOutline| rule.key == key.name && rule.bucket == *bucket;
+                !of_disks && (self.bucket.contains(bucket) || rules.iter().any(by_rule))
+            };
+            let buckets: Vec<_> = bucket_regions
+                .iter()
+                .filter(|(bucket, _)| encrypted(bucket))
+                .collect();
+            let checked = context.check(key, target, &buckets, of_disks && security.ebs, findings);
+            let arn = checked.unwrap_or_else(|error| {
+                findings.error("kms.exists", &error);
+                None
+            });
+            if of_disks {
+                same_as_disk(arn.as_ref().unwrap_or(&target.key_id), &arns, findings);
+            } else {
+                arns.extend(arn.map(|arn| (arn, key.name.as_str())));
             }
-        }
-        for disk in disk_keys {
-            same_as_disk(disk, &arns, findings);
         }
         clock.report(findings);
         Ok(())
     }
 
     /// The role that is to use the keys; why not, where nobody named one and the caller is none.
-    fn principal(&self, aws: &Aws) -> Result<Result<String, String>, Failure> {
-        let is_role = |arn: &str| arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":role/");
+    fn principal(&self, aws: &Aws) -> Result<String, String> {
         if let Some(role) = &self.role {
-            if !is_role(role) {
-                return Err(Failure::Usage(format!("--role {role}: write the ARN of a role")));
-            }
-            return Ok(Ok(role.clone()));
+            return Ok(role.clone());
         }
-        Ok(caller(aws.region.as_deref()).and_then(|caller| {
-            let principal = principal_of(&caller);
-            if is_role(&principal) {
-                return Ok(principal);
-            }
-            Err(format!("{caller} is no role, so it is not that of a cluster"))
-        }))
+        let caller = caller(aws.region.as_deref())?;
+        role_by_arn(&principal_of(&caller))
+            .map_err(|_| format!("{caller} is no role, so it is not that of a cluster"))
     }
 
     /// The regions of the buckets that are named, and are there.
     fn buckets(
         &self,
-        outline: &Outline,
+        rules: &[RuleOutline],
         shared: &client::SdkConfig,
         clock: &Clock,
         findings: &mut Findings,
     ) -> Result<BTreeMap<String, String>, Failure> {
-        let names: BTreeSet<&str> = outline
-            .rules
+        let names: BTreeSet<&str> = rules
             .iter()
             .map(|rule| rule.bucket.as_str())
             .chain(self.bucket.iter().map(String::as_str))
@@ -181,16 +199,16 @@ impl Command {
                     continue;
                 }
             };
-            let (region, status) = match &answer {
-                Ok(found) => (found.bucket_region.clone(), 200),
-                Err(error) => {
-                    let answer = error.raw_response();
-                    let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-                    (
-                        region.map(str::to_owned),
-                        answer.map_or(0, |answer| answer.status().as_u16()),
-                    )
-                }
+            let (region, status, cause) = match &answer {
+                Ok(found) => (found.bucket_region.clone(), 200, String::new()),
+                Err(error) => match error.raw_response() {
+                    Some(answer) => {
+                        let region = answer.headers().get("x-amz-bucket-region");
+                        let status = answer.status().as_u16();
+                        (region.map(str::to_owned), status, format!("status {status}"))
+                    }
+                    None => (None, 0, client::causes(error)),
+                },
             };
             match (status, &region) {
                 (404, _) => findings.fail("s3.bucket", format!("there is no bucket {name}"), "Correct the prefixes of the rules, or make it."),
@@ -199,9 +217,20 @@ impl Command {
                 (200, None) => findings.note("s3.bucket", format!("{name}: S3 does not say in which region it is")),
                 _ => findings.fail(
                     "s3.bucket",
-                    format!("{name}: S3 did not answer as it should (status {status})"),
+                    format!("{name}: S3 did not answer as it should ({cause})"),
                     "See that this machine reaches S3 (endpoint, VPC endpoint, proxy) and has credentials and a region.",
                 ),
+            }
+            let cluster = shared.region().map(|cluster| cluster.as_ref());
+            if let (Some(cluster), Some(region)) = (
+                cluster,
+                region.as_deref().filter(|region| Some(*region) != cluster),
+            ) {
+                findings.warn(
+                    "s3.region",
+                    format!("{name}: the bucket is in {region}, the cluster in {cluster}"),
+                    "Run the cluster in the region of its buckets and keys; where this runs elsewhere, name the cluster's by --region.",
+                );
             }
             regions.extend(region.map(|region| (name.to_owned(), region)));
         }

@@ -12,9 +12,9 @@ use emrkeys_core::Error;
 use serde_json::{json, Value};
 use similar::TextDiff;
 
-pub(crate) use self::policy::principal_of;
 pub use self::policy::Policy;
-use self::policy::{role_arn, Denial, Part};
+pub(crate) use self::policy::{principal_of, role_by_arn};
+use self::policy::{role, role_arn, Denial, Part};
 use crate::aws::Aws;
 use crate::output::Failure;
 use crate::Form;
@@ -27,7 +27,7 @@ const POLICY_NAME: &str = "default";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Prints the statements of a key's policy that make key users, and who they are
+    /// Prints the statements of a key's policy that let somebody use the key, and who that is
     #[command(after_help = "\
 Example:
   emrkeys kms show-policy alias/lake")]
@@ -49,7 +49,7 @@ Example:
         #[command(flatten)]
         key: Key,
         /// The role: its name, with its path if it has one, in the key's account, or its ARN
-        #[arg(long, value_name = "NAME|ARN")]
+        #[arg(long, value_name = "NAME|ARN", value_parser = role)]
         role: String,
         /// Put the new policy
         #[arg(long)]
@@ -138,12 +138,12 @@ pub(crate) fn caller(region: Option<&str>) -> Result<String, String> {
     let sts = aws_sdk_sts::Client::new(&shared);
     let answer = client::block_on(DEADLINE, sts.get_caller_identity().send())
         .map_err(|error| error.to_string())?
-        .map_err(|error| aws_sdk_sts::error::DisplayErrorContext(error).to_string())?;
+        .map_err(|error| format!("STS did not say who calls: {}", client::causes(&error)))?;
     answer.arn.ok_or_else(|| "STS did not say who calls".to_owned())
 }
 
 fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
-    let users = found.policy.users();
+    let users = found.policy.users(found.account());
     let mut out = stdout().lock();
     if form == Form::Json {
         let statements: Vec<Value> = users
@@ -161,8 +161,9 @@ fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
     writeln!(out, "{}", found.arn)?;
     for user in &users {
         let title = match user.part {
-            Part::Use => "key users",
-            Part::Grant => "whose grants for AWS resources are accepted",
+            Some(Part::Use) => "key users",
+            Some(Part::Grant) => "whose grants for AWS resources are accepted",
+            None => "who may use the key in part, or under a condition",
         };
         writeln!(out, "\n{title}:")?;
         for principal in &user.principals {
@@ -171,7 +172,7 @@ fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
         writeln!(out, "{:#}", user.statement)?;
     }
     if users.is_empty() {
-        writeln!(out, "\nno statement makes key users")?;
+        writeln!(out, "\nno statement lets anybody use the key")?;
     }
     if found.policy.leaves_it_to_iam(found.account()) {
         writeln!(
@@ -185,10 +186,11 @@ fn show(found: &Found, all: bool, form: Form) -> Result<(), Failure> {
     Ok(())
 }
 
-fn part(part: Part) -> &'static str {
+fn part(part: Option<Part>) -> &'static str {
     match part {
-        Part::Use => "use",
-        Part::Grant => "grant",
+        Some(Part::Use) => "use",
+        Some(Part::Grant) => "grant",
+        None => "some",
     }
 }
 
@@ -236,7 +238,8 @@ fn add(found: &Found, role: &str, apply: bool, form: Form, aws: &Aws) -> Result<
     }
     if form == Form::Text {
         for denial in &denials {
-            writeln!(std::io::stderr(), "warning: {}", warning(denial, &role))?;
+            // Where standard error is closed there is nobody to be told.
+            let _ = writeln!(std::io::stderr(), "warning: {}", warning(denial, &role));
         }
     }
     Ok(())

@@ -41,10 +41,11 @@ pub(crate) enum Part {
     Grant,
 }
 
-/// A statement that makes key users.
+/// A statement that lets somebody use the key.
 #[derive(Debug)]
 pub(crate) struct UserStatement<'a> {
-    pub(crate) part: Part,
+    /// `None`: it does so in part, or under a condition.
+    pub(crate) part: Option<Part>,
     pub(crate) statement: &'a Value,
     pub(crate) principals: Vec<&'a str>,
 }
@@ -135,15 +136,28 @@ impl Policy {
         }
     }
 
-    /// The statements of the two kinds, in order.
-    pub(crate) fn users(&self) -> Vec<UserStatement<'_>> {
+    /// The statements that let somebody use the key, whoever wrote them, in order; without one that leaves it to the IAM policies of
+    /// `account`.
+    pub(crate) fn users(&self, account: &str) -> Vec<UserStatement<'_>> {
+        // Administrators may describe a key, too, and do not use it.
+        let using = |action: &&&str| **action != "kms:DescribeKey";
         self.statements()
             .iter()
+            .filter(|statement| is(statement, "Allow"))
             .filter_map(|statement| {
-                Some(UserStatement {
-                    part: part_of(statement)?,
+                let principals = principals(statement, "Principal");
+                if leaves_it_to_iam(statement, account)
+                    && principals.iter().all(|named| is_root(named, account))
+                {
+                    return None;
+                }
+                let whole = unconditional(statement) && USE.iter().all(|action| covers(statement, action));
+                let some = USE.iter().filter(using).any(|action| touches(statement, action));
+                let part = part_of(statement).or(whole.then_some(Part::Use));
+                (part.is_some() || some).then_some(UserStatement {
+                    part,
                     statement,
-                    principals: principals(statement, "Principal"),
+                    principals,
                 })
             })
             .collect()
@@ -156,14 +170,9 @@ impl Policy {
 
     /// The account is named, so that policies in IAM decide who else may use the key.
     pub(crate) fn leaves_it_to_iam(&self, account: &str) -> bool {
-        self.statements().iter().any(|statement| {
-            is(statement, "Allow")
-                && unconditional(statement)
-                && covers(statement, "kms:Decrypt")
-                && principals(statement, "Principal")
-                    .iter()
-                    .any(|named| is_root(named, account))
-        })
+        self.statements()
+            .iter()
+            .any(|statement| leaves_it_to_iam(statement, account))
     }
 
     /// The policy with `principal` as a key user; `None` where it is one already.
@@ -329,6 +338,15 @@ fn inexact(value: &Value) -> Option<&Number> {
     }
 }
 
+fn leaves_it_to_iam(statement: &Value, account: &str) -> bool {
+    is(statement, "Allow")
+        && unconditional(statement)
+        && covers(statement, "kms:Decrypt")
+        && principals(statement, "Principal")
+            .iter()
+            .any(|named| is_root(named, account))
+}
+
 fn is_text_or_texts(value: &Value) -> bool {
     match value {
         Value::String(_) => true,
@@ -465,8 +483,8 @@ fn is_for_aws(condition: Option<&Value>) -> bool {
         .is_some_and(|value| value == json!("true") || value == json!(true))
 }
 
-/// The ARN of a role named as operators do: by ARN, or by name (with a path, where it has one), then of the key's account.
-pub(crate) fn role_arn(role: &str, key_arn: &str) -> Result<String, String> {
+/// A role as operators name it: by its ARN, or by its name, with its path where it has one.
+pub(crate) fn role(text: &str) -> Result<String, String> {
     let is_path = |text: &str| {
         !text.is_empty()
             && text.len() <= 576
@@ -476,21 +494,38 @@ pub(crate) fn role_arn(role: &str, key_arn: &str) -> Result<String, String> {
                 .bytes()
                 .all(|c| c.is_ascii_alphanumeric() || b"+=,.@_/-".contains(&c))
     };
-    if let Some(rest) = role.strip_prefix("arn:") {
-        let parts: Vec<&str> = rest.splitn(5, ':').collect();
-        let [_, "iam", "", account, resource] = parts[..] else {
-            return Err(format!("{role} is not the ARN of a role"));
+    let Some(rest) = text.strip_prefix("arn:") else {
+        return if is_path(text) {
+            Ok(text.to_owned())
+        } else {
+            Err("it is not the name of a role".to_owned())
         };
-        let is_account = account.len() == 12 && account.bytes().all(|c| c.is_ascii_digit());
-        return match resource.strip_prefix("role/") {
-            Some(name) if is_account && is_path(name) => Ok(role.to_owned()),
-            _ => Err(format!(
-                "{role} is not the ARN of a role, as in arn:aws:iam::111122223333:role/EMR_EC2_DefaultRole"
-            )),
-        };
+    };
+    let is_account = |text: &str| text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit());
+    match rest.splitn(5, ':').collect::<Vec<_>>()[..] {
+        [_, "iam", "", account, resource]
+            if is_account(account) && resource.strip_prefix("role/").is_some_and(is_path) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(NO_ARN.to_owned()),
     }
-    if !is_path(role) {
-        return Err(format!("{role} is not the name of a role"));
+}
+
+const NO_ARN: &str = "it is not the ARN of a role, as in arn:aws:iam::111122223333:role/EMR_EC2_DefaultRole";
+
+/// A role, by its ARN alone.
+pub(crate) fn role_by_arn(text: &str) -> Result<String, String> {
+    if !text.starts_with("arn:") {
+        return Err(NO_ARN.to_owned());
+    }
+    role(text)
+}
+
+/// The ARN of a [`role`]; a name is one of the key's account.
+pub(crate) fn role_arn(role: &str, key_arn: &str) -> Result<String, String> {
+    if role.starts_with("arn:") {
+        return Ok(role.to_owned());
     }
     match key_arn.split(':').collect::<Vec<_>>()[..] {
         ["arn", partition, "kms", _, account, _] => Ok(format!("arn:{partition}:iam::{account}:role/{role}")),

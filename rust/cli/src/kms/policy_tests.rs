@@ -104,6 +104,33 @@ fn who_has_the_rights_already_gets_no_statement() {
 }
 
 #[test]
+fn whoever_may_use_the_key_is_shown() {
+    let part_of_one = |statement: Value| {
+        let policy = policy(&json!([root(), statement]));
+        let found: Vec<_> = policy.users(ACCOUNT).iter().map(|user| user.part).collect();
+        found
+    };
+    let allow = |action: Value| json!({ "Effect": "Allow", "Principal": { "AWS": OTHER }, "Action": action, "Resource": "*" });
+    let [using, granting] = of_console(&json!(OTHER));
+    assert_eq!(part_of_one(using), [Some(Part::Use)]);
+    assert_eq!(part_of_one(granting), [Some(Part::Grant)]);
+    assert_eq!(part_of_one(allow(json!("kms:*"))), [Some(Part::Use)]);
+    assert_eq!(part_of_one(allow(json!("kms:Decrypt"))), [None]);
+    assert_eq!(part_of_one(allow(json!(["kms:GenerateDataKeyPair"]))), [None]);
+    let mut conditional = allow(json!("kms:*"));
+    conditional["Condition"] = json!({ "Bool": { "a": "b" } });
+    assert_eq!(part_of_one(conditional), [None]);
+    let mut foreign = root();
+    foreign["Principal"] = json!({ "AWS": [ACCOUNT, "444455556666"] });
+    assert_eq!(part_of_one(foreign), [Some(Part::Use)]);
+    assert_eq!(part_of_one(allow(json!(["kms:Describe*", "kms:Put*"]))), []);
+    assert_eq!(
+        part_of_one(deny(json!({ "Principal": "*", "Action": "kms:*" }))),
+        []
+    );
+}
+
+#[test]
 fn somebody_must_be_able_to_change_the_policy_afterwards() {
     let allow = |principal: &str, action: &str| json!({ "Effect": "Allow", "Principal": { "AWS": principal }, "Action": action, "Resource": "*" });
     let can = |statements: Value| policy(&statements).can_be_changed_by(ACCOUNT, Some(OTHER));
@@ -220,6 +247,10 @@ fn roles_are_named_by_name_or_arn() {
         "arn:aws-cn:iam::111122223333:role/service-role/EMR"
     );
     assert_eq!(role_arn(ROLE, key).unwrap(), ROLE);
+    for right in ["EMR", "service-role/EMR", ROLE] {
+        assert_eq!(role(right).unwrap(), right);
+        assert_eq!(role_by_arn(right).is_ok(), right == ROLE);
+    }
     for wrong in [
         "",
         "a b",
@@ -229,7 +260,7 @@ fn roles_are_named_by_name_or_arn() {
         "arn:aws:sts::111122223333:assumed-role/a/b",
         "*",
     ] {
-        assert!(role_arn(wrong, key).is_err(), "{wrong}");
+        assert!(role(wrong).is_err() && role_by_arn(wrong).is_err(), "{wrong}");
     }
     assert_eq!(
         principal_of("arn:aws:sts::111122223333:assumed-role/EMR/i-1"),

@@ -1,0 +1,129 @@
+//! What EMR's security configuration has KMS do, and what it sets on a cluster; what is right in it checks `clients`.
+//!
+//! Source: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the AWS CLI".
+
+use std::collections::BTreeMap;
+
+use emrkeys_core::client::{KmsAccess, KmsTarget};
+use emrkeys_core::{KeyOutline, Settings};
+use serde_json::Value;
+
+use crate::emr_config::S3_CLASS;
+
+/// What a security configuration says; nothing, where it cannot be read or encrypts nothing at rest.
+#[derive(Debug, Default)]
+pub(super) struct Security {
+    /// The key that EMRFS or S3 encrypts objects with.
+    pub(super) s3_key: Option<KeyOutline>,
+    /// Whether the key of the local disks is that of EBS volumes, too.
+    pub(super) ebs: bool,
+    /// Whether EMR has EMRFS ask our class.
+    custom: bool,
+}
+
+impl Security {
+    pub(super) fn parse(text: &str) -> Security {
+        let document: Value = serde_json::from_str(text).unwrap_or_default();
+        let encryption = &document["EncryptionConfiguration"];
+        if encryption["EnableAtRestEncryption"] != Value::Bool(true) {
+            return Security::default();
+        }
+        let at_rest = &encryption["AtRestEncryptionConfiguration"];
+        let s3 = &at_rest["S3EncryptionConfiguration"];
+        let mode = s3["EncryptionMode"].as_str().unwrap_or_default();
+        Security {
+            s3_key: s3["AwsKmsKey"]
+                .as_str()
+                .filter(|_| mode.ends_with("-KMS"))
+                .map(|key| key_of_emr("S3", "S3EncryptionConfiguration.AwsKmsKey", key)),
+            ebs: at_rest["LocalDiskEncryptionConfiguration"]["EnableEbsEncryption"] == Value::Bool(true),
+            custom: mode == "CSE-Custom" && s3["EncryptionKeyProviderClass"].as_str() == Some(S3_CLASS),
+        }
+    }
+
+    /// Adds what EMR sets on the cluster, where the files say nothing of it.
+    pub(super) fn apply(&self, settings: &mut Settings) {
+        let set = [
+            ("fs.s3.cse.enabled", "true"),
+            ("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS),
+        ];
+        for (name, value) in set.iter().filter(|_| self.custom) {
+            settings
+                .entry((*name).to_owned())
+                .or_insert_with(|| (*value).to_owned());
+        }
+    }
+}
+
+/// The key of local disks.
+pub(super) fn key_of_disks(key: &str) -> KeyOutline {
+    key_of_emr("local disks", "LocalDiskEncryptionConfiguration.AwsKmsKey", key)
+}
+
+/// A KMS key that EMR itself uses, in the form of those of a configuration.
+fn key_of_emr(what: &str, property: &str, key: &str) -> KeyOutline {
+    KeyOutline {
+        name: format!("{what} (security configuration)"),
+        key_type: "kms",
+        used: true,
+        encrypts: true,
+        kms: vec![KmsTarget {
+            property: property.to_owned(),
+            key_id: key.to_owned(),
+            access: KmsAccess::default(),
+        }],
+        encryption_context: BTreeMap::new(),
+        files: Vec::new(),
+        credentials: Vec::new(),
+        previous: Vec::new(),
+        aliases: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parsed(s3: Value, ebs: bool, enabled: bool) -> Security {
+        let at_rest = json!({ "S3EncryptionConfiguration": s3,
+            "LocalDiskEncryptionConfiguration": { "EncryptionKeyProviderType": "AwsKms", "EnableEbsEncryption": ebs } });
+        let document = json!({ "EnableAtRestEncryption": enabled, "AtRestEncryptionConfiguration": at_rest });
+        Security::parse(&json!({ "EncryptionConfiguration": document }).to_string())
+    }
+
+    #[test]
+    fn the_key_of_s3_counts_where_a_mode_uses_it() {
+        let key = |mode: &str, enabled| {
+            let s3 = json!({ "EncryptionMode": mode, "AwsKmsKey": "alias/s3" });
+            parsed(s3, false, enabled)
+                .s3_key
+                .map(|key| key.kms[0].key_id.clone())
+        };
+        assert_eq!(key("SSE-KMS", true).as_deref(), Some("alias/s3"));
+        assert_eq!(key("CSE-KMS", true).as_deref(), Some("alias/s3"));
+        assert_eq!(key("SSE-S3", true), None);
+        assert_eq!(key("SSE-KMS", false), None);
+        assert!(Security::parse("[").s3_key.is_none());
+    }
+
+    #[test]
+    fn our_class_is_set_where_the_files_say_nothing() {
+        let applied = |class: &str, before: &[(&str, &str)]| {
+            let mut settings: Settings = before
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            let s3 = json!({ "EncryptionMode": "CSE-Custom", "EncryptionKeyProviderClass": class });
+            parsed(s3, true, true).apply(&mut settings);
+            settings.get("fs.s3.cse.enabled").cloned()
+        };
+        assert_eq!(applied(S3_CLASS, &[]).as_deref(), Some("true"));
+        assert_eq!(
+            applied(S3_CLASS, &[("fs.s3.cse.enabled", "false")]).as_deref(),
+            Some("false")
+        );
+        assert_eq!(applied("a.B", &[]), None);
+        assert!(parsed(json!({}), true, true).ebs && !parsed(json!({}), false, true).ebs);
+    }
+}
