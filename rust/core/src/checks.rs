@@ -1,7 +1,9 @@
 //! What EMRFS and S3A have to be told, beside keys and rules. Pure: properties in, findings out.
 //!
 //! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a custom
-//! provider"; docs/s3a.md for what was measured with Hadoop.
+//! provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with Hadoop.
+
+use std::collections::BTreeSet;
 
 use crate::inputs::Settings;
 use crate::outline::{outline, Outline};
@@ -123,80 +125,160 @@ pub fn emrfs(settings: &Settings, outline: Option<&Outline>) -> Vec<Finding> {
     findings
 }
 
-/// S3A's properties.
-pub fn s3a(settings: &Settings) -> Vec<Finding> {
-    const ALGORITHM: &str = "fs.s3a.encryption.algorithm";
-    const KEYRING: &str = "fs.s3a.encryption.cse.custom.keyring.class.name";
-    const V1: &str = "fs.s3a.encryption.cse.v1.compatibility.enabled";
-    const STREAM: &str = "fs.s3a.input.stream.type";
-    const COMMITTER: &str = "fs.s3a.committer.name";
-    const INTERCEPTORS: &str = "fs.s3a.audit.execution.interceptors";
+/// S3A's options, without the `fs.s3a.` or `fs.s3a.bucket.NAME.` before them, and what is said of a property and its value.
+const S3A: [(&str, Judge); 6] = [
+    (ALGORITHM, algorithm),
+    ("encryption.cse.custom.keyring.class.name", keyring),
+    ("encryption.cse.v1.compatibility.enabled", v1_compatibility),
+    ("input.stream.type", input_stream),
+    ("audit.execution.interceptors", interceptors),
+    ("committer.name", committer),
+];
+type Judge = fn(&str, Option<&str>) -> Finding;
 
-    let algorithm = match get(settings, ALGORITHM) {
-        Some("CSE-CUSTOM") => ok("s3a.algorithm", format!("{ALGORITHM}=CSE-CUSTOM")),
-        other => failure(
-            "s3a.algorithm",
-            format!(
-                "{ALGORITHM} is {}: S3A asks no keyring",
-                other.unwrap_or("not set")
-            ),
-            format!("Set {ALGORITHM}=CSE-CUSTOM."),
-        ),
+const ALGORITHM: &str = "encryption.algorithm";
+/// Its older name, which S3A reads where the newer is not set.
+const OLD_ALGORITHM: &str = "server-side-encryption-algorithm";
+const CUSTOM: Option<&str> = Some("CSE-CUSTOM");
+
+/// S3A's properties: those for all buckets, and what single buckets have instead.
+pub fn s3a(settings: &Settings) -> Vec<Finding> {
+    let all = |option: &str| {
+        said(settings, "fs.s3a.", option).unwrap_or_else(|| (format!("fs.s3a.{option}"), None))
     };
-    let keyring = match get(settings, KEYRING) {
-        Some(name) => class("s3a.keyring", KEYRING, name, S3A_CLASS),
+    let own = |bucket: &str, option: &str| said(settings, &format!("fs.s3a.bucket.{bucket}."), option);
+    let asks = |bucket: &str| own(bucket, ALGORITHM).is_some_and(|(_, value)| value == CUSTOM);
+    let (name, value) = all(ALGORITHM);
+    let buckets = buckets(settings);
+    // Where some buckets alone ask a keyring, nothing of this is about the others.
+    let some = value != CUSTOM && buckets.iter().any(|bucket| asks(bucket));
+    let mut findings: Vec<Finding> = if some {
+        let value = value.unwrap_or("not set");
+        vec![note(
+            "s3a.algorithm",
+            format!("{name} is {value}: S3A asks the keyring for those buckets alone that say so themselves"),
+        )]
+    } else {
+        S3A.iter()
+            .map(|(option, judge)| {
+                let (name, value) = all(option);
+                judge(&name, value)
+            })
+            .collect()
+    };
+    for bucket in buckets.into_iter().filter(|bucket| !some || asks(bucket)) {
+        for (option, judge) in S3A {
+            let (name, value) = match own(bucket, option) {
+                Some(own) => own,
+                None if some => all(option),
+                None => continue,
+            };
+            let found = judge(&name, value);
+            // What is said of all buckets is the same for each.
+            if !findings.contains(&found) {
+                findings.push(found);
+            }
+        }
+    }
+    findings
+}
+
+/// The property that says it, and what; for a bucket even nothing is in the place of what is said for all.
+fn said<'a>(settings: &'a Settings, prefix: &str, option: &str) -> Option<(String, Option<&'a str>)> {
+    let older = (option == ALGORITHM).then_some(OLD_ALGORITHM);
+    [Some(option), older].into_iter().flatten().find_map(|option| {
+        let name = format!("{prefix}{option}");
+        settings.contains_key(&name).then(|| {
+            let value = get(settings, &name);
+            (name, value)
+        })
+    })
+}
+
+/// The buckets that have an option of their own. Their names may have dots in them, as options have.
+fn buckets(settings: &Settings) -> BTreeSet<&str> {
+    settings
+        .keys()
+        .filter_map(|name| name.strip_prefix("fs.s3a.bucket."))
+        .filter_map(|rest| {
+            let options = S3A.iter().map(|(option, _)| *option).chain([OLD_ALGORITHM]);
+            let mut buckets = options.filter_map(|option| rest.strip_suffix(option)?.strip_suffix('.'));
+            buckets.next()
+        })
+        .collect()
+}
+
+fn algorithm(name: &str, value: Option<&str>) -> Finding {
+    if value == CUSTOM {
+        return ok("s3a.algorithm", format!("{name}=CSE-CUSTOM"));
+    }
+    failure(
+        "s3a.algorithm",
+        format!("{name} is {}: S3A asks no keyring", value.unwrap_or("not set")),
+        format!("Set {name}=CSE-CUSTOM."),
+    )
+}
+
+fn keyring(name: &str, value: Option<&str>) -> Finding {
+    match value {
+        Some(value) => class("s3a.keyring", name, value, S3A_CLASS),
         None => failure(
             "s3a.keyring",
-            format!("{KEYRING} is not set"),
-            format!("Set {KEYRING}={S3A_CLASS}."),
+            format!("{name} is not set"),
+            format!("Set {name}={S3A_CLASS}."),
         ),
-    };
-    let v1 = if is_true(settings, V1) {
-        failure(
-            "s3a.v1-compatibility",
-            format!("{V1}=true: S3A then hands out the ciphertext of objects in AES-CBC as it is, and asks no keyring about them"),
-            "Remove it: objects in AES-GCM need no such switch. Older wraps are allowed by emrkeys.s3a.allow-legacy=true.".to_owned(),
-        )
-    } else {
-        ok("s3a.v1-compatibility", format!("{V1} is off"))
-    };
-    let stream = match get(settings, STREAM) {
-        Some("classic") => ok("s3a.input-stream", format!("{STREAM}=classic")),
+    }
+}
+
+fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
+    if !value.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return ok("s3a.v1-compatibility", format!("{name} is off"));
+    }
+    failure(
+        "s3a.v1-compatibility",
+        format!("{name}=true: S3A then hands out the ciphertext of objects in AES-CBC as it is, and asks no keyring about them"),
+        "Remove it: objects in AES-GCM need no such switch. Older wraps are allowed by emrkeys.s3a.allow-legacy=true.".to_owned(),
+    )
+}
+
+fn input_stream(name: &str, value: Option<&str>) -> Finding {
+    const CHECK: &str = "s3a.input-stream";
+    match value {
+        Some("classic") => ok(CHECK, format!("{name}=classic")),
         Some("analytics") => failure(
-            "s3a.input-stream",
-            format!("{STREAM}=analytics: it takes the length of the ciphertext for that of the content"),
-            format!("Set {STREAM}=classic."),
+            CHECK,
+            format!("{name}=analytics: it takes the length of the ciphertext for that of the content"),
+            format!("Set {name}=classic."),
         ),
         other => warning(
-            "s3a.input-stream",
-            format!("{STREAM} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext for that of the content", other.unwrap_or("not set")),
-            format!("Set {STREAM}=classic where Hadoop is 3.4.3 or newer."),
+            CHECK,
+            format!("{name} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext for that of the content", other.unwrap_or("not set")),
+            format!("Set {name}=classic where Hadoop is 3.4.3 or newer."),
+        ),
+    }
+}
+
+fn interceptors(name: &str, value: Option<&str>) -> Finding {
+    let mut classes = value.unwrap_or_default().split(',');
+    if classes.any(|class| class.trim() == S3A_INTERCEPTOR) {
+        return ok("s3a.interceptor", format!("{name}={S3A_INTERCEPTOR}"));
+    }
+    warning(
+        "s3a.interceptor",
+        format!("{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file"),
+        format!("Set {name}={S3A_INTERCEPTOR}, after a comma where it has a value already."),
+    )
+}
+
+fn committer(name: &str, value: Option<&str>) -> Finding {
+    let message = match value {
+        Some("magic") => format!("{name}=magic: no renames; keep Spark's speculation off with it"),
+        other => format!(
+            "{name} is {}: a rename keeps the key of its source, for which rules see the folder that is committed to",
+            other.unwrap_or("not set")
         ),
     };
-    let interceptors = get(settings, INTERCEPTORS).unwrap_or_default();
-    let interceptor = if interceptors
-        .split(',')
-        .any(|class| class.trim() == S3A_INTERCEPTOR)
-    {
-        ok("s3a.interceptor", format!("{INTERCEPTORS}={S3A_INTERCEPTOR}"))
-    } else {
-        warning(
-            "s3a.interceptor",
-            format!("{INTERCEPTORS} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file"),
-            format!("Set {INTERCEPTORS}={S3A_INTERCEPTOR}, after a comma where it has a value already."),
-        )
-    };
-    let committer = match get(settings, COMMITTER) {
-        Some("magic") => note(
-            "s3a.committer",
-            "the magic committer: no renames; keep Spark's speculation off with it".to_owned(),
-        ),
-        other => note(
-            "s3a.committer",
-            format!("committer {}: a rename keeps the key of its source, for which rules see the folder that is committed to", other.unwrap_or("of the job's choice")),
-        ),
-    };
-    vec![algorithm, keyring, v1, stream, interceptor, committer]
+    note("s3a.committer", message)
 }
 
 /// A property that has to name a class of ours.
@@ -424,5 +506,131 @@ mod tests {
         ] {
             assert_eq!(of(&[(property, value)], check), expected, "{property}={value}");
         }
+    }
+
+    /// What `check` says, and of which property.
+    fn of_buckets(entries: &[(&str, &str)], check: &str) -> Vec<(Level, String)> {
+        client(Usage::S3a, &settings(entries))
+            .into_iter()
+            .filter(|found| found.check == check)
+            .map(|found| {
+                let name = found.message.split([' ', '=']).next().unwrap().to_owned();
+                (found.level, name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_a_bucket_has_of_its_own_is_told_beside_what_all_have() {
+        let all = [
+            ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
+            ("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS),
+            ("fs.s3a.input.stream.type", "classic"),
+        ];
+        let ok = |option: &str| (Level::Ok, format!("fs.s3a.{option}"));
+        for (property, value, check, option, level) in [
+            (
+                "fs.s3a.bucket.lake.encryption.algorithm",
+                "SSE-S3",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.lake.encryption.algorithm",
+                "",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.lake.server-side-encryption-algorithm",
+                "SSE-KMS",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.a.b.c.encryption.algorithm",
+                "CSE-CUSTOM",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Ok,
+            ),
+            (
+                "fs.s3a.bucket.lake.input.stream.type",
+                "analytics",
+                "s3a.input-stream",
+                "input.stream.type",
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.lake.encryption.cse.custom.keyring.class.name",
+                S3_CLASS,
+                "s3a.keyring",
+                S3A[1].0,
+                Level::Failure,
+            ),
+        ] {
+            let found = of_buckets(&[&all[..], &[(property, value)]].concat(), check);
+            assert_eq!(
+                found,
+                [ok(option), (level, property.to_owned())],
+                "{property}={value}"
+            );
+        }
+        // What is not looked at, and names that are none of a bucket.
+        for property in [
+            "fs.s3a.bucket.lake.endpoint",
+            "fs.s3a.bucket.encryption.algorithm",
+        ] {
+            let found = of_buckets(&[&all[..], &[(property, "x")]].concat(), "s3a.algorithm");
+            assert_eq!(found, [ok(ALGORITHM)], "{property}");
+        }
+    }
+
+    #[test]
+    fn where_single_buckets_ask_the_keyring_they_alone_are_checked() {
+        let site = [
+            ("fs.s3a.encryption.algorithm", "SSE-KMS"),
+            ("fs.s3a.bucket.lake.encryption.algorithm", "CSE-CUSTOM"),
+            ("fs.s3a.bucket.pond.encryption.algorithm", "CSE-CUSTOM"),
+            (
+                "fs.s3a.bucket.pond.encryption.cse.custom.keyring.class.name",
+                S3A_CLASS,
+            ),
+            ("fs.s3a.bucket.logs.encryption.algorithm", "SSE-S3"),
+        ];
+        let name = |level, name: &str| (level, name.to_owned());
+        assert_eq!(
+            of_buckets(&site, "s3a.algorithm"),
+            [
+                name(Level::Note, "fs.s3a.encryption.algorithm"),
+                name(Level::Ok, "fs.s3a.bucket.lake.encryption.algorithm"),
+                name(Level::Ok, "fs.s3a.bucket.pond.encryption.algorithm"),
+            ]
+        );
+        assert_eq!(
+            of_buckets(&site, "s3a.keyring"),
+            [
+                name(Level::Failure, "fs.s3a.encryption.cse.custom.keyring.class.name"),
+                name(
+                    Level::Ok,
+                    "fs.s3a.bucket.pond.encryption.cse.custom.keyring.class.name"
+                ),
+            ]
+        );
+        // Said once, though it is so for both.
+        assert_eq!(of_buckets(&site, "s3a.interceptor").len(), 1);
+    }
+
+    #[test]
+    fn the_older_name_of_the_algorithm_counts_where_the_newer_is_not_set() {
+        let older = ("fs.s3a.server-side-encryption-algorithm", "CSE-CUSTOM");
+        let found = of_buckets(&[older], "s3a.algorithm");
+        assert_eq!(found, [(Level::Ok, older.0.to_owned())]);
+        let newer = ("fs.s3a.encryption.algorithm", "SSE-S3");
+        let found = of_buckets(&[older, newer], "s3a.algorithm");
+        assert_eq!(found, [(Level::Failure, newer.0.to_owned())]);
     }
 }
