@@ -43,14 +43,15 @@ pub struct Finding {
 /// The checks of the client that asks for keys; local disks have none.
 pub fn client(usage: Usage, settings: &Settings) -> Vec<Finding> {
     match usage {
-        Usage::S3 => emrfs(settings, outline(usage, settings).ok().as_ref()),
+        Usage::S3 => emrfs(settings, outline(usage, settings).ok().as_ref(), false),
         Usage::S3a => s3a(settings),
         Usage::LocalDisk => Vec::new(),
     }
 }
 
-/// EMRFS's own properties. `outline` is absent where the configuration is not valid.
-pub fn emrfs(settings: &Settings, outline: Option<&Outline>) -> Vec<Finding> {
+/// EMRFS's own properties. `outline` is absent where the configuration is not valid. `secured` says that EMR's security
+/// configuration is known, and has CSE-Custom with our class: it wins over the properties.
+pub fn emrfs(settings: &Settings, outline: Option<&Outline>, secured: bool) -> Vec<Finding> {
     const ENABLED: &str = "fs.s3.cse.enabled";
     const PROVIDER: &str = "fs.s3.cse.encryptionMaterialsProvider";
     const STORAGE: &str = "fs.s3.cse.cryptoStorageMode";
@@ -59,6 +60,7 @@ pub fn emrfs(settings: &Settings, outline: Option<&Outline>) -> Vec<Finding> {
 
     let mut findings = Vec::new();
     findings.push(match get(settings, ENABLED) {
+        _ if secured => ok("emrfs.enabled", format!("the security configuration sets {ENABLED}")),
         Some(value) if value.eq_ignore_ascii_case("true") => ok("emrfs.enabled", format!("{ENABLED}=true")),
         Some(value) => failure(
             "emrfs.enabled",
@@ -72,6 +74,10 @@ pub fn emrfs(settings: &Settings, outline: Option<&Outline>) -> Vec<Finding> {
         ),
     });
     findings.push(match get(settings, PROVIDER) {
+        _ if secured => ok(
+            "emrfs.provider",
+            format!("the security configuration sets {PROVIDER}"),
+        ),
         Some(name) => class("emrfs.provider", PROVIDER, name, S3_CLASS),
         None => warning(
             "emrfs.provider",
@@ -506,6 +512,26 @@ mod tests {
         ] {
             assert_eq!(of(&[(property, value)], check), expected, "{property}={value}");
         }
+    }
+
+    #[test]
+    fn a_security_configuration_wins_over_what_turns_emrfs_on() {
+        for site in [
+            settings(&[]),
+            settings(&[
+                ("fs.s3.cse.enabled", "false"),
+                ("fs.s3.cse.encryptionMaterialsProvider", "org.emrkeys.Typo"),
+            ]),
+        ] {
+            let findings = emrfs(&site, None, true);
+            assert_eq!(level(&findings, "emrfs.enabled"), Level::Ok);
+            assert_eq!(level(&findings, "emrfs.provider"), Level::Ok);
+        }
+        let other = settings(&[("fs.s3.cse.cryptoStorageMode", "Nowhere")]);
+        assert_eq!(
+            level(&emrfs(&other, None, true), "emrfs.storage-mode"),
+            Level::Failure
+        );
     }
 
     /// What `check` says, and of which property.

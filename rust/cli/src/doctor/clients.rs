@@ -8,9 +8,16 @@ use serde_json::Value;
 use super::report::Findings;
 use crate::emr_config::{DISK_CLASS, S3_CLASS};
 
-/// EMRFS's own properties. `outline` is absent where the configuration is not valid.
+const SECURED: &str = "security-configuration.s3";
+
+/// EMRFS's own properties. `outline` is absent where the configuration is not valid. What a security configuration says is
+/// looked up in `findings`, so it is checked before.
 pub(super) fn emrfs(settings: &Settings, outline: Option<&Outline>, findings: &mut Findings) {
-    report(checks::emrfs(settings, outline), findings);
+    let secured = findings
+        .0
+        .iter()
+        .any(|found| found.check == SECURED && found.level == super::report::Level::Ok);
+    report(checks::emrfs(settings, outline, secured), findings);
 }
 
 /// S3A's properties.
@@ -70,10 +77,10 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
     let disk_class = text(&disk["EncryptionKeyProviderClass"]);
     match s3["EncryptionMode"].as_str() {
         Some("CSE-Custom") if s3_class.as_deref() == Some(S3_CLASS) => {
-            findings.ok("security-configuration.s3", format!("CSE-Custom with {S3_CLASS}"));
+            findings.ok(SECURED, format!("CSE-Custom with {S3_CLASS}"));
         }
         Some("CSE-Custom") => findings.fail(
-            "security-configuration.s3",
+            SECURED,
             format!(
                 "the class for S3 is {}{}",
                 s3_class.as_deref().unwrap_or("not set"),
@@ -82,7 +89,7 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
             format!("Set S3EncryptionConfiguration.EncryptionKeyProviderClass to {S3_CLASS}."),
         ),
         mode => findings.warn(
-            "security-configuration.s3",
+            SECURED,
             format!(
                 "the mode for S3 is {}: EMRFS asks no provider of ours",
                 mode.unwrap_or("not set")

@@ -66,15 +66,16 @@ impl Command {
         if usage != Usage::LocalDisk && settings.contains_key("emrkeys.local-disk.key") {
             configuration(Usage::LocalDisk, &settings, &mut findings);
         }
+        // First: it wins over EMRFS's properties.
+        let disk_keys = match &self.security_configuration {
+            Some(path) => clients::security_configuration(&read(path)?, &mut findings),
+            None => Vec::new(),
+        };
         match self.conf.usage {
             Client::S3 => clients::emrfs(&settings, outline.as_ref(), &mut findings),
             Client::S3a => clients::s3a(&settings, &mut findings),
             Client::LocalDisk => {}
         }
-        let disk_keys = match &self.security_configuration {
-            Some(path) => clients::security_configuration(&read(path)?, &mut findings),
-            None => Vec::new(),
-        };
         if let Some(outline) = &outline {
             for key in outline
                 .keys
