@@ -2,6 +2,7 @@ package org.emrkeys.internal;
 
 import java.io.File;
 import java.lang.reflect.Proxy;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
@@ -14,7 +15,7 @@ import org.emrkeys.jce.JceInstaller;
 final class DoctorHadoop {
   private DoctorHadoop() {}
 
-  /** Reads the node's configuration and opens the provider as a client would. */
+  /** Reads the node's configuration, checks what it says and opens the provider as a client would. */
   static void check(Doctor doctor, Usage usage, List<String> files) {
     Configuration conf;
     HadoopSettings settings;
@@ -40,6 +41,28 @@ final class DoctorHadoop {
           "Correct the site files; emrkeys doctor --conf says where.");
       return;
     }
+    properties(doctor, usage, settings);
+    open(doctor, usage, settings);
+  }
+
+  /** What the core says of the client's own properties, as the tool has it. */
+  private static void properties(Doctor doctor, Usage usage, HadoopSettings settings) {
+    byte[] properties = {};
+    try {
+      properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3a.");
+      Wire.Decoder in = Wire.response(Natives.checks(usage.number(), properties));
+      for (int left = in.count(13); left > 0; left--) {
+        doctor.add(in.string(), Level.values()[in.u8()], in.string(), in.string());
+      }
+    } catch (EmrKeysException e) {
+      doctor.failure("hadoop.config", e);
+    } finally {
+      // S3A's credentials may be among them.
+      Arrays.fill(properties, (byte) 0);
+    }
+  }
+
+  private static void open(Doctor doctor, Usage usage, HadoopSettings settings) {
     try (ProviderHandle handle = ProviderHandle.open(usage, settings)) {
       Report report = handle.report();
       doctor.add("provider.open", Level.OK, report.summary(), null);

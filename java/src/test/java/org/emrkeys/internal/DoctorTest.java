@@ -95,6 +95,7 @@ class DoctorTest {
     assertLine("ok", "native.load", NativeLoader.description());
     assertLine("ok", "jce.cipher", "AES/GCM/NoPadding");
     assertLine("ok", "hadoop.config", site.getFileName().toString());
+    assertLine("ok", "emrfs.storage-mode", "metadata");
     assertLine("ok", "provider.open", "keys k (aes)");
     assertLine("ok", "jce.install", "position 1");
     assertLine("ok", "jce.in-use", "AES/GCM/NoPadding comes from EmrKeys");
@@ -124,7 +125,7 @@ class DoctorTest {
             "aes",
             "emrkeys.key.l.type",
             "des");
-    assertEquals(1, run("doctor", "--conf", site.toString(), "--for", "s3a"));
+    assertEquals(1, run("doctor", "--conf", site.toString()));
     for (String code : new String[] {"UNKNOWN_PROPERTY", "MISSING_PROPERTY", "INVALID_VALUE"}) {
       assertLine("FAIL", "provider.open", "[" + code + "]");
     }
@@ -134,6 +135,40 @@ class DoctorTest {
     assertEquals(1, run("doctor", "--conf", site.toString(), "--output", "json"));
     assertTrue(printed().startsWith("{\n  \"ok\": false,\n  \"failures\": 3,"), printed());
     assertTrue(printed().contains("\"remedy\": \"Did you mean emrkeys.default.key?\""), printed());
+  }
+
+  @Test
+  void whatTheToolFindsInEmrfsPropertiesIsFoundHere() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site =
+        aesSite(
+            "fs.s3.cse.enabled", "false",
+            "fs.s3.cse.encryptionMaterialsProvider", "org.emrkeys.Typo",
+            "fs.s3.cse.cryptoStorageMode", "Nowhere");
+    assertEquals(1, run("doctor", "--conf", site.toString()));
+    assertLine("FAIL", "emrfs.enabled", "EMRFS writes plaintext");
+    assertLine("FAIL", "emrfs.provider", "org.emrkeys.Typo");
+    assertLine("FAIL", "emrfs.storage-mode", "Nowhere");
+    assertLine("note", "emrfs.v2", "V1 client");
+    assertLine("ok", "provider.open", "keys k (aes)");
+    assertTrue(printed().contains("failures: 3"), printed());
+  }
+
+  @Test
+  void whatTheToolFindsInS3aPropertiesIsFoundHere() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site =
+        aesSite(
+            "fs.s3a.encryption.algorithm", "CSE-CUSTOM",
+            "fs.s3a.encryption.cse.custom.keyring.class.name", "org.emrkeys.S3AKeyring",
+            "fs.s3a.bucket.lake.encryption.algorithm", "SSE-S3",
+            "fs.s3a.secret.key", "a-secret");
+    assertEquals(1, run("doctor", "--conf", site.toString(), "--for", "s3a"));
+    assertLine("ok", "s3a.algorithm", "fs.s3a.encryption.algorithm=CSE-CUSTOM");
+    assertLine("FAIL", "s3a.algorithm", "fs.s3a.bucket.lake.encryption.algorithm is SSE-S3");
+    assertLine("ok", "s3a.keyring", "org.emrkeys.S3AKeyring");
+    assertFalse(printed().contains("emrfs."), printed());
+    assertFalse(printed().contains("a-secret"), printed());
   }
 
   @Test
