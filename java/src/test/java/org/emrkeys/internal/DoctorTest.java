@@ -95,6 +95,8 @@ class DoctorTest {
     assertLine("ok", "native.load", NativeLoader.description());
     assertLine("ok", "jce.cipher", "AES/GCM/NoPadding");
     assertLine("ok", "hadoop.config", site.getFileName().toString());
+    assertLine("ok", "classpath.client", "com.amazonaws.services.s3.model.EncryptionMaterialsProvider");
+    assertLine("ok", "classpath.provider", "org.emrkeys.S3EncryptionMaterialsProvider");
     assertLine("ok", "emrfs.storage-mode", "metadata");
     assertLine("ok", "provider.open", "keys k (aes)");
     assertLine("ok", "jce.install", "position 1");
@@ -150,8 +152,9 @@ class DoctorTest {
     assertLine("FAIL", "emrfs.provider", "org.emrkeys.Typo");
     assertLine("FAIL", "emrfs.storage-mode", "Nowhere");
     assertLine("note", "emrfs.v2", "V1 client");
+    assertLine("FAIL", "classpath.provider", "org.emrkeys.Typo");
     assertLine("ok", "provider.open", "keys k (aes)");
-    assertTrue(printed().contains("failures: 3"), printed());
+    assertTrue(printed().contains("failures: 4"), printed());
   }
 
   @Test
@@ -169,6 +172,39 @@ class DoctorTest {
     assertLine("ok", "s3a.keyring", "org.emrkeys.S3AKeyring");
     assertFalse(printed().contains("emrfs."), printed());
     assertFalse(printed().contains("a-secret"), printed());
+  }
+
+  @Test
+  void variablesThatNameEachOtherAreAFailure() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site = aesSite("fs.s3.cse.encryptionMaterialsProvider", "${b}", "b", "${c}", "c", "${b}");
+    assertEquals(1, run("doctor", "--conf", site.toString()));
+    assertLine("FAIL", "hadoop.config", "[INVALID_VALUE]");
+  }
+
+  /** These tests have no S3 Encryption Client, and a Hadoop that has no use for one. */
+  @Test
+  void aClientThatIsMissingIsAFailureAndAnOldOneAWarning() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site = aesSite("emrkeys.local-disk.key", "k");
+    assertEquals(1, run("doctor", "--conf", site.toString(), "--for", "s3a"));
+    assertLine("FAIL", "classpath.client", "software.amazon.encryption.s3.materials.Keyring");
+    assertLine("warning", "classpath.hadoop", "older than 3.4.2");
+    assertFalse(printed().contains("classpath.provider"), printed());
+
+    assertEquals(0, run("doctor", "--conf", site.toString(), "--for", "local-disk"), printed());
+    assertLine("ok", "classpath.provider", "org.emrkeys.LocalDiskEncryptionMaterialsProvider");
+  }
+
+  @Test
+  void releasesAreComparedByNumber() {
+    assertTrue(Doctor.older("1.9.40", "1.11.0"));
+    assertTrue(Doctor.older("3.4.1-SNAPSHOT", "3.4.2"));
+    assertTrue(Doctor.older("2.29.51", "2.29.52"));
+    assertFalse(Doctor.older("1.12.797", "1.11.25"));
+    assertFalse(Doctor.older("3.4.2", "3.4.2"));
+    assertFalse(Doctor.older("4.0.0", "3.1.3"));
+    assertFalse(Doctor.older("of an unknown release", "3.1.3"));
   }
 
   @Test
