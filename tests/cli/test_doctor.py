@@ -338,3 +338,39 @@ def test_an_endpoint_or_a_bucket_that_is_none_is_told(servers, doctor, endpoint,
     env = {"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {}
     levels, told = doctor(kms_cached(servers.kms_key()), "--bucket", bucket, status=1, env=env)
     assert levels["s3.bucket"] == ["fail"] and "status 0" not in told
+
+
+def test_s3a_has_properties_for_single_buckets(servers, doctor):
+    site = {name: value for name, value in kms_cached(servers.kms_key()).items() if name.startswith("emrkeys.")}
+    site |= {
+        "fs.s3a.encryption.algorithm": "CSE-CUSTOM",
+        "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
+        "fs.s3a.input.stream.type": "classic",
+        "fs.s3a.audit.execution.interceptors": "org.emrkeys.S3AReadInterceptor",
+    }
+    lake = {"fs.s3a.bucket.lake.encryption.algorithm": "SSE-S3", "fs.s3a.bucket.lake.input.stream.type": "analytics"}
+    levels, told = doctor({**site, **lake}, "--for", "s3a", status=1)
+    assert levels["s3a.algorithm"] == levels["s3a.input-stream"] == ["ok", "fail"]
+    assert "fs.s3a.bucket.lake.encryption.algorithm is SSE-S3" in told
+    alone = {"fs.s3a.encryption.algorithm": "SSE-KMS", "fs.s3a.bucket.my.lake.encryption.algorithm": "CSE-CUSTOM"}
+    levels, told = doctor({**site, **alone}, "--for", "s3a")
+    assert levels["s3a.algorithm"] == ["note", "ok"] and levels["s3a.keyring"] == ["ok"]
+
+
+def test_a_security_configuration_with_our_class_is_enough(tool, doctor, keys):
+    path = tool.folder / "security.json"
+
+    def configured(mode: str, status: int = 0):
+        s3 = {"EncryptionMode": mode, "EncryptionKeyProviderClass": "org.emrkeys.S3EncryptionMaterialsProvider"}
+        at_rest = {"S3EncryptionConfiguration": s3}
+        document = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": at_rest}
+        path.write_text(json.dumps({"EncryptionConfiguration": document}))
+        levels, _ = doctor(site, "--security-configuration", path, status=status)
+        return levels["emrfs.enabled"] + levels["emrfs.provider"]
+
+    site = {"emrkeys.key.a.type": "aes", "emrkeys.key.a.file": keys.aes("a"), "emrkeys.default.key": "a"}
+    assert configured("CSE-Custom") == ["ok", "ok"]
+    assert configured("SSE-S3") == ["warning", "warning"]
+    site["fs.s3.cse.enabled"] = "false"
+    assert configured("CSE-Custom") == ["ok", "ok"]
+    assert configured("SSE-S3", status=1) == ["fail", "warning"]

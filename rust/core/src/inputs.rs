@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretSlice;
 
-/// Hadoop property names and their values, expanded; only `emrkeys.*` and `fs.s3.cse.*` are looked at.
+/// Hadoop property names and their values, expanded; only `emrkeys.*` and `fs.s3.cse.*` are looked at, and by
+/// [`checks`](crate::checks) `fs.s3a.*`.
 pub type Settings = BTreeMap<String, String>;
 
 /// Something that the core cannot open by itself.

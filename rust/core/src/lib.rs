@@ -6,6 +6,7 @@
 mod audit;
 mod aws;
 mod cache;
+pub mod checks;
 pub mod client;
 mod config;
 mod description;

@@ -49,6 +49,21 @@ extern "system" fn Java_org_emrkeys_internal_Natives_plan<'local>(
     })
 }
 
+/// `byte[] checks(int usage, byte[] properties)`: what is said of the properties of the client.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_internal_Natives_checks<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    usage: jint,
+    properties: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let settings = wire::settings(&required(env, &properties)?)?;
+        let findings = emrkeys_core::checks::client(wire::usage(usage)?, &settings);
+        Ok(Writer::success(2048).findings(&findings).finish())
+    })
+}
+
 /// `byte[] open(int usage, byte[] properties, byte[] inputs)`: a handle and a report.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_internal_Natives_open<'local>(

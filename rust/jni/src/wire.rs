@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use emrkeys_core::checks::{Finding, Level};
 use emrkeys_core::object::{ObjectUri, Rewrap};
 use emrkeys_core::{
     Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 6;
+pub(crate) const ABI: i32 = 7;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -354,6 +355,24 @@ impl Writer {
         lines
             .iter()
             .fold(self.number(lines.len()), |writer, line| writer.text(line))
+    }
+
+    pub(crate) fn findings(self, findings: &[Finding]) -> Self {
+        findings
+            .iter()
+            .fold(self.number(findings.len()), |writer, found| {
+                let level = match found.level {
+                    Level::Ok => 0,
+                    Level::Note => 1,
+                    Level::Warning => 2,
+                    Level::Failure => 3,
+                };
+                let writer = writer.text(found.check).byte(level).text(&found.message);
+                match &found.remedy {
+                    Some(remedy) => writer.text(remedy),
+                    None => writer.null(),
+                }
+            })
     }
 
     fn jce(self, jce: &JceSettings) -> Self {

@@ -63,7 +63,7 @@ pub(crate) struct Command {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let mut settings = self.conf.load(aws)?;
+        let settings = self.conf.load(aws)?;
         let mut findings = Findings::default();
         let usage = self.conf.usage.into();
         let outline = configuration(usage, &settings, &mut findings);
@@ -73,15 +73,15 @@ impl Command {
         }
         let text = self.security_configuration.as_deref().map(read).transpose()?;
         let security = text.as_deref().map(Security::parse).unwrap_or_default();
-        security.apply(&mut settings);
+        // First: it wins over EMRFS's properties.
+        let disk_keys = text.map_or_else(Vec::new, |text| {
+            clients::security_configuration(&text, &mut findings)
+        });
         match self.conf.usage {
             Client::S3 => clients::emrfs(&settings, outline.as_ref(), &mut findings),
             Client::S3a => clients::s3a(&settings, &mut findings),
             Client::LocalDisk => {}
         }
-        let disk_keys = text.map_or_else(Vec::new, |text| {
-            clients::security_configuration(&text, &mut findings)
-        });
         if let Some(outline) = &outline {
             for key in outline
                 .keys

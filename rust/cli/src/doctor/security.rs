@@ -1,14 +1,12 @@
-//! What EMR's security configuration has KMS do, and what it sets on a cluster; what is right in it checks `clients`.
+//! What EMR's security configuration has KMS do; what is right in it checks `clients`.
 //!
 //! Source: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the AWS CLI".
 
 use std::collections::BTreeMap;
 
 use emrkeys_core::client::{KmsAccess, KmsTarget};
-use emrkeys_core::{KeyOutline, Settings};
+use emrkeys_core::KeyOutline;
 use serde_json::Value;
-
-use crate::emr_config::S3_CLASS;
 
 /// What a security configuration says; nothing, where it cannot be read or encrypts nothing at rest.
 #[derive(Debug, Default)]
@@ -17,8 +15,6 @@ pub(super) struct Security {
     pub(super) s3_key: Option<KeyOutline>,
     /// Whether the key of the local disks is that of EBS volumes, too.
     pub(super) ebs: bool,
-    /// Whether EMR has EMRFS ask our class.
-    custom: bool,
 }
 
 impl Security {
@@ -37,20 +33,6 @@ impl Security {
                 .filter(|_| mode.ends_with("-KMS"))
                 .map(|key| key_of_emr("S3", "S3EncryptionConfiguration.AwsKmsKey", key)),
             ebs: at_rest["LocalDiskEncryptionConfiguration"]["EnableEbsEncryption"] == Value::Bool(true),
-            custom: mode == "CSE-Custom" && s3["EncryptionKeyProviderClass"].as_str() == Some(S3_CLASS),
-        }
-    }
-
-    /// Adds what EMR sets on the cluster, where the files say nothing of it.
-    pub(super) fn apply(&self, settings: &mut Settings) {
-        let set = [
-            ("fs.s3.cse.enabled", "true"),
-            ("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS),
-        ];
-        for (name, value) in set.iter().filter(|_| self.custom) {
-            settings
-                .entry((*name).to_owned())
-                .or_insert_with(|| (*value).to_owned());
         }
     }
 }
@@ -108,22 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn our_class_is_set_where_the_files_say_nothing() {
-        let applied = |class: &str, before: &[(&str, &str)]| {
-            let mut settings: Settings = before
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect();
-            let s3 = json!({ "EncryptionMode": "CSE-Custom", "EncryptionKeyProviderClass": class });
-            parsed(s3, true, true).apply(&mut settings);
-            settings.get("fs.s3.cse.enabled").cloned()
-        };
-        assert_eq!(applied(S3_CLASS, &[]).as_deref(), Some("true"));
-        assert_eq!(
-            applied(S3_CLASS, &[("fs.s3.cse.enabled", "false")]).as_deref(),
-            Some("false")
-        );
-        assert_eq!(applied("a.B", &[]), None);
+    fn ebs_volumes_are_encrypted_where_it_says_so() {
         assert!(parsed(json!({}), true, true).ebs && !parsed(json!({}), false, true).ebs);
     }
 }

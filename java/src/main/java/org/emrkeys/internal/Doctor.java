@@ -15,6 +15,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Properties;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import org.emrkeys.EmrKeysException;
@@ -37,7 +39,9 @@ public final class Doctor {
               + " and of Hadoop,",
           "native library, ciphers; and with Hadoop on the class path, as `hadoop jar` has it, its"
               + " configuration",
-          "(core-site.xml, emrfs-site.xml, then each --conf) and the keys that it names.",
+          "(core-site.xml, emrfs-site.xml, then each --conf): what it tells the client, the classes"
+              + " and the keys",
+          "that it names.",
           "java -jar emrkeys.jar doctor has no other class path than the jar: it checks the rest.",
           "",
           "  --for CLIENT   who asks for the keys: s3 (EMRFS, the default), s3a, local-disk",
@@ -49,6 +53,7 @@ public final class Doctor {
 
   private static final String HADOOP = "org.apache.hadoop.conf.Configuration";
   private static final String GCM = "AES/GCM/NoPadding";
+  private static final Pattern RELEASE = Pattern.compile("(\\d+)\\.(\\d+)\\.(\\d+)");
   private static final String[] SDK_V1 = {
     "com.amazon.ws.emr.hadoop.fs.shaded.com.amazonaws.util.VersionInfoUtils",
     "com.amazonaws.util.VersionInfoUtils",
@@ -156,7 +161,7 @@ public final class Doctor {
 
   private void check(Usage usage, List<String> files) {
     java();
-    classPath();
+    classPath(usage);
     boolean loaded = nativeLibrary();
     if (loaded) {
       cipher();
@@ -198,7 +203,7 @@ public final class Doctor {
   }
 
   /** One copy of us, and which releases are there of what we work with. */
-  private void classPath() {
+  private void classPath(Usage usage) {
     Set<String> copies = new LinkedHashSet<>();
     try {
       String name = "org/emrkeys/internal/Doctor.class";
@@ -222,26 +227,62 @@ public final class Doctor {
     for (String name : SDK_V1) {
       v1 = v1 == null ? call(name, "getVersion") : v1;
     }
-    release("classpath.sdk-v1", "AWS SDK v1", v1);
+    boolean s3a = usage == Usage.S3A;
+    // EMR's guide; the class for local disks came later.
+    String least = usage == Usage.LOCAL_DISK ? "1.11.25" : "1.11.0";
+    release("classpath.sdk-v1", "AWS SDK v1", v1, Level.FAIL, s3a ? null : least);
+    // The oldest that docs/s3a.md has.
     release(
         "classpath.sdk-v2",
         "AWS SDK v2",
-        constant("software.amazon.awssdk.core.util.VersionInfo", "SDK_VERSION"));
+        constant("software.amazon.awssdk.core.util.VersionInfo", "SDK_VERSION"),
+        Level.WARNING,
+        s3a ? "2.29.52" : null);
     String s3ec = "software.amazon.encryption.s3/amazon-s3-encryption-client-java";
     release(
         "classpath.s3ec",
         "S3 Encryption Client",
-        has("software.amazon.encryption.s3.S3EncryptionClient") ? maven(s3ec) : null);
+        has("software.amazon.encryption.s3.S3EncryptionClient") ? maven(s3ec) : null,
+        Level.WARNING,
+        s3a ? "3.1.3" : null);
+    String hadoop = call("org.apache.hadoop.util.VersionInfo", "getVersion");
+    // EMR 7.10 has an older one, to which Amazon added what S3A needs.
+    boolean amazon = hadoop != null && hadoop.contains("amzn");
     release(
-        "classpath.hadoop", "Hadoop", call("org.apache.hadoop.util.VersionInfo", "getVersion"));
+        "classpath.hadoop", "Hadoop", hadoop, Level.WARNING, s3a && !amazon ? "3.4.2" : null);
   }
 
-  private void release(String check, String what, String version) {
+  /** What is there, and how bad it is where that is older than {@code least}, if there is one. */
+  private void release(String check, String what, String version, Level older, String least) {
     if (version == null) {
       add(check, Level.NOTE, what + " is not on the class path", null);
+    } else if (least != null && older(version, least)) {
+      add(
+          check,
+          older,
+          what + " " + version + " is older than " + least
+              + (older == Level.FAIL ? ", the first that works" : ", the oldest that was tested"),
+          "Use " + least + " or newer.");
     } else {
       add(check, Level.OK, what + " " + version, null);
     }
+  }
+
+  /** By the numbers that releases begin with; what begins with none is not older. */
+  static boolean older(String version, String least) {
+    Matcher found = RELEASE.matcher(version);
+    Matcher wanted = RELEASE.matcher(least);
+    if (!found.lookingAt() || !wanted.lookingAt()) {
+      return false;
+    }
+    for (int i = 1; i <= 3; i++) {
+      int difference = found.group(i).length() - wanted.group(i).length();
+      difference = difference == 0 ? found.group(i).compareTo(wanted.group(i)) : difference;
+      if (difference != 0) {
+        return difference < 0;
+      }
+    }
+    return false;
   }
 
   private boolean nativeLibrary() {
@@ -306,7 +347,17 @@ public final class Doctor {
   }
 
   private boolean has(String name) {
-    return type(name) != null;
+    return missing(name) == null;
+  }
+
+  /** Why a class cannot be loaded, be it what it extends that is not there; null where it can. */
+  String missing(String name) {
+    try {
+      Class.forName(name, false, loader);
+      return null;
+    } catch (ClassNotFoundException | LinkageError e) {
+      return e.toString();
+    }
   }
 
   /** Not initialised; null where it is not there or does not fit what is. */

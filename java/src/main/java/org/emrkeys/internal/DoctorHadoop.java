@@ -2,6 +2,7 @@ package org.emrkeys.internal;
 
 import java.io.File;
 import java.lang.reflect.Proxy;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
@@ -14,7 +15,7 @@ import org.emrkeys.jce.JceInstaller;
 final class DoctorHadoop {
   private DoctorHadoop() {}
 
-  /** Reads the node's configuration and opens the provider as a client would. */
+  /** Reads the node's configuration, checks what it says and opens the provider as a client would. */
   static void check(Doctor doctor, Usage usage, List<String> files) {
     Configuration conf;
     HadoopSettings settings;
@@ -40,6 +41,79 @@ final class DoctorHadoop {
           "Correct the site files; emrkeys doctor --conf says where.");
       return;
     }
+    if (properties(doctor, usage, settings)) {
+      classes(doctor, usage, conf);
+    }
+    open(doctor, usage, settings);
+  }
+
+  /** What the core says of the client's own properties, as the tool has it; false: unreadable. */
+  private static boolean properties(Doctor doctor, Usage usage, HadoopSettings settings) {
+    byte[] properties = {};
+    try {
+      properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3a.");
+      Wire.Decoder in = Wire.response(Natives.checks(usage.number(), properties));
+      for (int left = in.count(13); left > 0; left--) {
+        doctor.add(in.string(), Level.values()[in.u8()], in.string(), in.string());
+      }
+      return true;
+    } catch (EmrKeysException e) {
+      doctor.failure("hadoop.config", e);
+      return false;
+    } finally {
+      // S3A's credentials may be among them.
+      Arrays.fill(properties, (byte) 0);
+    }
+  }
+
+  /** Whether what the client makes an instance of can be loaded, and what it is written against. */
+  private static void classes(Doctor doctor, Usage usage, Configuration conf) {
+    String client;
+    String remedy;
+    String provider;
+    switch (usage) {
+      case S3:
+        client = "com.amazonaws.services.s3.model.EncryptionMaterialsProvider";
+        remedy =
+            "Add the AWS SDK v1 (aws-java-sdk-s3; on EMR, /usr/share/aws/aws-java-sdk); the copy in"
+                + " EMRFS has other names, which no provider can use.";
+        provider =
+            conf.getTrimmed(
+                "fs.s3.cse.encryptionMaterialsProvider",
+                "org.emrkeys.S3EncryptionMaterialsProvider");
+        break;
+      case S3A:
+        client = "software.amazon.encryption.s3.materials.Keyring";
+        remedy = "Add the S3 Encryption Client, amazon-s3-encryption-client-java; see docs/s3a.md.";
+        provider =
+            conf.getTrimmed(
+                "fs.s3a.encryption.cse.custom.keyring.class.name", "org.emrkeys.S3AKeyring");
+        break;
+      default:
+        client = "com.amazonaws.services.elasticmapreduce.spi.security.EncryptionMaterialsProvider";
+        remedy = "Add aws-java-sdk-emr, 1.11.25 or newer.";
+        provider = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
+        break;
+    }
+    String missing = doctor.missing(client);
+    if (missing != null) {
+      doctor.add("classpath.client", Level.FAIL, client + " cannot be loaded: " + missing, remedy);
+      return;
+    }
+    doctor.add("classpath.client", Level.OK, client, null);
+    missing = doctor.missing(provider);
+    if (missing == null) {
+      doctor.add("classpath.provider", Level.OK, provider, null);
+    } else {
+      doctor.add(
+          "classpath.provider",
+          Level.FAIL,
+          provider + " cannot be loaded: " + missing,
+          "Correct the name in the configuration, or add the jar that has the class.");
+    }
+  }
+
+  private static void open(Doctor doctor, Usage usage, HadoopSettings settings) {
     try (ProviderHandle handle = ProviderHandle.open(usage, settings)) {
       Report report = handle.report();
       doctor.add("provider.open", Level.OK, report.summary(), null);

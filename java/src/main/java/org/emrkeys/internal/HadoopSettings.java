@@ -68,10 +68,15 @@ public final class HadoopSettings {
 
   /** Our properties with all variables expanded, as a map of the wire format. */
   byte[] properties() {
+    return properties(PREFIXES);
+  }
+
+  /** As {@link #properties()}, those that begin so. */
+  byte[] properties(String... prefixes) {
     Map<String, String> properties = new TreeMap<>();
     for (Map.Entry<String, String> entry : conf) {
       String name = entry.getKey();
-      for (String prefix : PREFIXES) {
+      for (String prefix : prefixes) {
         if (name.startsWith(prefix)) {
           // What the iterator gives has its variables in it yet. Expanding costs, so only where there may be one.
           String raw = entry.getValue();

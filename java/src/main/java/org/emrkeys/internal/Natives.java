@@ -12,7 +12,7 @@ final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 6;
+  static final int ABI = 7;
 
   private Natives() {}
 
@@ -30,6 +30,16 @@ final class Natives {
    * @return i32 n, n times (u8 kind: 0 URI, 1 credential alias; string name)
    */
   static native byte[] plan(int usage, byte[] properties);
+
+  /**
+   * The checks of the client's own properties.
+   *
+   * @param usage 0 S3, 1 local disk, 2 S3A
+   * @param properties map of Hadoop properties
+   * @return i32 n, n times (string check, u8 level: 0 ok, 1 note, 2 warning, 3 failure; string
+   *     message, string remedy or null)
+   */
+  static native byte[] checks(int usage, byte[] properties);
 
   /**
    * Opens a provider.

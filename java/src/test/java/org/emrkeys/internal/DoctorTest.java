@@ -95,6 +95,9 @@ class DoctorTest {
     assertLine("ok", "native.load", NativeLoader.description());
     assertLine("ok", "jce.cipher", "AES/GCM/NoPadding");
     assertLine("ok", "hadoop.config", site.getFileName().toString());
+    assertLine("ok", "classpath.client", "com.amazonaws.services.s3.model.EncryptionMaterialsProvider");
+    assertLine("ok", "classpath.provider", "org.emrkeys.S3EncryptionMaterialsProvider");
+    assertLine("ok", "emrfs.storage-mode", "metadata");
     assertLine("ok", "provider.open", "keys k (aes)");
     assertLine("ok", "jce.install", "position 1");
     assertLine("ok", "jce.in-use", "AES/GCM/NoPadding comes from EmrKeys");
@@ -124,7 +127,7 @@ class DoctorTest {
             "aes",
             "emrkeys.key.l.type",
             "des");
-    assertEquals(1, run("doctor", "--conf", site.toString(), "--for", "s3a"));
+    assertEquals(1, run("doctor", "--conf", site.toString()));
     for (String code : new String[] {"UNKNOWN_PROPERTY", "MISSING_PROPERTY", "INVALID_VALUE"}) {
       assertLine("FAIL", "provider.open", "[" + code + "]");
     }
@@ -134,6 +137,74 @@ class DoctorTest {
     assertEquals(1, run("doctor", "--conf", site.toString(), "--output", "json"));
     assertTrue(printed().startsWith("{\n  \"ok\": false,\n  \"failures\": 3,"), printed());
     assertTrue(printed().contains("\"remedy\": \"Did you mean emrkeys.default.key?\""), printed());
+  }
+
+  @Test
+  void whatTheToolFindsInEmrfsPropertiesIsFoundHere() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site =
+        aesSite(
+            "fs.s3.cse.enabled", "false",
+            "fs.s3.cse.encryptionMaterialsProvider", "org.emrkeys.Typo",
+            "fs.s3.cse.cryptoStorageMode", "Nowhere");
+    assertEquals(1, run("doctor", "--conf", site.toString()));
+    assertLine("FAIL", "emrfs.enabled", "EMRFS writes plaintext");
+    assertLine("FAIL", "emrfs.provider", "org.emrkeys.Typo");
+    assertLine("FAIL", "emrfs.storage-mode", "Nowhere");
+    assertLine("note", "emrfs.v2", "V1 client");
+    assertLine("FAIL", "classpath.provider", "org.emrkeys.Typo");
+    assertLine("ok", "provider.open", "keys k (aes)");
+    assertTrue(printed().contains("failures: 4"), printed());
+  }
+
+  @Test
+  void whatTheToolFindsInS3aPropertiesIsFoundHere() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site =
+        aesSite(
+            "fs.s3a.encryption.algorithm", "CSE-CUSTOM",
+            "fs.s3a.encryption.cse.custom.keyring.class.name", "org.emrkeys.S3AKeyring",
+            "fs.s3a.bucket.lake.encryption.algorithm", "SSE-S3",
+            "fs.s3a.secret.key", "a-secret");
+    assertEquals(1, run("doctor", "--conf", site.toString(), "--for", "s3a"));
+    assertLine("ok", "s3a.algorithm", "fs.s3a.encryption.algorithm=CSE-CUSTOM");
+    assertLine("FAIL", "s3a.algorithm", "fs.s3a.bucket.lake.encryption.algorithm is SSE-S3");
+    assertLine("ok", "s3a.keyring", "org.emrkeys.S3AKeyring");
+    assertFalse(printed().contains("emrfs."), printed());
+    assertFalse(printed().contains("a-secret"), printed());
+  }
+
+  @Test
+  void variablesThatNameEachOtherAreAFailure() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site = aesSite("fs.s3.cse.encryptionMaterialsProvider", "${b}", "b", "${c}", "c", "${b}");
+    assertEquals(1, run("doctor", "--conf", site.toString()));
+    assertLine("FAIL", "hadoop.config", "[INVALID_VALUE]");
+  }
+
+  /** These tests have no S3 Encryption Client, and a Hadoop that has no use for one. */
+  @Test
+  void aClientThatIsMissingIsAFailureAndAnOldOneAWarning() throws IOException {
+    Hadoop.assumeItRunsHere();
+    Path site = aesSite("emrkeys.local-disk.key", "k");
+    assertEquals(1, run("doctor", "--conf", site.toString(), "--for", "s3a"));
+    assertLine("FAIL", "classpath.client", "software.amazon.encryption.s3.materials.Keyring");
+    assertLine("warning", "classpath.hadoop", "older than 3.4.2");
+    assertFalse(printed().contains("classpath.provider"), printed());
+
+    assertEquals(0, run("doctor", "--conf", site.toString(), "--for", "local-disk"), printed());
+    assertLine("ok", "classpath.provider", "org.emrkeys.LocalDiskEncryptionMaterialsProvider");
+  }
+
+  @Test
+  void releasesAreComparedByNumber() {
+    assertTrue(Doctor.older("1.9.40", "1.11.0"));
+    assertTrue(Doctor.older("3.4.1-SNAPSHOT", "3.4.2"));
+    assertTrue(Doctor.older("2.29.51", "2.29.52"));
+    assertFalse(Doctor.older("1.12.797", "1.11.25"));
+    assertFalse(Doctor.older("3.4.2", "3.4.2"));
+    assertFalse(Doctor.older("4.0.0", "3.1.3"));
+    assertFalse(Doctor.older("of an unknown release", "3.1.3"));
   }
 
   @Test
