@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
+use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
 use crate::output::Failure;
@@ -198,13 +199,93 @@ fn hadoop_property(name: &str) -> Option<&str> {
 pub(crate) fn read(path: &Path) -> Result<String, Refused> {
     let cannot = |error: std::io::Error| Refused::at(path, None, format!("it cannot be read ({error})"));
     let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut text = String::new();
-    file.take(MAX_FILE + 1)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
-    if text.len() as u64 > MAX_FILE {
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE {
         let what = format!("it has more than {MAX_FILE} bytes, which no configuration has");
         return Err(Refused::at(path, None, what));
     }
-    Ok(text)
+    decoded(path, bytes)
+}
+
+/// In the encoding that the first bytes or an XML declaration tell, UTF-8 otherwise.
+fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Refused> {
+    let label = declared_encoding(&bytes);
+    let encoding = match (Encoding::for_bom(&bytes), label) {
+        (Some((encoding, _)), _) => encoding,
+        (None, None) => UTF_8,
+        // A declaration that can be read by its bytes is not in UTF-16.
+        (None, Some(label)) => Encoding::for_label(label.as_bytes())
+            .filter(|encoding| encoding.is_ascii_compatible())
+            .ok_or_else(|| {
+                Refused::at(
+                    path,
+                    Some(1),
+                    format!(
+                        "it is not in the encoding that it declares, {label:?}, or that is not known here"
+                    ),
+                )
+            })?,
+    };
+    let (text, _, malformed) = encoding.decode(&bytes);
+    if !malformed {
+        return Ok(text.into_owned());
+    }
+    let line = std::str::from_utf8(&bytes)
+        .err()
+        .filter(|_| encoding == UTF_8)
+        .and_then(|error| {
+            let before = &bytes[..error.valid_up_to()];
+            u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).ok()
+        });
+    let what = match label {
+        Some(label) => format!("it is not {label}, which it declares"),
+        None => format!("it is not {}, and declares no other encoding", encoding.name()),
+    };
+    Err(Refused::at(path, line, what))
+}
+
+/// The encoding that an XML declaration names.
+fn declared_encoding(bytes: &[u8]) -> Option<&str> {
+    let rest = bytes.strip_prefix(b"<?xml")?;
+    let end = rest.windows(2).position(|two| two == b"?>")?;
+    let (_, rest) = std::str::from_utf8(&rest[..end]).ok()?.split_once("encoding")?;
+    let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+    let quote = rest.chars().next().filter(|quote| "'\"".contains(*quote))?;
+    rest[1..].split_once(quote).map(|(label, _)| label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_in_the_encoding_that_it_declares() {
+        let decoded = |bytes: &[u8]| decoded(Path::new("x.xml"), bytes.to_vec());
+        let latin = b"<?xml version=\"1.0\" encoding='ISO-8859-1'?><configuration>\xe9</configuration>";
+        assert!(decoded(latin).unwrap().contains("<configuration>é<"));
+        assert_eq!(decoded(b"\xff\xfea\0").unwrap(), "a");
+        assert_eq!(decoded("é".as_bytes()).unwrap(), "é");
+        for (bytes, told) in [
+            (
+                &b"<configuration>\n\xe9</configuration>"[..],
+                "x.xml, line 2: it is not UTF-8, and declares no other",
+            ),
+            (
+                b"<?xml version='1.0' encoding='UTF-8'?>\n\xe9",
+                "x.xml, line 2: it is not UTF-8, which it declares",
+            ),
+            (
+                b"<?xml version='1.0' encoding='UTF-16'?>",
+                "x.xml, line 1: it is not in the encoding",
+            ),
+            (
+                b"<?xml version='1.0' encoding='none'?>",
+                "x.xml, line 1: it is not in the encoding",
+            ),
+        ] {
+            let refused = decoded(bytes).unwrap_err().to_string();
+            assert!(refused.starts_with(told), "{refused}");
+        }
+    }
 }
