@@ -107,8 +107,8 @@ s3://lake/audit/x
 
 #[test]
 fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_says_so() {
-    let later = "fs.s3.cse.materialsDescription.enabled=false\nspark.hadoop.fs.s3.cse.materialsDescription.enabled=false\n";
-    let folder = folder(&[("core-site.xml", SITE), ("emr.json", EMR), ("later.conf", later)]);
+    let later = SITE.replace("<value>true</value><final>true</final>", "<value>false</value>");
+    let folder = folder(&[("core-site.xml", SITE), ("emr.json", EMR), ("later.xml", &later)]);
     let arguments = [
         "explain",
         "s3://lake/x",
@@ -117,11 +117,11 @@ fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_say
         "--conf",
         "emr.json",
         "--conf",
-        "later.conf",
+        "later.xml",
     ];
     let output = run(folder.path(), &arguments);
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("later.conf:2"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("later.xml:2"));
     let output = run(
         folder.path(),
         &[
@@ -135,6 +135,61 @@ fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_say
 }
 
 #[test]
+fn what_spark_sets_wins_over_what_a_file_made_final_and_what_it_leaves_out_is_told() {
+    let spark = "spark.hadoop.fs.s3.cse.materialsDescription.enabled=false\nemrkeys.default.key=none\n";
+    let json = r#"[{"Classification": "spark-defaults", "Properties": {"spark.hadoop.fs.s3.cse.materialsDescription.enabled": "false"}}]"#;
+    let folder = folder(&[
+        ("core-site.xml", SITE),
+        ("emr.json", EMR),
+        ("spark-defaults.conf", spark),
+        ("spark.json", json),
+    ]);
+    for (file, warned) in [
+        ("spark-defaults.conf", "spark-defaults.conf:2: Spark leaves"),
+        ("spark.json", ""),
+    ] {
+        let arguments = [
+            "explain",
+            "s3://lake/x",
+            "--conf",
+            file,
+            "--conf",
+            ".",
+            "--conf",
+            "emr.json",
+        ];
+        let output = run(folder.path(), &arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("[DESCRIPTION_DISABLED]"), "{told}");
+        assert!(told.contains(warned), "{told}");
+        assert!(!told.contains("UNKNOWN_KEY"), "{told}");
+    }
+}
+
+#[test]
+fn a_file_of_ones_own_holds_hadoops_names_and_one_without_any_property_is_told() {
+    let own = "emrkeys.key.a.type=aes\nemrkeys.key.a.file=hdfs:///a\nemrkeys.rule.r.prefix=s3://lake/\nemrkeys.rule.r.key=a\n\
+               fs.s3.cse.materialsDescription.enabled=true\n";
+    let folder = folder(&[("own.conf", own), ("site.xml", "<configuration/>")]);
+    let output = run(
+        folder.path(),
+        &[
+            "explain",
+            "s3://lake/x",
+            "--conf",
+            "own.conf",
+            "--conf",
+            "site.xml",
+        ],
+    );
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "warning: site.xml: it gives Hadoop no property\n"
+    );
+}
+
+#[test]
 fn bad_configurations_are_refused_by_file_and_line() {
     let huge = format!("<configuration>{}</configuration>", " ".repeat(17 << 20));
     let folder = folder(&[
@@ -142,7 +197,9 @@ fn bad_configurations_are_refused_by_file_and_line() {
         ("bad.json", "[{\"Classification\": 1}]"),
         ("huge.xml", &huge),
         ("empty", " \n"),
-        ("unknown.conf", "emrkeys.key.main.tpye=aes\n"),
+        ("unknown.conf", "# mine\nemrkeys.key.main.tpye=aes\n"),
+        ("passwd", "root:x:0:0:root:/root:/bin/bash\n"),
+        ("cluster.json", "{\"Clusters\": [{\"Id\": \"j-1\"}]}"),
         ("none/x", ""),
     ]);
     for (file, told) in [
@@ -153,6 +210,8 @@ fn bad_configurations_are_refused_by_file_and_line() {
         ("missing", "missing: it cannot be read"),
         ("none", "none: the folder has none of"),
         ("unknown.conf", "[UNKNOWN_PROPERTY]"),
+        ("passwd", "passwd: it is no site file"),
+        ("cluster.json", "cluster.json: it is not an EMR configuration"),
     ] {
         let output = run(folder.path(), &["explain", "s3://lake/x", "--conf", file]);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -15,7 +15,7 @@ use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
 use crate::output::Failure;
-pub use site::{Origin, Property, Site};
+pub use site::{Origin, Property, Resource, Site};
 
 /// The longest configuration file that is read, in bytes. The largest that EMR makes have some hundred kilobytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -65,7 +65,8 @@ impl fmt::Display for Refused {
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Conf {
-    /// A site file, an EMR configuration in JSON, a Spark properties file, or a folder with site files; later ones win
+    /// A site file, an EMR configuration in JSON, a Spark properties file, or a folder with site files; later ones win,
+    /// and what Spark sets wins over all site files
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) conf: Vec<PathBuf>,
     /// A property; wins over all files
@@ -116,7 +117,12 @@ impl Conf {
                     site.add(parse(&file, &read(&file)?)?);
                 }
             } else {
-                site.add(parse(path, &read(path)?)?);
+                let mut resource = parse(path, &read(path)?)?;
+                if resource.properties.is_empty() && resource.warnings.is_empty() {
+                    let warning = format!("{}: it gives Hadoop no property", path.display());
+                    resource.warnings.push(warning);
+                }
+                site.add(resource);
             }
         }
         for property in &self.define {
@@ -173,17 +179,18 @@ pub(crate) fn open(usage: Usage, settings: &Settings) -> Result<(Provider, Repor
     Provider::open(usage, settings, &inputs)
 }
 
-/// The properties in a file, whatever its format.
+/// What a file sets, whatever its format.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
+pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
         Some('<') => xml::parse(
             path,
             text.trim_start_matches('\u{feff}')
                 .trim_start_matches(char::is_whitespace),
-        ),
+        )
+        .map(Resource::from),
         Some('[' | '{') => emr::parse(path, text.trim_start_matches('\u{feff}')),
         Some(_) => spark::parse(path, text),
         None => Err(Refused::at(path, None, "the file is empty")),
@@ -193,6 +200,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
 /// The name that Hadoop gets a property of Spark's under.
 fn hadoop_property(name: &str) -> Option<&str> {
     name.strip_prefix("spark.hadoop.")
+}
+
+fn left_out_by_spark(origin: &Origin, name: &str) -> String {
+    format!("{origin}: Spark leaves {name} out, which does not begin with spark.: write spark.hadoop.{name}")
 }
 
 /// The text of a configuration file.

@@ -50,8 +50,28 @@ pub struct Property {
     pub value: String,
     /// Whether later resources cannot change it.
     pub is_final: bool,
+    /// Whether Spark sets it, by `Configuration.set` once all resources are loaded: it wins over them, final or not.
+    pub by_spark: bool,
     /// Where.
     pub origin: Origin,
+}
+
+/// What one file sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource {
+    /// In order.
+    pub properties: Vec<Property>,
+    /// What in it has no effect, though it looks so.
+    pub warnings: Vec<String>,
+}
+
+impl From<Vec<Property>> for Resource {
+    fn from(properties: Vec<Property>) -> Self {
+        Resource {
+            properties,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// The properties of all resources together.
@@ -63,18 +83,22 @@ pub struct Site {
 
 impl Site {
     /// Takes the properties of one more resource over.
-    pub fn add(&mut self, properties: impl IntoIterator<Item = Property>) {
-        for property in properties {
-            match self.properties.get(&property.name) {
-                // Within one file Hadoop lets the first final value stand as well.
-                Some(known) if known.is_final && known.value != property.value => {
-                    self.warnings.push(format!(
-                        "{}: {} is final in {}; this value is left out",
-                        property.origin, property.name, known.origin
-                    ))
-                }
-                Some(known) if known.is_final => {}
-                _ => drop(self.properties.insert(property.name.clone(), property)),
+    pub fn add(&mut self, resource: Resource) {
+        self.warnings.extend(resource.warnings);
+        for property in resource.properties {
+            // Within one file Hadoop lets the first final value stand as well.
+            let why = match self.properties.get(&property.name) {
+                Some(known) if known.by_spark && !property.by_spark => Some((known, "set by Spark")),
+                Some(known) if known.is_final && !property.by_spark => Some((known, "final")),
+                _ => None,
+            };
+            match why {
+                None => drop(self.properties.insert(property.name.clone(), property)),
+                Some((known, _)) if known.value == property.value => {}
+                Some((known, why)) => self.warnings.push(format!(
+                    "{}: {} is {why} in {}; this value is left out",
+                    property.origin, property.name, known.origin
+                )),
             }
         }
     }
@@ -85,12 +109,13 @@ impl Site {
             name: name.to_owned(),
             value: value.to_owned(),
             is_final: false,
+            by_spark: false,
             origin: Origin::Option,
         };
         self.properties.insert(name.to_owned(), property);
     }
 
-    /// What Hadoop would warn of.
+    /// What is left out, by Hadoop, by Spark or here.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -253,28 +278,46 @@ mod tests {
         assert!(why.contains("all values together"), "{why}");
     }
 
-    #[test]
-    fn what_is_final_stays_and_the_command_line_wins_all_the_same() {
-        let property = |value: &str, is_final| Property {
-            name: "a".to_owned(),
+    fn resource(value: &str, is_final: bool, by_spark: bool) -> Resource {
+        Resource::from(vec![Property {
+            name: "emrkeys.a".to_owned(),
             value: value.to_owned(),
             is_final,
+            by_spark,
             origin: Origin::File {
                 path: PathBuf::from(value),
                 line: Some(3),
             },
-        };
+        }])
+    }
+
+    #[test]
+    fn what_is_final_stays_and_the_command_line_wins_all_the_same() {
         let mut site = Site::default();
-        site.add([property("1", false)]);
-        site.add([property("2", true)]);
-        site.add([property("3", false)]);
-        assert_eq!(site.settings(|_| None).unwrap()["a"], "2");
+        site.add(resource("1", false, false));
+        site.add(resource("2", true, false));
+        site.add(resource("3", false, false));
+        assert_eq!(site.settings(|_| None).unwrap()["emrkeys.a"], "2");
         assert_eq!(
             site.warnings(),
-            ["3:3: a is final in 2:3; this value is left out"]
+            ["3:3: emrkeys.a is final in 2:3; this value is left out"]
         );
-        site.define("a", "4");
-        assert_eq!(site.settings(|_| None).unwrap()["a"], "4");
+        site.define("emrkeys.a", "4");
+        assert_eq!(site.settings(|_| None).unwrap()["emrkeys.a"], "4");
+    }
+
+    #[test]
+    fn what_spark_sets_wins_over_site_files_before_and_after_it_final_or_not() {
+        let mut site = Site::default();
+        site.add(resource("1", true, false));
+        site.add(resource("2", false, true));
+        site.add(resource("3", true, false));
+        site.add(resource("4", false, true));
+        assert_eq!(site.settings(|_| None).unwrap()["emrkeys.a"], "4");
+        assert_eq!(
+            site.warnings(),
+            ["3:3: emrkeys.a is set by Spark in 2:3; this value is left out"]
+        );
     }
 
     proptest! {

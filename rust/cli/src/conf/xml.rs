@@ -170,6 +170,7 @@ fn property(source: &Source, element: Node) -> Option<Property> {
             Some(text) => text == "true",
             None => element.attribute("final") == Some("true"),
         },
+        by_spark: false,
         origin: Origin::File {
             path: source.path.to_owned(),
             line: source.line(element.range().start),
