@@ -167,6 +167,26 @@ fn what_spark_sets_wins_over_what_a_file_made_final_and_what_it_leaves_out_is_to
 }
 
 #[test]
+fn what_hadoop_reads_is_read() {
+    let site = b"<?xml version='1.0' encoding='ISO-8859-1'?><configuration>
+        <property><name>yarn.a</name><value>${yarn.b}</value></property>
+        <property><name>yarn.b</name><value>${yarn.a}</value></property>
+        <property><name>emrkeys.key.a.type</name><value>aes</value></property>
+        <property><name>emrkeys.key.a.file</name><value>hdfs:///${user.home}/\xe9</value></property>
+        <property><name>emrkeys.default.key</name><value>a</value></property></configuration>";
+    let folder = folder(&[]);
+    fs::write(folder.path().join("core-site.xml"), site).unwrap();
+    let found = Command::new(env!("CARGO_BIN_EXE_emrkeys"))
+        .args(["explain", "s3://lake/x", "--conf", ".", "--output", "json"])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("HOME", "home")
+        .output()
+        .unwrap();
+    assert_eq!(explained(&found)[0]["version"]["elsewhere"], "hdfs:///home/é");
+}
+
+#[test]
 fn a_file_of_ones_own_holds_hadoops_names_and_one_without_any_property_is_told() {
     let own = "emrkeys.key.a.type=aes\nemrkeys.key.a.file=hdfs:///a\nemrkeys.rule.r.prefix=s3://lake/\nemrkeys.rule.r.key=a\n\
                fs.s3.cse.materialsDescription.enabled=true\n";

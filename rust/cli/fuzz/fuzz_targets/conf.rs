@@ -20,6 +20,7 @@ fuzz_target!(|input: &str| {
             let mut site = Site::default();
             site.add(resource.clone());
             assert!(resource.properties.iter().all(|property| site.origin(&property.name).is_some()));
+            site.warn_of_variables(|_| None);
             let _ = site.settings(|_| None);
         }
         Err(refused) => assert!(refused.to_string().starts_with(name)),

@@ -131,6 +131,7 @@ impl Conf {
                 _ => return Err(Failure::Usage(format!("-D {property}: write NAME=VALUE"))),
             }
         }
+        site.warn_of_variables(environment);
         Ok(site)
     }
 
@@ -140,9 +141,7 @@ impl Conf {
         for warning in site.warnings() {
             eprintln!("warning: {warning}");
         }
-        let mut settings = site
-            .settings(|name| std::env::var(name).ok())
-            .map_err(Failure::Configuration)?;
+        let mut settings = site.settings(environment).map_err(Failure::Configuration)?;
         let mut preset = |name: &str, value: &str| {
             settings
                 .entry(name.to_owned())
@@ -159,6 +158,10 @@ impl Conf {
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
         Ok(open(self.usage.into(), &self.load(aws)?)?)
     }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// How a problem begins that is none for Hadoop.
