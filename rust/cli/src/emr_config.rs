@@ -7,7 +7,7 @@ use emrkeys_core::{outline, Code, KeyOutline, Outline, Settings, Usage};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
-use crate::conf::{Client, Conf};
+use crate::conf::{Client, Conf, OURS};
 use crate::output::{problem, Failure};
 
 /// The classes that EMR and Hadoop are told. Source: `java/src/main/java/org/emrkeys`.
@@ -98,7 +98,8 @@ impl Command {
             Command::Classification { jar, conf } => classification(jar.as_deref(), conf, aws)?,
             Command::IamPolicy { conf } => {
                 let usage: Usage = conf.usage.into();
-                iam_policy(&outline(usage, &conf.load(aws)?)?)?
+                let settings = conf.load(aws)?;
+                iam_policy(&outline(usage, &settings).map_err(|error| settings.located(error))?)?
             }
         };
         Ok(writeln!(stdout(), "{document:#}")?)
@@ -119,7 +120,7 @@ impl SecurityConfiguration {
         let mut s3 = Map::new();
         let mode = match self.s3 {
             S3Mode::CseCustom => {
-                outline(Usage::S3, &settings)?;
+                outline(Usage::S3, &settings).map_err(|error| settings.located(error))?;
                 s3.insert("S3Object".to_owned(), json!(jar(self.jar.as_deref())?));
                 s3.insert("EncryptionKeyProviderClass".to_owned(), json!(S3_CLASS));
                 "CSE-Custom"
@@ -142,7 +143,7 @@ impl SecurityConfiguration {
         at_rest.insert("S3EncryptionConfiguration".to_owned(), Value::Object(s3));
         let disk = match disk {
             DiskMode::Custom => {
-                outline(Usage::LocalDisk, &settings)?;
+                outline(Usage::LocalDisk, &settings).map_err(|error| settings.located(error))?;
                 Some(json!({
                     "EncryptionKeyProviderType": "Custom",
                     "S3Object": jar(self.jar.as_deref())?,
@@ -199,14 +200,11 @@ fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
 /// The properties of the configuration that are ours or that decide how the client asks, and those without which it would not ask.
 fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
     let settings = conf.load(aws)?;
-    let outline = outline(conf.usage.into(), &settings)?;
+    let outline = outline(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
     let mut properties: Settings = settings
-        .into_iter()
-        .filter(|(name, _)| {
-            ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-        })
+        .iter()
+        .filter(|(name, _)| OURS.iter().any(|prefix| name.starts_with(prefix)))
+        .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let mut set = |name: &str, value: &str| drop(properties.insert(name.to_owned(), value.to_owned()));
     let site = match conf.usage {

@@ -41,14 +41,16 @@ struct Key {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let explainer = Explainer::new(self.conf.usage.into(), &self.conf.load(aws)?)?;
+        let settings = self.conf.load(aws)?;
+        let explainer =
+            Explainer::new(self.conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
         for warning in explainer.warnings() {
             writeln!(std::io::stderr(), "warning: {warning}")?;
         }
         let key = |name: &str| Key {
             name: name.to_owned(),
             type_name: explainer.type_of(name).unwrap_or_default(),
-            current: explainer.current(name),
+            current: explainer.current(name).map_err(|error| settings.located(error)),
         };
         let answers = match (self.conf.usage, self.uris.as_slice()) {
             (Client::LocalDisk, []) => vec![Answer {

@@ -210,6 +210,22 @@ fn a_file_of_ones_own_holds_hadoops_names_and_one_without_any_property_is_told()
 }
 
 #[test]
+fn a_version_that_cannot_be_told_is_no_failure() {
+    let folder = folder(&[(
+        "own.conf",
+        "emrkeys.key.a.type=aes\n\nemrkeys.key.a.file=file:///none/a\nemrkeys.default.key=a\n",
+    )]);
+    let arguments = ["explain", "s3://lake/x", "--conf", "own.conf", "--output", "json"];
+    let found = explained(&run(folder.path(), &arguments));
+    let version = &found[0]["version"];
+    assert_eq!(version["error"], "KEY_FILE_NOT_FOUND");
+    assert!(
+        version["message"].as_str().unwrap().contains("(own.conf:3)"),
+        "{version}"
+    );
+}
+
+#[test]
 fn bad_configurations_are_refused_by_file_and_line() {
     let huge = format!("<configuration>{}</configuration>", " ".repeat(17 << 20));
     let folder = folder(&[
@@ -229,7 +245,7 @@ fn bad_configurations_are_refused_by_file_and_line() {
         ("empty", "empty: the file is empty"),
         ("missing", "missing: it cannot be read"),
         ("none", "none: the folder has none of"),
-        ("unknown.conf", "[UNKNOWN_PROPERTY]"),
+        ("unknown.conf", "(unknown.conf:2) [UNKNOWN_PROPERTY]"),
         ("passwd", "passwd: it is no site file"),
         ("cluster.json", "cluster.json: it is not an EMR configuration"),
     ] {

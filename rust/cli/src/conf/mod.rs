@@ -7,14 +7,16 @@ mod xml;
 
 use std::fmt;
 use std::io::Read;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
+use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings, Usage};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
 use crate::output::Failure;
+pub(crate) use site::OURS;
 pub use site::{Origin, Property, Resource, Site};
 
 /// The longest configuration file that is read, in bytes. The largest that EMR makes have some hundred kilobytes.
@@ -58,6 +60,39 @@ impl fmt::Display for Refused {
             write!(f, ", line {line}")?;
         }
         write!(f, ": {}", self.what)
+    }
+}
+
+/// The properties of a configuration, expanded, and where each was set.
+pub(crate) struct Loaded {
+    settings: Settings,
+    site: Site,
+}
+
+impl Deref for Loaded {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Loaded {
+    /// The error, with the file and line of every property that it names.
+    pub(crate) fn located(&self, error: Error) -> Error {
+        error.map(|problem| {
+            let origin = problem
+                .property
+                .as_deref()
+                .and_then(|name| self.site.origin(name));
+            match origin {
+                Some(origin) => Problem {
+                    message: format!("{} ({origin})", problem.message),
+                    ..problem
+                },
+                None => problem,
+            }
+        })
     }
 }
 
@@ -135,8 +170,8 @@ impl Conf {
         Ok(site)
     }
 
-    /// All properties that the files and options give, expanded. What Hadoop would warn of goes to standard error.
-    pub(crate) fn load(&self, aws: &Aws) -> Result<Settings, Failure> {
+    /// All properties that the files and options give, expanded. What is left out goes to standard error.
+    pub(crate) fn load(&self, aws: &Aws) -> Result<Loaded, Failure> {
         let site = self.site()?;
         for warning in site.warnings() {
             eprintln!("warning: {warning}");
@@ -151,12 +186,13 @@ impl Conf {
             preset("emrkeys.s3.endpoint", endpoint);
             preset("emrkeys.s3.path-style-access", "true");
         }
-        Ok(settings)
+        Ok(Loaded { settings, site })
     }
 
     /// The provider of this configuration, with every key that its use needs.
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
-        Ok(open(self.usage.into(), &self.load(aws)?)?)
+        let settings = self.load(aws)?;
+        Ok(open(self.usage.into(), &settings).map_err(|error| settings.located(error))?)
     }
 }
 
