@@ -12,6 +12,12 @@ use crate::output::Failure;
 use crate::Form;
 
 #[derive(Args)]
+#[command(after_help = "\
+The exit code is 0 where the rules were asked, whatever they say: also for a write that is refused, and for a key whose version is \
+unknown because its file is missing on this machine or cannot be used. What has to be right on a node, doctor checks.
+
+Example:
+  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
 pub(crate) struct Command {
     /// Where objects would be written, such as s3://bucket/key; none for the local disks
     #[arg(value_name = "URI")]
@@ -111,10 +117,10 @@ impl Answer {
                 writeln!(out, "  version     {}", key.version())?;
             }
         }
+        writeln!(out, "  because     {}", self.because())?;
         if self.uri.is_none() {
             return Ok(());
         }
-        writeln!(out, "  because     {}", self.because())?;
         let mut label = "rules";
         for rule in &self.considered {
             let job_flow = rule
@@ -141,6 +147,9 @@ impl Answer {
     }
 
     fn because(&self) -> String {
+        if self.uri.is_none() {
+            return "it is emrkeys.local-disk.key".to_owned();
+        }
         match self.considered.iter().find(|rule| rule.verdict == Verdict::Wins) {
             Some(rule) => format!("rule {} has the longest prefix that matches", rule.rule),
             None if self.by_default => "no rule matches; it is emrkeys.default.key".to_owned(),

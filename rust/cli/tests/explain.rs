@@ -277,6 +277,7 @@ fn local_disks_have_one_key() {
         &[&["explain", "--output", "json"], &conf[..]].concat(),
     ));
     assert_eq!(found[0]["key"], "disk");
+    assert_eq!(found[0]["because"], "it is emrkeys.local-disk.key");
     let output = run(folder.path(), &[&["explain", "s3://lake/x"], &conf[..]].concat());
     assert_eq!(output.status.code(), Some(2));
 }
