@@ -1,9 +1,10 @@
 //! `emrkeys emr-config …`: what a cluster is made with, for a configuration of keys.
 
-use std::io::{stdout, Write};
+use std::io::{stderr, stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
-use emrkeys_core::{outline, Code, KeyOutline, Outline, Settings, Usage};
+use emrkeys_core::client::KmsTarget;
+use emrkeys_core::{outline, Code, KeyOutline, Settings, Usage};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
@@ -15,6 +16,10 @@ pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 pub(crate) const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
 pub(crate) const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
 pub(crate) const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
+
+/// Where EMRFS and S3A are told to take the jar from.
+const EMRFS_JAR: &str = "fs.s3.cse.encryptionMaterialsProvider.uri";
+const S3A_JAR: &str = "fs.s3a.cse.customKeyringProvider.uri";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -37,9 +42,14 @@ Example:
     },
     /// An IAM policy for the role of the instances that allows what the keys need and nothing else
     #[command(after_help = "\
+Where the keys need nothing of AWS, nothing is printed, and standard error says so: IAM has no policy without statements.
+
 Example:
-  emrkeys emr-config iam-policy --conf emr.json")]
+  emrkeys emr-config iam-policy --conf emr.json --jar s3://artifacts/emrkeys.jar")]
     IamPolicy {
+        /// The jar in S3, where the configuration does not name it
+        #[arg(long, value_name = "URI")]
+        jar: Option<String>,
         #[command(flatten)]
         conf: Conf,
     },
@@ -96,11 +106,13 @@ impl Command {
         let document = match self {
             Command::SecurityConfiguration(options) => options.document(aws)?,
             Command::Classification { jar, conf } => classification(jar.as_deref(), conf, aws)?,
-            Command::IamPolicy { conf } => {
-                let usage: Usage = conf.usage.into();
-                let settings = conf.load(aws)?;
-                iam_policy(&outline(usage, &settings).map_err(|error| settings.located(error))?)?
-            }
+            Command::IamPolicy { jar, conf } => match iam_policy(jar.as_deref(), conf, aws)? {
+                Some(policy) => policy,
+                None => {
+                    let none = "note: the keys need nothing of AWS, so the role needs no policy for them";
+                    return Ok(writeln!(stderr(), "{none}")?);
+                }
+            },
         };
         Ok(writeln!(stdout(), "{document:#}")?)
     }
@@ -117,6 +129,7 @@ impl SecurityConfiguration {
         } else {
             DiskMode::None
         });
+        self.refuse_what_has_no_effect(disk)?;
         let mut s3 = Map::new();
         let mode = match self.s3 {
             S3Mode::CseCustom => {
@@ -162,9 +175,6 @@ impl SecurityConfiguration {
             }
             DiskMode::None => None,
         };
-        if self.ebs && self.disk != Some(DiskMode::AwsKms) {
-            return Err(Failure::Usage("--ebs goes with --disk aws-kms".to_owned()));
-        }
         at_rest.extend(disk.map(|disk| ("LocalDiskEncryptionConfiguration".to_owned(), disk)));
         Ok(json!({
             "EncryptionConfiguration": {
@@ -173,6 +183,37 @@ impl SecurityConfiguration {
                 "AtRestEncryptionConfiguration": at_rest,
             }
         }))
+    }
+
+    /// An option that changes nothing would leave somebody in the belief that something is encrypted, or encrypted otherwise.
+    fn refuse_what_has_no_effect(&self, disk: DiskMode) -> Result<(), Failure> {
+        let s3_kms = matches!(self.s3, S3Mode::CseKms | S3Mode::SseKms);
+        let disk_kms = disk == DiskMode::AwsKms;
+        let jar = self.s3 == S3Mode::CseCustom || disk == DiskMode::Custom;
+        let wrong = [
+            (
+                self.s3_kms_key.is_some() && !s3_kms,
+                "--s3-kms-key goes with --s3 sse-kms or cse-kms",
+            ),
+            (
+                self.disk_kms_key.is_some() && !disk_kms,
+                "--disk-kms-key goes with --disk aws-kms",
+            ),
+            (self.ebs && !disk_kms, "--ebs goes with --disk aws-kms"),
+            (
+                self.jar.is_some() && !jar,
+                "--jar goes with --s3 cse-custom or --disk custom",
+            ),
+            (
+                self.conf.usage != Client::S3,
+                "a security configuration is for EMRFS and the local disks together: leave --for out \
+                 (S3A is set up by emr-config classification --for s3a)",
+            ),
+        ];
+        match wrong.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, what)) => Err(Failure::Usage(what.to_owned())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -212,7 +253,7 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
             if let Some(uri) = jar_uri {
                 set("fs.s3.cse.enabled", "true");
                 set("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS);
-                set("fs.s3.cse.encryptionMaterialsProvider.uri", jar(Some(uri))?);
+                set(EMRFS_JAR, jar(Some(uri))?);
             }
             if !outline.rules.is_empty() {
                 set("fs.s3.cse.materialsDescription.enabled", "true");
@@ -223,7 +264,7 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
             set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
             set("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS);
             match jar_uri {
-                Some(uri) => set("fs.s3a.cse.customKeyringProvider.uri", jar(Some(uri))?),
+                Some(uri) => set(S3A_JAR, jar(Some(uri))?),
                 // A class that only the jar from there has would not be found.
                 None => set("fs.s3a.audit.execution.interceptors", S3A_INTERCEPTOR),
             }
@@ -233,23 +274,57 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
     Ok(json!([{ "Classification": site, "Properties": properties }]))
 }
 
-fn iam_policy(outline: &Outline) -> Result<Value, Failure> {
-    let mut decrypt = Vec::new();
-    let mut generate = Vec::new();
-    let mut objects = Vec::new();
-    for key in outline.keys.iter().filter(|key| key.used) {
-        for arn in kms_arns(key)? {
+/// `None`: nothing has to be allowed.
+fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
+    let settings = conf.load(aws)?;
+    let outline_for = |usage| outline(usage, &settings).map_err(|error| settings.located(error));
+    let mut outlines = vec![outline_for(conf.usage.into())?];
+    // The instances that read and write S3 open the key of their disks, too.
+    if conf.usage != Client::LocalDisk && outlines[0].local_disk_key.is_some() {
+        outlines.push(outline_for(Usage::LocalDisk)?);
+    }
+    let used = || {
+        outlines
+            .iter()
+            .flat_map(|outline| &outline.keys)
+            .filter(|key| key.used)
+    };
+    let partition = partition(used());
+    let (mut decrypt, mut generate, mut roles, mut objects) = (vec![], vec![], vec![], vec![]);
+    for key in used() {
+        for target in &key.kms {
+            // That role's policy allows the use of the KMS key.
+            if let Some(role) = &target.access.role {
+                roles.push(role.arn.clone());
+                continue;
+            }
+            let arn = kms_arn(target, partition)?;
             if key.encrypts && key.key_type != "keyring" {
                 generate.push(arn.clone());
             }
             decrypt.push(arn);
         }
-        objects.extend(key.files.iter().filter_map(|file| object_arn(&file.uri)));
+        objects.extend(
+            key.files
+                .iter()
+                .filter_map(|file| object_arn(&file.uri, partition)),
+        );
     }
-    let statements = [
+    let named = match conf.usage {
+        Client::S3 => settings.get(EMRFS_JAR),
+        Client::S3a => settings.get(S3A_JAR),
+        Client::LocalDisk => None,
+    };
+    let jars = match jar_uri {
+        Some(uri) => object_arn(jar(Some(uri))?, partition),
+        None => named.and_then(|uri| object_arn(uri.trim(), partition)),
+    };
+    let statements: Vec<Value> = [
         ("UseKeysToRead", "kms:Decrypt", decrypt),
         ("UseKeysToWrite", "kms:GenerateDataKey", generate),
+        ("AssumeRolesOfKeys", "sts:AssumeRole", roles),
         ("ReadKeyMaterial", "s3:GetObject", objects),
+        ("ReadJar", "s3:GetObject", jars.into_iter().collect()),
     ]
     .into_iter()
     .filter_map(|(sid, action, mut resources)| {
@@ -257,30 +332,43 @@ fn iam_policy(outline: &Outline) -> Result<Value, Failure> {
         resources.dedup();
         (!resources.is_empty())
             .then(|| json!({ "Sid": sid, "Effect": "Allow", "Action": action, "Resource": resources }))
-    });
-    Ok(json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() }))
+    })
+    .collect();
+    Ok((!statements.is_empty()).then(|| json!({ "Version": "2012-10-17", "Statement": statements })))
+}
+
+/// AWS's own, unless a key or role is in another, such as `aws-cn`: all that a cluster uses is in one.
+fn partition<'a>(keys: impl Iterator<Item = &'a KeyOutline>) -> &'a str {
+    keys.flat_map(|key| &key.kms)
+        .flat_map(|target| {
+            let role = target.access.role.as_ref();
+            std::iter::once(&target.key_id).chain(role.map(|role| &role.arn))
+        })
+        .find_map(|arn| arn.strip_prefix("arn:")?.split(':').next())
+        .unwrap_or("aws")
 }
 
 /// IAM knows KMS keys by ARN alone: an alias in a policy's resource allows nothing.
-fn kms_arns(key: &KeyOutline) -> Result<Vec<String>, Failure> {
-    key.kms
-        .iter()
-        .map(|target| match target.key_id.as_str() {
-            arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(arn.to_owned()),
-            id if !id.contains("alias/") => Ok(format!("arn:aws:kms:*:*:key/{id}")),
-            alias => Err(problem(
-                Code::InvalidValue,
-                format!(
-                    "{}: {alias} is an alias, by which IAM allows nothing",
-                    target.property
-                ),
-                "Name the key by its ARN (aws kms describe-key), here with -D or for good.",
-            )),
-        })
-        .collect()
+fn kms_arn(target: &KmsTarget, partition: &str) -> Result<String, Failure> {
+    match target.key_id.as_str() {
+        arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(arn.to_owned()),
+        id if !id.contains("alias/") => Ok(format!("arn:{partition}:kms:*:*:key/{id}")),
+        alias => Err(problem(
+            Code::InvalidValue,
+            format!(
+                "{}: {alias} is an alias, by which IAM allows nothing",
+                target.property
+            ),
+            "Name the key by its ARN (aws kms describe-key), here with -D or for good.",
+        )),
+    }
 }
 
-fn object_arn(uri: &str) -> Option<String> {
-    let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
-    Some(format!("arn:aws:s3:::{bucket}/{}", key.replace("%25", "%")))
+/// `None`: the URI is none of S3.
+fn object_arn(uri: &str, partition: &str) -> Option<String> {
+    let (scheme, location) = uri.split_once("://")?;
+    let (bucket, key) = location.split_once('/')?;
+    ["s3", "s3a", "s3n"]
+        .contains(&scheme)
+        .then(|| format!("arn:{partition}:s3:::{bucket}/{}", key.replace("%25", "%")))
 }
