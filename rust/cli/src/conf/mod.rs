@@ -7,7 +7,7 @@ mod xml;
 
 use std::fmt;
 use std::io::Read;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -74,6 +74,13 @@ impl Deref for Loaded {
 
     fn deref(&self) -> &Settings {
         &self.settings
+    }
+}
+
+/// For what else than the files sets properties, such as a security configuration.
+impl DerefMut for Loaded {
+    fn deref_mut(&mut self) -> &mut Settings {
+        &mut self.settings
     }
 }
 
