@@ -1,13 +1,14 @@
 //! `emrkeys emr-config …`: what a cluster is made with, for a configuration of keys.
 
-use std::io::{stdout, Write};
+use std::io::{stderr, stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
-use emrkeys_core::{outline, Code, KeyOutline, Outline, Settings, Usage};
+use emrkeys_core::client::KmsTarget;
+use emrkeys_core::{outline, Code, KeyOutline, Settings, Usage};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
-use crate::conf::{Client, Conf};
+use crate::conf::{Client, Conf, OURS};
 use crate::output::{problem, Failure};
 
 /// The classes that EMR and Hadoop are told. Source: `java/src/main/java/org/emrkeys`.
@@ -15,6 +16,10 @@ pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 pub(crate) const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
 pub(crate) const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
 pub(crate) const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
+
+/// Where EMRFS and S3A are told to take the jar from.
+const EMRFS_JAR: &str = "fs.s3.cse.encryptionMaterialsProvider.uri";
+const S3A_JAR: &str = "fs.s3a.cse.customKeyringProvider.uri";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -37,9 +42,14 @@ Example:
     },
     /// An IAM policy for the role of the instances that allows what the keys need and nothing else
     #[command(after_help = "\
+Where the keys need nothing of AWS, nothing is printed, and standard error says so: IAM has no policy without statements.
+
 Example:
-  emrkeys emr-config iam-policy --conf emr.json")]
+  emrkeys emr-config iam-policy --conf emr.json --jar s3://artifacts/emrkeys.jar")]
     IamPolicy {
+        /// The jar in S3, where the configuration does not name it
+        #[arg(long, value_name = "URI")]
+        jar: Option<String>,
         #[command(flatten)]
         conf: Conf,
     },
@@ -96,10 +106,13 @@ impl Command {
         let document = match self {
             Command::SecurityConfiguration(options) => options.document(aws)?,
             Command::Classification { jar, conf } => classification(jar.as_deref(), conf, aws)?,
-            Command::IamPolicy { conf } => {
-                let usage: Usage = conf.usage.into();
-                iam_policy(&outline(usage, &conf.load(aws)?)?)?
-            }
+            Command::IamPolicy { jar, conf } => match iam_policy(jar.as_deref(), conf, aws)? {
+                Some(policy) => policy,
+                None => {
+                    let none = "note: the keys need nothing of AWS, so the role needs no policy for them";
+                    return Ok(writeln!(stderr(), "{none}")?);
+                }
+            },
         };
         Ok(writeln!(stdout(), "{document:#}")?)
     }
@@ -116,10 +129,11 @@ impl SecurityConfiguration {
         } else {
             DiskMode::None
         });
+        self.refuse_what_has_no_effect(disk)?;
         let mut s3 = Map::new();
         let mode = match self.s3 {
             S3Mode::CseCustom => {
-                outline(Usage::S3, &settings)?;
+                outline(Usage::S3, &settings).map_err(|error| settings.located(error))?;
                 s3.insert("S3Object".to_owned(), json!(jar(self.jar.as_deref())?));
                 s3.insert("EncryptionKeyProviderClass".to_owned(), json!(S3_CLASS));
                 "CSE-Custom"
@@ -142,7 +156,7 @@ impl SecurityConfiguration {
         at_rest.insert("S3EncryptionConfiguration".to_owned(), Value::Object(s3));
         let disk = match disk {
             DiskMode::Custom => {
-                outline(Usage::LocalDisk, &settings)?;
+                outline(Usage::LocalDisk, &settings).map_err(|error| settings.located(error))?;
                 Some(json!({
                     "EncryptionKeyProviderType": "Custom",
                     "S3Object": jar(self.jar.as_deref())?,
@@ -161,9 +175,6 @@ impl SecurityConfiguration {
             }
             DiskMode::None => None,
         };
-        if self.ebs && self.disk != Some(DiskMode::AwsKms) {
-            return Err(Failure::Usage("--ebs goes with --disk aws-kms".to_owned()));
-        }
         at_rest.extend(disk.map(|disk| ("LocalDiskEncryptionConfiguration".to_owned(), disk)));
         Ok(json!({
             "EncryptionConfiguration": {
@@ -172,6 +183,37 @@ impl SecurityConfiguration {
                 "AtRestEncryptionConfiguration": at_rest,
             }
         }))
+    }
+
+    /// An option that changes nothing would leave somebody in the belief that something is encrypted, or encrypted otherwise.
+    fn refuse_what_has_no_effect(&self, disk: DiskMode) -> Result<(), Failure> {
+        let s3_kms = matches!(self.s3, S3Mode::CseKms | S3Mode::SseKms);
+        let disk_kms = disk == DiskMode::AwsKms;
+        let jar = self.s3 == S3Mode::CseCustom || disk == DiskMode::Custom;
+        let wrong = [
+            (
+                self.s3_kms_key.is_some() && !s3_kms,
+                "--s3-kms-key goes with --s3 sse-kms or cse-kms",
+            ),
+            (
+                self.disk_kms_key.is_some() && !disk_kms,
+                "--disk-kms-key goes with --disk aws-kms",
+            ),
+            (self.ebs && !disk_kms, "--ebs goes with --disk aws-kms"),
+            (
+                self.jar.is_some() && !jar,
+                "--jar goes with --s3 cse-custom or --disk custom",
+            ),
+            (
+                self.conf.usage != Client::S3,
+                "a security configuration is for EMRFS and the local disks together: leave --for out \
+                 (S3A is set up by emr-config classification --for s3a)",
+            ),
+        ];
+        match wrong.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, what)) => Err(Failure::Usage(what.to_owned())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -199,14 +241,11 @@ fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
 /// The properties of the configuration that are ours or that decide how the client asks, and those without which it would not ask.
 fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
     let settings = conf.load(aws)?;
-    let outline = outline(conf.usage.into(), &settings)?;
+    let outline = outline(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
     let mut properties: Settings = settings
-        .into_iter()
-        .filter(|(name, _)| {
-            ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-        })
+        .iter()
+        .filter(|(name, _)| OURS.iter().any(|prefix| name.starts_with(prefix)))
+        .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let mut set = |name: &str, value: &str| drop(properties.insert(name.to_owned(), value.to_owned()));
     let site = match conf.usage {
@@ -214,7 +253,7 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
             if let Some(uri) = jar_uri {
                 set("fs.s3.cse.enabled", "true");
                 set("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS);
-                set("fs.s3.cse.encryptionMaterialsProvider.uri", jar(Some(uri))?);
+                set(EMRFS_JAR, jar(Some(uri))?);
             }
             if !outline.rules.is_empty() {
                 set("fs.s3.cse.materialsDescription.enabled", "true");
@@ -225,7 +264,7 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
             set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
             set("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS);
             match jar_uri {
-                Some(uri) => set("fs.s3a.cse.customKeyringProvider.uri", jar(Some(uri))?),
+                Some(uri) => set(S3A_JAR, jar(Some(uri))?),
                 // A class that only the jar from there has would not be found.
                 None => set("fs.s3a.audit.execution.interceptors", S3A_INTERCEPTOR),
             }
@@ -235,23 +274,57 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
     Ok(json!([{ "Classification": site, "Properties": properties }]))
 }
 
-fn iam_policy(outline: &Outline) -> Result<Value, Failure> {
-    let mut decrypt = Vec::new();
-    let mut generate = Vec::new();
-    let mut objects = Vec::new();
-    for key in outline.keys.iter().filter(|key| key.used) {
-        for arn in kms_arns(key)? {
+/// `None`: nothing has to be allowed.
+fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
+    let settings = conf.load(aws)?;
+    let outline_for = |usage| outline(usage, &settings).map_err(|error| settings.located(error));
+    let mut outlines = vec![outline_for(conf.usage.into())?];
+    // The instances that read and write S3 open the key of their disks, too.
+    if conf.usage != Client::LocalDisk && outlines[0].local_disk_key.is_some() {
+        outlines.push(outline_for(Usage::LocalDisk)?);
+    }
+    let used = || {
+        outlines
+            .iter()
+            .flat_map(|outline| &outline.keys)
+            .filter(|key| key.used)
+    };
+    let partition = partition(used());
+    let (mut decrypt, mut generate, mut roles, mut objects) = (vec![], vec![], vec![], vec![]);
+    for key in used() {
+        for target in &key.kms {
+            // That role's policy allows the use of the KMS key.
+            if let Some(role) = &target.access.role {
+                roles.push(role.arn.clone());
+                continue;
+            }
+            let arn = kms_arn(target, partition)?;
             if key.encrypts && key.key_type != "keyring" {
                 generate.push(arn.clone());
             }
             decrypt.push(arn);
         }
-        objects.extend(key.files.iter().filter_map(|file| object_arn(&file.uri)));
+        objects.extend(
+            key.files
+                .iter()
+                .filter_map(|file| object_arn(&file.uri, partition)),
+        );
     }
-    let statements = [
+    let named = match conf.usage {
+        Client::S3 => settings.get(EMRFS_JAR),
+        Client::S3a => settings.get(S3A_JAR),
+        Client::LocalDisk => None,
+    };
+    let jars = match jar_uri {
+        Some(uri) => object_arn(jar(Some(uri))?, partition),
+        None => named.and_then(|uri| object_arn(uri.trim(), partition)),
+    };
+    let statements: Vec<Value> = [
         ("UseKeysToRead", "kms:Decrypt", decrypt),
         ("UseKeysToWrite", "kms:GenerateDataKey", generate),
+        ("AssumeRolesOfKeys", "sts:AssumeRole", roles),
         ("ReadKeyMaterial", "s3:GetObject", objects),
+        ("ReadJar", "s3:GetObject", jars.into_iter().collect()),
     ]
     .into_iter()
     .filter_map(|(sid, action, mut resources)| {
@@ -259,30 +332,43 @@ fn iam_policy(outline: &Outline) -> Result<Value, Failure> {
         resources.dedup();
         (!resources.is_empty())
             .then(|| json!({ "Sid": sid, "Effect": "Allow", "Action": action, "Resource": resources }))
-    });
-    Ok(json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() }))
+    })
+    .collect();
+    Ok((!statements.is_empty()).then(|| json!({ "Version": "2012-10-17", "Statement": statements })))
+}
+
+/// AWS's own, unless a key or role is in another, such as `aws-cn`: all that a cluster uses is in one.
+fn partition<'a>(keys: impl Iterator<Item = &'a KeyOutline>) -> &'a str {
+    keys.flat_map(|key| &key.kms)
+        .flat_map(|target| {
+            let role = target.access.role.as_ref();
+            std::iter::once(&target.key_id).chain(role.map(|role| &role.arn))
+        })
+        .find_map(|arn| arn.strip_prefix("arn:")?.split(':').next())
+        .unwrap_or("aws")
 }
 
 /// IAM knows KMS keys by ARN alone: an alias in a policy's resource allows nothing.
-fn kms_arns(key: &KeyOutline) -> Result<Vec<String>, Failure> {
-    key.kms
-        .iter()
-        .map(|target| match target.key_id.as_str() {
-            arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(arn.to_owned()),
-            id if !id.contains("alias/") => Ok(format!("arn:aws:kms:*:*:key/{id}")),
-            alias => Err(problem(
-                Code::InvalidValue,
-                format!(
-                    "{}: {alias} is an alias, by which IAM allows nothing",
-                    target.property
-                ),
-                "Name the key by its ARN (aws kms describe-key), here with -D or for good.",
-            )),
-        })
-        .collect()
+fn kms_arn(target: &KmsTarget, partition: &str) -> Result<String, Failure> {
+    match target.key_id.as_str() {
+        arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(arn.to_owned()),
+        id if !id.contains("alias/") => Ok(format!("arn:{partition}:kms:*:*:key/{id}")),
+        alias => Err(problem(
+            Code::InvalidValue,
+            format!(
+                "{}: {alias} is an alias, by which IAM allows nothing",
+                target.property
+            ),
+            "Name the key by its ARN (aws kms describe-key), here with -D or for good.",
+        )),
+    }
 }
 
-fn object_arn(uri: &str) -> Option<String> {
-    let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
-    Some(format!("arn:aws:s3:::{bucket}/{}", key.replace("%25", "%")))
+/// `None`: the URI is none of S3.
+fn object_arn(uri: &str, partition: &str) -> Option<String> {
+    let (scheme, location) = uri.split_once("://")?;
+    let (bucket, key) = location.split_once('/')?;
+    ["s3", "s3a", "s3n"]
+        .contains(&scheme)
+        .then(|| format!("arn:{partition}:s3:::{bucket}/{}", key.replace("%25", "%")))
 }

@@ -12,6 +12,12 @@ use crate::output::Failure;
 use crate::Form;
 
 #[derive(Args)]
+#[command(after_help = "\
+The exit code is 0 where the rules were asked, whatever they say: also for a write that is refused, and for a key whose version is \
+unknown because its file is missing on this machine or cannot be used. What has to be right on a node, doctor checks.
+
+Example:
+  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
 pub(crate) struct Command {
     /// Where objects would be written, such as s3://bucket/key; none for the local disks
     #[arg(value_name = "URI")]
@@ -41,14 +47,16 @@ struct Key {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let explainer = Explainer::new(self.conf.usage.into(), &self.conf.load(aws)?)?;
+        let settings = self.conf.load(aws)?;
+        let explainer =
+            Explainer::new(self.conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
         for warning in explainer.warnings() {
             writeln!(std::io::stderr(), "warning: {warning}")?;
         }
         let key = |name: &str| Key {
             name: name.to_owned(),
             type_name: explainer.type_of(name).unwrap_or_default(),
-            current: explainer.current(name),
+            current: explainer.current(name).map_err(|error| settings.located(error)),
         };
         let answers = match (self.conf.usage, self.uris.as_slice()) {
             (Client::LocalDisk, []) => vec![Answer {
@@ -109,10 +117,10 @@ impl Answer {
                 writeln!(out, "  version     {}", key.version())?;
             }
         }
+        writeln!(out, "  because     {}", self.because())?;
         if self.uri.is_none() {
             return Ok(());
         }
-        writeln!(out, "  because     {}", self.because())?;
         let mut label = "rules";
         for rule in &self.considered {
             let job_flow = rule
@@ -139,6 +147,9 @@ impl Answer {
     }
 
     fn because(&self) -> String {
+        if self.uri.is_none() {
+            return "it is emrkeys.local-disk.key".to_owned();
+        }
         match self.considered.iter().find(|rule| rule.verdict == Verdict::Wins) {
             Some(rule) => format!("rule {} has the longest prefix that matches", rule.rule),
             None if self.by_default => "no rule matches; it is emrkeys.default.key".to_owned(),

@@ -1,6 +1,6 @@
 //! `emrkeys generate`, for the release: man pages and shell completions, from the commands themselves.
 
-use std::fs::{create_dir_all, File};
+use std::fs::create_dir_all;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -23,9 +23,45 @@ impl Command {
         create_dir_all(&completions)?;
         clap_mangen::generate_to(Cli::command(), man)?;
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let file = completions.join(format!("emrkeys.{shell}"));
-            clap_complete::generate(shell, &mut Cli::command(), "emrkeys", &mut File::create(file)?);
+            // Under the names by which the shells find them.
+            clap_complete::generate_to(shell, &mut shown(), "emrkeys", &completions)?;
         }
         Ok(())
+    }
+}
+
+/// The commands for users: completions would offer hidden ones, too.
+fn shown() -> clap::Command {
+    let all = Cli::command();
+    clap::Command::new("emrkeys")
+        .version(emrkeys_core::VERSION)
+        .args(all.get_arguments().cloned())
+        .subcommands(
+            all.get_subcommands()
+                .filter(|command| !command.is_hide_set())
+                .cloned(),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completions_have_the_names_that_shells_look_for_and_offer_nothing_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Command {
+            folder: folder.path().to_owned(),
+        };
+        assert!(command.run().is_ok());
+        for name in ["emrkeys.bash", "_emrkeys", "emrkeys.fish"] {
+            let text = std::fs::read_to_string(folder.path().join("completions").join(name)).unwrap();
+            assert!(
+                text.contains("keyring") && text.contains("endpoint-url"),
+                "{name}"
+            );
+            assert!(!text.contains("generate"), "{name}");
+        }
+        assert!(folder.path().join("man/emrkeys.1").exists());
     }
 }

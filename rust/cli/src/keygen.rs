@@ -1,11 +1,13 @@
 //! `emrkeys keygen …`
 
+use std::fmt::Write as _;
 use std::io::{stdout, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding as _};
 use clap::{Args, Subcommand, ValueEnum};
-use emrkeys_core::Code;
+use emrkeys_core::{is_name, Code, Problem};
 use emrkeys_crypto::generate;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -52,8 +54,16 @@ Example:
 #[derive(Args)]
 pub(crate) struct Naming {
     /// The name of the key in the properties that are printed
-    #[arg(long, value_name = "KEY", default_value = "main")]
+    #[arg(long, value_name = "KEY", default_value = "main", value_parser = key_name)]
     name: String,
+}
+
+fn key_name(name: &str) -> Result<String, &'static str> {
+    if is_name(name) {
+        Ok(name.to_owned())
+    } else {
+        Err("names are 1 to 64 letters, digits, '-' and '_'")
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,8 +91,8 @@ impl Command {
                     Encoding::Hex => line(hex::encode(&*key)),
                     Encoding::Base64 => line(Base64::encode_string(&key)),
                 };
-                write_new(file, &text)?;
                 let properties = [("type", "aes".to_owned()), ("file", uri(file)?)];
+                write_new(file, &text)?;
                 tell(&[file], &naming.name, &properties, form)
             }
             Command::Rsa { file, bits, naming } => {
@@ -138,14 +148,15 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
 }
 
 fn exists(path: &Path) -> Failure {
-    problem(
+    let problem = Problem::new(
         Code::KeyFileExists,
         format!(
             "{} exists, and a key that is overwritten is lost with everything under it",
             path.display()
         ),
         "Name another file.",
-    )
+    );
+    Failure::Changed(problem.to_string())
 }
 
 fn cannot(why: &dyn std::fmt::Display) -> Failure {
@@ -156,9 +167,19 @@ fn cannot(why: &dyn std::fmt::Display) -> Failure {
     )
 }
 
+/// All bytes but those that mean themselves in a URI, a properties file, a site file and a shell are written `%XX`.
 fn uri(path: &Path) -> Result<String, Failure> {
-    let path = std::path::absolute(path)?;
-    Ok(format!("file://{}", path.to_string_lossy().replace('%', "%25")))
+    let path = std::path::absolute(path).map_err(|error| cannot(&error))?;
+    let mut uri = "file://".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    Ok(uri)
 }
 
 fn tell(files: &[&Path], name: &str, properties: &[(&str, String)], form: Form) -> Result<(), Failure> {

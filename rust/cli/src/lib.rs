@@ -73,9 +73,6 @@ Example:
     #[command(subcommand)]
     EmrConfig(emr_config::Command),
     /// Which key a new object would get, and why; asks nobody
-    #[command(after_help = "\
-Example:
-  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
     Explain(explain::Command),
     /// Decrypts an object into a file
     #[command(after_help = "\

@@ -118,6 +118,12 @@ fn what_is_missing_is_asked_for() {
         &["--jar", "/tmp/x.jar"],
         &["--s3", "sse-kms"],
         &["--s3", "sse-s3", "--ebs"],
+        &["--s3", "sse-s3", "--disk-kms-key", ARN],
+        &["--jar", JAR, "--disk", "custom", "--disk-kms-key", ARN],
+        &["--jar", JAR, "--s3-kms-key", ARN],
+        &["--s3", "sse-s3", "--s3-kms-key", ARN],
+        &["--s3", "sse-s3", "--jar", JAR],
+        &["--jar", JAR, "--for", "s3a"],
     ] {
         assert_eq!(
             run("security-configuration", &KEYS, options).status.code(),
@@ -163,6 +169,12 @@ fn the_classification_holds_what_the_client_needs_and_can_be_read_again() {
     assert_eq!(again, s3a);
 }
 
+fn resources(policy: &Value, sid: &str) -> Value {
+    let statements = policy["Statement"].as_array().unwrap();
+    let found = statements.iter().find(|statement| statement["Sid"] == sid);
+    found.map_or(Value::Null, |statement| statement["Resource"].clone())
+}
+
 #[test]
 fn the_policy_allows_what_the_keys_need_and_nothing_else() {
     let other = "arn:aws:kms:*:*:key/90abcdef-12ab-34cd-56ef-1234567890ab";
@@ -179,4 +191,68 @@ fn the_policy_allows_what_the_keys_need_and_nothing_else() {
     );
     assert!(String::from_utf8_lossy(&alias.stderr).contains("[INVALID_VALUE]"));
     assert_eq!(alias.status.code(), Some(1));
+}
+
+#[test]
+fn the_policy_lets_the_key_of_the_disks_and_the_jar_be_read() {
+    let all: Vec<&str> = KEYS.iter().chain(&DISK).copied().collect();
+    let policy = printed("iam-policy", &all, &["--jar", JAR]);
+    assert_eq!(
+        resources(&policy, "ReadKeyMaterial"),
+        json!(["arn:aws:s3:::keys/disk", "arn:aws:s3:::keys/lake.keyring"])
+    );
+    assert_eq!(
+        resources(&policy, "ReadJar"),
+        json!(["arn:aws:s3:::artifacts/emrkeys.jar"])
+    );
+    let disk = printed("iam-policy", &all, &["--for", "local-disk"]);
+    assert_eq!(disk["Statement"].as_array().unwrap().len(), 1);
+    let named = [
+        &KEYS[..],
+        &["fs.s3.cse.encryptionMaterialsProvider.uri=s3://artifacts/a.jar"],
+    ]
+    .concat();
+    assert_eq!(
+        resources(&printed("iam-policy", &named, &[]), "ReadJar"),
+        json!(["arn:aws:s3:::artifacts/a.jar"])
+    );
+    assert_eq!(
+        run("iam-policy", &KEYS, &["--jar", "/tmp/x.jar"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn keys_of_another_role_need_that_role_and_not_the_kms_key() {
+    const ROLE: &str = "arn:aws:iam::444455556666:role/keys";
+    let role = format!("emrkeys.key.lake.role-arn={ROLE}");
+    let policy = printed(
+        "iam-policy",
+        &KEYS,
+        &["-D", &role, "-D", "emrkeys.key.lake.kms-key-id=alias/lake"],
+    );
+    assert_eq!(resources(&policy, "AssumeRolesOfKeys"), json!([ROLE]));
+    let other = "arn:aws:kms:*:*:key/90abcdef-12ab-34cd-56ef-1234567890ab";
+    assert_eq!(resources(&policy, "UseKeysToRead"), json!([other]));
+}
+
+#[test]
+fn the_partition_is_that_of_the_keys() {
+    let arn = ARN.replace("arn:aws:", "arn:aws-cn:");
+    let key = format!("emrkeys.key.lake.kms-key-id={arn}");
+    let policy = printed("iam-policy", &KEYS, &["-D", &key, "--jar", JAR]).to_string();
+    assert_eq!(policy.matches("arn:aws-cn:").count(), 5, "{policy}");
+    assert!(!policy.contains("arn:aws:"), "{policy}");
+}
+
+#[test]
+fn keys_that_need_nothing_of_aws_give_no_policy() {
+    let local = [
+        "emrkeys.key.a.type=aes",
+        "emrkeys.key.a.file=file:///etc/emrkeys/a",
+        "emrkeys.default.key=a",
+    ];
+    let output = run("iam-policy", &local, &[]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("note: "));
 }

@@ -107,8 +107,8 @@ s3://lake/audit/x
 
 #[test]
 fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_says_so() {
-    let later = "fs.s3.cse.materialsDescription.enabled=false\nspark.hadoop.fs.s3.cse.materialsDescription.enabled=false\n";
-    let folder = folder(&[("core-site.xml", SITE), ("emr.json", EMR), ("later.conf", later)]);
+    let later = SITE.replace("<value>true</value><final>true</final>", "<value>false</value>");
+    let folder = folder(&[("core-site.xml", SITE), ("emr.json", EMR), ("later.xml", &later)]);
     let arguments = [
         "explain",
         "s3://lake/x",
@@ -117,11 +117,11 @@ fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_say
         "--conf",
         "emr.json",
         "--conf",
-        "later.conf",
+        "later.xml",
     ];
     let output = run(folder.path(), &arguments);
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("later.conf:2"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("later.xml:2"));
     let output = run(
         folder.path(),
         &[
@@ -135,6 +135,97 @@ fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_say
 }
 
 #[test]
+fn what_spark_sets_wins_over_what_a_file_made_final_and_what_it_leaves_out_is_told() {
+    let spark = "spark.hadoop.fs.s3.cse.materialsDescription.enabled=false\nemrkeys.default.key=none\n";
+    let json = r#"[{"Classification": "spark-defaults", "Properties": {"spark.hadoop.fs.s3.cse.materialsDescription.enabled": "false"}}]"#;
+    let folder = folder(&[
+        ("core-site.xml", SITE),
+        ("emr.json", EMR),
+        ("spark-defaults.conf", spark),
+        ("spark.json", json),
+    ]);
+    for (file, warned) in [
+        ("spark-defaults.conf", "spark-defaults.conf:2: Spark leaves"),
+        ("spark.json", ""),
+    ] {
+        let arguments = [
+            "explain",
+            "s3://lake/x",
+            "--conf",
+            file,
+            "--conf",
+            ".",
+            "--conf",
+            "emr.json",
+        ];
+        let output = run(folder.path(), &arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("[DESCRIPTION_DISABLED]"), "{told}");
+        assert!(told.contains(warned), "{told}");
+        assert!(!told.contains("UNKNOWN_KEY"), "{told}");
+    }
+}
+
+#[test]
+fn what_hadoop_reads_is_read() {
+    let site = b"<?xml version='1.0' encoding='ISO-8859-1'?><configuration>
+        <property><name>yarn.a</name><value>${yarn.b}</value></property>
+        <property><name>yarn.b</name><value>${yarn.a}</value></property>
+        <property><name>emrkeys.key.a.type</name><value>aes</value></property>
+        <property><name>emrkeys.key.a.file</name><value>hdfs:///${user.home}/\xe9</value></property>
+        <property><name>emrkeys.default.key</name><value>a</value></property></configuration>";
+    let folder = folder(&[]);
+    fs::write(folder.path().join("core-site.xml"), site).unwrap();
+    let found = Command::new(env!("CARGO_BIN_EXE_emrkeys"))
+        .args(["explain", "s3://lake/x", "--conf", ".", "--output", "json"])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("HOME", "home")
+        .output()
+        .unwrap();
+    assert_eq!(explained(&found)[0]["version"]["elsewhere"], "hdfs:///home/é");
+}
+
+#[test]
+fn a_file_of_ones_own_holds_hadoops_names_and_one_without_any_property_is_told() {
+    let own = "emrkeys.key.a.type=aes\nemrkeys.key.a.file=hdfs:///a\nemrkeys.rule.r.prefix=s3://lake/\nemrkeys.rule.r.key=a\n\
+               fs.s3.cse.materialsDescription.enabled=true\n";
+    let folder = folder(&[("own.conf", own), ("site.xml", "<configuration/>")]);
+    let output = run(
+        folder.path(),
+        &[
+            "explain",
+            "s3://lake/x",
+            "--conf",
+            "own.conf",
+            "--conf",
+            "site.xml",
+        ],
+    );
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "warning: site.xml: it gives Hadoop no property\n"
+    );
+}
+
+#[test]
+fn a_version_that_cannot_be_told_is_no_failure() {
+    let folder = folder(&[(
+        "own.conf",
+        "emrkeys.key.a.type=aes\n\nemrkeys.key.a.file=file:///none/a\nemrkeys.default.key=a\n",
+    )]);
+    let arguments = ["explain", "s3://lake/x", "--conf", "own.conf", "--output", "json"];
+    let found = explained(&run(folder.path(), &arguments));
+    let version = &found[0]["version"];
+    assert_eq!(version["error"], "KEY_FILE_NOT_FOUND");
+    assert!(
+        version["message"].as_str().unwrap().contains("(own.conf:3)"),
+        "{version}"
+    );
+}
+
+#[test]
 fn bad_configurations_are_refused_by_file_and_line() {
     let huge = format!("<configuration>{}</configuration>", " ".repeat(17 << 20));
     let folder = folder(&[
@@ -142,7 +233,9 @@ fn bad_configurations_are_refused_by_file_and_line() {
         ("bad.json", "[{\"Classification\": 1}]"),
         ("huge.xml", &huge),
         ("empty", " \n"),
-        ("unknown.conf", "emrkeys.key.main.tpye=aes\n"),
+        ("unknown.conf", "# mine\nemrkeys.key.main.tpye=aes\n"),
+        ("passwd", "root:x:0:0:root:/root:/bin/bash\n"),
+        ("cluster.json", "{\"Clusters\": [{\"Id\": \"j-1\"}]}"),
         ("none/x", ""),
     ]);
     for (file, told) in [
@@ -152,7 +245,9 @@ fn bad_configurations_are_refused_by_file_and_line() {
         ("empty", "empty: the file is empty"),
         ("missing", "missing: it cannot be read"),
         ("none", "none: the folder has none of"),
-        ("unknown.conf", "[UNKNOWN_PROPERTY]"),
+        ("unknown.conf", "(unknown.conf:2) [UNKNOWN_PROPERTY]"),
+        ("passwd", "passwd: it is no site file"),
+        ("cluster.json", "cluster.json: it is not an EMR configuration"),
     ] {
         let output = run(folder.path(), &["explain", "s3://lake/x", "--conf", file]);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -182,6 +277,7 @@ fn local_disks_have_one_key() {
         &[&["explain", "--output", "json"], &conf[..]].concat(),
     ));
     assert_eq!(found[0]["key"], "disk");
+    assert_eq!(found[0]["because"], "it is emrkeys.local-disk.key");
     let output = run(folder.path(), &[&["explain", "s3://lake/x"], &conf[..]].concat());
     assert_eq!(output.status.code(), Some(2));
 }

@@ -1,7 +1,9 @@
 //! `emrkeys keygen` as its binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -9,7 +11,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+fn run<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_emrkeys"))
         .args(arguments)
         .current_dir(folder)
@@ -83,11 +85,43 @@ fn no_key_is_ever_overwritten() {
     for arguments in [["keygen", "aes", "a"], ["keygen", "rsa", "b"]] {
         let output = run(folder, &arguments);
         assert!(String::from_utf8_lossy(&output.stderr).contains("[KEY_FILE_EXISTS]"));
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(3));
     }
     assert_eq!(fs::read(folder.join("a")).unwrap(), b"precious");
     assert_eq!(fs::read(folder.join("b.pub")).unwrap(), b"precious");
     assert!(!folder.join("b.pk8").exists());
     let output = run(folder, &["keygen", "aes", "none/a"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("[KEY_FILE_UNWRITABLE]"));
+}
+
+#[test]
+fn every_path_can_be_read_back_from_the_properties_that_are_printed() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    for file in [
+        &b"a\\b"[..],
+        b"${env.HOME}",
+        b"new\nline",
+        b"\xff\xfe",
+        b"100%25 ",
+        "schlüssel".as_bytes(),
+    ] {
+        let mut arguments = ["keygen", "aes", "--name", "audit", "--"]
+            .map(OsStr::new)
+            .to_vec();
+        arguments.push(OsStr::from_bytes(file));
+        let made = run(folder, &arguments);
+        let found = explained(folder, &made);
+        assert_eq!(found["version"]["verified"], true, "{file:?}: {found}");
+    }
+}
+
+#[test]
+fn a_name_that_the_configuration_would_refuse_makes_no_key() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.b", "", "a=b"] {
+        let output = run(folder.path(), &["keygen", "aes", "k", "--name", name]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+    }
+    assert!(!folder.path().join("k").exists());
 }

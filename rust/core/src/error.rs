@@ -236,6 +236,15 @@ impl Error {
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&self.first).chain(&self.rest)
     }
+
+    /// The same problems, each as `change` makes it.
+    #[must_use]
+    pub fn map(self, change: impl Fn(Problem) -> Problem) -> Error {
+        Error {
+            first: change(self.first),
+            rest: self.rest.into_iter().map(change).collect(),
+        }
+    }
 }
 
 impl From<Problem> for Error {

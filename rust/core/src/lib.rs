@@ -31,6 +31,7 @@ mod uri;
 #[cfg(feature = "simulation")]
 pub use cache::simulation;
 pub use cache::Counts;
+pub use config::is_name;
 pub use config::properties::{reference as property_reference, Property};
 pub use error::{Code, Error, Problem};
 pub use explain::{Considered, Current, Explainer, Explanation, Verdict};

@@ -16,10 +16,11 @@ fuzz_target!(|input: &str| {
         return;
     }
     match parse(Path::new(name), text) {
-        Ok(properties) => {
+        Ok(resource) => {
             let mut site = Site::default();
-            site.add(properties.clone());
-            assert!(properties.iter().all(|property| site.origin(&property.name).is_some()));
+            site.add(resource.clone());
+            assert!(resource.properties.iter().all(|property| site.origin(&property.name).is_some()));
+            site.warn_of_variables(|_| None);
             let _ = site.settings(|_| None);
         }
         Err(refused) => assert!(refused.to_string().starts_with(name)),

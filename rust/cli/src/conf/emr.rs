@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::site::{Origin, Property};
-use super::{hadoop_property, Refused};
+use super::site::{Origin, Property, Resource};
+use super::{hadoop_property, left_out_by_spark, Refused};
 
 /// The classifications whose properties reach a Hadoop `Configuration` as they are.
 const SITES: [&str; 4] = ["core-site", "hdfs-site", "emrfs-site", "mapred-site"];
@@ -26,67 +26,90 @@ struct Configuration {
 
 /// EMR wants text; numbers and booleans are what people write.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "the value of a property must be text, a number, true or false"
+)]
 enum Value {
     Text(String),
     Bool(bool),
     Number(serde_json::Number),
 }
 
-/// As in a request to make a cluster.
+/// A request to make a cluster, or what EMR answers to `describe-cluster`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Cluster {
-    configurations: Vec<Configuration>,
+    configurations: Option<Vec<Configuration>>,
+    cluster: Option<Box<Cluster>>,
+}
+
+impl Cluster {
+    fn configurations(self) -> Option<Vec<Configuration>> {
+        self.configurations.or_else(|| self.cluster?.configurations())
+    }
 }
 
 /// The properties of the classifications that matter, in the order of [`SITES`] and then Spark's.
 ///
 /// # Errors
 /// What is wrong with the document.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
+pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
+    const WHAT: &str =
+        "it is not an EMR configuration, which is [{\"Classification\": …, \"Properties\": {…}}, …]";
     let parsed = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).map(|cluster: Cluster| cluster.configurations)
+        serde_json::from_str(text).map(Cluster::configurations)
     } else {
-        serde_json::from_str(text)
+        serde_json::from_str(text).map(Some)
     };
     let configurations = parsed.map_err(|error| {
-        let what = format!(
-            "it is not an EMR configuration, which is [{{\"Classification\": …, \"Properties\": {{…}}}}, …] ({error})"
-        );
-        Refused::at(path, u32::try_from(error.line()).ok().filter(|line| *line > 0), what)
+        let line = u32::try_from(error.line()).ok().filter(|line| *line > 0);
+        Refused::at(path, line, format!("{WHAT} ({error})"))
     })?;
-    let mut properties = Vec::new();
+    let Some(configurations) = configurations else {
+        let what = format!("{WHAT}, alone or as the \"Configurations\" of a cluster; it has none");
+        return Err(Refused::at(path, None, what));
+    };
+    let mut resource = Resource::default();
     for site in SITES.into_iter().chain([SPARK]) {
-        collect(path, &configurations, site, &mut properties);
+        collect(path, &configurations, site, &mut resource);
     }
-    Ok(properties)
+    Ok(resource)
 }
 
 /// serde_json itself refuses what is nested deeper than 128.
-fn collect(path: &Path, configurations: &[Configuration], site: &str, out: &mut Vec<Property>) {
+fn collect(path: &Path, configurations: &[Configuration], site: &str, out: &mut Resource) {
     for configuration in configurations {
         if configuration.classification == site {
-            out.extend(configuration.properties.iter().filter_map(|(name, value)| {
-                let name = if site == SPARK {
-                    hadoop_property(name)?
-                } else {
-                    name
+            let by_spark = site == SPARK;
+            for (name, value) in &configuration.properties {
+                let origin = Origin::File {
+                    path: path.to_owned(),
+                    line: None,
                 };
-                Some(Property {
-                    name: name.trim().to_owned(),
+                let known = if by_spark {
+                    hadoop_property(name)
+                } else {
+                    Some(name.as_str())
+                };
+                let Some(known) = known else {
+                    if name.starts_with("emrkeys.") {
+                        out.warnings.push(left_out_by_spark(&origin, name));
+                    }
+                    continue;
+                };
+                out.properties.push(Property {
+                    name: known.trim().to_owned(),
                     value: match value {
                         Value::Text(text) => text.clone(),
                         Value::Bool(value) => value.to_string(),
                         Value::Number(number) => number.to_string(),
                     },
                     is_final: false,
-                    origin: Origin::File {
-                        path: path.to_owned(),
-                        line: None,
-                    },
-                })
-            }));
+                    by_spark,
+                    origin,
+                });
+            }
         }
         collect(path, &configuration.configurations, site, out);
     }
@@ -98,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn values(text: &str) -> Vec<(String, String)> {
-        let found = parse(Path::new("x.json"), text).unwrap();
+        let found = parse(Path::new("x.json"), text).unwrap().properties;
         found.into_iter().map(|p| (p.name, p.value)).collect()
     }
 
@@ -124,6 +147,30 @@ mod tests {
             values(&format!("{{\"Name\": \"c\", \"Configurations\": {list}}}")),
             expected
         );
+        let described = format!("{{\"Cluster\": {{\"Id\": \"j-1\", \"Configurations\": {list}}}}}");
+        assert_eq!(values(&described), expected);
+    }
+
+    #[test]
+    fn what_spark_leaves_out_is_told() {
+        let text = r#"[{"Classification": "spark-defaults", "Properties": {"emrkeys.default.key": "s"}}]"#;
+        let found = parse(Path::new("x.json"), text).unwrap();
+        assert!(found.properties.is_empty());
+        assert_eq!(found.warnings.len(), 1);
+    }
+
+    #[test]
+    fn another_shape_is_told_in_the_words_of_emr() {
+        for (text, told) in [
+            ("{\"Clusters\": []}", "it has none"),
+            (
+                "[{\"Classification\": \"a\", \"Properties\": {\"a\": null}}]",
+                "must be text, a number",
+            ),
+        ] {
+            let refused = parse(Path::new("x.json"), text).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
     }
 
     #[test]

@@ -7,14 +7,17 @@ mod xml;
 
 use std::fmt;
 use std::io::Read;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Provider, Report, Settings, Usage};
+use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings, Usage};
+use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
 use crate::output::{note, Failure};
-pub use site::{Origin, Property, Site};
+pub(crate) use site::OURS;
+pub use site::{Origin, Property, Resource, Site};
 
 /// The longest configuration file that is read, in bytes. The largest that EMR makes have some hundred kilobytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -67,11 +70,52 @@ impl fmt::Display for Refused {
     }
 }
 
+/// The properties of a configuration, expanded, and where each was set.
+pub(crate) struct Loaded {
+    settings: Settings,
+    site: Site,
+}
+
+impl Deref for Loaded {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// For what else than the files sets properties, such as a security configuration.
+impl DerefMut for Loaded {
+    fn deref_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+}
+
+impl Loaded {
+    /// The error, with the file and line of every property that it names.
+    pub(crate) fn located(&self, error: Error) -> Error {
+        error.map(|problem| {
+            let origin = problem
+                .property
+                .as_deref()
+                .and_then(|name| self.site.origin(name));
+            match origin {
+                Some(origin) => Problem {
+                    message: format!("{} ({origin})", problem.message),
+                    ..problem
+                },
+                None => problem,
+            }
+        })
+    }
+}
+
 /// The options that say which configuration is meant.
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Conf {
-    /// A site file, an EMR configuration in JSON, a Spark properties file, or a folder with site files; later ones win
+    /// A site file, an EMR configuration in JSON, a Spark properties file, or a folder with site files; later ones win,
+    /// and what Spark sets wins over all site files
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) conf: Vec<PathBuf>,
     /// A property; wins over all files
@@ -122,7 +166,12 @@ impl Conf {
                     site.add(parse(&file, &read(&file)?)?);
                 }
             } else {
-                site.add(parse(path, &read(path)?)?);
+                let mut resource = parse(path, &read(path)?)?;
+                if resource.properties.is_empty() && resource.warnings.is_empty() {
+                    let warning = format!("{}: it gives Hadoop no property", path.display());
+                    resource.warnings.push(warning);
+                }
+                site.add(resource);
             }
         }
         for property in &self.define {
@@ -131,18 +180,17 @@ impl Conf {
                 _ => return Err(Failure::Usage(format!("-D {property}: write NAME=VALUE"))),
             }
         }
+        site.warn_of_variables(environment);
         Ok(site)
     }
 
-    /// All properties that the files and options give, expanded. What Hadoop would warn of goes to standard error.
-    pub(crate) fn load(&self, aws: &Aws) -> Result<Settings, Failure> {
+    /// All properties that the files and options give, expanded. What is left out goes to standard error.
+    pub(crate) fn load(&self, aws: &Aws) -> Result<Loaded, Failure> {
         let site = self.site()?;
         for warning in site.warnings() {
             note(format_args!("warning: {warning}"));
         }
-        let mut settings = site
-            .settings(|name| std::env::var(name).ok())
-            .map_err(Failure::Configuration)?;
+        let mut settings = site.settings(environment).map_err(Failure::Configuration)?;
         let mut preset = |name: &str, value: &str| {
             settings
                 .entry(name.to_owned())
@@ -152,13 +200,18 @@ impl Conf {
             preset("emrkeys.s3.endpoint", endpoint);
             preset("emrkeys.s3.path-style-access", "true");
         }
-        Ok(settings)
+        Ok(Loaded { settings, site })
     }
 
     /// The provider of this configuration, with every key that its use needs.
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
-        Ok(open(self.usage.into(), &self.load(aws)?)?)
+        let settings = self.load(aws)?;
+        Ok(open(self.usage.into(), &settings).map_err(|error| settings.located(error))?)
     }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// How a problem begins that is none for Hadoop.
@@ -179,17 +232,18 @@ pub(crate) fn open(usage: Usage, settings: &Settings) -> Result<(Provider, Repor
     Provider::open(usage, settings, &inputs)
 }
 
-/// The properties in a file, whatever its format.
+/// What a file sets, whatever its format.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
+pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
         Some('<') => xml::parse(
             path,
             text.trim_start_matches('\u{feff}')
                 .trim_start_matches(char::is_whitespace),
-        ),
+        )
+        .map(Resource::from),
         Some('[' | '{') => emr::parse(path, text.trim_start_matches('\u{feff}')),
         Some(_) => spark::parse(path, text),
         None => Err(Refused::at(path, None, "the file is empty")),
@@ -201,6 +255,10 @@ fn hadoop_property(name: &str) -> Option<&str> {
     name.strip_prefix("spark.hadoop.")
 }
 
+fn left_out_by_spark(origin: &Origin, name: &str) -> String {
+    format!("{origin}: Spark leaves {name} out, which does not begin with spark.: write spark.hadoop.{name}")
+}
+
 /// The text of a configuration file.
 pub(crate) fn read(path: &Path) -> Result<String, Refused> {
     let cannot = |error: std::io::Error| Refused {
@@ -208,13 +266,93 @@ pub(crate) fn read(path: &Path) -> Result<String, Refused> {
         ..Refused::at(path, None, format!("it cannot be read ({error})"))
     };
     let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut text = String::new();
-    file.take(MAX_FILE + 1)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
-    if text.len() as u64 > MAX_FILE {
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE {
         let what = format!("it has more than {MAX_FILE} bytes, which no configuration has");
         return Err(Refused::at(path, None, what));
     }
-    Ok(text)
+    decoded(path, bytes)
+}
+
+/// In the encoding that the first bytes or an XML declaration tell, UTF-8 otherwise.
+fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Refused> {
+    let label = declared_encoding(&bytes);
+    let encoding = match (Encoding::for_bom(&bytes), label) {
+        (Some((encoding, _)), _) => encoding,
+        (None, None) => UTF_8,
+        // A declaration that can be read by its bytes is not in UTF-16.
+        (None, Some(label)) => Encoding::for_label(label.as_bytes())
+            .filter(|encoding| encoding.is_ascii_compatible())
+            .ok_or_else(|| {
+                Refused::at(
+                    path,
+                    Some(1),
+                    format!(
+                        "it is not in the encoding that it declares, {label:?}, or that is not known here"
+                    ),
+                )
+            })?,
+    };
+    let (text, _, malformed) = encoding.decode(&bytes);
+    if !malformed {
+        return Ok(text.into_owned());
+    }
+    let line = std::str::from_utf8(&bytes)
+        .err()
+        .filter(|_| encoding == UTF_8)
+        .and_then(|error| {
+            let before = &bytes[..error.valid_up_to()];
+            u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).ok()
+        });
+    let what = match label {
+        Some(label) => format!("it is not {label}, which it declares"),
+        None => format!("it is not {}, and declares no other encoding", encoding.name()),
+    };
+    Err(Refused::at(path, line, what))
+}
+
+/// The encoding that an XML declaration names.
+fn declared_encoding(bytes: &[u8]) -> Option<&str> {
+    let rest = bytes.strip_prefix(b"<?xml")?;
+    let end = rest.windows(2).position(|two| two == b"?>")?;
+    let (_, rest) = std::str::from_utf8(&rest[..end]).ok()?.split_once("encoding")?;
+    let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+    let quote = rest.chars().next().filter(|quote| "'\"".contains(*quote))?;
+    rest[1..].split_once(quote).map(|(label, _)| label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_in_the_encoding_that_it_declares() {
+        let decoded = |bytes: &[u8]| decoded(Path::new("x.xml"), bytes.to_vec());
+        let latin = b"<?xml version=\"1.0\" encoding='ISO-8859-1'?><configuration>\xe9</configuration>";
+        assert!(decoded(latin).unwrap().contains("<configuration>é<"));
+        assert_eq!(decoded(b"\xff\xfea\0").unwrap(), "a");
+        assert_eq!(decoded("é".as_bytes()).unwrap(), "é");
+        for (bytes, told) in [
+            (
+                &b"<configuration>\n\xe9</configuration>"[..],
+                "x.xml, line 2: it is not UTF-8, and declares no other",
+            ),
+            (
+                b"<?xml version='1.0' encoding='UTF-8'?>\n\xe9",
+                "x.xml, line 2: it is not UTF-8, which it declares",
+            ),
+            (
+                b"<?xml version='1.0' encoding='UTF-16'?>",
+                "x.xml, line 1: it is not in the encoding",
+            ),
+            (
+                b"<?xml version='1.0' encoding='none'?>",
+                "x.xml, line 1: it is not in the encoding",
+            ),
+        ] {
+            let refused = decoded(bytes).unwrap_err().to_string();
+            assert!(refused.starts_with(told), "{refused}");
+        }
+    }
 }

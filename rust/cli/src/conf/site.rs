@@ -7,6 +7,10 @@ use std::path::PathBuf;
 
 use emrkeys_core::Settings;
 
+/// What the properties begin with that are ours or that decide how a client asks for keys.
+pub(crate) const OURS: [&str; 3] = ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."];
+/// What those begin with that any command reads. Whatever else may be wrong in a cluster's files is not looked at.
+const READ: [&str; 2] = ["emrkeys.", "fs.s3"];
 /// How often a value is expanded. Source: `Configuration.MAX_SUBST`.
 const MAX_EXPANSIONS: usize = 20;
 /// The longest value after expansion, in bytes: longer ones are bombs.
@@ -50,8 +54,28 @@ pub struct Property {
     pub value: String,
     /// Whether later resources cannot change it.
     pub is_final: bool,
+    /// Whether Spark sets it, by `Configuration.set` once all resources are loaded: it wins over them, final or not.
+    pub by_spark: bool,
     /// Where.
     pub origin: Origin,
+}
+
+/// What one file sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource {
+    /// In order.
+    pub properties: Vec<Property>,
+    /// What in it has no effect, though it looks so.
+    pub warnings: Vec<String>,
+}
+
+impl From<Vec<Property>> for Resource {
+    fn from(properties: Vec<Property>) -> Self {
+        Resource {
+            properties,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// The properties of all resources together.
@@ -63,18 +87,22 @@ pub struct Site {
 
 impl Site {
     /// Takes the properties of one more resource over.
-    pub fn add(&mut self, properties: impl IntoIterator<Item = Property>) {
-        for property in properties {
-            match self.properties.get(&property.name) {
-                // Within one file Hadoop lets the first final value stand as well.
-                Some(known) if known.is_final && known.value != property.value => {
-                    self.warnings.push(format!(
-                        "{}: {} is final in {}; this value is left out",
-                        property.origin, property.name, known.origin
-                    ))
-                }
-                Some(known) if known.is_final => {}
-                _ => drop(self.properties.insert(property.name.clone(), property)),
+    pub fn add(&mut self, resource: Resource) {
+        self.warnings.extend(resource.warnings);
+        for property in resource.properties {
+            // Within one file Hadoop lets the first final value stand as well.
+            let why = match self.properties.get(&property.name) {
+                Some(known) if known.by_spark && !property.by_spark => Some((known, "set by Spark")),
+                Some(known) if known.is_final && !property.by_spark => Some((known, "final")),
+                _ => None,
+            };
+            match why {
+                None => drop(self.properties.insert(property.name.clone(), property)),
+                Some((known, _)) if known.value == property.value => {}
+                Some((known, why)) => self.warnings.push(format!(
+                    "{}: {} is {why} in {}; this value is left out",
+                    property.origin, property.name, known.origin
+                )),
             }
         }
     }
@@ -85,12 +113,13 @@ impl Site {
             name: name.to_owned(),
             value: value.to_owned(),
             is_final: false,
+            by_spark: false,
             origin: Origin::Option,
         };
         self.properties.insert(name.to_owned(), property);
     }
 
-    /// What Hadoop would warn of.
+    /// What is left out, by Hadoop, by Spark or here.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -100,14 +129,36 @@ impl Site {
         self.properties.get(name).map(|property| &property.origin)
     }
 
-    /// All properties, expanded; `environment` gives the variables behind `${env.NAME}`.
+    /// Warns of each property of ours in which a variable is left.
+    pub fn warn_of_variables(&mut self, environment: impl Fn(&str) -> Option<String>) {
+        let mut left = MAX_EXPANDED;
+        let mut warnings = Vec::new();
+        for (name, property) in self.beginning_with(&OURS) {
+            // What has no end is an error of `settings`.
+            let Ok(value) = self.expanded(&property.value, &environment, &mut left) else {
+                continue;
+            };
+            let unknown = variable(&value)
+                .map(|(start, end)| &value[start + 2..end - 1])
+                .filter(|variable| self.value_of(variable, &environment).is_none());
+            if let Some(unknown) = unknown {
+                warnings.push(format!(
+                    "{}: {name}: ${{{unknown}}} stays as it is: nothing here sets it, and of the JVM's own properties only \
+                     user.name and user.home are known here",
+                    property.origin
+                ));
+            }
+        }
+        self.warnings.extend(warnings);
+    }
+
+    /// The properties that any command reads, expanded; `environment` gives the variables behind `${env.NAME}`.
     ///
     /// # Errors
     /// A value that does not come to an end of its expansions, as one text that names it and where it is set.
     pub fn settings(&self, environment: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
         let mut left = MAX_EXPANDED;
-        self.properties
-            .iter()
+        self.beginning_with(&READ)
             .map(|(name, property)| {
                 let value = self
                     .expanded(&property.value, &environment, &mut left)
@@ -115,6 +166,14 @@ impl Site {
                 Ok((name.clone(), value))
             })
             .collect()
+    }
+
+    fn beginning_with<'a>(
+        &'a self,
+        prefixes: &'a [&str],
+    ) -> impl Iterator<Item = (&'a String, &'a Property)> + 'a {
+        let wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        self.properties.iter().filter(move |(name, _)| wanted(name))
     }
 
     fn expanded(
@@ -156,7 +215,13 @@ impl Site {
 
     fn value_of(&self, name: &str, environment: &impl Fn(&str) -> Option<String>) -> Option<String> {
         let Some(variable) = name.strip_prefix("env.") else {
-            return self.properties.get(name).map(|property| property.value.clone());
+            // Hadoop asks the JVM first. Of what the JVM knows these two alone are the same in all of a user's processes.
+            let of_the_jvm = match name {
+                "user.name" => environment("USER").or_else(|| environment("LOGNAME")),
+                "user.home" => environment("HOME"),
+                _ => None,
+            };
+            return of_the_jvm.or_else(|| self.properties.get(name).map(|property| property.value.clone()));
         };
         // ${env.X-default} is for X unset, ${env.X:-default} for X empty as well.
         let Some((variable, default)) = variable.split_once('-') else {
@@ -206,6 +271,7 @@ mod tests {
     fn expand(properties: &[(&str, &str)], value: &str) -> Result<String, String> {
         let environment = |name: &str| match name {
             "HOME" => Some("/root".to_owned()),
+            "LOGNAME" => Some("hadoop".to_owned()),
             "EMPTY" => Some(String::new()),
             _ => None,
         };
@@ -230,6 +296,9 @@ mod tests {
             ("${env.EMPTY-d}", ""),
             ("${env.EMPTY:-d}", "d"),
             ("${env.NONE}", "${env.NONE}"),
+            ("${user.home}/x", "/root/x"),
+            ("${user.name}", "hadoop"),
+            ("${java.io.tmpdir}", "${java.io.tmpdir}"),
         ] {
             assert_eq!(expand(&known, value).unwrap(), expected, "{value}");
         }
@@ -247,34 +316,72 @@ mod tests {
         assert!(expand(&[("a", "${b}"), ("b", "${a}")], "${a}").is_err());
         let mut wide = site(&[("a", &big[1024..])]);
         for n in 0..100 {
-            wide.define(&format!("v{n}"), "${a}");
+            wide.define(&format!("emrkeys.v{n}"), "${a}");
         }
         let why = wide.settings(|_| None).unwrap_err();
         assert!(why.contains("all values together"), "{why}");
     }
 
     #[test]
-    fn what_is_final_stays_and_the_command_line_wins_all_the_same() {
-        let property = |value: &str, is_final| Property {
-            name: "a".to_owned(),
+    fn a_variable_of_ours_that_nothing_gives_is_told_and_what_nobody_reads_keeps_nothing_from_working() {
+        let mut site = site(&[
+            ("emrkeys.a", "${user.home}/${java.io.tmpdir}"),
+            ("fs.s3.buffer.dir", "${hadoop.tmp.dir}/s3"),
+            ("yarn.a", "${yarn.b}"),
+            ("yarn.b", "${yarn.a}"),
+        ]);
+        let environment = |name: &str| (name == "HOME").then(|| "/root".to_owned());
+        site.warn_of_variables(environment);
+        let settings = site.settings(environment).unwrap();
+        assert_eq!(settings["emrkeys.a"], "/root/${java.io.tmpdir}");
+        assert_eq!(settings["fs.s3.buffer.dir"], "${hadoop.tmp.dir}/s3");
+        assert!(!settings.contains_key("yarn.a"));
+        assert_eq!(site.warnings().len(), 1);
+        assert!(site.warnings()[0].starts_with("-D: emrkeys.a: ${java.io.tmpdir} "));
+        site.define("emrkeys.b", "${yarn.a}");
+        assert!(site.settings(|_| None).is_err());
+    }
+
+    fn resource(value: &str, is_final: bool, by_spark: bool) -> Resource {
+        Resource::from(vec![Property {
+            name: "emrkeys.a".to_owned(),
             value: value.to_owned(),
             is_final,
+            by_spark,
             origin: Origin::File {
                 path: PathBuf::from(value),
                 line: Some(3),
             },
-        };
+        }])
+    }
+
+    #[test]
+    fn what_is_final_stays_and_the_command_line_wins_all_the_same() {
         let mut site = Site::default();
-        site.add([property("1", false)]);
-        site.add([property("2", true)]);
-        site.add([property("3", false)]);
-        assert_eq!(site.settings(|_| None).unwrap()["a"], "2");
+        site.add(resource("1", false, false));
+        site.add(resource("2", true, false));
+        site.add(resource("3", false, false));
+        assert_eq!(site.settings(|_| None).unwrap()["emrkeys.a"], "2");
         assert_eq!(
             site.warnings(),
-            ["3:3: a is final in 2:3; this value is left out"]
+            ["3:3: emrkeys.a is final in 2:3; this value is left out"]
         );
-        site.define("a", "4");
-        assert_eq!(site.settings(|_| None).unwrap()["a"], "4");
+        site.define("emrkeys.a", "4");
+        assert_eq!(site.settings(|_| None).unwrap()["emrkeys.a"], "4");
+    }
+
+    #[test]
+    fn what_spark_sets_wins_over_site_files_before_and_after_it_final_or_not() {
+        let mut site = Site::default();
+        site.add(resource("1", true, false));
+        site.add(resource("2", false, true));
+        site.add(resource("3", true, false));
+        site.add(resource("4", false, true));
+        assert_eq!(site.settings(|_| None).unwrap()["emrkeys.a"], "4");
+        assert_eq!(
+            site.warnings(),
+            ["3:3: emrkeys.a is set by Spark in 2:3; this value is left out"]
+        );
     }
 
     proptest! {

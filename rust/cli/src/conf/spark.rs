@@ -5,16 +5,19 @@ use std::path::Path;
 
 use java_properties::{LineContent, PropertiesIter};
 
-use super::site::{Origin, Property};
-use super::{hadoop_property, Refused};
+use super::site::{Origin, Property, Resource};
+use super::{hadoop_property, left_out_by_spark, Refused};
 
-/// The properties that Spark hands to Hadoop, without their `spark.hadoop.`; and those of no prefix at all that are ours, which
-/// people put into files of their own.
+/// What people put into properties files of their own, under Hadoop's names.
+const PLAIN: [&str; 2] = ["emrkeys.", "fs."];
+
+/// The properties that Spark hands to Hadoop, without their `spark.hadoop.`. A file in which nothing is Spark's is somebody's own, and
+/// holds properties under Hadoop's names.
 ///
 /// # Errors
 /// What is wrong with the file, and the line.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
-    let mut properties = Vec::new();
+pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
+    let mut pairs = Vec::new();
     for line in PropertiesIter::new_with_encoding(text.as_bytes(), encoding_rs::UTF_8) {
         let line = line.map_err(|error| {
             let row = error.line_number().and_then(|line| u32::try_from(line).ok());
@@ -22,20 +25,37 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
         })?;
         let number = u32::try_from(line.line_number()).ok();
         if let LineContent::KVPair(name, value) = line.consume_content() {
-            let known =
-                hadoop_property(&name).or_else(|| name.starts_with("emrkeys.").then_some(name.as_str()));
-            properties.extend(known.map(|known| Property {
-                name: known.to_owned(),
-                value: value.trim().to_owned(), // as Spark does
-                is_final: false,
-                origin: Origin::File {
-                    path: path.to_owned(),
-                    line: number,
-                },
-            }));
+            pairs.push((name, value, number));
         }
     }
-    Ok(properties)
+    let of_spark = pairs.iter().any(|(name, ..)| name.starts_with("spark."));
+    let something = !pairs.is_empty();
+    let mut resource = Resource::default();
+    for (name, value, line) in pairs {
+        let origin = Origin::File {
+            path: path.to_owned(),
+            line,
+        };
+        let known = hadoop_property(&name);
+        let plain = known.is_none() && PLAIN.iter().any(|prefix| name.starts_with(prefix));
+        if plain && of_spark {
+            resource.warnings.push(left_out_by_spark(&origin, &name));
+        } else if known.is_some() || plain {
+            resource.properties.push(Property {
+                name: known.unwrap_or(&name).to_owned(),
+                value: value.trim().to_owned(), // as Spark does
+                is_final: false,
+                by_spark: of_spark,
+                origin,
+            });
+        }
+    }
+    if something && !of_spark && resource.properties.is_empty() {
+        let what = "it is no site file and no EMR configuration, and as a properties file it has nothing that begins with spark., \
+                    emrkeys. or fs.";
+        return Err(Refused::at(path, None, what));
+    }
+    Ok(resource)
 }
 
 #[cfg(test)]
@@ -46,21 +66,35 @@ mod tests {
     #[test]
     fn the_forms_of_java_are_read() {
         let text = "# comment\n! another\nspark.hadoop.a 1\nspark.hadoop.b=2 \n spark.hadoop.c : 3\nspark.hadoop.d = 4\\\n   5\n\
-                    spark.app.name x\nemrkeys.default.key=main\nspark.hadoop.e=\\u0041\\=é\n";
+                    spark.app.name x\nspark.hadoop.e=\\u0041\\=é\n";
         let found = parse(Path::new("x.conf"), text).unwrap();
         let found: Vec<_> = found
+            .properties
             .iter()
             .map(|p| (p.name.as_str(), p.value.as_str()))
             .collect();
-        let expected = [
-            ("a", "1"),
-            ("b", "2"),
-            ("c", "3"),
-            ("d", "45"),
-            ("emrkeys.default.key", "main"),
-            ("e", "A=é"),
-        ];
+        let expected = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "45"), ("e", "A=é")];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn hadoops_own_names_are_taken_from_a_file_that_is_not_sparks_alone() {
+        let plain = "emrkeys.default.key=main\nfs.s3.cse.enabled=true\n";
+        let parse = |text: &str| parse(Path::new("x.conf"), text);
+        let own = parse(plain).unwrap();
+        assert_eq!(own.properties.len(), 2);
+        assert!(own.warnings.is_empty() && !own.properties[0].by_spark);
+        let sparks = parse(&format!("{plain}spark.hadoop.a=1")).unwrap();
+        assert_eq!(sparks.properties.len(), 1);
+        assert!(sparks.properties[0].by_spark);
+        assert!(
+            sparks.warnings[0].starts_with("x.conf:1: Spark leaves emrkeys.default.key out"),
+            "{:?}",
+            sparks.warnings
+        );
+        assert_eq!(sparks.warnings.len(), 2);
+        assert!(parse("root:x:0:0:root:/root:/bin/bash").is_err());
+        assert!(parse("# nothing yet\n").unwrap().properties.is_empty());
     }
 
     #[test]

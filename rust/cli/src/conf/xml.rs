@@ -10,6 +10,8 @@ use super::{read, Refused};
 /// How deep files may include each other, and how many there may be in all.
 const MAX_DEPTH: usize = 8;
 const MAX_FILES: usize = 64;
+/// The most text that they may have in all, in bytes: a file may be included again and again.
+const MAX_TEXT: usize = 32 * 1024 * 1024;
 /// The most elements, attributes and texts of one file.
 const MAX_NODES: u32 = 2_000_000;
 /// The deepest nesting of elements that is looked into; Hadoop's own files have three.
@@ -24,7 +26,10 @@ const MAX_NAMESPACES: usize = 256;
 /// # Errors
 /// What is wrong with the file or one that it includes, and where.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
-    let mut files = Files { left: MAX_FILES };
+    let mut files = Files {
+        left: MAX_FILES,
+        text_left: MAX_TEXT,
+    };
     let mut properties = Vec::new();
     files.file(path, text, 0, &mut properties)?;
     Ok(properties)
@@ -32,6 +37,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
 
 struct Files {
     left: usize,
+    text_left: usize,
 }
 
 impl Files {
@@ -130,7 +136,13 @@ impl Files {
             .children()
             .find(|child| child.is_element() && child.tag_name().name() == "fallback");
         match (read(&included), fallback) {
-            (Ok(text), _) => self.file(&included, &text, depth + 1, out),
+            (Ok(text), _) => {
+                self.text_left = self
+                    .text_left
+                    .checked_sub(text.len())
+                    .ok_or_else(|| at(format!("included files have more than {MAX_TEXT} bytes together")))?;
+                self.file(&included, &text, depth + 1, out)
+            }
             (Err(_), Some(fallback)) => self.configuration(source, fallback, depth, nesting + 1, out),
             (Err(refused), None) => Err(at(format!("it includes a file that cannot be read: {refused}"))),
         }
@@ -158,6 +170,7 @@ fn property(source: &Source, element: Node) -> Option<Property> {
             Some(text) => text == "true",
             None => element.attribute("final") == Some("true"),
         },
+        by_spark: false,
         origin: Origin::File {
             path: source.path.to_owned(),
             line: source.line(element.range().start),
@@ -305,6 +318,21 @@ mod tests {
         )
         .unwrap();
         assert!(including("<xi:include href='self.xml'/>").is_err());
+    }
+
+    #[test]
+    fn what_is_included_again_and_again_comes_to_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = format!("<configuration>{}</configuration>", " ".repeat(9 << 20));
+        fs::write(folder.path().join("large.xml"), large).unwrap();
+        let includes = "<include href='large.xml'/>\n".repeat(4);
+        let text = format!("<configuration>\n{includes}</configuration>");
+        let refused = parse(&folder.path().join("outer.xml"), &text).unwrap_err();
+        assert!(
+            refused.to_string().contains("more than 33554432 bytes together"),
+            "{refused}"
+        );
+        assert_eq!(refused.line(), Some(5));
     }
 
     #[test]

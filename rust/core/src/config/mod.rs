@@ -21,7 +21,7 @@ use crate::release;
 use crate::rules::{Rule, Rules};
 use crate::source::aes_key::Encoding;
 use crate::uri::S3Location;
-pub(crate) use reader::is_name;
+pub use reader::is_name;
 use reader::Reader;
 
 /// The name of the key that the properties of AWS's providers define.

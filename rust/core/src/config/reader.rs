@@ -885,7 +885,8 @@ fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
-pub(crate) fn is_name(name: &str) -> bool {
+/// Whether keys and rules can have this name: 1 to 64 letters, digits, `-` and `_`.
+pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()
