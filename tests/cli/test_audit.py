@@ -13,7 +13,7 @@ import pytest
 from conftest import properties
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-HOSTILE = "p/<script>document.title='owned'</script>"
+HOSTILE = "p/<script>document.title='owned'</script>\u202e"
 
 
 def b64(data: bytes) -> str:
@@ -103,6 +103,13 @@ def test_every_kind_is_told_apart(servers, tool, lake):
     assert rows["p/folder/"]["findings"] == ""
     # The listing says which objects have an instruction file: nothing else is asked for.
     assert servers.calls()["s3.GetObject"] == 1
+
+
+def test_one_object_is_no_plural(tool, lake, tmp_path):
+    bucket, conf = lake
+    told = tool.ok("audit", f"s3://{bucket}/p/plain", *conf, "--html", "audit.html")
+    assert ": 1 object, 100 bytes" in told and "plaintext: 1 object," in told
+    assert not re.search(r"\b1 (objects|kinds)", told + re.sub("<[^>]*>", " ", (tmp_path / "audit.html").read_text()))
 
 
 def test_forms_and_exit_codes(tool, lake):

@@ -17,6 +17,7 @@ mod object;
 mod output;
 mod progress;
 mod rewrap;
+mod text;
 
 pub use kms::Policy;
 

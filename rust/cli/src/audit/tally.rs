@@ -7,6 +7,7 @@ use emrkeys_core::Code;
 use serde_json::{json, Value};
 
 use super::look::{Group, Row};
+use crate::text::{counted, printable};
 
 /// More groups than that are counted as one: names in descriptions are outside input.
 const MAX_GROUPS: usize = 10_000;
@@ -198,10 +199,10 @@ impl Tally {
 
     pub(super) fn text(&self, prefix: &str) -> String {
         let mut out = format!(
-            "{}: {} objects, {} bytes\n\n",
+            "{}: {}, {}\n\n",
             printable(prefix),
-            self.objects,
-            self.bytes
+            counted(self.objects, "object"),
+            counted(self.bytes, "byte")
         );
         let rows: Vec<Vec<String>> = self
             .table()
@@ -233,10 +234,10 @@ impl Tally {
             // Writing to a string never fails.
             let _ = write!(
                 out,
-                "\n{}: {} objects, {} bytes\n  {}\n  {}\n",
+                "\n{}: {}, {}\n  {}\n  {}\n",
                 finding.name(),
-                amount.objects,
-                amount.bytes,
+                counted(amount.objects, "object"),
+                counted(amount.bytes, "byte"),
                 finding.what(),
                 finding.remedy()
             );
@@ -246,17 +247,6 @@ impl Tally {
         }
         out
     }
-}
-
-/// Without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = escaped.is_none().then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 /// A line of CSV (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe in front.
@@ -323,10 +313,5 @@ mod tests {
             csv_line(&["a", "b,\"c\"", "=1+1", "-"]),
             "a,\"b,\"\"c\"\"\",'=1+1,-\r\n"
         );
-    }
-
-    #[test]
-    fn terminals_get_no_control_characters() {
-        assert_eq!(printable("a\u{1b}[31mé"), "a\\u{1b}[31mé");
     }
 }
