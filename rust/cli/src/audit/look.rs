@@ -226,6 +226,9 @@ impl Auditor {
             }
             return Ok(());
         };
+        if envelope.noted_length(&head.metadata, head.length).is_err() {
+            row.findings.insert(Finding::WrongLength);
+        }
         self.judge(&envelope, row);
         Ok(())
     }

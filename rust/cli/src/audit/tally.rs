@@ -29,6 +29,8 @@ pub(super) enum Finding {
     OldVersion,
     /// Its envelope cannot be read.
     Malformed,
+    /// The length that its metadata notes is not that of its content.
+    WrongLength,
     /// An instruction file without its object.
     Orphan,
     /// It could not be looked at.
@@ -45,6 +47,7 @@ impl Finding {
             Finding::Retired => ("retired-key", None),
             Finding::OldVersion => ("old-version", None),
             Finding::Malformed => ("malformed", None),
+            Finding::WrongLength => ("wrong-length", None),
             Finding::Orphan => ("orphaned-instruction", None),
             Finding::NotSeen(code) => ("not-seen", Some(code)),
         };
@@ -60,6 +63,7 @@ impl Finding {
             Finding::Retired => "No rule and no default gives this key to new objects.",
             Finding::OldVersion => "A version of the key that is not given to new objects protects it.",
             Finding::Malformed => "The envelope contradicts itself or is not what any client writes.",
+            Finding::WrongLength => "The length of the plaintext that the object's metadata notes is none, or not that of its content: clients that trust it list the object with a wrong length.",
             Finding::Orphan => "An instruction file whose object is gone.",
         }
     }
@@ -79,6 +83,7 @@ impl Finding {
             Finding::Retired => "Keep the key until its objects are re-wrapped or gone.",
             Finding::OldVersion => "Keep the version until its objects are re-wrapped or gone.",
             Finding::Malformed => "Restore the object's metadata or instruction file.",
+            Finding::WrongLength => "Copy it through an encrypting client, which notes the length anew.",
             Finding::Orphan => "Delete it if the object was deleted on purpose; else restore the object.",
             Finding::NotSeen(Code::ObjectNotFound) => "Nothing, if it was deleted while the audit ran.",
             Finding::NotSeen(_) => {
