@@ -12,8 +12,10 @@ import subprocess
 import pytest
 from conftest import properties
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from envelopes import Aes, seal
+from lake import Lake
 
-HOSTILE = "p/<script>document.title='owned'</script>"
+HOSTILE = "p/<script>document.title='owned'</script>\u202e"
 
 
 def b64(data: bytes) -> str:
@@ -103,6 +105,85 @@ def test_every_kind_is_told_apart(servers, tool, lake):
     assert rows["p/folder/"]["findings"] == ""
     # The listing says which objects have an instruction file: nothing else is asked for.
     assert servers.calls()["s3.GetObject"] == 1
+
+
+@pytest.fixture
+def peers(servers, tool, keys):
+    """Objects with the descriptions of every provider, and of a key that was renamed; a configuration that knows them all."""
+    lake = Lake(servers, keys, tool)
+    arn = servers.kms_key()
+    lake.site |= {
+        "emrkeys.key.old.aliases": "before",
+        "emrkeys.key.new.match.keyid": "cloudhsm:1,2",
+        "emrkeys.key.kms.type": "kms",
+        "emrkeys.key.kms.kms-key-id": arn,
+    }
+
+    def in_kms(wrap: str, context: dict) -> tuple[bytes, dict]:
+        made = servers.kms.generate_data_key(KeyId=arn, NumberOfBytes=32, EncryptionContext=context)
+        body, metadata = seal(b"x", Aes(os.urandom(32)), "v2", context)
+        return body, {**metadata, "x-amz-wrap-alg": wrap, "x-amz-key-v2": b64(made["CiphertextBlob"])}
+
+    lake.put("renamed", *seal(b"x", lake.old, "v2", {**lake.describe("old"), "emrkeys.key": "before"}))
+    lake.put("rsa", *seal(b"x", lake.pair, "v2", {"rsa_name": "payroll"}))
+    lake.put("service", *seal(b"x", lake.new, "v2", {"keyid": "cloudhsm:1,2", "encryptedkey": "c"}))
+    lake.put("kms", *in_kms("kms", {"kms_cmk_id": arn}))
+    lake.put("kms-context", *in_kms("kms+context", {"aws:x-amz-cek-alg": "AES/GCM/NoPadding"}))
+    lake.put("nameless", *seal(b"x", lake.new, "v2", {}))
+    return lake, arn
+
+
+STORED = {"renamed": "before", "rsa": "payroll", "service": "cloudhsm:1,2", "kms-context": "", "nameless": ""}
+CONFIGURED = {"renamed": "old", "rsa": "pair", "service": "new", "kms": "kms", "kms-context": "kms", "nameless": "new"}
+
+
+def rows_of(lake, *options) -> dict:
+    lake.tool.ok("audit", lake.uri, *options, "--objects", "all.jsonl")
+    rows = map(json.loads, (lake.tool.folder / "all.jsonl").read_text().splitlines())
+    return {row["object"].removeprefix(lake.uri): row for row in rows}
+
+
+def test_every_providers_description_leads_to_the_key_that_is_configured(peers):
+    lake, _ = peers
+    site = {**lake.site, "emrkeys.legacy.key": "new"}
+    rows = rows_of(lake, *properties(site))
+    assert {name: row["key"] for name, row in rows.items()} == CONFIGURED
+    assert {row["readable"] for row in rows.values()} == {"yes"}
+    # The default is the key that was renamed; none of the others is given to new objects.
+    assert {name for name, row in rows.items() if "retired-key" not in row["findings"]} == {"renamed"}
+    assert rows["renamed"]["findings"] == []
+    site |= {"emrkeys.default.key": "kms"}
+    retired = {name for name, row in rows_of(lake, *properties(site)).items() if "retired-key" in row["findings"]}
+    assert retired == {"renamed", "rsa", "service", "nameless"}
+
+
+def test_what_only_unwrapping_proves_is_not_said_without_it(servers, peers):
+    lake, arn = peers
+    stored = {**STORED, "kms": arn}
+    assert {name: row["key"] for name, row in rows_of(lake).items()} == stored
+    site = properties({**lake.site, "emrkeys.legacy.key": "old"})
+    told = {**CONFIGURED, "kms-context": "", "nameless": ""}
+    assert {name: row["key"] for name, row in rows_of(lake, *site, "--no-unwrap").items()} == told
+    servers.kms.disable_key(KeyId=arn)
+    rows = rows_of(lake, *site)
+    assert {name: row["key"] for name, row in rows.items()} == told
+    for name in ("kms-context", "nameless"):
+        assert [finding.split(":")[0] for finding in rows[name]["findings"]] == ["unreadable"]
+
+
+def test_another_providers_key_that_is_not_configured_is_retired(peers):
+    lake, _ = peers
+    site = {name: value for name, value in lake.site.items() if not name.startswith("emrkeys.key.pair")}
+    for options in ([], ["--no-unwrap"]):
+        row = rows_of(lake, *properties(site), *options)["rsa"]
+        assert row["key"] == "payroll" and "retired-key" in row["findings"]
+
+
+def test_one_object_is_no_plural(tool, lake, tmp_path):
+    bucket, conf = lake
+    told = tool.ok("audit", f"s3://{bucket}/p/plain", *conf, "--html", "audit.html")
+    assert ": 1 object, 100 bytes" in told and "plaintext: 1 object," in told
+    assert not re.search(r"\b1 (objects|kinds)", told + re.sub("<[^>]*>", " ", (tmp_path / "audit.html").read_text()))
 
 
 def test_forms_and_exit_codes(tool, lake):

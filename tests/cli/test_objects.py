@@ -443,3 +443,71 @@ def test_ctrl_c_leaves_neither_object_nor_upload(lake):
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
+
+
+def test_what_cannot_be_looked_at_is_an_entry_and_ends_nothing(lake):
+    for name in ("many/a", "many/b", "many/c"):
+        lake.put(name, *seal(b"x", lake.old, "v2", lake.describe("old")))
+    missing, there = lake.uri + "missing", lake.uri + "many/a"
+    found = lake.tool.json("inspect", missing, there, *conf(lake), status=1)
+    assert [entry["uri"] for entry in found] == [missing, there]
+    assert found[0]["error"]["code"] == "OBJECT_NOT_FOUND" and found[1]["readable"] is True
+    done = lake.tool.run("inspect", there, missing, f"file://{lake.tool.folder}/missing", *conf(lake))
+    assert done.returncode == 1 and "[OBJECTS_FAILED]" in done.stderr and done.stdout.count("[OBJECT_NOT_FOUND]") == 2
+    # Deleted between the listing and the look at it.
+    lake.servers.fault(service="s3", op="HeadObject", status=404, code="NotFound", message="gone", count=1, after=1)
+    found = lake.tool.json("inspect", "--recursive", lake.uri + "many/", *conf(lake), status=1)
+    assert sorted("error" in entry for entry in found) == [False, False, True]
+    lake.servers.deny("s3", "HeadObject")
+    (found,) = lake.tool.json("inspect", there, *conf(lake), status=5)
+    assert found["error"]["code"] == "STORE_DENIED" and found["error"]["message"]
+
+
+def test_ctrl_c_ends_an_inspection_with_what_is_done_and_says_so(lake):
+    for number in range(40):
+        lake.put(f"many/{number:02}", b"x", {})
+    lake.servers.control("DELETE", "calls")
+    lake.servers.fault(service="s3", op="HeadObject", delay=1, count=None)
+    command = [lake.tool.path, "inspect", "--recursive", lake.uri + "many/", "--jobs", "4", "--output", "json"]
+    process = subprocess.Popen(command, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: lake.servers.calls().get("s3.HeadObject"))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130, err
+    assert 0 < len(json.loads(out)) < 40
+
+
+HOSTILE_TEXT = "a\x9b31m\x1b[31m\u202eb"
+"""Has a terminal print in red, and backwards."""
+
+
+def test_nothing_that_an_object_says_is_obeyed_by_the_terminal(lake):
+    hostile = {"emrkeys.key": HOSTILE_TEXT, "emrkeys.version": HOSTILE_TEXT, HOSTILE_TEXT: HOSTILE_TEXT}
+    # A listing in XML cannot hold an escape.
+    lake.put("x" + HOSTILE_TEXT.replace("\x1b", ""), *seal(TEXT, lake.old, "v2", hostile))
+    lake.put("y", *seal(TEXT, lake.old, "v2", hostile))
+    for options in ([], conf(lake)):
+        for command in (["inspect", "--recursive"], ["audit"]):
+            told = lake.tool.ok(*command, lake.uri, *options)
+            assert not set(told) & {"\x1b", "\x9b", "\u202e"}, told
+            assert "\\u{1b}[31m\\u{202e}b" in told
+
+
+@pytest.mark.parametrize("how", FORMATS)
+@pytest.mark.parametrize("noted", ["-5", "", "1e3", "5", str(len(TEXT) + 1), str(1 << 64)])
+def test_a_noted_length_that_is_wrong_is_told(lake, how, noted):
+    body, metadata = seal(TEXT, lake.old, how, lake.describe("old"))
+    right = {**metadata, "x-amz-unencrypted-content-length": str(len(TEXT))}
+    lake.put("right", body, right)
+    lake.put("wrong", body, {**right, "x-amz-unencrypted-content-length": noted})
+    wrong, right = (lake.tool.json("inspect", lake.uri + name, *conf(lake))[0]["encryption"] for name in ("wrong", "right"))
+    if how == "encryption-only" and noted == str(len(TEXT) + 1):
+        # The padding hides it.
+        assert wrong["wrongLength"] is None and wrong["plaintextLength"] == len(TEXT) + 1
+        return
+    assert "x-amz-unencrypted-content-length" in wrong["wrongLength"]
+    assert wrong["plaintextLength"] == (None if how == "encryption-only" else len(TEXT))
+    assert right["wrongLength"] is None and right["plaintextLength"] == len(TEXT)
+    assert wrong["wrongLength"] in lake.tool.ok("inspect", lake.uri + "wrong", *conf(lake))
+    found = {finding["finding"]: finding for finding in lake.tool.json("audit", lake.uri, *conf(lake))["findings"]}
+    assert found["wrong-length"]["examples"] == [lake.uri + "wrong"] and found["wrong-length"]["remedy"]

@@ -19,6 +19,7 @@ mod object;
 mod output;
 mod progress;
 mod rewrap;
+mod text;
 
 pub use kms::Policy;
 
@@ -81,9 +82,6 @@ Examples:
   emrkeys get s3://lake/raw/part-0.csv head.csv --range 0-9999 --conf emr.json")]
     Get(object::Get),
     /// How objects are encrypted, and whether this configuration reads them; their content is not read
-    #[command(after_help = "\
-Example:
-  emrkeys inspect s3://lake/raw/part-0.parquet --conf emr.json")]
     Inspect(object::Inspect),
     /// Man pages and shell completions
     #[command(hide = true)]

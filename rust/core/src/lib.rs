@@ -21,6 +21,7 @@ mod material;
 mod notice;
 pub mod object;
 mod outline;
+mod owners;
 mod provider;
 mod release;
 mod rules;
@@ -38,6 +39,7 @@ pub use explain::{Considered, Current, Explainer, Explanation, Verdict};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
 pub use outline::{outline, FileOutline, KeyOutline, Outline, RuleOutline};
+pub use owners::{Owner, Owners};
 pub use provider::{plan, KeyStats, MaterialKey, Materials, Provider, Report, Request, Usage};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.

@@ -1,6 +1,6 @@
 //! The one façade: configuration and requests in, materials out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::kms::KmsTarget;
 use crate::material::S3Access;
 use crate::object::envelope::{self, Wrap};
 use crate::object::Store;
+use crate::owners::Owners;
 use crate::release;
 use crate::rules::Rules;
 use crate::source::cached::CachedKey;
@@ -277,7 +278,7 @@ impl Provider {
                 }
                 state.for_read(stored, wrap, trail)?
             }
-            (_, Request::NoDescription, _) => match &state.legacy_key {
+            (_, Request::NoDescription, _) => match state.owners.legacy_key() {
                 None => return Ok(None),
                 // If it is a write after all, the object says whose it is.
                 Some(legacy) => state.source(legacy, trail)?.for_encryption()?,
@@ -302,7 +303,7 @@ impl Provider {
 
     /// Whether an object that KMS's own wrap alone describes leads back to a key.
     pub(crate) fn has_one_kms_key(&self) -> bool {
-        self.state.load().only_kms_key().is_some()
+        self.state.load().owners.only_kms_key().is_some()
     }
 
     /// The lines of the audit log that the caller is to log, oldest first.
@@ -332,19 +333,9 @@ const DECRYPT: &str = "decrypt";
 /// What one configuration gives. Never changed once it is in use.
 struct State {
     keys: BTreeMap<String, Box<dyn Source>>,
-    /// Older names to names.
-    aliases: BTreeMap<String, String>,
-    /// Names by the `rsa_name` under which AWS's provider knows them.
-    rsa_names: BTreeMap<String, String>,
-    /// KMS key ids to names.
-    kms_ids: BTreeMap<String, String>,
-    /// Names of keys of type `data-key-service`.
-    data_key_services: Vec<String>,
-    /// Fields and values of other providers' descriptions to names.
-    matches: BTreeMap<String, BTreeMap<String, String>>,
+    owners: Owners,
     rules: Rules<RuleTarget>,
     default_key: Option<String>,
-    legacy_key: Option<String>,
     local_disk_key: Option<String>,
     local_disk_algorithm: &'static str,
     allow_legacy_wraps: bool,
@@ -396,16 +387,11 @@ impl State {
             audit_to_log: config.audit == AuditTarget::Log,
             stats_interval: config.stats_interval,
         };
-        let mut state = State {
+        let state = State {
             keys,
-            aliases: BTreeMap::new(),
-            rsa_names: BTreeMap::new(),
-            kms_ids: BTreeMap::new(),
-            data_key_services: Vec::new(),
-            matches: BTreeMap::new(),
+            owners: Owners::of_config(usage, &config),
             rules: config.rules,
             default_key: config.default_key,
-            legacy_key: config.legacy_key,
             local_disk_key: config.local_disk.key,
             local_disk_algorithm,
             allow_legacy_wraps: config.allow_legacy_wraps,
@@ -413,37 +399,6 @@ impl State {
             s3: config.s3,
             store: OnceCell::new(),
         };
-        for (name, key) in config.keys {
-            if !state.keys.contains_key(&name) {
-                continue;
-            }
-            state
-                .aliases
-                .extend(key.aliases.into_iter().map(|alias| (alias, name.clone())));
-            for (field, value) in key.matches {
-                state
-                    .matches
-                    .entry(field)
-                    .or_default()
-                    .insert(value, name.clone());
-            }
-            match key.kind {
-                KeyKind::Rsa(rsa) => {
-                    state
-                        .rsa_names
-                        .extend(rsa.legacy_name.map(|legacy| (legacy, name)));
-                }
-                KeyKind::Kms { key_id } => {
-                    // The end of an ARN is the id by which another configuration may have named the same key.
-                    let id = key_id.rsplit_once(":key/").map(|(_, id)| id.to_owned());
-                    state
-                        .kms_ids
-                        .extend(id.into_iter().chain([key_id]).map(|id| (id, name.clone())));
-                }
-                KeyKind::DataKeyService(_) => state.data_key_services.push(name),
-                KeyKind::Aes { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) => {}
-            }
-        }
         Ok((state, report))
     }
 
@@ -460,7 +415,7 @@ impl State {
                 )?
                 .for_encryption();
         }
-        self.for_legacy(description, trail)
+        self.for_nameless(description, None, trail)
     }
 
     /// A read by what is stored and nothing else.
@@ -468,31 +423,20 @@ impl State {
         if let Some(materials) = self.identified(stored, trail)? {
             return Ok(materials);
         }
-        // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
-        if let (true, Some(only)) = (
-            Wrap::from_name(wrap).is_some_and(Wrap::is_kms),
-            self.only_kms_key(),
-        ) {
-            return self.source(only, trail)?.for_decryption_of_foreign(stored);
-        }
-        self.for_legacy(stored, trail)
+        self.for_nameless(stored, Wrap::from_name(wrap), trail)
     }
 
-    /// The key of type `kms`, where there is exactly one.
-    fn only_kms_key(&self) -> Option<&str> {
-        let mut names = BTreeSet::from_iter(self.kms_ids.values()).into_iter();
-        names
-            .next()
-            .filter(|_| names.next().is_none())
-            .map(String::as_str)
-    }
-
-    fn for_legacy(&self, stored: &Description, trail: &mut Trail) -> Result<Materials, Problem> {
-        let legacy = self
-            .legacy_key
-            .as_ref()
+    fn for_nameless(
+        &self,
+        stored: &Description,
+        wrap: Option<Wrap>,
+        trail: &mut Trail,
+    ) -> Result<Materials, Problem> {
+        let key = self
+            .owners
+            .presumed(wrap)
             .ok_or_else(|| unknown_description(stored))?;
-        self.source(legacy, trail)?.for_decryption_of_foreign(stored)
+        self.source(key, trail)?.for_decryption_of_foreign(stored)
     }
 
     /// A write to this object.
@@ -518,7 +462,7 @@ impl State {
             .flatten()
         {
             Some(materials) => materials,
-            None => match (stored, &self.legacy_key, &self.local_disk_key) {
+            None => match (stored, self.owners.legacy_key(), &self.local_disk_key) {
                 (Some(stored), Some(legacy), _) if !stored.is_write_request() => {
                     self.source(legacy, trail)?.for_decryption_of_foreign(stored)?
                 }
@@ -553,19 +497,11 @@ impl State {
 
     /// Materials of the key that a stored description identifies; `None` where it identifies none.
     fn identified(&self, stored: &Description, trail: &mut Trail) -> Result<Option<Materials>, Problem> {
-        if let Some(name) = stored.get(description::KEY) {
+        if let Some(name) = self.owners.named(stored)? {
             trail.purpose = DECRYPT;
-            let name = self.aliases.get(name).map_or(name, String::as_str);
             return self.source(name, trail)?.for_decryption(stored).map(Some);
         }
-        if stored.get(description::VERSION).is_some() {
-            return Err(description::invalid(format!(
-                "it has {} and no {}",
-                description::VERSION,
-                description::KEY
-            )));
-        }
-        match self.foreign(stored)? {
+        match self.owners.foreign(stored)? {
             None => Ok(None),
             Some(name) => {
                 trail.purpose = DECRYPT;
@@ -573,70 +509,6 @@ impl State {
                     .for_decryption_of_foreign(stored)
                     .map(Some)
             }
-        }
-    }
-
-    /// The key to which a description of another provider belongs.
-    fn foreign(&self, stored: &Description) -> Result<Option<&str>, Problem> {
-        let mut unknown = None;
-        let mut found: BTreeSet<&str> = BTreeSet::new();
-        let kms_id = |id: &str| {
-            self.kms_ids
-                .get(id)
-                .or_else(|| self.kms_ids.get(id.rsplit_once(":key/")?.1))
-        };
-        for (field, value) in [
-            description::RSA_NAME,
-            description::KMS_KEY_ID,
-            description::DATA_KEY_SERVICE_ID,
-        ]
-        .into_iter()
-        .filter_map(|field| Some((field, stored.get(field)?)))
-        {
-            let key = match field {
-                description::RSA_NAME => self.rsa_names.get(value),
-                description::KMS_KEY_ID => kms_id(value),
-                _ => None,
-            };
-            match key {
-                Some(key) => drop(found.insert(key)),
-                None => unknown = unknown.or(Some((field, value))),
-            }
-        }
-        for (field, keys) in &self.matches {
-            found.extend(
-                stored
-                    .get(field)
-                    .and_then(|value| keys.get(value))
-                    .map(String::as_str),
-            );
-        }
-        // The ids of a service's keys are not configured: what another one's provider wrote belongs to the only service
-        // that there is, or to the one that `.match` names.
-        if let (true, Some((description::DATA_KEY_SERVICE_ID, _)), [only]) =
-            (found.is_empty(), unknown, self.data_key_services.as_slice())
-        {
-            return Ok(Some(only));
-        }
-        match (found.len(), unknown) {
-            (0, None) => Ok(None),
-            (0, Some((field, value))) => Err(Problem::new(
-                Code::KeyNotConfigured,
-                format!(
-                    "the object was written with {field} {}, and no key is configured for it",
-                    excerpt(value)
-                ),
-                foreign_remedy(field),
-            )),
-            (1, _) => Ok(found.pop_first()),
-            _ => Err(Problem::new(
-                Code::DescriptionAmbiguous,
-                format!(
-                    "the object's description belongs to several keys: {}",
-                    found.into_iter().collect::<Vec<_>>().join(", ")
-                ),
-                "Change emrkeys.key.<name>.match.<field> or .legacy-name so that one key is left.",
-            )),
         }
     }
 }
@@ -801,22 +673,6 @@ fn unknown_description(description: &Description) -> Problem {
         what,
         "Say by emrkeys.key.<name>.match.<field> which key such objects have, or set the property to the key of all of them.",
     )
-}
-
-fn foreign_remedy(field: &str) -> String {
-    match field {
-        description::RSA_NAME => {
-            "Configure the RSA pair and set its emrkeys.key.<name>.legacy-name to that name.".to_owned()
-        }
-        description::KMS_KEY_ID => {
-            "Configure a key of type kms with that kms-key-id, or set emrkeys.key.<name>.match.kms_cmk_id."
-                .to_owned()
-        }
-        description::DATA_KEY_SERVICE_ID => format!(
-            "Configure a key of type data-key-service; where there are several, set emrkeys.key.<name>.match.{field}."
-        ),
-        _ => format!("Set emrkeys.key.<name>.match.{field} of the key that such objects belong to."),
-    }
 }
 
 #[cfg(test)]

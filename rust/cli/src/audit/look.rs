@@ -6,7 +6,7 @@ use emrkeys_core::object::{
     Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, INSTRUCTION_MARK, INSTRUCTION_SUFFIX,
     MAX_INSTRUCTION,
 };
-use emrkeys_core::{outline, Code, Error, Provider, Request};
+use emrkeys_core::{outline, Code, Error, Owners, Provider, Request};
 use serde_json::{json, Value};
 
 use super::tally::Finding;
@@ -20,7 +20,7 @@ const MAX_NAME: usize = 200;
 /// What objects have in common that are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Group {
-    /// The key that the description names, or the KMS key; empty where nothing does.
+    /// The key's name in the configuration; where that does not know it, as it is stored. Empty where nothing names a key.
     pub(super) key: String,
     pub(super) version: String,
     /// Which client wrote it.
@@ -93,8 +93,10 @@ impl Row {
 /// What the configuration says.
 pub(super) struct Auditor {
     provider: Option<Provider>,
-    /// Names that new objects may get; `None` without a configuration.
-    encrypting: Option<BTreeSet<String>>,
+    /// `None` without a configuration.
+    owners: Option<Owners>,
+    /// The names of the keys that new objects may get.
+    encrypting: BTreeSet<String>,
     /// The version that encrypts, by key, where asking for it costs no call of KMS for each write.
     active: BTreeMap<String, String>,
     allow_legacy: bool,
@@ -114,7 +116,8 @@ impl Auditor {
         };
         let mut auditor = Auditor {
             provider: None,
-            encrypting: None,
+            owners: None,
+            encrypting: BTreeSet::new(),
             active: BTreeMap::new(),
             allow_legacy: false,
             client,
@@ -127,14 +130,13 @@ impl Auditor {
         auditor.allow_legacy = settings
             .get("emrkeys.s3a.allow-legacy")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
-        auditor.encrypting = Some(
-            outline
-                .keys
-                .iter()
-                .filter(|key| key.encrypts)
-                .map(|key| key.name.clone())
-                .collect(),
-        );
+        auditor.owners = Some(Owners::new(conf.usage.into(), &settings)?);
+        auditor.encrypting = outline
+            .keys
+            .iter()
+            .filter(|key| key.encrypts)
+            .map(|key| key.name.clone())
+            .collect();
         if no_unwrap {
             return Ok(auditor);
         }
@@ -224,19 +226,35 @@ impl Auditor {
             }
             return Ok(());
         };
+        if envelope.noted_length(&head.metadata, head.length).is_err() {
+            row.findings.insert(Finding::WrongLength);
+        }
         self.judge(&envelope, row);
         Ok(())
     }
 
     fn judge(&self, envelope: &Envelope, row: &mut Row) {
         let group = &mut row.group;
-        let description = &envelope.description;
-        let key = envelope.key();
-        group.key = shortened(
-            key.or_else(|| entry(description, "kms_cmk_id"))
-                .unwrap_or_default(),
-        );
-        let version = entry(description, "emrkeys.version");
+        let mut unwrapped = false;
+        if let Some(provider) = &self.provider {
+            match provider.data_key(envelope) {
+                Ok(_) => {
+                    group.readable = "yes".to_owned();
+                    unwrapped = true;
+                }
+                Err(error) => {
+                    group.readable = error.code().as_str().to_owned();
+                    row.findings.insert(Finding::Unreadable(error.code()));
+                }
+            }
+        }
+        let (owner, judgement) = self.owner(envelope, unwrapped);
+        row.findings.extend(judgement);
+        let stored = envelope.key().or(envelope.version());
+        let key = owner.as_deref().or(stored).unwrap_or_default();
+        // Other providers' names stand for key and version at once.
+        let version = envelope.version().filter(|version| *version != key);
+        group.key = shortened(key);
         group.version = shortened(version.unwrap_or_default());
         group.mode = mode(envelope).to_owned();
         group.content = content_name(envelope.content).to_owned();
@@ -246,26 +264,26 @@ impl Auditor {
         } else if envelope.wrap.is_legacy() && !self.allow_legacy {
             row.findings.insert(Finding::LegacyWrap);
         }
-        if let (Some(encrypting), Some(key)) = (&self.encrypting, key) {
-            let older = self
-                .active
-                .get(key)
-                .is_some_and(|active| version != Some(active.as_str()));
-            if !encrypting.contains(key) {
-                row.findings.insert(Finding::Retired);
-            } else if older {
-                row.findings.insert(Finding::OldVersion);
+    }
+
+    /// The key's name in the configuration, and what is wrong with having that key.
+    fn owner(&self, envelope: &Envelope, unwrapped: bool) -> (Option<String>, Option<Finding>) {
+        let key = match self.owners.as_ref().map(|owners| owners.of(envelope)) {
+            // What says nothing of its key may be anybody's, until it proves to be this one's.
+            Some(Ok(Some(owner))) if owner.named || unwrapped => owner.key,
+            Some(Err(error)) if error.code() == Code::KeyNotConfigured => {
+                return (None, Some(Finding::Retired))
             }
-        }
-        if let Some(provider) = &self.provider {
-            match provider.data_key(envelope) {
-                Ok(_) => group.readable = "yes".to_owned(),
-                Err(error) => {
-                    group.readable = error.code().as_str().to_owned();
-                    row.findings.insert(Finding::Unreadable(error.code()));
-                }
-            }
-        }
+            _ => return (None, None),
+        };
+        let version = entry(&envelope.description, "emrkeys.version");
+        let finding = if !self.encrypting.contains(&key) {
+            Some(Finding::Retired)
+        } else {
+            let active = self.active.get(&key).map(String::as_str);
+            (active.is_some() && version.is_some() && active != version).then_some(Finding::OldVersion)
+        };
+        (Some(key), finding)
     }
 }
 

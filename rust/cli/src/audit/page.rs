@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::look::Group;
 use super::tally::{Amount, Tally};
 use super::About;
+use crate::text::{counted, plural, printable};
 
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
@@ -29,14 +30,18 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
          <p class=\"dim\">{}, emrkeys {version}, {reading}</p>\n",
         escaped(&about.when)
     );
+    let kinds = tally.findings.len() as u64;
     // Writing to a string never fails.
     let _ = writeln!(
         out,
-        "<div class=\"figures\"><div><b>{}</b>objects</div><div><b>{}</b>in all</div><div><b>{}</b>objects with findings</div><div><b>{}</b>kinds of findings</div></div>",
+        "<div class=\"figures\"><div><b>{}</b>{}</div><div><b>{}</b>in all</div><div><b>{}</b>{} with findings</div><div><b>{}</b>{} of findings</div></div>",
         tally.objects,
+        plural(tally.objects, "object"),
         size(tally.bytes),
         tally.finding_objects(),
-        tally.findings.len()
+        plural(tally.finding_objects(), "object"),
+        kinds,
+        plural(kinds, "kind")
     );
     out.push_str("<div class=\"charts\">\n");
     chart(&mut out, tally, "By key and version", |group| {
@@ -65,9 +70,9 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
     for (finding, (amount, examples)) in &tally.findings {
         let _ = write!(
             out,
-            "<div class=\"finding\"><h3>{}</h3><p class=\"dim\">{} objects, {}</p><p>{}</p><p>{}</p><ul>",
+            "<div class=\"finding\"><h3>{}</h3><p class=\"dim\">{}, {}</p><p>{}</p><p>{}</p><ul>",
             escaped(&finding.name()),
-            amount.objects,
+            counted(amount.objects, "object"),
             size(amount.bytes),
             escaped(finding.what()),
             escaped(finding.remedy())
@@ -122,9 +127,9 @@ fn chart(out: &mut String, tally: &Tally, title: &str, name: impl Fn(&Group) -> 
         let percent = amount.objects as f64 * 100.0 / tally.objects.max(1) as f64;
         let _ = write!(
             out,
-            "<div class=\"bar\"><span><span>{}</span><span class=\"number\">{} objects, {}</span></span><svg aria-hidden=\"true\"><rect width=\"{percent:.2}%\" height=\"8\" rx=\"4\"/></svg></div>",
+            "<div class=\"bar\"><span><span>{}</span><span class=\"number\">{}, {}</span></span><svg aria-hidden=\"true\"><rect width=\"{percent:.2}%\" height=\"8\" rx=\"4\"/></svg></div>",
             escaped(name),
-            amount.objects,
+            counted(amount.objects, "object"),
             size(amount.bytes)
         );
     }
@@ -157,19 +162,16 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// As text in HTML, in an attribute too. Characters that turn the direction of writing or are invisible to a browser are spelt out.
+/// As text in HTML, in an attribute too.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                out.extend(c.escape_unicode());
-            }
             c => out.push(c),
         }
     }

@@ -7,6 +7,7 @@ use emrkeys_core::Code;
 use serde_json::{json, Value};
 
 use super::look::{Group, Row};
+use crate::text::{counted, printable};
 
 /// More groups than that are counted as one: names in descriptions are outside input.
 const MAX_GROUPS: usize = 10_000;
@@ -28,6 +29,8 @@ pub(super) enum Finding {
     OldVersion,
     /// Its envelope cannot be read.
     Malformed,
+    /// The length that its metadata notes is not that of its content.
+    WrongLength,
     /// An instruction file without its object.
     Orphan,
     /// It could not be looked at.
@@ -44,6 +47,7 @@ impl Finding {
             Finding::Retired => ("retired-key", None),
             Finding::OldVersion => ("old-version", None),
             Finding::Malformed => ("malformed", None),
+            Finding::WrongLength => ("wrong-length", None),
             Finding::Orphan => ("orphaned-instruction", None),
             Finding::NotSeen(code) => ("not-seen", Some(code)),
         };
@@ -59,6 +63,7 @@ impl Finding {
             Finding::Retired => "No rule and no default gives this key to new objects.",
             Finding::OldVersion => "A version of the key that is not given to new objects protects it.",
             Finding::Malformed => "The envelope contradicts itself or is not what any client writes.",
+            Finding::WrongLength => "The length of the plaintext that the object's metadata notes is none, or not that of its content: clients that trust it list the object with a wrong length.",
             Finding::Orphan => "An instruction file whose object is gone.",
         }
     }
@@ -78,6 +83,7 @@ impl Finding {
             Finding::Retired => "Keep the key until its objects are re-wrapped or gone.",
             Finding::OldVersion => "Keep the version until its objects are re-wrapped or gone.",
             Finding::Malformed => "Restore the object's metadata or instruction file.",
+            Finding::WrongLength => "Copy it through an encrypting client, which notes the length anew.",
             Finding::Orphan => "Delete it if the object was deleted on purpose; else restore the object.",
             Finding::NotSeen(Code::ObjectNotFound) => "Nothing, if it was deleted while the audit ran.",
             Finding::NotSeen(_) => {
@@ -198,10 +204,10 @@ impl Tally {
 
     pub(super) fn text(&self, prefix: &str) -> String {
         let mut out = format!(
-            "{}: {} objects, {} bytes\n\n",
+            "{}: {}, {}\n\n",
             printable(prefix),
-            self.objects,
-            self.bytes
+            counted(self.objects, "object"),
+            counted(self.bytes, "byte")
         );
         let rows: Vec<Vec<String>> = self
             .table()
@@ -233,10 +239,10 @@ impl Tally {
             // Writing to a string never fails.
             let _ = write!(
                 out,
-                "\n{}: {} objects, {} bytes\n  {}\n  {}\n",
+                "\n{}: {}, {}\n  {}\n  {}\n",
                 finding.name(),
-                amount.objects,
-                amount.bytes,
+                counted(amount.objects, "object"),
+                counted(amount.bytes, "byte"),
                 finding.what(),
                 finding.remedy()
             );
@@ -246,17 +252,6 @@ impl Tally {
         }
         out
     }
-}
-
-/// Without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = escaped.is_none().then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 /// A line of CSV (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe in front.
@@ -323,10 +318,5 @@ mod tests {
             csv_line(&["a", "b,\"c\"", "=1+1", "-"]),
             "a,\"b,\"\"c\"\"\",'=1+1,-\r\n"
         );
-    }
-
-    #[test]
-    fn terminals_get_no_control_characters() {
-        assert_eq!(printable("a\u{1b}[31mé"), "a\\u{1b}[31mé");
     }
 }

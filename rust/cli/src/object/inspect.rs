@@ -1,12 +1,13 @@
 //! `emrkeys inspect`
 
-use std::io::{stdout, Write};
+use std::io::{stdout, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use emrkeys_core::object::{
-    noted_length, work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
+    work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
 };
-use emrkeys_core::{Error, Explainer, Provider};
+use emrkeys_core::{Code, Error, Explainer, Problem, Provider};
 use serde_json::{json, Value};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
@@ -14,11 +15,22 @@ use time::OffsetDateTime;
 use super::{absent, instruction_beside, Place, Stores};
 use crate::aws::Aws;
 use crate::conf::{open, Conf};
-use crate::output::{at, Failure};
-use crate::progress::interrupted;
+use crate::output::{at, problem, Failure};
+use crate::progress::{interrupted, is_set};
+use crate::text::{counted, printable};
 use crate::Form;
 
+/// Objects that are looked at before all answers up to them have to be printed: those behind a slow one wait in memory.
+const AHEAD: usize = 1000;
+
 #[derive(Args)]
+#[command(after_help = "\
+A malformed envelope is an answer and no failure, as is a data key that this configuration does not
+unwrap: the exit code is 0. What cannot be looked at (missing, denied) is printed with its error,
+the others are looked at all the same, and the exit code is not 0.
+
+Example:
+  emrkeys inspect s3://lake/raw/part-0.parquet --conf emr.json")]
 pub(crate) struct Inspect {
     /// The objects: s3://bucket/key or file:///path
     #[arg(value_name = "URI", required = true)]
@@ -97,40 +109,137 @@ impl Inspect {
             };
             look.answer()
         };
-        let mut out = std::io::BufWriter::new(stdout().lock());
-        let (mut failure, mut first) = (None, true);
+        let mut printer = Printer::begin(std::io::BufWriter::new(stdout().lock()), form)?;
+        let mut broken = None;
+        let ended = in_order(items, pace, &stop, look, |place, answer| {
+            if let Err(failure) = printer.print(&place, answer) {
+                stop.store(true, Ordering::Relaxed);
+                broken = broken.take().or(Some(failure));
+            }
+        });
+        if let Some(failure) = broken {
+            return Err(failure);
+        }
+        let seen = printer.end()?;
+        ended?;
+        if is_set(&stop) {
+            return Err(Failure::Interrupted);
+        }
+        seen
+    }
+}
+
+/// [`work_on`], with the results in the order of the items.
+fn in_order<I: Send, T: Send>(
+    mut items: impl Iterator<Item = Result<I, Error>> + Send,
+    pace: Pace,
+    stop: &AtomicBool,
+    work: impl Fn(&I) -> T + Sync,
+    mut each: impl FnMut(I, T),
+) -> Result<(), Error> {
+    loop {
+        let mut order = InOrder::default();
+        let mut done = 0;
+        work_on(
+            items.by_ref().take(AHEAD),
+            pace,
+            stop,
+            &work,
+            |number, item, result| {
+                done += 1;
+                for (item, result) in order.put(number, (item, result)) {
+                    each(item, result);
+                }
+            },
+        )?;
+        if done < AHEAD {
+            return Ok(());
+        }
+    }
+}
+
+/// Prints answers as they come.
+struct Printer<W> {
+    out: W,
+    form: Form,
+    first: bool,
+    /// How many objects could not be looked at, and why the first of them.
+    failures: u64,
+    failure: Option<Failure>,
+}
+
+impl<W: Write> Printer<W> {
+    fn begin(mut out: W, form: Form) -> Result<Self, Failure> {
         if form == Form::Json {
             write!(out, "[")?;
         }
-        let mut order = InOrder::default();
-        let ended = work_on(items, pace, &stop, look, |number, _, answer| {
-            // In the order in which they were named.
-            for answer in order.put(number, answer) {
-                let printed = answer.and_then(|answer| match form {
-                    Form::Json => Ok(write!(
-                        out,
-                        "{}\n{:#}",
-                        if first { "" } else { "," },
-                        answer.json()
-                    )?),
-                    Form::Text => answer.print(&mut out, first),
-                });
-                first = false;
-                if let Err(error) = printed {
-                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-                    failure = failure.take().or(Some(error));
-                }
-            }
-        });
-        if form == Form::Json {
-            writeln!(out, "\n]")?;
-        }
-        out.flush()?;
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(ended?),
-        }
+        Ok(Printer {
+            out,
+            form,
+            first: true,
+            failures: 0,
+            failure: None,
+        })
     }
+
+    /// What could not be looked at is an entry too, and ends nothing.
+    fn print(&mut self, place: &Place, answer: Result<Answer, Failure>) -> Result<(), Failure> {
+        let out = &mut self.out;
+        let between = match (self.form, self.first) {
+            (Form::Json, true) => "\n",
+            (Form::Json, false) => ",\n",
+            (Form::Text, true) => "",
+            (Form::Text, false) => "\n",
+        };
+        write!(out, "{between}")?;
+        self.first = false;
+        let failure = match (answer, self.form) {
+            (Ok(answer), Form::Json) => return Ok(write!(out, "{:#}", answer.json())?),
+            (Ok(answer), Form::Text) => return answer.print(out),
+            (Err(failure), _) => failure,
+        };
+        let (code, message) = match &failure {
+            Failure::Core(error) => (Some(error.code().as_str()), error.to_string()),
+            Failure::File(path, error) => (None, format!("{}: {error}", path.display())),
+            _ => return Err(failure),
+        };
+        match self.form {
+            Form::Json => {
+                let entry =
+                    json!({ "uri": place.to_string(), "error": { "code": code, "message": message } });
+                write!(out, "{entry:#}")?;
+            }
+            Form::Text => {
+                writeln!(out, "{}", printable(&place.to_string()))?;
+                print_line(out, "error", &message)?;
+            }
+        }
+        self.failures += 1;
+        self.failure = self.failure.take().or(Some(failure));
+        Ok(())
+    }
+
+    /// Whether all objects could be looked at; the outer error is that of printing.
+    fn end(mut self) -> Result<Result<(), Failure>, Failure> {
+        if self.form == Form::Json {
+            writeln!(self.out, "\n]")?;
+        }
+        self.out.flush()?;
+        Ok(match self.failure {
+            None => Ok(()),
+            Some(failure) if self.failures == 1 => Err(failure),
+            Some(_) => Err(problem(
+                Code::ObjectsFailed,
+                format!("{} objects could not be looked at", self.failures),
+                "Each of them was printed with its error.",
+            )),
+        })
+    }
+}
+
+/// A line of text below the object that it is about.
+fn print_line(out: &mut impl Write, label: &str, text: &str) -> std::io::Result<()> {
+    writeln!(out, "  {label:12}{}", printable(text))
 }
 
 struct Look<'a> {
@@ -163,7 +272,10 @@ impl Look<'_> {
                 Err(error) => return Err(error.into()),
             },
             (Place::File(path), _) => {
-                let length = path.metadata().map_err(at(path))?.len();
+                let length = match path.metadata() {
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Err(absent(self.place)),
+                    other => other.map_err(at(path))?.len(),
+                };
                 let (envelope, malformed) = match instruction_beside(path) {
                     Ok(envelope) => (envelope.map(|envelope| (envelope, None)), None),
                     Err(Failure::Core(error)) => (None, Some(error)),
@@ -208,14 +320,18 @@ impl Answer {
 
     /// As noted by the client, else as the ciphertext says.
     fn plaintext_length(&self) -> Option<u64> {
-        let noted = self
-            .head
-            .as_ref()
-            .and_then(|head| noted_length(&head.metadata).ok().flatten());
         let (envelope, _) = self.envelope.as_ref()?;
         match envelope.content {
-            Content::Cbc => noted,
+            Content::Cbc => self.noted_length().ok().flatten(),
             content => content.plaintext_length(self.length),
+        }
+    }
+
+    /// As noted by the client; the error says what is wrong with that.
+    fn noted_length(&self) -> Result<Option<u64>, Problem> {
+        match (&self.envelope, &self.head) {
+            (Some((envelope, _)), Some(head)) => envelope.noted_length(&head.metadata, head.length),
+            _ => Ok(None),
         }
     }
 
@@ -228,6 +344,7 @@ impl Answer {
                 "envelope": envelope_place(place.as_ref()),
                 "committed": envelope.commitment.is_some(),
                 "plaintextLength": self.plaintext_length(),
+                "wrongLength": self.noted_length().err().map(|problem| problem.message),
                 "key": envelope.key(),
                 "version": envelope.version(),
                 "description": envelope.description.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
@@ -252,16 +369,13 @@ impl Answer {
         })
     }
 
-    fn print(&self, out: &mut impl Write, first: bool) -> Result<(), Failure> {
-        if !first {
-            writeln!(out)?;
-        }
-        writeln!(out, "{}", self.place)?;
-        let mut line = |label: &str, text: &str| writeln!(out, "  {label:12}{text}");
+    fn print(&self, out: &mut impl Write) -> Result<(), Failure> {
+        writeln!(out, "{}", printable(&self.place.to_string()))?;
+        let mut line = |label: &str, text: &str| print_line(out, label, text);
         let modified = self
             .modified()
             .map_or_else(String::new, |time| format!(", of {time}"));
-        line("size", &format!("{} bytes{modified}", self.length))?;
+        line("size", &format!("{}{modified}", counted(self.length, "byte")))?;
         match (&self.envelope, &self.malformed) {
             (_, Some(error)) => line("envelope", &format!("malformed: {error}"))?,
             (None, None) => line("encryption", "none by a client")?,
@@ -276,7 +390,10 @@ impl Answer {
                 line("data key", &format!("wrapped by {}", envelope.wrap.name()))?;
                 line("envelope", envelope_place(place.as_ref()))?;
                 if let Some(length) = self.plaintext_length() {
-                    line("plaintext", &format!("{length} bytes"))?;
+                    line("plaintext", &counted(length, "byte"))?;
+                }
+                if let Err(problem) = self.noted_length() {
+                    line("noted", &problem.message)?;
                 }
                 line("key", envelope.key().unwrap_or("not named"))?;
                 if let Some(version) = envelope.version() {
@@ -310,5 +427,43 @@ fn envelope_place(place: Option<&In>) -> &'static str {
     match place {
         Some(In::Metadata) => "in the object's metadata",
         Some(In::InstructionFile { .. }) | None => "in its instruction file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    #[test]
+    fn what_waits_for_a_slow_object_is_bounded_and_the_order_is_kept() {
+        let begun = AtomicUsize::new(0);
+        let pace = Pace {
+            jobs: 4,
+            per_second: None,
+        };
+        let work = |item: &usize| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            if *item == 0 {
+                while begun.load(Ordering::SeqCst) < AHEAD {
+                    std::thread::yield_now();
+                }
+                // Time enough for what must not begin.
+                std::thread::sleep(Duration::from_millis(50));
+                assert_eq!(begun.load(Ordering::SeqCst), AHEAD);
+            }
+        };
+        let mut seen = Vec::new();
+        let count = 2 * AHEAD + 7;
+        in_order(
+            (0..count).map(Ok),
+            pace,
+            &AtomicBool::new(false),
+            work,
+            |item, ()| seen.push(item),
+        )
+        .unwrap();
+        assert!(seen.into_iter().eq(0..count));
     }
 }

@@ -297,6 +297,26 @@ impl Envelope {
         description::version_of(&self.description)
     }
 
+    /// The length of the plaintext that a client noted in `metadata`, the user metadata of an object of `length` bytes. `None` where it
+    /// noted none.
+    ///
+    /// # Errors
+    /// `INVALID_ENVELOPE` for what is no length, or not that of an object of `length` bytes.
+    pub fn noted_length(&self, metadata: &Metadata, length: u64) -> Result<Option<u64>, Problem> {
+        let noted = noted_length(metadata)?;
+        let fits = |plaintext: u64| match self.content {
+            // Padding fills the last block, and is a whole one where nothing is left to fill.
+            Content::Cbc => length.is_multiple_of(16) && plaintext / 16 + 1 == length / 16,
+            content => content.plaintext_length(length) == Some(plaintext),
+        };
+        match noted {
+            Some(wrong) if !fits(wrong) => Err(invalid(format!(
+                "{PLAINTEXT_LENGTH} is {wrong}, which {length} bytes of ciphertext do not hold"
+            ))),
+            noted => Ok(noted),
+        }
+    }
+
     /// The fields to store, all of them.
     pub fn to_metadata(&self) -> Metadata {
         let base64 = |bytes: &[u8]| Base64::encode_string(bytes);
@@ -675,6 +695,46 @@ mod tests {
         for text in ["-1", "", "1e9", "99999999999999999999"] {
             metadata.insert(PLAINTEXT_LENGTH.to_owned(), text.to_owned());
             assert_eq!(noted_length(&metadata).unwrap_err().code, Code::InvalidEnvelope);
+        }
+    }
+
+    #[test]
+    fn a_noted_length_has_to_be_that_of_the_ciphertext() {
+        let noted = |content: Content, plaintext: u64, length: u64| {
+            let envelope = Envelope {
+                format: Format::V2,
+                content,
+                wrap: Wrap::AesGcm,
+                wrapped_key: Vec::new(),
+                nonce: Vec::new(),
+                commitment: None,
+                description: Vec::new(),
+            };
+            let mut metadata = Metadata::new();
+            note_length(&mut metadata, plaintext);
+            envelope.noted_length(&metadata, length).is_ok()
+        };
+        for (plaintext, length, cbc, gcm) in [
+            (0, 16, true, true),
+            (15, 16, true, false),
+            (16, 32, true, true),
+            (16, 16, false, false),
+            (15, 32, false, false),
+            (5, 21, false, true),
+            (0, 0, false, false),
+            (u64::MAX, 32, false, false),
+        ] {
+            assert_eq!(
+                noted(Content::Cbc, plaintext, length),
+                cbc,
+                "{plaintext} {length}"
+            );
+            assert_eq!(
+                noted(Content::Gcm, plaintext, length),
+                gcm,
+                "{plaintext} {length}"
+            );
+            assert_eq!(noted(Content::CommittingGcm, plaintext, length), gcm);
         }
     }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::inputs::InputValue;
+use crate::object::{Content, Envelope, Format};
 
 /// A folder of key files and the properties that name them.
 struct Fixture {
@@ -644,4 +645,54 @@ fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
     );
     let two = two.aes("main", 1).set("emrkeys.default.key", "main");
     assert_eq!(code(read(&two)), Code::DescriptionUnknown);
+}
+
+#[test]
+fn every_description_leads_to_the_name_that_the_key_has_now() {
+    let fixture = Fixture::new()
+        .aes("main", 1)
+        .set("emrkeys.key.main.aliases", "before")
+        .set("emrkeys.key.main.match.team", "a")
+        .rsa("pair", true)
+        .set("emrkeys.key.pair.legacy-name", "payroll")
+        .set("emrkeys.key.k.type", "kms")
+        .set(
+            "emrkeys.key.k.kms-key-id",
+            "arn:aws:kms:eu-west-1:111122223333:key/1-2",
+        )
+        .set("emrkeys.key.hsm.type", "data-key-service")
+        .set("emrkeys.key.hsm.url", "http://127.0.0.1:1")
+        .set("emrkeys.legacy.key", "main");
+    let owners = Owners::new(Usage::S3, &fixture.settings).unwrap();
+    let owner = |wrap: Wrap, stored: &[(&str, &str)]| {
+        owners.of(&Envelope {
+            format: Format::V2,
+            content: Content::Gcm,
+            wrap,
+            wrapped_key: Vec::new(),
+            nonce: Vec::new(),
+            commitment: None,
+            description: stored
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        })
+    };
+    let of = |wrap, stored: &[(&str, &str)]| {
+        let owner = owner(wrap, stored).unwrap().unwrap();
+        (owner.key, owner.named)
+    };
+    let named = |key: &str| (key.to_owned(), true);
+    let presumed = |key: &str| (key.to_owned(), false);
+    assert_eq!(of(Wrap::AesGcm, &[("emrkeys.key", "before")]), named("main"));
+    assert_eq!(of(Wrap::AesGcm, &[("emrkeys.key", "gone")]), named("gone"));
+    assert_eq!(of(Wrap::AesGcm, &[("team", "a")]), named("main"));
+    assert_eq!(of(Wrap::RsaOaepSha1, &[("rsa_name", "payroll")]), named("pair"));
+    assert_eq!(of(Wrap::AesGcm, &[("keyid", "cloudhsm:1,2")]), named("hsm"));
+    assert_eq!(of(Wrap::Kms, &[("kms_cmk_id", "1-2")]), named("k"));
+    assert_eq!(of(Wrap::KmsContext, &[("aws:x-amz-cek-alg", GCM)]), presumed("k"));
+    assert_eq!(of(Wrap::AesGcm, &[]), presumed("main"));
+    let code = |stored: &[(&str, &str)]| owner(Wrap::Kms, stored).unwrap_err().code();
+    assert_eq!(code(&[("kms_cmk_id", "alias/other")]), Code::KeyNotConfigured);
+    assert_eq!(code(&[("emrkeys.version", "1")]), Code::InvalidDescription);
 }
