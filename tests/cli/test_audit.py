@@ -193,6 +193,10 @@ def test_forms_and_exit_codes(tool, lake):
     assert sum(int(row["objects"]) for row in table) == 13
     assert "plaintext: 2 objects" in tool.ok("audit", uri, "--no-unwrap")
     tool.fails(6, "audit", uri, *conf, "--fail-on-findings")
+    # A reader that goes away does not change the verdict.
+    command = [str(tool.path), "audit", uri, *conf, "--fail-on-findings"]
+    done = subprocess.run(["bash", "-c", "\"$@\" | true; exit ${PIPESTATUS[0]}", "bash", *command], env=tool.env, cwd=tool.folder, capture_output=True)
+    assert done.returncode == 6
     tool.ok("audit", uri + "good", *conf, "--fail-on-findings")
     assert "audit alone" in tool.fails(2, "keyring", "list", "s3://a/b", "--output", "csv")
 

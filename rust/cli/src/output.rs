@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use emrkeys_core::{Code, Error, Problem};
 
 use crate::conf::Refused;
+use crate::text::counted;
 
 /// Why a command did not do what it was asked.
 pub(crate) enum Failure {
@@ -74,7 +75,7 @@ impl Failure {
                 "stopped; what was under way was finished, and nothing is half done".to_owned(),
                 130,
             ),
-            Failure::Findings(objects) => (format!("{objects} objects have findings"), 6),
+            Failure::Findings(objects) => (format!("{} with findings", counted(*objects, "object")), 6),
             Failure::Unhealthy => return ExitCode::from(1),
             // Whoever reads our output has seen enough.
             Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,

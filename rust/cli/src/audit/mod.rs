@@ -19,7 +19,7 @@ use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
 use crate::object::Prefix;
-use crate::output::{at, Failure};
+use crate::output::{at, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::Form;
 use look::{Auditor, Row};
@@ -108,20 +108,7 @@ impl Command {
         if let Some(path) = &self.html {
             write_whole(path, page::html(&about, &tally).as_bytes())?;
         }
-        let mut out = stdout().lock();
-        match form {
-            Form::Text if csv => out.write_all(tally.csv().as_bytes())?,
-            Form::Text => out.write_all(tally.text(&about.prefix).as_bytes())?,
-            Form::Json => {
-                let document = json!({
-                    "prefix": about.prefix, "when": about.when, "tool": emrkeys_core::VERSION, "client": about.client,
-                    "unwrapped": about.unwrapped, "objects": tally.objects, "bytes": tally.bytes,
-                    "groups": tally.groups_json(), "findings": tally.findings_json(),
-                });
-                writeln!(out, "{document:#}")?;
-            }
-        }
-        out.flush()?;
+        shown(print(form, csv, &about, &tally))?;
         if self.fail_on_findings && tally.has_findings() {
             return Err(Failure::Findings(tally.finding_objects()));
         }
@@ -150,6 +137,23 @@ impl Command {
         )?;
         Ok(rows.into_values().collect())
     }
+}
+
+fn print(form: Form, csv: bool, about: &About, tally: &Tally) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    match form {
+        Form::Text if csv => out.write_all(tally.csv().as_bytes())?,
+        Form::Text => out.write_all(tally.text(&about.prefix).as_bytes())?,
+        Form::Json => {
+            let document = json!({
+                "prefix": about.prefix, "when": about.when, "tool": emrkeys_core::VERSION, "client": about.client,
+                "unwrapped": about.unwrapped, "objects": tally.objects, "bytes": tally.bytes,
+                "groups": tally.groups_json(), "findings": tally.findings_json(),
+            });
+            writeln!(out, "{document:#}")?;
+        }
+    }
+    Ok(out.flush()?)
 }
 
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
