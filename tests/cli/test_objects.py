@@ -294,12 +294,18 @@ def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
     assert not state.exists()
 
 
-def test_a_file_that_changed_is_never_encrypted_under_the_same_key_and_vector(lake):
-    content = os.urandom(3 * PART)
+def uncompleted(lake, content: bytes) -> list[str]:
+    """The command that goes on with an upload whose parts are all there, and whose end S3 refused."""
     (lake.tool.folder / "in").write_bytes(content)
     command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
     lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
     lake.tool.fails(5, *command)
+    return command
+
+
+def test_a_file_that_changed_is_never_encrypted_under_the_same_key_and_vector(lake):
+    content = os.urandom(3 * PART)
+    command = uncompleted(lake, content)
     first = json.loads((lake.tool.folder / "state").read_text())
     changed = content[:PART] + bytes([content[PART] ^ 1]) + content[PART + 1 :]
     (lake.tool.folder / "in").write_bytes(changed)
@@ -379,10 +385,7 @@ FORGOTTEN = {"status": 404, "code": "NoSuchUpload", "count": 1}
 
 def test_an_upload_that_s3_has_forgotten_begins_anew(lake):
     content = os.urandom(3 * PART)
-    (lake.tool.folder / "in").write_bytes(content)
-    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
-    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
-    lake.tool.fails(5, *command)
+    command = uncompleted(lake, content)
     (upload,) = uploads(lake)
     lake.servers.s3.abort_multipart_upload(Bucket=lake.bucket, Key="x", UploadId=upload["UploadId"])
     lake.servers.fault(service="s3", op="CompleteMultipartUpload", **FORGOTTEN)
@@ -393,10 +396,7 @@ def test_an_upload_that_s3_has_forgotten_begins_anew(lake):
 
 
 def test_an_upload_that_was_complete_before_its_state_was_removed_is_done(lake):
-    (lake.tool.folder / "in").write_bytes(os.urandom(2 * PART))
-    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
-    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
-    lake.tool.fails(5, *command)
+    command = uncompleted(lake, os.urandom(2 * PART))
     state = (lake.tool.folder / "state").read_bytes()
     lake.tool.ok(*command)
     before = lake.get("x")
@@ -410,10 +410,7 @@ def test_an_upload_that_was_complete_before_its_state_was_removed_is_done(lake):
 @pytest.mark.parametrize("other", [["--format", "v4"], ["-D", "emrkeys.default.key=new"]])
 def test_an_upload_in_another_format_or_under_another_key_begins_anew(lake, other):
     content = os.urandom(2 * PART)
-    (lake.tool.folder / "in").write_bytes(content)
-    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
-    lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
-    lake.tool.fails(5, *command)
+    command = uncompleted(lake, content)
     lake.tool.ok(*command, *other)
     body, metadata = lake.get("x")
     assert ("x-amz-c" in metadata) == ("v4" in other)
