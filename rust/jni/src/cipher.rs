@@ -1,4 +1,4 @@
-//! Exports of `org.emrkeys.internal.CipherNatives`: bulk ciphers for the JCE provider.
+//! Exports of `org.emrkeys.bridge.CipherNatives`: bulk ciphers for the JCE provider.
 //!
 //! These are called for every buffer, so they take what Java has as it is (arrays by critical sections, direct buffers
 //! by address), allocate nothing on the way and answer with an `int`: a count, or a negative code below. No class is
@@ -815,7 +815,7 @@ fn finish_verified(
 /// Makes a cipher or an RSA key. `kind`: 0 GCM, 1 CTR, 2 CBC padded, 3 CBC, 4 ECB padded, 5 RSA public (SPKI), 6 RSA
 /// private (PKCS#8). Returns a handle, or a negative code.
 #[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_create(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_create(
     env: *mut JNIEnv,
     _class: jclass,
     kind: jint,
@@ -837,7 +837,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_create(
 
 /// Frees a handle. 1, or a negative code where it was not open.
 #[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_destroy(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_destroy(
     _env: *mut JNIEnv,
     _class: jclass,
     handle: jlong,
@@ -847,7 +847,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_destroy(
 
 /// Begins a message.
 #[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_start(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_start(
     env: *mut JNIEnv,
     _class: jclass,
     handle: jlong,
@@ -867,7 +867,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_start(
 
 /// GCM: additional data, the whole array.
 #[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_aad(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_aad(
     env: *mut JNIEnv,
     _class: jclass,
     handle: jlong,
@@ -887,7 +887,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_aad(
 /// first, as `start` does, unless it is -1.
 #[no_mangle]
 #[allow(clippy::too_many_arguments)]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_run(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_run(
     env: *mut JNIEnv,
     _class: jclass,
     handle: jlong,
@@ -963,7 +963,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_run(
 /// whatever the mode.
 #[no_mangle]
 #[allow(clippy::too_many_arguments)]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_runShort(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_runShort(
     env: *mut JNIEnv,
     _class: jclass,
     handle: jlong,
@@ -1023,7 +1023,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_runShort(
 /// either mask (decryption only). `out` has at least the bytes of the modulus. Returns the length.
 #[no_mangle]
 #[allow(clippy::too_many_arguments)]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_rsa(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_rsa(
     env: *mut JNIEnv,
     _class: jclass,
     handle: jlong,
@@ -1065,7 +1065,7 @@ pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_rsa(
 
 /// AES key wrap. `wrap` 1 wraps, 0 unwraps. `out` has room for the result, whose length is returned.
 #[no_mangle]
-pub extern "system" fn Java_org_emrkeys_internal_CipherNatives_keyWrap(
+pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_keyWrap(
     env: *mut JNIEnv,
     _class: jclass,
     wrap: jint,

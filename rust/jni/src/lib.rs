@@ -1,4 +1,4 @@
-//! The boundary between the JVM and the core: the native methods of `org.emrkeys.internal.Natives`.
+//! The boundary between the JVM and the core: the native methods of `org.emrkeys.bridge.Natives`.
 //!
 //! Everything crosses as numbers and byte arrays (the format is in [`wire`]). An error crosses as a response, too, and
 //! Java makes the exception of it, so that nothing here looks up a Java class or calls a Java method. No decision is

@@ -1,4 +1,4 @@
-//! The exports: one for each native method of `org.emrkeys.internal.Natives`, by its JNI name.
+//! The exports: one for each native method of `org.emrkeys.bridge.Natives`, by its JNI name.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,13 +16,13 @@ use crate::wire::{self, Writer};
 // SAFETY of this and every `no_mangle` below: the names are those of the native methods of one Java class, and no
 // other symbol of this library has them.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_abi(_env: EnvUnowned, _class: JClass) -> jint {
+extern "system" fn Java_org_emrkeys_bridge_Natives_abi(_env: EnvUnowned, _class: JClass) -> jint {
     wire::ABI
 }
 
 /// `byte[] about()`: version, architecture.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_about<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_about<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
 ) -> JByteArray<'local> {
@@ -37,7 +37,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_about<'local>(
 
 /// `byte[] plan(int usage, byte[] properties)`: what only Java can open.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_plan<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_plan<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     usage: jint,
@@ -51,7 +51,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_plan<'local>(
 
 /// `byte[] checks(int usage, byte[] properties)`: what is said of the properties of the client.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_checks<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_checks<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     usage: jint,
@@ -66,7 +66,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_checks<'local>(
 
 /// `byte[] open(int usage, byte[] properties, byte[] inputs)`: a handle and a report.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_open<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_open<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     usage: jint,
@@ -86,7 +86,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_open<'local>(
 
 /// `byte[] refresh(long handle, byte[] properties, byte[] inputs)`: a report.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_refresh<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_refresh<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -104,7 +104,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_refresh<'local>(
 
 /// `byte[] materials(long handle, byte[] description)`: the key and what is stored; `null` is the call without an argument.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -127,7 +127,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_materials<'local>(
 
 /// `byte[] write(long handle, byte[] object)`: the key and what is stored, for a client that says which object it writes.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_write<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_write<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -145,7 +145,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_write<'local>(
 
 /// `byte[] read(long handle, byte[] envelope)`: the key and what was stored, for a client that says that it reads.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_read<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -173,7 +173,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_read<'local>(
 
 /// `byte[] list(long handle, byte[] objects)`: the number of a listing.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_list<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -195,7 +195,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_list<'local>(
 
 /// `byte[] next(long listing, int count)`: the keys of the next objects, and where to go on behind them.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_next<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_next<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     listing: jlong,
@@ -216,7 +216,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_next<'local>(
 
 /// `int endList(long listing)`: as `close`.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_endList(
+extern "system" fn Java_org_emrkeys_bridge_Natives_endList(
     _env: EnvUnowned,
     _class: JClass,
     listing: jlong,
@@ -226,7 +226,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_endList(
 
 /// `byte[] rewrap(long handle, byte[] objects)`: what became of each.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_rewrap<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -251,7 +251,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_rewrap<'local>(
 
 /// `byte[] stats(long handle)`: the counters of the keys that have a key service.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_stats<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_stats<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -265,7 +265,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_stats<'local>(
 
 /// `byte[] audit(long handle)`: the lines that are to be logged, which are then forgotten here.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_audit<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_audit<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
@@ -279,7 +279,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_audit<'local>(
 
 /// `int close(long handle)`: 1; 0 where the handle names nothing (any more); -1 for a defect.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_internal_Natives_close(
+extern "system" fn Java_org_emrkeys_bridge_Natives_close(
     _env: EnvUnowned,
     _class: JClass,
     handle: jlong,
@@ -291,7 +291,7 @@ extern "system" fn Java_org_emrkeys_internal_Natives_close(
 /// `byte[] panic()`: fails like a defect would, so that an installation can show that the JVM survives it.
 #[unsafe(no_mangle)]
 #[allow(clippy::panic)]
-extern "system" fn Java_org_emrkeys_internal_Natives_panic<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_panic<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
 ) -> JByteArray<'local> {

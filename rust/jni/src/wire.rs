@@ -1,4 +1,4 @@
-//! How values cross the boundary. `org.emrkeys.internal.Wire` is the other half.
+//! How values cross the boundary. `org.emrkeys.bridge.Wire` is the other half.
 //!
 //! Numbers are big-endian. Bytes and text are a 32-bit length and the bytes; text is UTF-8, and −1 in place of a
 //! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success or 1 for a

@@ -7,9 +7,9 @@ import java.util.Map;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
-import org.emrkeys.internal.ConfiguredProvider;
-import org.emrkeys.internal.KeyMaterials;
-import org.emrkeys.internal.Usage;
+import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.KeyMaterials;
+import org.emrkeys.provider.Usage;
 
 /**
  * Gives EMR the key of the cluster's local disks: always the one of {@code emrkeys.local-disk.key},

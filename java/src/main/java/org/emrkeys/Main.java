@@ -1,6 +1,6 @@
 package org.emrkeys;
 
-import org.emrkeys.internal.Doctor;
+import org.emrkeys.doctor.Doctor;
 
 /**
  * What the jar does as a program: {@code java -jar emrkeys.jar doctor}, or {@code hadoop jar

@@ -7,9 +7,9 @@ import java.util.Map;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
-import org.emrkeys.internal.ConfiguredProvider;
-import org.emrkeys.internal.KeyMaterials;
-import org.emrkeys.internal.Usage;
+import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.KeyMaterials;
+import org.emrkeys.provider.Usage;
 
 /**
  * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for

@@ -14,8 +14,8 @@ import java.nio.file.Path;
 import java.util.Base64;
 import java.util.Collections;
 import org.apache.hadoop.conf.Configuration;
-import org.emrkeys.internal.BoundaryTest;
-import org.emrkeys.internal.ConfiguredProvider;
+import org.emrkeys.provider.BoundaryTest;
+import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.Test;
 
@@ -74,7 +74,7 @@ class SecretsTest {
       provider.refresh();
       see(provider);
       see(provider.getEncryptionMaterials().getMaterialsDescription());
-      see(new ConfiguredProvider(org.emrkeys.internal.Usage.S3, null));
+      see(new ConfiguredProvider(org.emrkeys.provider.Usage.S3, null));
       LocalDiskEncryptionMaterialsProvider disk = new LocalDiskEncryptionMaterialsProvider();
       disk.setConf(conf);
       see(disk);

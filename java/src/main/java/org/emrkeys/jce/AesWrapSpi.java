@@ -12,7 +12,7 @@ import javax.crypto.Cipher;
 import javax.crypto.CipherSpi;
 import javax.crypto.IllegalBlockSizeException;
 import javax.crypto.NoSuchPaddingException;
-import org.emrkeys.internal.CipherNatives;
+import org.emrkeys.bridge.CipherNatives;
 
 /**
  * {@code AESWrap}: AES key wrap, RFC 3394. Wraps and unwraps keys; data is none of its business.

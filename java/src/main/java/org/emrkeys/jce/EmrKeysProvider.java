@@ -1,7 +1,7 @@
 package org.emrkeys.jce;
 
 import java.security.Provider;
-import org.emrkeys.internal.CipherNatives;
+import org.emrkeys.bridge.CipherNatives;
 
 /**
  * The JCE provider {@code EmrKeys}: AES and RSA as the S3 encryption clients use them, in native

@@ -7,7 +7,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
-import org.emrkeys.internal.CipherNatives;
+import org.emrkeys.bridge.CipherNatives;
 
 /**
  * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next

@@ -24,7 +24,7 @@ import javax.crypto.NoSuchPaddingException;
 import javax.crypto.ShortBufferException;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
-import org.emrkeys.internal.CipherNatives;
+import org.emrkeys.bridge.CipherNatives;
 
 /**
  * RSA with OAEP and PKCS#1 v1.5. A wrong PKCS#1 v1.5 padding is not reported: the result is then a

@@ -2,7 +2,7 @@ package org.emrkeys.s3a;
 
 import java.security.KeyPair;
 import java.security.SecureRandom;
-import org.emrkeys.internal.KeyMaterials;
+import org.emrkeys.provider.KeyMaterials;
 import software.amazon.encryption.s3.materials.AesKeyring;
 import software.amazon.encryption.s3.materials.Keyring;
 import software.amazon.encryption.s3.materials.PartialRsaKeyPair;

@@ -18,10 +18,10 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.emrkeys.EmrKeysException;
-import org.emrkeys.internal.ConfiguredProvider;
-import org.emrkeys.internal.ObjectListing;
-import org.emrkeys.internal.RewrapOrder;
-import org.emrkeys.internal.Usage;
+import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.ObjectListing;
+import org.emrkeys.provider.RewrapOrder;
+import org.emrkeys.provider.Usage;
 
 /**
  * Moves every object below a prefix, or of an S3 Inventory, to another key, or to the newest version of its key, on all

@@ -6,9 +6,9 @@ import java.util.Map;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.api.java.function.FlatMapFunction;
-import org.emrkeys.internal.ConfiguredProvider;
-import org.emrkeys.internal.RewrapOrder;
-import org.emrkeys.internal.Usage;
+import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.RewrapOrder;
+import org.emrkeys.provider.Usage;
 
 /** What an executor does: the objects of one order, with the provider that its JVM shares. */
 final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {

@@ -1,9 +1,10 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.emrkeys.bridge.Wire;
 
 /** What one key asked of its key service, at one moment. Internal, immutable. */
 final class KeyCounters {

@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.doctor;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -20,7 +20,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.jce.EmrKeysProvider;
+import org.emrkeys.provider.Usage;
 
 /**
  * {@code java -jar emrkeys.jar doctor}: what only the JVM of a node can know. Internal.
@@ -206,7 +208,7 @@ public final class Doctor {
   private void classPath(Usage usage) {
     Set<String> copies = new LinkedHashSet<>();
     try {
-      String name = "org/emrkeys/internal/Doctor.class";
+      String name = "org/emrkeys/doctor/Doctor.class";
       for (URL found : Collections.list(loader.getResources(name))) {
         String place = found.toString();
         copies.add(place.substring(0, place.length() - name.length()));
@@ -287,8 +289,7 @@ public final class Doctor {
 
   private boolean nativeLibrary() {
     try {
-      String folder = System.getProperty(HadoopSettings.NATIVE_FOLDER);
-      NativeLoader.load(folder == null || folder.trim().isEmpty() ? null : folder.trim());
+      NativeLoader.load(null);
       add("native.load", Level.OK, NativeLoader.description(), null);
       return true;
     } catch (EmrKeysException e) {

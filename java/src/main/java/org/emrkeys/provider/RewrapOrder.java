@@ -1,8 +1,9 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
+import org.emrkeys.bridge.Wire;
 
 /** What is to be done to which objects of a bucket. Internal. */
 public final class RewrapOrder implements Serializable {

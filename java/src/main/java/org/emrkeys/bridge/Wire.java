@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.bridge;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -14,11 +14,11 @@ import org.emrkeys.EmrKeysException;
  *
  * <p>Not thread-safe: one message, one thread.
  */
-final class Wire {
+public final class Wire {
   private Wire() {}
 
   /** The defect text of the native side, used where even its response cannot be read. */
-  static EmrKeysException defect(Throwable cause) {
+  public static EmrKeysException defect(Throwable cause) {
     return EmrKeysException.of(
         "INTERNAL",
         "emrkeys failed because of a defect of its own",
@@ -28,7 +28,7 @@ final class Wire {
   }
 
   /** Reads what a response says and gives its payload. */
-  static Decoder response(byte[] response) {
+  public static Decoder response(byte[] response) {
     if (response == null) {
       throw defect(null);
     }
@@ -48,18 +48,18 @@ final class Wire {
    * Writes a message. What it wrote may hold a key: no copy is left behind when it grows, and close
    * wipes it.
    */
-  static final class Encoder implements AutoCloseable {
+  public static final class Encoder implements AutoCloseable {
     private final int limit;
     private byte[] bytes = new byte[512];
     private int size;
 
     /** A message of any size. */
-    Encoder() {
+    public Encoder() {
       this(Integer.MAX_VALUE - 16);
     }
 
     /** A message of at most {@code limit} bytes; more is a {@link TooLarge}. */
-    Encoder(int limit) {
+    public Encoder(int limit) {
       this.limit = limit;
     }
 
@@ -75,13 +75,13 @@ final class Wire {
       }
     }
 
-    Encoder u8(int value) {
+    public Encoder u8(int value) {
       reserve(1);
       bytes[size++] = (byte) value;
       return this;
     }
 
-    Encoder i32(int value) {
+    public Encoder i32(int value) {
       reserve(4);
       put(size, value);
       size += 4;
@@ -95,7 +95,7 @@ final class Wire {
       bytes[at + 3] = (byte) value;
     }
 
-    Encoder bytes(byte[] value) {
+    public Encoder bytes(byte[] value) {
       if (value == null) {
         return i32(-1);
       }
@@ -111,7 +111,7 @@ final class Wire {
      * refuses. {@code String.getBytes} would turn them into question marks, and another string
      * would be used than the one given.
      */
-    Encoder string(String value) {
+    public Encoder string(String value) {
       if (value == null) {
         return i32(-1);
       }
@@ -123,7 +123,7 @@ final class Wire {
     }
 
     /** The characters of a secret as bytes, without a string in between. */
-    Encoder secret(char[] value) {
+    public Encoder secret(char[] value) {
       int start = size;
       i32(0);
       utf8(java.nio.CharBuffer.wrap(value), 0, value.length);
@@ -165,7 +165,7 @@ final class Wire {
      * A map; its size is counted while it is walked, so that one that changes meanwhile is still
      * well formed.
      */
-    Encoder map(Map<String, String> map) {
+    public Encoder map(Map<String, String> map) {
       if (map == null) {
         return i32(-1);
       }
@@ -182,7 +182,7 @@ final class Wire {
     }
 
     /** A copy of what was written; the caller wipes it if it may hold a key. */
-    byte[] toBytes() {
+    public byte[] toBytes() {
       return Arrays.copyOf(bytes, size);
     }
 
@@ -193,7 +193,7 @@ final class Wire {
   }
 
   /** A message would be longer than its limit. */
-  static final class TooLarge extends RuntimeException {
+  public static final class TooLarge extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     TooLarge() {
@@ -202,11 +202,11 @@ final class Wire {
   }
 
   /** Reads a message; anything malformed is a defect of emrkeys. */
-  static final class Decoder {
+  public static final class Decoder {
     private final byte[] bytes;
     private int position;
 
-    Decoder(byte[] bytes) {
+    public Decoder(byte[] bytes) {
       this.bytes = bytes;
     }
 
@@ -219,11 +219,11 @@ final class Wire {
       return from;
     }
 
-    int u8() {
+    public int u8() {
       return bytes[advance(1)] & 0xFF;
     }
 
-    int i32() {
+    public int i32() {
       int at = advance(4);
       return (bytes[at] & 0xFF) << 24
           | (bytes[at + 1] & 0xFF) << 16
@@ -231,12 +231,12 @@ final class Wire {
           | (bytes[at + 3] & 0xFF);
     }
 
-    long i64() {
+    public long i64() {
       return (long) i32() << 32 | i32() & 0xFFFFFFFFL;
     }
 
     /** A number of items, each of at least {@code smallest} bytes. */
-    int count(int smallest) {
+    public int count(int smallest) {
       int count = i32();
       if (count < 0 || (long) count * smallest > bytes.length - position) {
         throw defect(null);
@@ -244,7 +244,7 @@ final class Wire {
       return count;
     }
 
-    byte[] bytes() {
+    public byte[] bytes() {
       int length = i32();
       if (length == -1) {
         return null;
@@ -253,7 +253,7 @@ final class Wire {
       return Arrays.copyOfRange(bytes, from, from + length);
     }
 
-    String string() {
+    public String string() {
       int length = i32();
       if (length == -1) {
         return null;
@@ -261,7 +261,7 @@ final class Wire {
       return new String(bytes, advance(length), length, StandardCharsets.UTF_8);
     }
 
-    List<String> strings() {
+    public List<String> strings() {
       int count = count(4);
       List<String> strings = new ArrayList<>(count);
       for (int i = 0; i < count; i++) {
@@ -270,7 +270,7 @@ final class Wire {
       return strings;
     }
 
-    Map<String, String> map() {
+    public Map<String, String> map() {
       int count = count(8);
       Map<String, String> map = new LinkedHashMap<>(count * 2);
       for (int i = 0; i < count; i++) {

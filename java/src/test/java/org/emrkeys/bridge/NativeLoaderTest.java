@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.bridge;
 
 import static org.emrkeys.tests.support.Codes.assertCode;
 import static org.junit.jupiter.api.Assertions.assertEquals;

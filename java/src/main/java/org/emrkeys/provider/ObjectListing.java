@@ -1,6 +1,8 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.util.List;
+import org.emrkeys.bridge.Natives;
+import org.emrkeys.bridge.Wire;
 
 /** The keys of many objects, some at a time. For one thread. Internal. */
 public final class ObjectListing implements AutoCloseable {

@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.Map;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.SecretKeySpec;
+import org.emrkeys.bridge.Wire;
 
 /**
  * One key and what is stored with what it encrypts. Internal.

@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.lang.ref.WeakReference;
 import java.util.ArrayList;
@@ -12,6 +12,7 @@ import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.jce.JceInstaller;
 
 /**

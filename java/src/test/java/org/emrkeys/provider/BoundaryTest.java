@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.emrkeys.tests.support.Codes.assertCode;
@@ -23,6 +23,9 @@ import java.util.Random;
 import org.apache.hadoop.conf.Configurable;
 import org.emrkeys.Conf;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.bridge.Natives;
+import org.emrkeys.bridge.Wire;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;

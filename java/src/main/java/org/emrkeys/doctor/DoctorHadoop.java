@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.doctor;
 
 import java.io.File;
 import java.lang.reflect.Proxy;
@@ -8,8 +8,14 @@ import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.emrkeys.EmrKeysException;
-import org.emrkeys.internal.Doctor.Level;
+import org.emrkeys.bridge.Natives;
+import org.emrkeys.bridge.Wire;
+import org.emrkeys.doctor.Doctor.Level;
 import org.emrkeys.jce.JceInstaller;
+import org.emrkeys.provider.HadoopSettings;
+import org.emrkeys.provider.ProviderHandle;
+import org.emrkeys.provider.Report;
+import org.emrkeys.provider.Usage;
 
 /** What {@link Doctor} checks where Hadoop is on the class path. Internal. */
 final class DoctorHadoop {

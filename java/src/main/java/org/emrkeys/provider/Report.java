@@ -1,7 +1,8 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.util.Collections;
 import java.util.List;
+import org.emrkeys.bridge.Wire;
 import org.emrkeys.jce.JceSettings;
 
 /** What a start or a refresh has to say. Internal, immutable. */
@@ -47,7 +48,7 @@ public final class Report {
    *
    * @return never null
    */
-  JceSettings jce() {
+  public JceSettings jce() {
     return jce;
   }
 

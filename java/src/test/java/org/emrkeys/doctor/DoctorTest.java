@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.doctor;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.emrkeys.Main;
+import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.jce.EmrKeysProvider;
 import org.emrkeys.tests.support.Hadoop;
 import org.emrkeys.tests.support.KeyFiles;

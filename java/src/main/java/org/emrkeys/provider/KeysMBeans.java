@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.lang.management.ManagementFactory;
 import java.lang.ref.WeakReference;

@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.lang.ref.PhantomReference;
 import java.lang.ref.Reference;
@@ -17,6 +17,9 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 import javax.management.ObjectName;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.bridge.Natives;
+import org.emrkeys.bridge.Wire;
 
 /**
  * Owns one provider of the native core. Internal.

@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -12,6 +12,8 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.bridge.Wire;
 
 /**
  * What native code gets to see of a Hadoop {@link Configuration}: our properties, and what only
@@ -21,9 +23,6 @@ import org.emrkeys.EmrKeysException;
  * Configuration.
  */
 public final class HadoopSettings {
-  /** The folder into which the loader unpacks the library; also a system property. */
-  static final String NATIVE_FOLDER = "emrkeys.native.folder";
-
   private static final String[] PREFIXES = {"emrkeys.", "fs.s3.cse."};
 
   /** One byte more than the core takes, so that it sees that there is more. */
@@ -57,13 +56,9 @@ public final class HadoopSettings {
     return conf;
   }
 
-  /** Where to unpack the native library; null for the JVM's temporary folder. */
+  /** Where to unpack the native library; null if the configuration does not say. */
   String nativeFolder() {
-    String folder = value(NATIVE_FOLDER);
-    if (folder == null || folder.trim().isEmpty()) {
-      folder = System.getProperty(NATIVE_FOLDER);
-    }
-    return folder == null || folder.trim().isEmpty() ? null : folder.trim();
+    return value(NativeLoader.FOLDER);
   }
 
   /** Our properties with all variables expanded, as a map of the wire format. */
@@ -71,8 +66,13 @@ public final class HadoopSettings {
     return properties(PREFIXES);
   }
 
-  /** As {@link #properties()}, those that begin so. */
-  byte[] properties(String... prefixes) {
+  /**
+   * Properties with all variables expanded, as a map of the wire format.
+   *
+   * @param prefixes how their names begin
+   * @return the map, which may hold secrets: the caller wipes it
+   */
+  public byte[] properties(String... prefixes) {
     Map<String, String> properties = new TreeMap<>();
     for (Map.Entry<String, String> entry : conf) {
       String name = entry.getKey();

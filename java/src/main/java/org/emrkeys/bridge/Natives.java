@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.bridge;
 
 /**
  * The native methods, all of them. {@link NativeLoader} loads the library before anything here is
@@ -7,20 +7,20 @@ package org.emrkeys.internal;
  * <p>Every {@code byte[]} result is a response in the format of {@link Wire}; native code throws
  * nothing. Thread-safe.
  */
-final class Natives {
+public final class Natives {
   /**
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  static final int ABI = 7;
+  public static final int ABI = 7;
 
   private Natives() {}
 
   /** The library's number of this interface. */
-  static native int abi();
+  public static native int abi();
 
   /** Response: string version, string target. */
-  static native byte[] about();
+  public static native byte[] about();
 
   /**
    * What Java must open for a configuration.
@@ -29,7 +29,7 @@ final class Natives {
    * @param properties map of Hadoop properties
    * @return i32 n, n times (u8 kind: 0 URI, 1 credential alias; string name)
    */
-  static native byte[] plan(int usage, byte[] properties);
+  public static native byte[] plan(int usage, byte[] properties);
 
   /**
    * The checks of the client's own properties.
@@ -39,7 +39,7 @@ final class Natives {
    * @return i32 n, n times (string check, u8 level: 0 ok, 1 note, 2 warning, 3 failure; string
    *     message, string remedy or null)
    */
-  static native byte[] checks(int usage, byte[] properties);
+  public static native byte[] checks(int usage, byte[] properties);
 
   /**
    * Opens a provider.
@@ -52,10 +52,10 @@ final class Natives {
    *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in; u8 audit to log,
    *     i64 milliseconds between log lines of counters)
    */
-  static native byte[] open(int usage, byte[] properties, byte[] inputs);
+  public static native byte[] open(int usage, byte[] properties, byte[] inputs);
 
   /** Reads everything again and swaps it in, or keeps all as it was. Response: report. */
-  static native byte[] refresh(long handle, byte[] properties, byte[] inputs);
+  public static native byte[] refresh(long handle, byte[] properties, byte[] inputs);
 
   /**
    * The materials for a description.
@@ -66,7 +66,7 @@ final class Natives {
    * @return u8 kind: 0 none, 1 symmetric (string algorithm, bytes key), 2 key pair (bytes SPKI,
    *     bytes PKCS#8 or null), 3 KMS (string id); map description
    */
-  static native byte[] materials(long handle, byte[] description);
+  public static native byte[] materials(long handle, byte[] description);
 
   /**
    * The materials for a client that says which object it writes.
@@ -75,7 +75,7 @@ final class Natives {
    * @param object string bucket, string key
    * @return as {@link #materials}, never of kind 0
    */
-  static native byte[] write(long handle, byte[] object);
+  public static native byte[] write(long handle, byte[] object);
 
   /**
    * The materials for a client that says that it reads.
@@ -84,7 +84,7 @@ final class Natives {
    * @param envelope string wrap of the data key, string cipher of the content, map stored description
    * @return as {@link #materials}, never of kind 0
    */
-  static native byte[] read(long handle, byte[] envelope);
+  public static native byte[] read(long handle, byte[] envelope);
 
   /**
    * Begins to list objects; {@link #endList} ends it.
@@ -94,7 +94,7 @@ final class Natives {
    *     which to begin; empty: no inventory, from the beginning
    * @return i64 listing
    */
-  static native byte[] list(long handle, byte[] objects);
+  public static native byte[] list(long handle, byte[] objects);
 
   /**
    * The keys of the next objects.
@@ -103,10 +103,10 @@ final class Natives {
    * @param count of the keys, fewer at the end
    * @return string mark of the last, i32 n, n times string key; none: there are no more
    */
-  static native byte[] next(long listing, int count);
+  public static native byte[] next(long listing, int count);
 
   /** As {@link #close}, for a listing. */
-  static native int endList(long listing);
+  public static native int endList(long listing);
 
   /**
    * Wraps the data keys of objects under another key, in place.
@@ -116,7 +116,7 @@ final class Natives {
    *     bucket, i32 n, n times string key
    * @return i32 n, n times (string outcome, string line of a report)
    */
-  static native byte[] rewrap(long handle, byte[] objects);
+  public static native byte[] rewrap(long handle, byte[] objects);
 
   /**
    * What the keys of key services asked for.
@@ -125,14 +125,14 @@ final class Natives {
    * @return i32 n, n times (string key, i64 age in milliseconds or -1, i32 m, m times (string name,
    *     i64 count))
    */
-  static native byte[] stats(long handle);
+  public static native byte[] stats(long handle);
 
   /** Lines of the audit log that wait to be logged. Response: i32 n, n times string. */
-  static native byte[] audit(long handle);
+  public static native byte[] audit(long handle);
 
   /** 1: closed; 0: no such provider, or closed before; -1: a defect. */
-  static native int close(long handle);
+  public static native int close(long handle);
 
   /** Panics on purpose: the response shows that the boundary holds. For tests. */
-  static native byte[] panic();
+  public static native byte[] panic();
 }

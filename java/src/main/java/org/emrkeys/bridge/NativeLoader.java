@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.bridge;
 
 import java.io.ByteArrayOutputStream;
 import java.io.File;
@@ -39,6 +39,9 @@ import org.emrkeys.EmrKeysException;
  * Thread-safe.
  */
 public final class NativeLoader {
+  /** Property: the folder into which the library is unpacked; in Hadoop's configuration or the system's. */
+  public static final String FOLDER = "emrkeys.native.folder";
+
   private static final String LIBRARY = "libemrkeys_jni.so";
   private static final String[] BUILT_ARCHITECTURES = {"x86_64", "aarch64"};
   private static final int MAX_SUPPRESSED = 8;
@@ -102,12 +105,13 @@ public final class NativeLoader {
   /**
    * Loads the library unless that was done.
    *
-   * @param folder where to unpack it, or null for the JVM's temporary folder
+   * @param folder where to unpack it; null or blank: the system property {@link #FOLDER}, else the
+   *     JVM's temporary folder
    * @throws EmrKeysException {@code NATIVE_PLATFORM}, {@code NATIVE_NOEXEC}, {@code NATIVE_LOAD} or
    *     {@code NATIVE_VERSION}; a later call tries again, where that can help, and has this failure
    *     as a suppressed one
    */
-  static synchronized void load(String folder) {
+  public static synchronized void load(String folder) {
     if (loaded != null) {
       return;
     }
@@ -124,7 +128,7 @@ public final class NativeLoader {
             path -> System.load(path),
             Natives::abi);
     try {
-      loaded = loader.unpackAndLoad(folder);
+      loaded = loader.unpackAndLoad(chosen(folder));
     } catch (EmrKeysException e) {
       FAILURES.forEach(e::addSuppressed);
       if (FAILURES.size() < MAX_SUPPRESSED) {
@@ -135,6 +139,11 @@ public final class NativeLoader {
       }
       throw e;
     }
+  }
+
+  private static String chosen(String folder) {
+    String chosen = folder == null || folder.trim().isEmpty() ? System.getProperty(FOLDER) : folder;
+    return chosen == null || chosen.trim().isEmpty() ? null : chosen.trim();
   }
 
   /** A copy without the suppressed ones, which would otherwise grow into a tree. */
@@ -171,7 +180,7 @@ public final class NativeLoader {
           "NATIVE_LOAD",
           "the native library cannot be unpacked into " + parent + " (" + e + ")",
           "Set "
-              + HadoopSettings.NATIVE_FOLDER
+              + FOLDER
               + " to a folder on a local disk that this user can write.",
           e);
     }
@@ -283,7 +292,7 @@ public final class NativeLoader {
                 + parent
                 + ", so the native library would not be safe there",
             "Set "
-                + HadoopSettings.NATIVE_FOLDER
+                + FOLDER
                 + " to a folder that others cannot write, or set its sticky bit.",
             null);
       }
@@ -293,7 +302,7 @@ public final class NativeLoader {
           "NATIVE_LOAD",
           "the folder for the native library, " + name + ", cannot be used (" + e + ")",
           "Set "
-              + HadoopSettings.NATIVE_FOLDER
+              + FOLDER
               + " to a folder on a local disk that this user can write.",
           e);
     }
@@ -352,7 +361,7 @@ public final class NativeLoader {
               + parent
               + ", which is on a file system mounted noexec",
           "Set "
-              + HadoopSettings.NATIVE_FOLDER
+              + FOLDER
               + " (in the Hadoop configuration, or as a system property) to a folder "
               + "that allows execution.",
           e);

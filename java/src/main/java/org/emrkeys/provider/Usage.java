@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.provider;
 
 /** Who asks for keys. Internal. */
 public enum Usage {
@@ -15,7 +15,12 @@ public enum Usage {
     this.number = number;
   }
 
-  int number() {
+  /**
+   * The client's number on the wire.
+   *
+   * @return as {@link org.emrkeys.bridge.Natives} says
+   */
+  public int number() {
     return number;
   }
 }

@@ -1,4 +1,4 @@
-package org.emrkeys.internal;
+package org.emrkeys.bridge;
 
 import java.nio.ByteBuffer;
 
