@@ -10,7 +10,7 @@ use secrecy::SecretSlice;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::backend;
-use crate::rsa::{element, find, unknown, Form, Pem, PrivateKey, BEGIN, PKCS8_REMEDY};
+use crate::rsa::{element, find, foreign_text, unknown, Form, Pem, PrivateKey, BEGIN, PKCS8_REMEDY};
 use crate::KeyError;
 
 /// Certificates and at most one private key. They are not checked against each other.
@@ -36,7 +36,9 @@ impl KeyStore {
                 -srckeystore OLD -destkeystore NEW -deststoretype PKCS12"
                     .to_owned()
             }
-            _ => "the file is neither PEM nor PKCS#12".to_owned(),
+            _ => foreign_text(bytes)
+                .unwrap_or("the file is neither PEM nor PKCS#12")
+                .to_owned(),
         }))
     }
 
@@ -128,7 +130,12 @@ impl KeyStore {
     }
 }
 
+/// `form` is that of the label; the content decides which form of a private key it is.
 fn private_key(form: Form, der: &[u8], password: Option<&[u8]>) -> Result<SecretSlice<u8>, KeyError> {
+    let form = match Form::of(der) {
+        Some(found @ (Form::Pkcs8 | Form::EncryptedPkcs8 | Form::Pkcs1Private)) => found,
+        _ => form,
+    };
     let plain: Zeroizing<Vec<u8>> = match form {
         Form::Pkcs1Private => return Ok(PrivateKey::parse(der, None)?.pkcs8_der().clone()),
         Form::EncryptedPkcs8 => crate::rsa::decrypt(der, password)?,

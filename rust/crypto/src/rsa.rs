@@ -338,7 +338,8 @@ impl<'a> Found<'a> {
                 block.label
             ))
         })?;
-        if Form::of_label(block.label) != Some(form) {
+        // Tools that make keys write PKCS#8 under the label of PKCS#1, and the other way round.
+        if !form.serves(wanted) {
             return Err(KeyError::WrongKind(format!(
                 "the PEM block says {} and holds something else",
                 block.label
@@ -419,14 +420,37 @@ pub(crate) fn element(bytes: &[u8]) -> Option<&[u8]> {
         .then_some(whole)
 }
 
-/// What to say of bytes that are neither DER nor PEM.
+/// The text for bytes that are neither DER nor PEM, with the remedy for the forms that people have.
 pub(crate) fn unknown(bytes: &[u8]) -> &'static str {
     match bytes {
         [0xfe, 0xed, 0xfe, 0xed, ..] => {
             "the file is a Java key store; take the key out with: keytool -importkeystore -deststoretype PKCS12, then openssl pkcs12"
         }
         [0x30, ..] => "the DER is cut off, or something follows it",
-        _ => "the key is neither DER nor PEM",
+        _ => foreign_text(bytes).unwrap_or("the key is neither DER nor PEM"),
+    }
+}
+
+/// The remedy for text that holds a key in a form of other software, or PEM that is not ASCII.
+///
+/// Sources: RFC 4253, 6.6 (one line of OpenSSH), RFC 4716 (SSH2), RFC 2781 (byte order marks of UTF-16).
+pub(crate) fn foreign_text(bytes: &[u8]) -> Option<&'static str> {
+    const UTF_16: &str = "the file is text in UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 KEY > NEW";
+    let text = bytes.trim_ascii_start();
+    match text {
+        // With a byte order mark, or ASCII (a dash or a letter) that every second byte leaves empty.
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(UTF_16),
+        [0, b' '..=b'~', 0, b' '..=b'~', ..] | [b' '..=b'~', 0, b' '..=b'~', 0, ..] => Some(UTF_16),
+        _ if text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-") => Some(
+            "the key is in OpenSSH's own format; convert it with: ssh-keygen -e -m PKCS8 -f KEY > NEW",
+        ),
+        _ if text.starts_with(b"---- BEGIN SSH2 PUBLIC KEY") => Some(
+            "the key is in the format of SSH2; convert it with: ssh-keygen -i -f KEY > OPENSSH, then ssh-keygen -e -m PKCS8 -f OPENSSH > NEW",
+        ),
+        _ if text.starts_with(b"PuTTY-User-Key-File-") => Some(
+            "the key is in PuTTY's own format; convert it with: puttygen KEY -O private-openssh -o OPENSSH, then ssh-keygen -p -m PKCS8 -f OPENSSH",
+        ),
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use der::asn1::UintRef;
 use der::Encode;
+use emrkeys_crypto::key_store::KeyStore;
 use emrkeys_crypto::rsa::{PrivateKey, PublicKey};
 use emrkeys_crypto::{fingerprint, KeyError};
 use pkcs1::RsaPublicKeyRef;
@@ -177,14 +178,76 @@ fn what_is_no_rsa_key_is_named() {
     kind(private("bad-ec-sec1.pem").unwrap_err(), "elliptic");
     kind(public("bad-ec-public.pem").unwrap_err(), "elliptic");
     kind(private("bad-pss.pem").unwrap_err(), "PSS");
-    // The label says one thing, the content is another.
-    let relabelled = String::from_utf8(data("spki.pem"))
-        .unwrap()
-        .replace("PUBLIC KEY", "RSA PUBLIC KEY");
+    // The label says one half, the content is the other.
+    let relabelled = relabelled("pkcs8.pem", "PRIVATE KEY", "PUBLIC KEY");
     kind(
         PublicKey::parse(relabelled.as_bytes()).unwrap_err(),
         "something else",
     );
+}
+
+fn relabelled(name: &str, label: &str, other: &str) -> String {
+    let text = String::from_utf8(data(name)).unwrap();
+    assert!(text.contains(&format!("BEGIN {label}-----")));
+    text.replace(label, other)
+}
+
+#[test]
+fn either_label_of_a_half_holds_either_form_of_it() {
+    let expected = private("pkcs8.pem").unwrap();
+    for (name, label, other) in [
+        ("pkcs8.pem", "PRIVATE KEY", "RSA PRIVATE KEY"),
+        ("pkcs1.pem", "RSA PRIVATE KEY", "PRIVATE KEY"),
+    ] {
+        let text = relabelled(name, label, other);
+        let found = PrivateKey::parse(text.as_bytes(), None).unwrap();
+        assert_eq!(found.public(), expected.public(), "{name}");
+        assert_eq!(
+            KeyStore::parse(text.as_bytes(), None)
+                .unwrap()
+                .key()
+                .map(|key| key.expose_secret()),
+            Some(expected.pkcs8_der().expose_secret()),
+            "{name}"
+        );
+    }
+    for (name, label, other) in [
+        ("spki.pem", "PUBLIC KEY", "RSA PUBLIC KEY"),
+        ("pkcs1-public.pem", "RSA PUBLIC KEY", "PUBLIC KEY"),
+    ] {
+        let found = PublicKey::parse(relabelled(name, label, other).as_bytes()).unwrap();
+        assert_eq!(&found, expected.public(), "{name}");
+    }
+}
+
+#[test]
+fn keys_of_other_software_are_refused_with_the_remedy() {
+    let utf16 = |text: &[u8]| text.iter().flat_map(|byte| [*byte, 0]).collect::<Vec<u8>>();
+    let pem = data("spki.pem");
+    let cases: [(Vec<u8>, &str); 7] = [
+        (
+            b"ssh-rsa AAAAB3NzaC1yc2E user@host\n".to_vec(),
+            "ssh-keygen -e -m PKCS8",
+        ),
+        (b"ecdsa-sha2-nistp256 AAAA\n".to_vec(), "ssh-keygen -e -m PKCS8"),
+        (b"---- BEGIN SSH2 PUBLIC KEY ----\n".to_vec(), "ssh-keygen -i"),
+        (b"PuTTY-User-Key-File-3: ssh-rsa\n".to_vec(), "puttygen"),
+        ([&[0xff, 0xfe][..], &utf16(&pem)].concat(), "iconv -f UTF-16"),
+        (utf16(&pem), "iconv -f UTF-16"),
+        ([&[0][..], &utf16(&pem)].concat(), "iconv -f UTF-16"),
+    ];
+    for (bytes, remedy) in cases {
+        for error in [
+            PublicKey::parse(&bytes).unwrap_err(),
+            PrivateKey::parse(&bytes, None).unwrap_err(),
+            KeyStore::parse(&bytes, None).map(drop).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, KeyError::Malformed(text) if text.contains(remedy)),
+                "{error:?}"
+            );
+        }
+    }
 }
 
 #[test]
