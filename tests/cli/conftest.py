@@ -25,6 +25,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "recipes(*names): the recipes of the documents that the test runs")
     set_environment()
 
 

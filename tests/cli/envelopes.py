@@ -81,6 +81,11 @@ class Kms:
     def __init__(self, kms, key: str, context: dict):
         self.kms, self.key, self.context = kms, key, context
 
+    def wrap(self, how: str, data_key: bytes, binding: str) -> tuple[str, bytes]:
+        wrap = "kms" if how in ("encryption-only", "v1") else "kms+context"
+        done = self.kms.encrypt(KeyId=self.key, Plaintext=data_key, EncryptionContext=self.context)
+        return wrap, done["CiphertextBlob"]
+
     def unwrap(self, wrap: str, wrapped: bytes, binding: str) -> bytes:
         bound = {"aws:x-amz-cek-alg": binding} if wrap == "kms+context" else {"kms_cmk_id": self.key}
         assert wrap in ("kms", "kms+context") and self.context == bound

@@ -1,0 +1,35 @@
+"""README.md and docs/*.md as documents: their links lead somewhere, and their lines fit."""
+
+import re
+import urllib.parse
+
+import pytest
+
+import markdown
+
+LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+WIDTH = 120
+
+
+def anchors(text: str) -> set[str]:
+    """Those that GitHub gives the headings."""
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text))
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("document", markdown.DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings(document):
+    for link in LINK.finditer(document.read_text()):
+        target = document.parent / urllib.parse.unquote(link["path"]) if link["path"] else document
+        assert target.exists(), link[0]
+        if link["anchor"]:
+            assert link["anchor"] in anchors(target.read_text()), link[0]
+
+
+@pytest.mark.parametrize("document", markdown.DOCUMENTS, ids=lambda path: path.name)
+def test_lines_have_at_most_120_characters_outside_of_tables_and_blocks(document):
+    prose = markdown.without(markdown.BLOCK, markdown.without(markdown.GENERATED, document.read_text()))
+    lines = enumerate(prose.splitlines(), 1)
+    long = [number for number, line in lines if len(line) > WIDTH and not line.lstrip().startswith("|")]
+    assert not long, f"{document.name}: lines {long}"
