@@ -63,6 +63,9 @@ class Application:
             resource = operations.s3_resource(environ)
 
         head = environ["REQUEST_METHOD"] == "HEAD"
+        if head and self.faults.denies(operations.Operation("s3", "GetObjectTagging"), resource):
+            # Who may not read the tags is not told how many there are.
+            start = responses.without(start, "x-amz-tagging-count")
         outcome = self.faults.hit(operation, resource)
         if outcome is not None:
             time.sleep(outcome.delay)
@@ -77,6 +80,10 @@ class Application:
             refusal = kms_rules.check(operation.name, operations.region(environ), request)
             if refusal is not None:
                 return responses.error(start, "kms", 400, refusal.code, refusal.message)
+        elif operation.service == "s3" and s3_rules.locks_until_the_past(environ):
+            _take_body(environ)
+            told = "The retain until date must be in the future!"
+            return responses.error(start, "s3", 400, "InvalidArgument", told)
         elif s3_rules.metadata_too_large(operation.name, environ):
             _take_body(environ)
             return responses.error(

@@ -7,7 +7,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 
-from . import responses
+from . import responses, s3_rules
 from .data_key_service import DataKeyService
 from .faults import BadFault, Faults
 
@@ -46,6 +46,9 @@ class Control:
             return responses.as_json(start, {})
         if route == "POST data-key-service/rotate":
             return responses.as_json(start, {"keyId": self._data_key_service.rotate()})
+        if route == "POST object":
+            s3_rules.change(**json.loads(body))
+            return responses.as_json(start, {})
         if route == "DELETE data":
             _wipe()
             return responses.as_json(start, {})

@@ -146,6 +146,11 @@ class Faults:
         with self._lock:
             return [fault.public() for fault in self._faults]
 
+    def denies(self, operation: Operation, resource: str) -> bool:
+        """Whether such a request would be answered as where IAM does not allow it."""
+        with self._lock:
+            return any(fault.status == 403 and fault.matches(operation, resource) for fault in self._faults)
+
     def hit(self, operation: Operation, resource: str) -> Optional[Outcome]:
         """Delays add up; the first fault with an error (or an exceeded rate, or a cut) gives the answer."""
         delay = 0.0

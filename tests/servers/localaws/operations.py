@@ -67,6 +67,8 @@ def _s3_operation(environ: dict) -> str:
         }.get(method, "ListParts")
     if method == "POST" and "uploads" in query:
         return "CreateMultipartUpload"
+    if "tagging" in query and method in ("GET", "PUT", "DELETE"):
+        return method.capitalize() + "ObjectTagging"
     if method == "PUT":
         return "CopyObject" if "HTTP_X_AMZ_COPY_SOURCE" in environ else "PutObject"
     return _OBJECT_OPERATIONS.get(method, method)

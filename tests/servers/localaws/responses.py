@@ -55,6 +55,11 @@ def cut(body: Iterable[bytes], length: int) -> Iterable[bytes]:
     raise ConnectionResetError(errno.ECONNRESET, "cut by a fault")
 
 
+def without(start: Callable, name: str) -> Callable:
+    """`start`, without a header of that name (in lower case)."""
+    return lambda status, headers, *more: start(status, [one for one in headers if one[0].lower() != name], *more)
+
+
 def error(
     start: Callable, service: str, status: int, code: str, message: str, head: bool = False
 ) -> Iterable[bytes]:

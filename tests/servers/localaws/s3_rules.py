@@ -1,7 +1,9 @@
-"""What Amazon S3 does with a request and moto does not: it bounds the size of the user metadata, and decides a
-conditional write and does it in one step, a copy too."""
+"""What Amazon S3 does with a request and moto does not: it bounds the size of the user metadata, decides a conditional write and
+does it in one step, a copy too, and locks no object until a time that is past."""
 
 import threading
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
 
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -37,12 +39,20 @@ both could win. "Prevent object overwrites with conditional writes", Amazon S3 u
 def is_conditional_write(operation: str, environ: dict) -> bool:
     """Whether the request writes only where the object is absent, or as it was."""
     return operation in {"PutObject", "CompleteMultipartUpload", *_COPIES} and (
-        "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ or _SOURCE_IF_MATCH in environ
+        any(name in environ for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", _SOURCE_IF_MATCH, _SOURCE_IF_UNMODIFIED))
     )
 
 
 _COPIES = {"CopyObject", "UploadPartCopy"}
 _SOURCE_IF_MATCH = "HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"
+_SOURCE_IF_UNMODIFIED = "HTTP_X_AMZ_COPY_SOURCE_IF_UNMODIFIED_SINCE"
+_RETAIN_UNTIL = "HTTP_X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE"
+
+
+def locks_until_the_past(environ: dict) -> bool:
+    """Whether S3 would answer that "the retain until date must be in the future"."""
+    text = environ.get(_RETAIN_UNTIL)
+    return text is not None and datetime.fromisoformat(text.replace("Z", "+00:00")) <= datetime.now(timezone.utc)
 
 
 def copy_fails(operation: str, environ: dict) -> bool:
@@ -52,11 +62,34 @@ def copy_fails(operation: str, environ: dict) -> bool:
     source = unquote(environ.get("HTTP_X_AMZ_COPY_SOURCE", "")).partition("?")[0]
     target = environ["PATH_INFO"].encode("latin-1").decode()  # WSGI strings are latin-1
     conditions = [(environ.get(_SOURCE_IF_MATCH), source), (environ.get("HTTP_IF_MATCH"), target)]
-    return any(wanted is not None and wanted != _etag(path) for wanted, path in conditions)
+    if any(wanted is not None and wanted != _etag(path) for wanted, path in conditions):
+        return True
+    # Where the ETag is asked for as well and is right, S3 does not look at the time.
+    since = environ.get(_SOURCE_IF_UNMODIFIED)
+    found = _find(source)
+    return (
+        since is not None
+        and _SOURCE_IF_MATCH not in environ
+        and found is not None
+        and found.last_modified.replace(microsecond=0, tzinfo=timezone.utc) > parsedate_to_datetime(since)
+    )
+
+
+def change(bucket: str, key: str, modified: float | None = None, locked_until: str | None = None) -> None:
+    """Has an object be written at another time (in seconds since 1970), or its lock end then, so that no test has to wait."""
+    found = _find(f"{bucket}/{key}")
+    if modified is not None:
+        found.last_modified = datetime.fromtimestamp(modified, timezone.utc).replace(tzinfo=None)
+    if locked_until is not None:
+        found.lock_until = locked_until
 
 
 def _etag(path: str) -> str | None:
+    found = _find(path)
+    return found.etag if found else None
+
+
+def _find(path: str):
     bucket, _, key = path.lstrip("/").partition("/")
     found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(bucket)
-    found = found and found.keys.get(key)
-    return found.etag if found else None
+    return found and found.keys.get(key)

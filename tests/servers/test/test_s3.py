@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 import pytest
 from botocore.exceptions import ClientError
@@ -100,6 +101,38 @@ def test_a_copy_needs_its_source_and_its_destination_as_they_were(stack, bucket)
     assert code_of(copy, IfMatch='"other"') == "PreconditionFailed"
     copy(CopySourceIfMatch=tag, IfMatch=tag, Metadata={"a": "b"})
     assert stack.s3.head_object(Bucket=bucket, Key="ü %k")["Metadata"] == {"a": "b"}
+
+
+def test_a_copy_needs_its_source_not_to_be_younger(stack, bucket):
+    tag = stack.s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
+    stack.control("POST", "object", {"bucket": bucket, "key": "k", "modified": 1_000_000_000})
+
+    def copy(**conditions):
+        source = {"Bucket": bucket, "Key": "k"}
+        stack.s3.copy_object(Bucket=bucket, Key="k", CopySource=source, MetadataDirective="REPLACE", **conditions)
+
+    assert code_of(copy, CopySourceIfUnmodifiedSince=999_999_999) == "PreconditionFailed"
+    copy(CopySourceIfUnmodifiedSince=1_000_000_000)
+    # By that it is younger, and a right ETag makes up for it.
+    assert code_of(copy, CopySourceIfUnmodifiedSince=1_000_000_000) == "PreconditionFailed"
+    copy(CopySourceIfUnmodifiedSince=1_000_000_000, CopySourceIfMatch=tag)
+
+
+def test_nothing_is_locked_until_the_past(stack, bucket):
+    def put(year):
+        until = datetime(year, 1, 1, tzinfo=timezone.utc)
+        stack.s3.put_object(Bucket=bucket, Key="k", Body=b"", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
+
+    assert code_of(put, year=2001) == "InvalidArgument"
+
+
+def test_only_who_may_read_tags_is_told_that_there_are_some(stack, bucket):
+    stack.s3.put_object(Bucket=bucket, Key="k", Body=b"", Tagging="a=b")
+    told = lambda: stack.s3.head_object(Bucket=bucket, Key="k").get("TagCount")
+    assert told() == 1
+    stack.deny("s3", "GetObjectTagging")
+    assert code_of(stack.s3.get_object_tagging, Bucket=bucket, Key="k") == "AccessDenied"
+    assert told() is None
 
 
 @pytest.mark.parametrize("exists", [False, True])
