@@ -73,6 +73,25 @@ def test_the_callers_role_may_be_the_administrator(servers, tool):
     assert tool.json("kms", "add-key-user", key, "--role", "EMR", "--apply", env=env)["applied"]
 
 
+def test_of_two_operators_at_once_the_one_whose_change_is_lost_is_told(servers, tool):
+    key = servers.kms_key()
+
+    def command(role: str) -> list:
+        return [tool.path, "kms", "add-key-user", key, "--role", role, "--apply"]
+
+    # The first one's policy is worked out from the one before the second's change, and arrives after that.
+    servers.fault(service="kms", op="PutKeyPolicy", delay=4)
+    with subprocess.Popen(command("first"), env=tool.env, stdout=subprocess.DEVNULL) as first:
+        while not servers.control("GET", "faults")[0]["hits"]:
+            assert first.poll() is None
+        # Of the second one's looks at the policy (two before its change, one after it) the last one is late.
+        servers.fault(service="kms", op="GetKeyPolicy", after=3, delay=5)
+        told = tool.fails(3, *command("second")[1:])
+    assert first.returncode == 0 and "somebody else" in told
+    users = json.dumps(policy(servers, key))
+    assert "role/first" in users and "role/second" not in users
+
+
 def test_whoever_may_use_the_key_is_shown(servers, tool):
     key = servers.kms_key()
     put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), allow(ROLE), allow(ROLE + "2", "kms:Decrypt"))

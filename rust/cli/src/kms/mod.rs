@@ -22,6 +22,9 @@ use crate::Form;
 /// For one call of KMS or STS.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long after a policy was put another operator's call, worked out from the policy before it, may still arrive.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// The one policy that a key has. Source: AWS KMS API reference, `GetKeyPolicy`, "PolicyName".
 const POLICY_NAME: &str = "default";
 
@@ -281,7 +284,10 @@ fn check(found: &Found, changed: &Policy, aws: &Aws) -> Result<(), Failure> {
     )))
 }
 
-/// Puts the policy that was worked out from the one that is there, and sees that it is in force.
+/// Puts the policy that was worked out from the one that is there, and sees that it is in force and stays so.
+///
+/// KMS has no condition for `PutKeyPolicy`: of two operators at once the later one overwrites the other's change. The
+/// earlier one learns of it from the last look.
 fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
     let text = changed.text().map_err(|why| {
         Failure::Refused(format!("the policy cannot be put: {why}. Remove users who left."))
@@ -306,12 +312,25 @@ fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
         std::thread::sleep(Duration::from_millis(if attempt == 0 { 0 } else { 1000 }));
         let now = Policy::parse(&get_policy(&found.target, &found.client, &found.arn)?);
         if now.is_ok_and(|now| now.is_same(changed)) {
-            return Ok(());
+            return see_that_it_stays(found, changed);
         }
     }
     Err(Failure::Changed(format!(
         "the policy of {} was put, and what KMS has is another one: somebody else changed it, or KMS writes it differently. See \
          emrkeys kms show-policy --all.",
+        found.arn
+    )))
+}
+
+/// Looks at the policy once more, after the time in which another operator's call may have been under way.
+fn see_that_it_stays(found: &Found, changed: &Policy) -> Result<(), Failure> {
+    std::thread::sleep(SETTLE);
+    let now = Policy::parse(&get_policy(&found.target, &found.client, &found.arn)?);
+    if now.is_ok_and(|now| now.is_same(changed)) {
+        return Ok(());
+    }
+    Err(Failure::Changed(format!(
+        "the policy of {} was put, and somebody else overwrote it at the same time. Try again.",
         found.arn
     )))
 }
