@@ -403,3 +403,30 @@ def test_a_line_of_the_audit_log_has_the_printed_fields(operator):
     line = json.loads((operator.folder / "audit.json").read_text().splitlines()[0])
     assert line.keys() == printed.keys()
     assert {name: line[name] for name in ("purpose", "source", "outcome")} == {"purpose": "encrypt", "source": "aes", "outcome": "ok"}
+
+
+@recipes("kms-keyring-create", "kms-to-keyring", "audit")
+def test_an_audit_writes_its_page_and_its_list(operator):
+    operator.run("kms-keyring-create")
+    operator.save("kms-to-keyring", "lake.properties")
+    operator.put("a", "lake.properties")
+    assert "lake" in operator.run("audit")
+    assert "<html" in (operator.folder / "audit.html").read_text()
+    assert json.loads((operator.folder / "objects.jsonl").read_text().splitlines()[0])["key"] == "lake"
+
+
+@recipes("kms-keyring-create", "kms-to-keyring", "upgrade-classification", "upgrade-doctor")
+def test_from_emrfs_to_s3a(operator):
+    operator.run("kms-keyring-create")
+    operator.save("kms-to-keyring", "lake.properties")
+    contents = {"emrfs": operator.put("emrfs", "lake.properties")}
+    operator.save("upgrade-classification", "emr.json")
+    assert "FAIL" not in operator.run("upgrade-doctor")
+    contents["s3a"] = operator.put("s3a", "emr.json --for s3a")
+    for client in ("s3", "s3a"):
+        assert_reads(operator, contents, f"emr.json --for {client}")
+    for name in ("fs.s3a.encryption.algorithm", "fs.s3a.encryption.cse.custom.keyring.class.name"):
+        without = json.loads((operator.folder / "emr.json").read_text())
+        del without[0]["Properties"][name]
+        (operator.folder / "without.json").write_text(json.dumps(without))
+        operator.shell("emrkeys doctor --for s3a --conf without.json", status=1)

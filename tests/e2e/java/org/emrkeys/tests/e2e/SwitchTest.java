@@ -2,6 +2,7 @@ package org.emrkeys.tests.e2e;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import com.amazonaws.services.s3.model.EncryptionMaterials;
 import com.amazonaws.services.s3.model.KMSEncryptionMaterials;
@@ -130,6 +131,25 @@ class SwitchTest {
   void whatTheKmsPropertyWritesEmrfsKmsProviderCanRead(Mode mode) throws IOException {
     write(Site.plain().set("fs.s3.cse.kms.keyId", kms), mode);
     assertReads(PlainProvider.install(Site.plain(), new KMSEncryptionMaterials(kms)), mode);
+  }
+
+  /** The order of steps in docs/migration.md depends on this: the V2 client opens KMS objects under the default key. */
+  @ParameterizedTest
+  @MethodSource("modes")
+  void objectsOfEmrfsKmsProviderNeedItsKeyAsTheDefaultInTheV2ClientAlone(Mode mode)
+      throws IOException {
+    write(PlainProvider.install(Site.plain(), new KMSEncryptionMaterials(kms)), mode);
+    Site site = Site.plain().kms("emrfs", kms).aes("lake", aes);
+    if (mode.isV2()) {
+      try (EmrfsStandIn cluster = site.defaultKey("lake").start(Stack.aws(), mode)) {
+        assertThrows(RuntimeException.class, () -> cluster.get(uri));
+      }
+      assertReads(site.defaultKey("emrfs"), mode);
+    } else {
+      assertReads(site.defaultKey("lake"), mode);
+    }
+    write(Site.plain().aes("lake", aes).defaultKey("lake"), mode);
+    assertReads(site.defaultKey("emrfs"), mode);
   }
 
   @ParameterizedTest
