@@ -346,10 +346,10 @@ def test_an_aes_key_is_rotated_readers_first(operator):
 
 @pytest.fixture
 def pair_and_audit_key(operator):
-    """The key files that README.md and configuration.md name."""
+    """The key files that configuration.md names."""
     operator.shell(
-        "emrkeys keygen rsa main && emrkeys keygen aes audit.key && emrkeys keygen aes disk.key\n"
-        "for file in main.pub main.pk8 audit.key disk.key; do aws s3 cp $file s3://keys/$file; done"
+        "emrkeys keygen rsa main && emrkeys keygen aes audit.key\n"
+        "for file in main.pub main.pk8 audit.key; do aws s3 cp $file s3://keys/$file; done"
     )
 
 
@@ -368,15 +368,18 @@ def test_the_keyring_of_the_configuration(operator):
     assert_reads(operator, {"a": operator.put("a", "lake.properties")}, "lake.properties")
 
 
-@recipes("readme-security-configuration", "readme-classification")
-def test_the_documents_of_the_readme(operator, pair_and_audit_key):
-    operator.save("readme-security-configuration", "security.json")
-    operator.save("readme-classification", "emr.json")
-    levels = operator.doctor("emr.json", "--security-configuration security.json")
-    assert not {"fail", "warning"} & {level for each in levels.values() for level in each}, levels
-    contents = {key: operator.put(key, "emr.json") for key in ("audit/a", "raw/c")}
-    assert [operator.described(key)["emrkeys.key"] for key in contents] == ["audit", "main"]
+@recipes("readme-properties", "readme-documents", "readme-tool")
+def test_the_readme_from_the_properties_to_the_audit(operator):
+    operator.save("readme-properties", "lake.properties")
+    operator.servers.client("s3", REGION).create_bucket(
+        Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    printed = operator.run("readme-documents")
+    assert "failures: 0" in printed, printed
+    contents = {key: operator.put(key, "emr.json") for key in ("audit/2026/part-0", "raw/c")}
+    assert [operator.described(key)["emrkeys.key"] for key in contents] == ["audit", "lake"]
     assert_reads(operator, contents, "emr.json")
+    assert "rule audit" in operator.run("readme-tool")
 
 
 @recipes("kms-keyring-create", "s3a", "spark")
