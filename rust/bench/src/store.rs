@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Error, Read, Write};
 use std::sync::atomic::AtomicBool;
 
-use emrkeys_core::object::{work_on, Listing, Metadata, ObjectUri, Pace, S3Access, Store};
+use emrkeys_objects::{work_on, Listing, Metadata, ObjectUri, Pace, S3Access, Store};
 
 /// As in `emrkeys put`.
 const PART: usize = 8 << 20;

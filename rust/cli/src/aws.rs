@@ -1,8 +1,8 @@
 //! How AWS is reached: the options that the AWS CLI has, for every command.
 
 use clap::Args;
-use emrkeys_core::client::{self, ProfileSet};
-use emrkeys_core::object::{S3Access, Store};
+use emrkeys_core::aws::{self, ProfileSet};
+use emrkeys_objects::{S3Access, Store};
 
 use crate::output::Failure;
 
@@ -52,7 +52,7 @@ impl Aws {
             ["AWS_REGION", "AWS_DEFAULT_REGION"]
                 .iter()
                 .any(|name| std::env::var_os(name).is_some())
-                || client::profiles().is_some_and(|all| selected(&all, "region").is_some())
+                || aws::profiles().is_some_and(|all| selected(&all, "region").is_some())
         };
         // Servers that are not AWS's want a region in the signature and care little which.
         if self.endpoint_url.is_some() && !region_is_set() {
@@ -83,7 +83,7 @@ impl Aws {
 /// As for the AWS CLI, the credentials of a profile that is named on the command line come before those of the environment. The SDK
 /// would ask the environment first, and go on to the instance where there is no such profile: as somebody else than was asked for.
 fn only_profile(name: &str) -> Result<(), Failure> {
-    if let Some(all) = client::profiles() {
+    if let Some(all) = aws::profiles() {
         if all.get_profile(name).is_none() {
             let what = format!("--profile {name}: the AWS configuration has no such profile");
             return Err(Failure::Usage(what));

@@ -3,8 +3,8 @@
 use std::io::{stderr, stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
-use emrkeys_core::client::KmsTarget;
-use emrkeys_core::{outline, Code, KeyOutline, Settings, Usage};
+use emrkeys_core::aws::KmsTarget;
+use emrkeys_core::{config_summary, Code, KeySummary, Settings};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
@@ -133,7 +133,8 @@ impl SecurityConfiguration {
         let mut s3 = Map::new();
         let mode = match self.s3 {
             S3Mode::CseCustom => {
-                outline(Usage::S3, &settings).map_err(|error| settings.located(error))?;
+                config_summary(emrkeys_core::Client::S3, &settings)
+                    .map_err(|error| settings.located(error))?;
                 s3.insert("S3Object".to_owned(), json!(jar(self.jar.as_deref())?));
                 s3.insert("EncryptionKeyProviderClass".to_owned(), json!(S3_CLASS));
                 "CSE-Custom"
@@ -156,7 +157,8 @@ impl SecurityConfiguration {
         at_rest.insert("S3EncryptionConfiguration".to_owned(), Value::Object(s3));
         let disk = match disk {
             DiskMode::Custom => {
-                outline(Usage::LocalDisk, &settings).map_err(|error| settings.located(error))?;
+                config_summary(emrkeys_core::Client::LocalDisk, &settings)
+                    .map_err(|error| settings.located(error))?;
                 Some(json!({
                     "EncryptionKeyProviderType": "Custom",
                     "S3Object": jar(self.jar.as_deref())?,
@@ -241,7 +243,7 @@ fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
 /// The properties of the configuration that are ours or that decide how the client asks, and those without which it would not ask.
 fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
     let settings = conf.load(aws)?;
-    let outline = outline(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
+    let summary = config_summary(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
     let mut properties: Settings = settings
         .iter()
         .filter(|(name, _)| OURS.iter().any(|prefix| name.starts_with(prefix)))
@@ -255,7 +257,7 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
                 set("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS);
                 set(EMRFS_JAR, jar(Some(uri))?);
             }
-            if !outline.rules.is_empty() {
+            if !summary.rules.is_empty() {
                 set("fs.s3.cse.materialsDescription.enabled", "true");
             }
             "emrfs-site"
@@ -277,16 +279,16 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
 /// `None`: nothing has to be allowed.
 fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
     let settings = conf.load(aws)?;
-    let outline_for = |usage| outline(usage, &settings).map_err(|error| settings.located(error));
-    let mut outlines = vec![outline_for(conf.usage.into())?];
+    let summary_for = |usage| config_summary(usage, &settings).map_err(|error| settings.located(error));
+    let mut summaries = vec![summary_for(conf.usage.into())?];
     // The instances that read and write S3 open the key of their disks, too.
-    if conf.usage != Client::LocalDisk && outlines[0].local_disk_key.is_some() {
-        outlines.push(outline_for(Usage::LocalDisk)?);
+    if conf.usage != Client::LocalDisk && summaries[0].local_disk_key.is_some() {
+        summaries.push(summary_for(emrkeys_core::Client::LocalDisk)?);
     }
     let used = || {
-        outlines
+        summaries
             .iter()
-            .flat_map(|outline| &outline.keys)
+            .flat_map(|summary| &summary.keys)
             .filter(|key| key.used)
     };
     let partition = partition(used());
@@ -338,7 +340,7 @@ fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Va
 }
 
 /// AWS's own, unless a key or role is in another, such as `aws-cn`: all that a cluster uses is in one.
-fn partition<'a>(keys: impl Iterator<Item = &'a KeyOutline>) -> &'a str {
+fn partition<'a>(keys: impl Iterator<Item = &'a KeySummary>) -> &'a str {
     keys.flat_map(|key| &key.kms)
         .flat_map(|target| {
             let role = target.access.role.as_ref();

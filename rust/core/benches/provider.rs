@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt;
 
 use criterion::{criterion_group, criterion_main, Criterion};
-use emrkeys_core::{Inputs, Provider, Request, Settings, Usage};
+use emrkeys_core::{Client, Inputs, Provider, Request, Settings};
 
 const RULES: usize = 10_000;
 
@@ -36,7 +36,7 @@ fn settings(folder: &std::path::Path) -> Settings {
 fn benches(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
-    let open = || Provider::open(Usage::S3, &settings, &Inputs::new()).unwrap();
+    let open = || Provider::open(Client::S3, &settings, &Inputs::new()).unwrap();
     criterion.bench_function("open/10000-rules", |bencher| bencher.iter(open));
 
     let (provider, _) = open();

@@ -32,7 +32,7 @@ pub(crate) enum AuditTarget {
 
 /// What is known of a request, filled in on its way.
 #[derive(Debug, Default)]
-pub(crate) struct Trail {
+pub(crate) struct AuditRecord {
     pub(crate) purpose: &'static str,
     /// The object's location, as the client gave it.
     pub(crate) uri: Option<String>,
@@ -77,7 +77,7 @@ impl Audit {
     ///
     /// # Errors
     /// `AUDIT_UNAVAILABLE`: then no key may be given, for nobody would know of it.
-    pub(crate) fn write(&self, trail: &Trail, outcome: &str) -> Result<(), Problem> {
+    pub(crate) fn write(&self, record: &AuditRecord, outcome: &str) -> Result<(), Problem> {
         match self {
             Audit::Off => Ok(()),
             Audit::Log(waiting) => {
@@ -90,11 +90,11 @@ impl Audit {
                         "Report this defect.",
                     ));
                 }
-                waiting.push_back(line(trail, outcome));
+                waiting.push_back(line(record, outcome));
                 Ok(())
             }
             Audit::File { path, file } => {
-                let mut text = line(trail, outcome);
+                let mut text = line(record, outcome);
                 text.push('\n');
                 // One write of a file opened for appending: lines of several processes do not mix.
                 file.lock()
@@ -128,17 +128,17 @@ impl fmt::Debug for Audit {
     }
 }
 
-fn line(trail: &Trail, outcome: &str) -> String {
+fn line(record: &AuditRecord, outcome: &str) -> String {
     let time = DateTime::from(SystemTime::now())
         .fmt(DateTimeFormat::DateTime)
         .unwrap_or_default();
     json!({
         "time": time,
-        "purpose": trail.purpose,
-        "uri": trail.uri,
-        "key": trail.key,
-        "version": trail.version,
-        "source": trail.source,
+        "purpose": record.purpose,
+        "uri": record.uri,
+        "key": record.key,
+        "version": record.version,
+        "source": record.source,
         "outcome": outcome,
     })
     .to_string()
@@ -157,18 +157,18 @@ fn unavailable(path: &std::path::Path, error: &std::io::Error) -> Problem {
 mod tests {
     use super::*;
 
-    fn trail() -> Trail {
-        Trail {
+    fn record() -> AuditRecord {
+        AuditRecord {
             purpose: "encrypt",
             uri: Some("s3://lake/a\n\"b".to_owned()),
             key: Some("audit".to_owned()),
-            ..Trail::default()
+            ..AuditRecord::default()
         }
     }
 
     #[test]
     fn a_line_is_one_json_object_whatever_is_in_it() {
-        let text = line(&trail(), "ok");
+        let text = line(&record(), "ok");
         assert!(!text.contains('\n'));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["uri"], "s3://lake/a\n\"b");
@@ -183,7 +183,7 @@ mod tests {
         let path = folder.path().join("audit.log");
         for _ in 0..2 {
             let audit = Audit::open(&AuditTarget::File(path.clone())).unwrap();
-            audit.write(&trail(), "NO_RULE").unwrap();
+            audit.write(&record(), "NO_RULE").unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
         assert_eq!(
@@ -196,7 +196,7 @@ mod tests {
     fn a_log_that_cannot_be_written_is_an_error() {
         let code = |path: &str| {
             Audit::open(&AuditTarget::File(path.into()))
-                .and_then(|audit| audit.write(&trail(), "ok"))
+                .and_then(|audit| audit.write(&record(), "ok"))
                 .unwrap_err()
                 .code
         };

@@ -7,23 +7,23 @@ use crate::error::{excerpt, Code, Problem};
 use crate::uri::S3Location;
 
 /// The name of the key, in what is stored with an object.
-pub(crate) const KEY: &str = "emrkeys.key";
+pub const KEY: &str = "emrkeys.key";
 /// The version of the key: a fingerprint of its material.
-pub(crate) const VERSION: &str = "emrkeys.version";
+pub const VERSION: &str = "emrkeys.version";
 /// The ARN of the KMS key that wrapped the key.
-pub(crate) const KMS_ARN: &str = "emrkeys.kms-key";
+pub const KMS_ARN: &str = "emrkeys.kms-key";
 /// The wrapped key, in base64.
-pub(crate) const WRAPPED: &str = "emrkeys.wrapped";
+pub const WRAPPED: &str = "emrkeys.wrapped";
 /// What the user adds to the encryption context, each entry under its own name.
-pub(crate) const CONTEXT_PREFIX: &str = "emrkeys.context.";
+pub const CONTEXT_PREFIX: &str = "emrkeys.context.";
 /// The name that AWS's `EMRFSRSAEncryptionMaterialsProvider` stores.
-pub(crate) const RSA_NAME: &str = "rsa_name";
+pub const RSA_NAME: &str = "rsa_name";
 /// The KMS key id that the SDK stores. Source: `KMSEncryptionMaterials.CUSTOMER_MASTER_KEY_ID`.
-pub(crate) const KMS_KEY_ID: &str = "kms_cmk_id";
+pub const KMS_KEY_ID: &str = "kms_cmk_id";
 /// The key id that the HTTP data key service's provider stores.
-pub(crate) const DATA_KEY_SERVICE_ID: &str = "keyid";
+pub const DATA_KEY_SERVICE_ID: &str = "keyid";
 /// The wrapped key that the HTTP data key service's provider stores, as the service wrote it.
-pub(crate) const DATA_KEY_SERVICE_WRAPPED: &str = "encryptedkey";
+pub const DATA_KEY_SERVICE_WRAPPED: &str = "encryptedkey";
 
 /// What a description says of the version of its key: a version's name, or the id of the KMS key.
 pub(crate) fn version_of(entries: &[(String, String)]) -> Option<&str> {

@@ -302,9 +302,31 @@ impl Problems {
 }
 
 /// At most 120 characters of outside input, quoted and with control characters escaped, for use in a message.
-pub(crate) fn excerpt(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     const SHOWN: usize = 120;
     let shown: String = text.chars().take(SHOWN).collect();
     let more = if shown.len() < text.len() { "…" } else { "" };
     format!("\"{}{more}\"", shown.escape_debug())
+}
+
+/// Why a service did not answer as asked. The kind decides what is tried again.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// It said no, and will say so again: denied, no such key, disabled, not its ciphertext. Never retried.
+    Refused(Problem),
+    /// It said "not now": throttled. Retried.
+    Throttled(Problem),
+    /// It did not answer, or with a fault. Retried.
+    Unavailable(Problem),
+}
+
+impl Failure {
+    /// The problem, whatever is to be done about it.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Failure::Refused(problem) | Failure::Throttled(problem) | Failure::Unavailable(problem) => {
+                problem
+            }
+        }
+    }
 }

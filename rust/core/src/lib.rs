@@ -4,46 +4,44 @@
 //! rules to a key, through the key's source to its material, and comes out as [`Materials`].
 
 mod audit;
-mod aws;
-mod cache;
-pub mod checks;
-pub mod client;
+pub mod aws;
 mod config;
-mod description;
+mod counters;
+pub mod description;
+pub mod envelope;
 mod error;
-mod explain;
-mod https;
+mod http;
 mod inputs;
+pub mod inspect;
 mod jce;
+mod key_lookup;
+pub mod key_service;
 pub mod keyring;
-mod kms;
 mod material;
-mod notice;
-pub mod object;
-mod outline;
-mod owners;
+mod model;
+mod names;
 mod provider;
 mod release;
 mod rules;
-mod runtime;
+mod s3a;
 mod source;
-mod uri;
+mod stderr_log;
+pub mod uri;
 
-#[cfg(feature = "simulation")]
-pub use cache::simulation;
-pub use cache::Counts;
-pub use config::is_name;
 pub use config::properties::{reference as property_reference, Property};
-pub use error::{Code, Error, Problem};
-pub use explain::{Considered, Current, Explainer, Explanation, Verdict};
+pub use counters::Counts;
+pub use error::{excerpt, Code, Error, Failure, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
+pub use inspect::config_summary::{config_summary, ConfigSummary, FileSummary, KeySummary, RuleSummary};
+pub use inspect::explain::{Considered, Current, Explainer, Explanation, Verdict};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
-pub use outline::{outline, FileOutline, KeyOutline, Outline, RuleOutline};
-pub use owners::{Owner, Owners};
-pub use provider::{plan, KeyStats, MaterialKey, Materials, Provider, Report, Request, Usage};
-
-/// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.
-pub const MAX_MATERIAL: usize = 64 * 1024;
+pub use key_lookup::{FoundKey, KeyLookup};
+#[cfg(feature = "simulation")]
+pub use key_service::cache::simulation;
+pub use material::MAX_MATERIAL;
+pub use model::{Client, KeyStats, MaterialKey, Materials, Report, Request};
+pub use names::is_name;
+pub use provider::{required_inputs, Provider};
 
 /// The version of this crate, of the native library and of the jar: they are released as one.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

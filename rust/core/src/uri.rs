@@ -16,33 +16,43 @@ use crate::error::excerpt;
 
 /// The longest key that S3 allows, in bytes of UTF-8.
 /// Source: Amazon S3 User Guide, "Object key naming guidelines".
-pub(crate) const MAX_KEY: usize = 1024;
+pub const MAX_KEY: usize = 1024;
 
 /// The bucket and the decoded key (or key prefix) of an S3 URI.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct S3Location {
-    pub(crate) bucket: String,
+pub struct S3Location {
+    /// The bucket's name.
+    pub bucket: String,
     /// The key, decoded; empty where the URI names a bucket alone. Not always UTF-8.
-    pub(crate) key: Vec<u8>,
+    pub key: Vec<u8>,
 }
 
 /// Why a text is not the location of an S3 object. Never quotes a user-info part, which may hold credentials.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UriError {
+pub enum UriError {
+    /// Another scheme, or none.
     #[error("{0} is not an s3:, s3n: or s3a: URI")]
     Scheme(String),
+    /// Nothing stands where the bucket's name belongs.
     #[error("the URI has no bucket")]
     NoBucket,
+    /// A user-info part or a port.
     #[error("the URI holds credentials or a port before the bucket's name")]
     Authority,
+    /// The name of no bucket that S3 allows.
     #[error("{0} is not the name of a bucket (3 to 63 lower-case letters, digits, '-', '.', '_')")]
     Bucket(String),
+    /// More than [`MAX_KEY`] bytes.
     #[error("the key is longer than the 1024 bytes that S3 allows")]
     TooLong,
 }
 
 impl S3Location {
-    pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
+    /// Reads `s3://bucket/key`; also `s3a:` and `s3n:`.
+    ///
+    /// # Errors
+    /// One [`UriError`] for each way in which the text is not such a URI.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
         let rest = strip_scheme(text).ok_or_else(|| UriError::Scheme(excerpt(text)))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -85,7 +95,7 @@ impl fmt::Display for S3Location {
 impl S3Location {
     /// Where the object will be once its job is committed: committers write below a folder of their own and move, or
     /// complete, what they wrote. A rule is meant for where data stays, so the committers' folders are left out of the key.
-    pub(crate) fn committed(&self) -> Cow<'_, Self> {
+    pub fn committed(&self) -> Cow<'_, Self> {
         if !TEMPORARY.iter().any(|marker| contains(&self.key, marker)) {
             return Cow::Borrowed(self);
         }
@@ -141,7 +151,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 /// The text after `s3://` (or `s3n://`, `s3a://`), schemes in any case.
-pub(crate) fn strip_scheme(text: &str) -> Option<&str> {
+pub fn strip_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     ["s3", "s3a", "s3n"]
         .iter()
@@ -150,7 +160,7 @@ pub(crate) fn strip_scheme(text: &str) -> Option<&str> {
 }
 
 /// The absolute path on this machine that a `file:` URI names; `rest` is what follows the scheme.
-pub(crate) fn file_path(rest: &str) -> Option<PathBuf> {
+pub fn file_path(rest: &str) -> Option<PathBuf> {
     let path = match rest.strip_prefix("//") {
         // An authority other than this machine would silently read a file of another meaning.
         Some(after) => {
@@ -166,12 +176,12 @@ pub(crate) fn file_path(rest: &str) -> Option<PathBuf> {
 }
 
 /// What [`percent_decode`] turns into `text`.
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     text.replace('%', "%25")
 }
 
 /// Decodes every `%XX` once and leaves any other `%` as it is.
-pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
+pub fn percent_decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -187,7 +197,7 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
 }
 
 /// Encodes every byte but letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 2.3).
-pub(crate) fn percent_encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     use std::fmt::Write;
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

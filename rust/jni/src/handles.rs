@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use emrkeys_core::object::Listing;
 use emrkeys_core::{Code, Error, Problem, Provider};
+use emrkeys_objects::Listing;
 use once_cell::sync::Lazy;
 
 pub(crate) static PROVIDERS: Lazy<Table<Provider>> = Lazy::new(Table::default);

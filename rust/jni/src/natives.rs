@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use emrkeys_core::object::{Listed, Listing};
 use emrkeys_core::{Error, Provider, Request};
+use emrkeys_objects::{Listed, Listing, Store};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -45,7 +45,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_plan<'local>(
 ) -> JByteArray<'local> {
     respond(env, |env| {
         let settings = wire::settings(&required(env, &properties)?)?;
-        emrkeys_core::plan(wire::usage(usage)?, &settings).map(|inputs| wire::plan(&inputs))
+        emrkeys_core::required_inputs(wire::usage(usage)?, &settings).map(|inputs| wire::plan(&inputs))
     })
 }
 
@@ -59,7 +59,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_checks<'local>(
 ) -> JByteArray<'local> {
     respond(env, |env| {
         let settings = wire::settings(&required(env, &properties)?)?;
-        let findings = emrkeys_core::checks::client(wire::usage(usage)?, &settings);
+        let findings = emrkeys_core::inspect::checks::client(wire::usage(usage)?, &settings);
         Ok(Writer::success(2048).findings(&findings).finish())
     })
 }
@@ -180,7 +180,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
     objects: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let store = handles::PROVIDERS.get(handle)?.store()?;
+        let store = Store::of(&*handles::PROVIDERS.get(handle)?)?;
         let bytes = required(env, &objects)?;
         let wire::Listed {
             prefix,
@@ -240,7 +240,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
             jobs,
             objects,
         } = wire::batch(&bytes)?;
-        let results = rewrap.batch(&provider, &provider.store()?, objects, jobs)?;
+        let results = rewrap.batch(&provider, &Store::of(&provider)?, objects, jobs)?;
         let head = Writer::success(results.len() * 160).number(results.len());
         let writer = results
             .iter()

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use emrkeys_core::checks::{Finding, Level};
-use emrkeys_core::object::{ObjectUri, Rewrap};
+use emrkeys_core::inspect::checks::{Finding, Level};
 use emrkeys_core::{
-    Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
-    KeyStats, MaterialKey, Materials, Problem, Report, Settings, Usage,
+    Client, Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
+    KeyStats, MaterialKey, Materials, Problem, Report, Settings,
 };
+use emrkeys_objects::{ObjectUri, Rewrap};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
@@ -98,11 +98,11 @@ fn bad_text(code: Code, what: &str, why: &str) -> Error {
 }
 
 /// Who asks: 0 is S3, 1 local disks, 2 S3A.
-pub(crate) fn usage(number: i32) -> Result<Usage, Error> {
+pub(crate) fn usage(number: i32) -> Result<Client, Error> {
     match number {
-        0 => Ok(Usage::S3),
-        1 => Ok(Usage::LocalDisk),
-        2 => Ok(Usage::S3a),
+        0 => Ok(Client::S3),
+        1 => Ok(Client::LocalDisk),
+        2 => Ok(Client::S3a),
         _ => Err(malformed()),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emrkeys_core::object::{
-    Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, INSTRUCTION_MARK, INSTRUCTION_SUFFIX,
-    MAX_INSTRUCTION,
+use emrkeys_core::{config_summary, Code, Error, KeyLookup, Provider, Request};
+use emrkeys_objects::{
+    unwrap_data_key, Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, INSTRUCTION_MARK,
+    INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
-use emrkeys_core::{outline, Code, Error, Owners, Provider, Request};
 use serde_json::{json, Value};
 
 use super::tally::Finding;
@@ -94,7 +94,7 @@ impl Row {
 pub(super) struct Auditor {
     provider: Option<Provider>,
     /// `None` without a configuration.
-    owners: Option<Owners>,
+    key_lookup: Option<KeyLookup>,
     /// The names of the keys that new objects may get.
     encrypting: BTreeSet<String>,
     /// The version that encrypts, by key, where asking for it costs no call of KMS for each write.
@@ -116,7 +116,7 @@ impl Auditor {
         };
         let mut auditor = Auditor {
             provider: None,
-            owners: None,
+            key_lookup: None,
             encrypting: BTreeSet::new(),
             active: BTreeMap::new(),
             allow_legacy: false,
@@ -126,12 +126,12 @@ impl Auditor {
             return Ok(auditor);
         }
         let settings = conf.load(aws)?;
-        let outline = outline(conf.usage.into(), &settings)?;
+        let summary = config_summary(conf.usage.into(), &settings)?;
         auditor.allow_legacy = settings
             .get("emrkeys.s3a.allow-legacy")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
-        auditor.owners = Some(Owners::new(conf.usage.into(), &settings)?);
-        auditor.encrypting = outline
+        auditor.key_lookup = Some(KeyLookup::new(conf.usage.into(), &settings)?);
+        auditor.encrypting = summary
             .keys
             .iter()
             .filter(|key| key.encrypts)
@@ -141,12 +141,12 @@ impl Auditor {
             return Ok(auditor);
         }
         let (provider, _) = open(conf.usage.into(), &settings)?;
-        for key in outline
+        for key in summary
             .keys
             .iter()
             .filter(|key| key.encrypts && matches!(key.key_type, "aes" | "keyring" | "rsa"))
         {
-            let rule = outline
+            let rule = summary
                 .rules
                 .iter()
                 .find(|rule| rule.key == key.name && rule.job_flow.is_none());
@@ -237,7 +237,7 @@ impl Auditor {
         let group = &mut row.group;
         let mut unwrapped = false;
         if let Some(provider) = &self.provider {
-            match provider.data_key(envelope) {
+            match unwrap_data_key(provider, envelope) {
                 Ok(_) => {
                     group.readable = "yes".to_owned();
                     unwrapped = true;
@@ -268,7 +268,7 @@ impl Auditor {
 
     /// The key's name in the configuration, and what is wrong with having that key.
     fn owner(&self, envelope: &Envelope, unwrapped: bool) -> (Option<String>, Option<Finding>) {
-        let key = match self.owners.as_ref().map(|owners| owners.of(envelope)) {
+        let key = match self.key_lookup.as_ref().map(|key_lookup| key_lookup.of(envelope)) {
             // What says nothing of its key may be anybody's, until it proves to be this one's.
             Some(Ok(Some(owner))) if owner.named || unwrapped => owner.key,
             Some(Err(error)) if error.code() == Code::KeyNotConfigured => {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use emrkeys_core::object::{work_on, Listing, Pace, Page, Store};
+use emrkeys_objects::{work_on, Listing, Pace, Page, Store};
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;

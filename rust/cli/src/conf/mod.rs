@@ -11,7 +11,9 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::{plan, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings, Usage};
+use emrkeys_core::{
+    required_inputs, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings,
+};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
@@ -137,12 +139,12 @@ pub(crate) enum Client {
     LocalDisk,
 }
 
-impl From<Client> for Usage {
-    fn from(client: Client) -> Usage {
+impl From<Client> for emrkeys_core::Client {
+    fn from(client: Client) -> emrkeys_core::Client {
         match client {
-            Client::S3 => Usage::S3,
-            Client::S3a => Usage::S3a,
-            Client::LocalDisk => Usage::LocalDisk,
+            Client::S3 => emrkeys_core::Client::S3,
+            Client::S3a => emrkeys_core::Client::S3a,
+            Client::LocalDisk => emrkeys_core::Client::LocalDisk,
         }
     }
 }
@@ -218,8 +220,8 @@ fn environment(name: &str) -> Option<String> {
 pub(crate) const ONLY_HADOOP: &str = "only Hadoop can";
 
 /// The provider of a configuration, with every key that its use needs.
-pub(crate) fn open(usage: Usage, settings: &Settings) -> Result<(Provider, Report), Error> {
-    let inputs: Inputs = plan(usage, settings)?
+pub(crate) fn open(usage: emrkeys_core::Client, settings: &Settings) -> Result<(Provider, Report), Error> {
+    let inputs: Inputs = required_inputs(usage, settings)?
         .into_iter()
         .map(|input| {
             let why = match &input {

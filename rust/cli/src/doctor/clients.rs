@@ -1,8 +1,8 @@
 //! What EMRFS, S3A and EMR have to be told, beside keys and rules. What is said in properties the core checks, for the
 //! doctor in Java as well.
 
-use emrkeys_core::checks::{self, whose, Finding, Level};
-use emrkeys_core::{Outline, Settings};
+use emrkeys_core::inspect::checks::{self, whose, Finding, Level};
+use emrkeys_core::{ConfigSummary, Settings};
 use serde_json::Value;
 
 use super::report::Findings;
@@ -10,14 +10,14 @@ use crate::emr_config::{DISK_CLASS, S3_CLASS};
 
 const SECURED: &str = "security-configuration.s3";
 
-/// EMRFS's own properties. `outline` is absent where the configuration is not valid. What a security configuration says is
+/// EMRFS's own properties. `summary` is absent where the configuration is not valid. What a security configuration says is
 /// looked up in `findings`, so it is checked before.
-pub(super) fn emrfs(settings: &Settings, outline: Option<&Outline>, findings: &mut Findings) {
+pub(super) fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, findings: &mut Findings) {
     let secured = findings
         .0
         .iter()
         .any(|found| found.check == SECURED && found.level == super::report::Level::Ok);
-    report(checks::emrfs(settings, outline, secured), findings);
+    report(checks::emrfs(settings, summary, secured), findings);
 }
 
 /// S3A's properties.

@@ -7,8 +7,8 @@ use aws_sdk_kms::operation::generate_data_key::builders::GenerateDataKeyFluentBu
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, DryRunModifierType, KeyMetadata, KeySpec, KeyState, KeyUsageType};
 use aws_sdk_kms::Client;
-use emrkeys_core::client::{self, KmsTarget};
-use emrkeys_core::{Code, Error, KeyOutline};
+use emrkeys_core::aws::{self, KmsTarget};
+use emrkeys_core::{Code, Error, KeySummary};
 use zeroize::Zeroize;
 
 use super::clock::Clock;
@@ -33,20 +33,20 @@ impl Context<'_> {
     /// volumes are encrypted under it, too.
     pub(super) fn check(
         &self,
-        key: &KeyOutline,
+        key: &KeySummary,
         target: &KmsTarget,
         buckets: &[(&String, &String)],
         ebs: bool,
         findings: &mut Findings,
     ) -> Result<Option<String>, Error> {
-        let client = client::block_on(DEADLINE, target.client())?;
+        let client = aws::block_on(DEADLINE, target.client())?;
         let call = client
             .describe_key()
             .key_id(&target.key_id)
             .customize()
             .interceptor(self.clock.clone())
             .send();
-        let arn = match client::block_on(DEADLINE, call)? {
+        let arn = match aws::block_on(DEADLINE, call)? {
             Ok(answer) => {
                 let Some(described) = answer.key_metadata else {
                     return Ok(None);
@@ -90,7 +90,7 @@ impl Context<'_> {
 
     fn describe(
         &self,
-        key: &KeyOutline,
+        key: &KeySummary,
         target: &KmsTarget,
         described: &KeyMetadata,
         buckets: &[(&String, &String)],
@@ -188,13 +188,13 @@ impl Context<'_> {
     fn dry_run(
         &self,
         client: &Client,
-        key: &KeyOutline,
+        key: &KeySummary,
         target: &KmsTarget,
         findings: &mut Findings,
     ) -> Result<(), Error> {
         if key.encrypts {
             let call = data_key(client, target, key).dry_run(true);
-            match client::block_on(DEADLINE, call.send())? {
+            match aws::block_on(DEADLINE, call.send())? {
                 Err(error) if error.code() == Some(WOULD_SUCCEED) => {
                     findings.ok(
                         "kms.generate",
@@ -222,7 +222,7 @@ impl Context<'_> {
             .dry_run(true)
             .dry_run_modifiers(DryRunModifierType::IgnoreCiphertext)
             .send();
-        match client::block_on(DEADLINE, call)? {
+        match aws::block_on(DEADLINE, call)? {
             Err(error) if error.code() == Some(WOULD_SUCCEED) => {
                 findings.ok(
                     "kms.decrypt",
@@ -260,7 +260,7 @@ impl Context<'_> {
     fn key_users(
         &self,
         client: &Client,
-        key: &KeyOutline,
+        key: &KeySummary,
         target: &KmsTarget,
         arn: &str,
         ebs: bool,
@@ -336,7 +336,7 @@ fn key_user(
 const WOULD_SUCCEED: &str = "DryRunOperationException";
 
 /// The request for a data key, as the cluster makes it.
-fn data_key(client: &Client, target: &KmsTarget, key: &KeyOutline) -> GenerateDataKeyFluentBuilder {
+fn data_key(client: &Client, target: &KmsTarget, key: &KeySummary) -> GenerateDataKeyFluentBuilder {
     client
         .generate_data_key()
         .key_id(&target.key_id)
@@ -344,18 +344,18 @@ fn data_key(client: &Client, target: &KmsTarget, key: &KeyOutline) -> GenerateDa
         .set_encryption_context(context(key))
 }
 
-fn context(key: &KeyOutline) -> Option<HashMap<String, String>> {
+fn context(key: &KeySummary) -> Option<HashMap<String, String>> {
     Some(key.encryption_context.clone().into_iter().collect())
 }
 
 /// Makes a data key and opens it again.
 fn round_trip(
     client: &Client,
-    key: &KeyOutline,
+    key: &KeySummary,
     target: &KmsTarget,
     findings: &mut Findings,
 ) -> Result<(), Error> {
-    let made = match client::block_on(DEADLINE, data_key(client, target, key).send())? {
+    let made = match aws::block_on(DEADLINE, data_key(client, target, key).send())? {
         Ok(made) => made,
         Err(error) => {
             findings.problem(
@@ -377,7 +377,7 @@ fn round_trip(
         .set_encryption_context(context(key))
         .send();
     let mut plaintext = made.plaintext.map(Blob::into_inner).unwrap_or_default();
-    match client::block_on(DEADLINE, call) {
+    match aws::block_on(DEADLINE, call) {
         Ok(Ok(opened)) => {
             let mut bytes = opened.plaintext.map(Blob::into_inner).unwrap_or_default();
             if bytes.len() == 32 && bytes == plaintext {

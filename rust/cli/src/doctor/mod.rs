@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use aws_sdk_s3::config::Builder;
 use clap::Args;
-use emrkeys_core::client;
+use emrkeys_core::aws;
 use emrkeys_core::keyring::{Access, Editor, Protection, State, Summary};
-use emrkeys_core::{outline, KeyOutline, Outline, RuleOutline, Settings, Usage};
+use emrkeys_core::{config_summary, ConfigSummary, KeySummary, RuleSummary, Settings};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -66,10 +66,10 @@ impl Command {
         let settings = self.conf.load(aws)?;
         let mut findings = Findings::default();
         let usage = self.conf.usage.into();
-        let outline = configuration(usage, &settings, &mut findings);
+        let config = configuration(usage, &settings, &mut findings);
         // The key of local disks is in the same files, and nobody else looks at it here.
-        if usage != Usage::LocalDisk && settings.contains_key("emrkeys.local-disk.key") {
-            configuration(Usage::LocalDisk, &settings, &mut findings);
+        if usage != emrkeys_core::Client::LocalDisk && settings.contains_key("emrkeys.local-disk.key") {
+            configuration(emrkeys_core::Client::LocalDisk, &settings, &mut findings);
         }
         let text = self.security_configuration.as_deref().map(read).transpose()?;
         let security = text.as_deref().map(Security::parse).unwrap_or_default();
@@ -78,41 +78,41 @@ impl Command {
             clients::security_configuration(&text, &mut findings)
         });
         match self.conf.usage {
-            Client::S3 => clients::emrfs(&settings, outline.as_ref(), &mut findings),
+            Client::S3 => clients::emrfs(&settings, config.as_ref(), &mut findings),
             Client::S3a => clients::s3a(&settings, &mut findings),
             Client::LocalDisk => {}
         }
-        if let Some(outline) = &outline {
-            for key in outline
+        if let Some(config) = &config {
+            for key in config
                 .keys
                 .iter()
                 .filter(|key| key.used && key.key_type == "keyring")
             {
-                self.keyring(key, outline, aws, &mut findings);
+                self.keyring(key, config, aws, &mut findings);
             }
         }
-        if outline.is_some() || security.s3_key.is_some() || !disk_keys.is_empty() {
-            self.aws(outline.as_ref(), &security, &disk_keys, aws, &mut findings)?;
+        if config.is_some() || security.s3_key.is_some() || !disk_keys.is_empty() {
+            self.aws(config.as_ref(), &security, &disk_keys, aws, &mut findings)?;
         }
         findings.print(self.strict, form)
     }
 
-    /// S3 and KMS. `outline` is absent where the configuration is not valid.
+    /// S3 and KMS. `config` is absent where the configuration is not valid.
     fn aws(
         &self,
-        outline: Option<&Outline>,
+        config: Option<&ConfigSummary>,
         security: &Security,
         disk_keys: &[String],
         aws: &Aws,
         findings: &mut Findings,
     ) -> Result<(), Failure> {
         let clock = Clock::default();
-        let shared = client::config(aws.region.as_deref())?;
+        let shared = aws::config(aws.region.as_deref())?;
         let region = shared.region().map(|region| region.as_ref().to_owned());
-        let rules = outline.map_or(&[][..], |outline| outline.rules.as_slice());
+        let rules = config.map_or(&[][..], |config| config.rules.as_slice());
         let bucket_regions = self.buckets(rules, &shared, &clock, findings)?;
-        let disks: Vec<KeyOutline> = disk_keys.iter().map(|key| key_of_disks(key)).collect();
-        let used = outline.map_or(&[][..], |outline| outline.keys.as_slice());
+        let disks: Vec<KeySummary> = disk_keys.iter().map(|key| key_of_disks(key)).collect();
+        let used = config.map_or(&[][..], |config| config.keys.as_slice());
         let of_s3 = used.iter().filter(|key| key.used).chain(&security.s3_key);
         // Those of the disks come last, to be compared with all others.
         let targets: Vec<_> = of_s3
@@ -134,7 +134,7 @@ impl Command {
         let mut arns: BTreeMap<String, &str> = BTreeMap::new();
         for (key, target, of_disks) in targets {
             let encrypted = |bucket: &String| {
-                let by_rule = |rule: &RuleOutline| rule.key == key.name && rule.bucket == *bucket;
+                let by_rule = |rule: &RuleSummary| rule.key == key.name && rule.bucket == *bucket;
                 !of_disks && (self.bucket.contains(bucket) || rules.iter().any(by_rule))
             };
             let buckets: Vec<_> = bucket_regions
@@ -169,8 +169,8 @@ impl Command {
     /// The regions of the buckets that are named, and are there.
     fn buckets(
         &self,
-        rules: &[RuleOutline],
-        shared: &client::SdkConfig,
+        rules: &[RuleSummary],
+        shared: &aws::SdkConfig,
         clock: &Clock,
         findings: &mut Findings,
     ) -> Result<BTreeMap<String, String>, Failure> {
@@ -192,7 +192,7 @@ impl Command {
                 .customize()
                 .interceptor(clock.clone())
                 .send();
-            let answer = match client::block_on(DEADLINE, call) {
+            let answer = match aws::block_on(DEADLINE, call) {
                 Ok(answer) => answer,
                 Err(error) => {
                     findings.error("s3.bucket", &error);
@@ -207,7 +207,7 @@ impl Command {
                         let status = answer.status().as_u16();
                         (region.map(str::to_owned), status, format!("status {status}"))
                     }
-                    None => (None, 0, client::causes(error)),
+                    None => (None, 0, aws::causes(error)),
                 },
             };
             match (status, &region) {
@@ -238,7 +238,7 @@ impl Command {
     }
 
     /// Whether it is authentic, and how old the version is that encrypts.
-    fn keyring(&self, key: &KeyOutline, outline: &Outline, aws: &Aws, findings: &mut Findings) {
+    fn keyring(&self, key: &KeySummary, config: &ConfigSummary, aws: &Aws, findings: &mut Findings) {
         const CHECK: &str = "keyring.authentic";
         let name = &key.name;
         let Some((document, protectors)) = key.files.split_first() else {
@@ -250,9 +250,9 @@ impl Command {
         let kms = key.kms.first().map(|target| &target.access);
         let role = kms.and_then(|access| access.role.as_ref());
         let access = Access {
-            s3_endpoint: outline.s3_endpoint.clone(),
+            s3_endpoint: config.s3_endpoint.clone(),
             kms_endpoint: kms.and_then(|access| access.endpoint.clone()),
-            region: outline.s3_region.clone().or_else(|| aws.region.clone()),
+            region: config.s3_region.clone().or_else(|| aws.region.clone()),
             role_arn: role.map(|role| role.arn.clone()),
             external_id: role.and_then(|role| role.external_id.clone()),
         };
@@ -269,7 +269,7 @@ impl Command {
                         "{name}: generation {} of {}; clusters look for a newer one every {} s",
                         found.generation,
                         found.updated,
-                        outline.keyring_max_age.as_secs()
+                        config.keyring_max_age.as_secs()
                     ),
                 );
                 rotation(name, &found, self.max_age, OffsetDateTime::now_utc(), findings);
@@ -285,14 +285,18 @@ impl Command {
 }
 
 /// Whether it is valid, and its keys can be read.
-fn configuration(usage: Usage, settings: &Settings, findings: &mut Findings) -> Option<Outline> {
+fn configuration(
+    usage: emrkeys_core::Client,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Option<ConfigSummary> {
     let what = match usage {
-        Usage::S3 => "S3",
-        Usage::S3a => "S3A",
-        Usage::LocalDisk => "local disks",
+        emrkeys_core::Client::S3 => "S3",
+        emrkeys_core::Client::S3a => "S3A",
+        emrkeys_core::Client::LocalDisk => "local disks",
     };
-    let outline = match outline(usage, settings) {
-        Ok(outline) => outline,
+    let config = match config_summary(usage, settings) {
+        Ok(config) => config,
         Err(error) => {
             findings.error("config.valid", &error);
             return None;
@@ -302,7 +306,7 @@ fn configuration(usage: Usage, settings: &Settings, findings: &mut Findings) -> 
         "config.valid",
         format!("every property for {what} is known and valid"),
     );
-    for warning in &outline.warnings {
+    for warning in &config.warnings {
         findings.warn(
             "config.warning",
             warning,
@@ -315,7 +319,7 @@ fn configuration(usage: Usage, settings: &Settings, findings: &mut Findings) -> 
             for warning in report
                 .warnings
                 .iter()
-                .filter(|warning| !outline.warnings.contains(warning))
+                .filter(|warning| !config.warnings.contains(warning))
             {
                 findings.warn("keys.open", warning, "docs/configuration.md has every property.");
             }
@@ -331,7 +335,7 @@ fn configuration(usage: Usage, settings: &Settings, findings: &mut Findings) -> 
             }
         }
     }
-    Some(outline)
+    Some(config)
 }
 
 /// AWS recommends separate keys for local disks and for S3.

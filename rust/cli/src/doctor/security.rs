@@ -4,15 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use emrkeys_core::client::{KmsAccess, KmsTarget};
-use emrkeys_core::KeyOutline;
+use emrkeys_core::aws::{KmsAccess, KmsTarget};
+use emrkeys_core::KeySummary;
 use serde_json::Value;
 
 /// What a security configuration says; nothing, where it cannot be read or encrypts nothing at rest.
 #[derive(Debug, Default)]
 pub(super) struct Security {
     /// The key that EMRFS or S3 encrypts objects with.
-    pub(super) s3_key: Option<KeyOutline>,
+    pub(super) s3_key: Option<KeySummary>,
     /// Whether the key of the local disks is that of EBS volumes, too.
     pub(super) ebs: bool,
 }
@@ -38,13 +38,13 @@ impl Security {
 }
 
 /// The key of local disks.
-pub(super) fn key_of_disks(key: &str) -> KeyOutline {
+pub(super) fn key_of_disks(key: &str) -> KeySummary {
     key_of_emr("local disks", "LocalDiskEncryptionConfiguration.AwsKmsKey", key)
 }
 
 /// A KMS key that EMR itself uses, in the form of those of a configuration.
-fn key_of_emr(what: &str, property: &str, key: &str) -> KeyOutline {
-    KeyOutline {
+fn key_of_emr(what: &str, property: &str, key: &str) -> KeySummary {
+    KeySummary {
         name: format!("{what} (security configuration)"),
         key_type: "kms",
         used: true,

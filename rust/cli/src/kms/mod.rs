@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_kms::Client;
 use clap::{Args, Subcommand};
-use emrkeys_core::client::{self, KmsAccess, KmsTarget};
+use emrkeys_core::aws::{self, KmsAccess, KmsTarget};
 use emrkeys_core::Error;
 use serde_json::{json, Value};
 use similar::TextDiff;
@@ -96,8 +96,8 @@ impl Found {
                 role: None,
             },
         };
-        let client = client::block_on(DEADLINE, target.client())?;
-        let described = client::block_on(DEADLINE, client.describe_key().key_id(&target.key_id).send())?
+        let client = aws::block_on(DEADLINE, target.client())?;
+        let described = aws::block_on(DEADLINE, client.describe_key().key_id(&target.key_id).send())?
             .map_err(|error| Error::from(target.problem("DescribeKey", &error)))?;
         // GetKeyPolicy and PutKeyPolicy take no alias.
         let arn = described.key_metadata.and_then(|key| key.arn).ok_or_else(|| {
@@ -130,18 +130,18 @@ pub(crate) fn get_policy(target: &KmsTarget, client: &Client, arn: &str) -> Resu
         .key_id(arn)
         .policy_name(POLICY_NAME)
         .send();
-    let answer = client::block_on(DEADLINE, call)?
+    let answer = aws::block_on(DEADLINE, call)?
         .map_err(|error| Error::from(target.problem("GetKeyPolicy", &error)))?;
     Ok(answer.policy.unwrap_or_default())
 }
 
 /// Who calls: the ARN of a user, or of a role's session; why not, where STS does not say.
 pub(crate) fn caller(region: Option<&str>) -> Result<String, String> {
-    let shared = client::config(region).map_err(|error| error.to_string())?;
+    let shared = aws::config(region).map_err(|error| error.to_string())?;
     let sts = aws_sdk_sts::Client::new(&shared);
-    let answer = client::block_on(DEADLINE, sts.get_caller_identity().send())
+    let answer = aws::block_on(DEADLINE, sts.get_caller_identity().send())
         .map_err(|error| error.to_string())?
-        .map_err(|error| format!("STS did not say who calls: {}", client::causes(&error)))?;
+        .map_err(|error| format!("STS did not say who calls: {}", aws::causes(&error)))?;
     answer.arn.ok_or_else(|| "STS did not say who calls".to_owned())
 }
 
@@ -305,7 +305,7 @@ fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
         .policy_name(POLICY_NAME)
         .policy(text)
         .send();
-    client::block_on(DEADLINE, call)?
+    aws::block_on(DEADLINE, call)?
         .map_err(|error| Error::from(found.target.problem("PutKeyPolicy", &error)))?;
     // KMS may answer with what it had for a moment. Source: AWS KMS Developer Guide, "Eventual consistency".
     for attempt in 0..5 {

@@ -4,8 +4,8 @@ use std::io::{stdout, Error, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use emrkeys_core::object::{Content, DataKey, Opener, RangeOpener, TAG_BYTES};
 use emrkeys_core::Code;
+use emrkeys_objects::{unwrap_data_key, Content, DataKey, Opener, RangeOpener, TAG_BYTES};
 
 use super::{Place, Sealed, Stores, PIECE};
 use crate::aws::Aws;
@@ -72,7 +72,7 @@ impl Get {
         let mut file = NewFile::create(path).map_err(at(path))?;
         let stores = Stores::new(aws);
         let object = Sealed::find(Place::parse(&self.uri)?, &stores)?;
-        let key = provider.data_key(&object.envelope)?;
+        let key = unwrap_data_key(&provider, &object.envelope)?;
         let mut progress = Progress::of("bytes", Some(object.length));
         let write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
         let done = copy(&object, &key, &stores, self.part.range, write, &mut |count| {
@@ -96,7 +96,7 @@ impl Cat {
         let whole = self.part.range.is_none();
         for uri in &self.uris {
             let object = Sealed::find(Place::parse(uri)?, &stores)?;
-            let key = provider.data_key(&object.envelope)?;
+            let key = unwrap_data_key(&provider, &object.envelope)?;
             let mut nothing = |_| Ok(());
             // First to the end, to see that it is authentic; then once more, the same object, to print it.
             if whole && !self.release_unverified {

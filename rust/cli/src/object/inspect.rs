@@ -4,10 +4,10 @@ use std::io::{stdout, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use emrkeys_core::object::{
-    work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
-};
 use emrkeys_core::{Code, Error, Explainer, Problem, Provider};
+use emrkeys_objects::{
+    unwrap_data_key, work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
+};
 use serde_json::{json, Value};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
@@ -244,7 +244,7 @@ fn print_line(out: &mut impl Write, label: &str, text: &str) -> std::io::Result<
 
 struct Look<'a> {
     place: &'a Place,
-    store: Option<&'a emrkeys_core::object::Store>,
+    store: Option<&'a emrkeys_objects::Store>,
     provider: Option<&'a Provider>,
     explainer: Option<&'a Explainer>,
 }
@@ -291,7 +291,7 @@ impl Look<'_> {
             (Place::S3(_), None) => return Err(absent(self.place)),
         };
         if let (Some(provider), Some((envelope, _))) = (self.provider, &answer.envelope) {
-            answer.readable = Some(provider.data_key(envelope).map(|_| ()));
+            answer.readable = Some(unwrap_data_key(provider, envelope).map(|_| ()));
         }
         if let (Some(explainer), Place::S3(uri)) = (self.explainer, self.place) {
             answer.rule = explainer.explain(&uri.to_string(), None)?.key;

@@ -11,10 +11,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emrkeys_core::object::{
+use emrkeys_core::Code;
+use emrkeys_objects::{
     local_path, noted_length, Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
-use emrkeys_core::Code;
 
 pub(crate) use get::{Cat, Get};
 pub(crate) use inspect::Inspect;

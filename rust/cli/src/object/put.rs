@@ -8,12 +8,13 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::object::{
-    note_length, Content, Envelope, Metadata, ObjectUri, Sealer, Store, Upload, INSTRUCTION_MARK, TAG_BYTES,
-};
 use emrkeys_core::{Code, Error, Provider};
 use emrkeys_crypto::digest::sha256;
 use emrkeys_crypto::gcm::MAX_MESSAGE;
+use emrkeys_objects::{
+    note_length, seal, unwrap_data_key, Content, Envelope, Metadata, ObjectUri, Sealer, Store, Upload,
+    INSTRUCTION_MARK, TAG_BYTES,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{instruction_path, Place, Stores, PIECE};
@@ -143,7 +144,7 @@ impl Put {
                 return Err(exists(path.display()));
             }
         }
-        let (mut sealer, envelope) = provider.seal(&place.for_rules(), content)?;
+        let (mut sealer, envelope) = seal(provider, &place.for_rules(), content)?;
         let mut out = NewFile::create(path).map_err(at(path))?;
         let mut buffer = vec![0; PIECE];
         loop {
@@ -229,7 +230,7 @@ impl S3Object<'_> {
     }
 
     fn whole(&self, content: Content, mut bytes: Vec<u8>) -> Result<(), Failure> {
-        let (mut sealer, envelope) = self.provider.seal(self.uri, content)?;
+        let (mut sealer, envelope) = seal(self.provider, self.uri, content)?;
         let length = bytes.len() as u64;
         sealer.update(&mut bytes)?;
         bytes.extend_from_slice(&sealer.finish()?);
@@ -279,7 +280,7 @@ impl S3Object<'_> {
         parts: &mut Parts,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let (sealer, envelope) = self.provider.seal(self.uri, content)?;
+        let (sealer, envelope) = seal(self.provider, self.uri, content)?;
         let mut first = Some(first);
         if let Some(state) = self.read_state()? {
             let Some(obstacle) = self.go_on(state, &envelope, first.take(), parts, read)? else {
@@ -344,7 +345,7 @@ impl S3Object<'_> {
             return give_up(CHANGED);
         }
         let metadata = state.metadata.clone();
-        let sealer = Sealer::again(&self.provider.data_key(&envelope)?, &envelope)?;
+        let sealer = Sealer::again(&unwrap_data_key(self.provider, &envelope)?, &envelope)?;
         let done = match self.send(&upload, sealer, state, first, parts, read) {
             Ok(None) => return give_up(CHANGED),
             Ok(Some(etags)) => self

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use emrkeys_core::object::{
+use emrkeys_core::{Code, Error};
+use emrkeys_objects::{
     outcome_name, report_line, work_on, InOrder, Listing, ObjectUri, Outcome, Pace, Rewrap,
 };
-use emrkeys_core::{Code, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

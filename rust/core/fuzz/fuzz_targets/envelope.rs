@@ -2,7 +2,7 @@
 //!
 //! Input: metadata as a JSON object of strings, a zero byte, an instruction file.
 #![no_main]
-use emrkeys_core::object::{noted_length, Envelope, Metadata};
+use emrkeys_core::envelope::{noted_length, Envelope, Metadata};
 use emrkeys_core::Code;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,28 +1,29 @@
 //! From Hadoop properties to a validated model. Every problem is found before any is reported.
 
+pub(crate) mod limits;
+pub(crate) mod loader;
+mod parse;
 pub(crate) mod properties;
-mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::AuditTarget;
-use crate::cache::Limits;
+use crate::aws::kms::{Context, KmsAccess, KmsTarget, Role};
+use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Error, Problem, Problems};
-use crate::https::ServiceUrl;
+use crate::http::ServiceUrl;
 use crate::inputs::{InputRef, Settings};
 use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings, MAX_BUFFERED_LIMIT};
-use crate::kms::{Context, KmsAccess, KmsTarget, Role};
-use crate::material::{Location, Permissions, S3Access};
-use crate::object::envelope;
-use crate::provider::Usage;
+use crate::material::aes_key::Encoding;
+use crate::material::{Location, Permissions};
+use crate::model::Client;
 use crate::release;
 use crate::rules::{Rule, Rules};
-use crate::source::aes_key::Encoding;
 use crate::uri::S3Location;
-pub use reader::is_name;
-use reader::Reader;
+pub(crate) use limits::Limits;
+use parse::Reader;
 
 /// The name of the key that the properties of AWS's providers define.
 const DROP_IN_KEY: &str = "default";
@@ -171,7 +172,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with them, each problem with its property.
-    pub(crate) fn parse(usage: Usage, settings: &Settings) -> Result<Config, Error> {
+    pub(crate) fn parse(usage: Client, settings: &Settings) -> Result<Config, Error> {
         let mut reader = Reader::new(settings);
         reader.refuse_unknown();
         let mut keys = reader.keys();
@@ -193,7 +194,7 @@ impl Config {
         let audit = reader.audit();
         let stats_interval = reader.stats_interval();
         let allow_plaintext_secrets = reader.flag("emrkeys.allow-plaintext-secrets");
-        let allow_legacy_wraps = reader.flag(envelope::ALLOW_LEGACY);
+        let allow_legacy_wraps = reader.flag(properties::ALLOW_LEGACY_WRAPS);
         let described = reader.flag(DESCRIPTION_ENABLED);
         let v2 = reader.flag(V2_ENABLED);
         let mut problems = reader.into_problems();
@@ -222,7 +223,7 @@ impl Config {
         }
         let mut warnings = Vec::new();
         match usage {
-            Usage::S3 => {
+            Client::S3 => {
                 check_client(
                     &keys,
                     &rule_names,
@@ -232,10 +233,10 @@ impl Config {
                     &mut problems,
                 );
             }
-            Usage::S3a => check_s3a(&keys, &rule_names, default_key.as_deref(), &mut problems),
-            Usage::LocalDisk => check_local_disk(&keys, &local_disk, &mut problems),
+            Client::S3a => check_s3a(&keys, &rule_names, default_key.as_deref(), &mut problems),
+            Client::LocalDisk => check_local_disk(&keys, &local_disk, &mut problems),
         }
-        if usage != Usage::LocalDisk && default_key.is_none() && rule_names.is_empty() {
+        if usage != Client::LocalDisk && default_key.is_none() && rule_names.is_empty() {
             warnings.push(
                 "neither a rule nor emrkeys.default.key is set: objects can be read, none can be written"
                     .to_owned(),
@@ -288,7 +289,7 @@ impl Config {
     }
 
     /// The names of the keys that a use needs: local disks their key, S3 all but a key that only local disks have.
-    pub(crate) fn keys_for(&self, usage: Usage) -> impl Iterator<Item = &str> {
+    pub(crate) fn keys_for(&self, usage: Client) -> impl Iterator<Item = &str> {
         let disk = self.local_disk.key.as_deref();
         let disk_versions = disk
             .and_then(|key| self.keys.get(key))
@@ -305,8 +306,8 @@ impl Config {
             .keys()
             .map(String::as_str)
             .filter(move |name| match usage {
-                Usage::LocalDisk => of_disk(name),
-                Usage::S3 | Usage::S3a => !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name),
+                Client::LocalDisk => of_disk(name),
+                Client::S3 | Client::S3a => !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name),
             })
     }
 
@@ -322,7 +323,7 @@ impl Config {
     }
 
     /// What the caller must open for these keys.
-    pub(crate) fn inputs_for(&self, usage: Usage) -> Vec<InputRef> {
+    pub(crate) fn inputs_for(&self, usage: Client) -> Vec<InputRef> {
         let mut inputs = BTreeSet::new();
         for key in self.keys_for(usage).filter_map(|name| self.keys.get(name)) {
             let (files, credential): (Vec<&FileRef>, _) = match &key.kind {

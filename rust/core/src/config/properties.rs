@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use once_cell::sync::Lazy;
 
+/// The property that lets wraps of older clients in.
+pub(crate) const ALLOW_LEGACY_WRAPS: &str = "emrkeys.s3a.allow-legacy";
+
 /// A property of the Hadoop `Configuration`.
 #[derive(Debug)]
 pub struct Property {
@@ -79,7 +82,7 @@ const PROPERTIES: &[Property] = &[
     property("emrkeys.kms.deadline", "time", "20s", "60s", "How long one request to a key service may take, all retries together."),
     property("emrkeys.audit", "`off`, `log` or a `file:` URI", "`off`", "file:///var/log/emrkeys/audit.json", "The audit log: a JSON line for each request for a key (time, purpose, location, key, version, source, outcome), to the logger `org.emrkeys.audit` or appended to a file. Where a line cannot be written, no key is given."),
     property("emrkeys.stats.log-interval", "time", "0s: never", "5m", "How often the counters of keys of a key service are logged at `INFO`, while keys are asked for. JMX has them at any time (`org.emrkeys:type=Keys,…`)."),
-    property("emrkeys.s3a.allow-legacy", "`true` or `false`", "`false`", "true", "Whether `org.emrkeys.S3AKeyring` reads objects whose data key is wrapped as the SDK v1's first client does (`AESWrap`, RSA-OAEP with SHA-256, `kms`). S3A's own switches do not decide it. Objects in AES-CBC are refused in any case."),
+    property(ALLOW_LEGACY_WRAPS, "`true` or `false`", "`false`", "true", "Whether `org.emrkeys.S3AKeyring` reads objects whose data key is wrapped as the SDK v1's first client does (`AESWrap`, RSA-OAEP with SHA-256, `kms`). S3A's own switches do not decide it. Objects in AES-CBC are refused in any case."),
     property("emrkeys.native.folder", "path", "a new folder in `java.io.tmpdir`", "/var/lib/emrkeys", "Where the native library is unpacked while it loads; must allow execution. Read by the Java classes; the system property of the same name comes first."),
     property("emrkeys.jce.install", "`first`, `last` or `off`", "`first`", "off", "Where the JCE provider `EmrKeys` goes among the security providers of the JVM when the S3 class is configured: at position 1, behind all others, or nowhere. See [jce.md](jce.md)."),
     property("emrkeys.jce.release-unverified-plaintext", "`never`, `sdk` or `always`", "`sdk`", "never", "Whether decryption by AES-GCM through `EmrKeys` may hand out plaintext before the tag is verified. `sdk`: only where the cipher was initialised by an `IvParameterSpec`, as the SDK v1 clients do and Bouncy Castle does for them."),

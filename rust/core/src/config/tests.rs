@@ -14,7 +14,7 @@ fn settings(changes: &[(&str, &str)]) -> Settings {
         .collect()
 }
 
-fn problems(usage: Usage, changes: &[(&str, &str)]) -> Vec<(Code, String)> {
+fn problems(usage: Client, changes: &[(&str, &str)]) -> Vec<(Code, String)> {
     let error = Config::parse(usage, &settings(changes)).unwrap_err();
     error
         .problems()
@@ -23,7 +23,7 @@ fn problems(usage: Usage, changes: &[(&str, &str)]) -> Vec<(Code, String)> {
 }
 
 fn problem(changes: &[(&str, &str)]) -> (Code, String) {
-    let mut found = problems(Usage::S3, changes);
+    let mut found = problems(Client::S3, changes);
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
@@ -35,14 +35,14 @@ fn expect(changes: &[(&str, &str)], code: Code, property: &str) {
 
 #[test]
 fn an_empty_value_is_no_value() {
-    let config = Config::parse(Usage::S3, &settings(&[("emrkeys.legacy.key", "  ")])).unwrap();
+    let config = Config::parse(Client::S3, &settings(&[("emrkeys.legacy.key", "  ")])).unwrap();
     assert_eq!(config.legacy_key, None);
 }
 
 #[test]
 fn every_problem_is_reported_at_once() {
     let found = problems(
-        Usage::S3,
+        Client::S3,
         &[
             ("emrkeys.nonsense", "1"),
             ("emrkeys.key.b.type", "des"),
@@ -64,7 +64,7 @@ fn every_problem_is_reported_at_once() {
 
 #[test]
 fn an_unknown_property_is_refused_with_a_suggestion() {
-    let error = Config::parse(Usage::S3, &settings(&[("emrkeys.defualt.key", "main")])).unwrap_err();
+    let error = Config::parse(Client::S3, &settings(&[("emrkeys.defualt.key", "main")])).unwrap_err();
     assert_eq!(error.code(), Code::UnknownProperty);
     assert!(error.to_string().contains("emrkeys.default.key"), "{error}");
 }
@@ -116,7 +116,7 @@ fn keys_need_what_their_type_needs_and_nothing_else() {
 #[test]
 fn no_key_at_all_is_a_problem() {
     assert_eq!(
-        Config::parse(Usage::S3, &Settings::new()).unwrap_err().code(),
+        Config::parse(Client::S3, &Settings::new()).unwrap_err().code(),
         Code::MissingProperty
     );
 }
@@ -214,10 +214,10 @@ fn rules_by_prefix_need_the_objects_location() {
     let mut off = rule.to_vec();
     off.push((DESCRIPTION_ENABLED, "false"));
     expect(&off, Code::DescriptionDisabled, DESCRIPTION_ENABLED);
-    Config::parse(Usage::S3, &settings(&rule)).unwrap();
+    Config::parse(Client::S3, &settings(&rule)).unwrap();
     // Local disks have no prefixes.
     off.push(("emrkeys.local-disk.key", "main"));
-    Config::parse(Usage::LocalDisk, &settings(&off)).unwrap();
+    Config::parse(Client::LocalDisk, &settings(&off)).unwrap();
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn kms_keys_that_v2_could_not_read_back_are_refused() {
     .concat();
     expect(&rule, Code::KmsWithV2, "emrkeys.rule.r.key");
     Config::parse(
-        Usage::S3,
+        Client::S3,
         &settings(&[&rule[..], &[(V2_ENABLED, "false")]].concat()),
     )
     .unwrap();
@@ -245,7 +245,7 @@ fn kms_keys_that_v2_could_not_read_back_are_refused() {
     let default = [&key[..], &[("emrkeys.default.key", "k")]].concat();
     expect(&default, Code::KmsWithV2, "emrkeys.default.key");
     Config::parse(
-        Usage::S3,
+        Client::S3,
         &settings(&[&default[..], &[(DESCRIPTION_ENABLED, "false")]].concat()),
     )
     .unwrap();
@@ -261,7 +261,7 @@ fn kms_keys_are_named_in_the_forms_of_kms() {
         "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "arn:aws-cn:kms:cn-north-1:111122223333:alias/a",
     ] {
-        Config::parse(Usage::S3, &settings(&key(id))).unwrap();
+        Config::parse(Client::S3, &settings(&key(id))).unwrap();
     }
     for id in [
         "alias/",
@@ -290,11 +290,11 @@ fn older_versions_are_followed_to_the_end_and_never_in_a_circle() {
         ("emrkeys.key.main.previous", "b,c"),
         ("emrkeys.key.c.previous", "d"),
     ]);
-    let config = Config::parse(Usage::S3, &settings(&keys)).unwrap();
+    let config = Config::parse(Client::S3, &settings(&keys)).unwrap();
     assert_eq!(config.keys["main"].previous, ["b", "c", "d"]);
 
     keys.push(("emrkeys.key.d.previous", "main"));
-    let found = problems(Usage::S3, &keys);
+    let found = problems(Client::S3, &keys);
     assert!(
         !found.is_empty() && found.iter().all(|(code, _)| *code == Code::Cycle),
         "{found:?}"
@@ -352,7 +352,7 @@ fn the_properties_of_awss_providers_define_a_key_where_none_of_ours_does() {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Config::parse(Usage::S3, &settings)
+        Config::parse(Client::S3, &settings)
     };
     let rsa = [
         (RSA_PUBLIC, "s3://keys/pub"),
@@ -364,7 +364,7 @@ fn the_properties_of_awss_providers_define_a_key_where_none_of_ours_does() {
     assert!(matches!(&config.keys["default"].kind,
         KeyKind::Rsa(RsaConfig { legacy_name: Some(name), permissions: Permissions::Warn, .. }) if name == "n"));
     assert_eq!(
-        config.inputs_for(Usage::S3),
+        config.inputs_for(Client::S3),
         [InputRef::Uri("/keys/private".into())]
     );
 
@@ -375,13 +375,13 @@ fn the_properties_of_awss_providers_define_a_key_where_none_of_ours_does() {
     assert_eq!(parse(&both).unwrap_err().code(), Code::Conflict);
     assert_eq!(parse(&rsa[1..]).unwrap_err().code(), Code::MissingProperty);
 
-    let config = Config::parse(Usage::S3, &settings(&rsa)).unwrap();
+    let config = Config::parse(Client::S3, &settings(&rsa)).unwrap();
     assert!(!config.keys.contains_key("default"), "keys of ours come first");
 }
 
 #[test]
 fn local_disks_need_one_symmetric_key() {
-    let code = |changes: &[(&str, &str)]| problems(Usage::LocalDisk, changes)[0].0;
+    let code = |changes: &[(&str, &str)]| problems(Client::LocalDisk, changes)[0].0;
     assert_eq!(code(&[]), Code::MissingProperty);
     let kms = [
         ("emrkeys.key.k.type", "kms"),
@@ -400,20 +400,24 @@ fn local_disks_need_one_symmetric_key() {
 
 #[test]
 fn a_key_for_disks_and_for_s3_is_a_warning() {
-    let config = Config::parse(Usage::LocalDisk, &settings(&[("emrkeys.local-disk.key", "main")])).unwrap();
+    let config = Config::parse(
+        Client::LocalDisk,
+        &settings(&[("emrkeys.local-disk.key", "main")]),
+    )
+    .unwrap();
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
     let own = [
         ("emrkeys.key.disk.type", "aes"),
         ("emrkeys.key.disk.file", "file:///keys/disk"),
         ("emrkeys.local-disk.key", "disk"),
     ];
-    assert!(Config::parse(Usage::LocalDisk, &settings(&own))
+    assert!(Config::parse(Client::LocalDisk, &settings(&own))
         .unwrap()
         .warnings
         .is_empty());
     let same_file = [&own[..], &[("emrkeys.key.disk.file", "file:///keys/main")]].concat();
     assert_eq!(
-        Config::parse(Usage::LocalDisk, &settings(&same_file))
+        Config::parse(Client::LocalDisk, &settings(&same_file))
             .unwrap()
             .warnings
             .len(),
@@ -428,14 +432,14 @@ fn each_use_loads_only_the_keys_it_needs() {
         ("emrkeys.key.disk.credential", "disk.key"),
         ("emrkeys.local-disk.key", "disk"),
     ];
-    let config = Config::parse(Usage::LocalDisk, &settings(&own)).unwrap();
-    assert_eq!(config.keys_for(Usage::LocalDisk).collect::<Vec<_>>(), ["disk"]);
-    assert_eq!(config.keys_for(Usage::S3).collect::<Vec<_>>(), ["main"]);
+    let config = Config::parse(Client::LocalDisk, &settings(&own)).unwrap();
+    assert_eq!(config.keys_for(Client::LocalDisk).collect::<Vec<_>>(), ["disk"]);
+    assert_eq!(config.keys_for(Client::S3).collect::<Vec<_>>(), ["main"]);
     assert_eq!(
-        config.inputs_for(Usage::LocalDisk),
+        config.inputs_for(Client::LocalDisk),
         [InputRef::Credential("disk.key".into())]
     );
-    assert!(config.inputs_for(Usage::S3).is_empty());
+    assert!(config.inputs_for(Client::S3).is_empty());
 }
 
 proptest::proptest! {
@@ -451,17 +455,17 @@ proptest::proptest! {
             0..12,
         ),
     ) {
-        let _ = Config::parse(Usage::S3, &entries);
-        let _ = Config::parse(Usage::LocalDisk, &entries);
+        let _ = Config::parse(Client::S3, &entries);
+        let _ = Config::parse(Client::LocalDisk, &entries);
     }
 }
 
 #[test]
 fn the_jce_provider_is_installed_first_unless_told_otherwise() {
-    let defaults = Config::parse(Usage::S3, &settings(&[])).unwrap().jce;
+    let defaults = Config::parse(Client::S3, &settings(&[])).unwrap().jce;
     assert_eq!(defaults, JceSettings::default());
     let changed = Config::parse(
-        Usage::S3,
+        Client::S3,
         &settings(&[
             ("emrkeys.jce.install", "last"),
             ("emrkeys.jce.release-unverified-plaintext", "never"),
@@ -508,7 +512,7 @@ fn a_keyring_needs_a_place_and_a_protector() {
         ),
     ];
     let with = |more: &[(&'static str, &'static str)]| [&base[..], more].concat();
-    let config = Config::parse(Usage::S3, &settings(&base)).unwrap();
+    let config = Config::parse(Client::S3, &settings(&base)).unwrap();
     let KeyKind::Keyring(keyring) = &config.keys["lake"].kind else {
         panic!("{:?}", config.keys["lake"]);
     };
@@ -535,7 +539,7 @@ fn a_keyring_needs_a_place_and_a_protector() {
         ("emrkeys.key.lake.previous", "main", Code::Conflict),
         ("emrkeys.keyring.max-age", "1ms", Code::InvalidValue),
     ] {
-        let found = problems(Usage::S3, &with(&[(property, value)]));
+        let found = problems(Client::S3, &with(&[(property, value)]));
         assert_eq!(found[0], (code, property.to_owned()), "{value}");
     }
 }
@@ -543,7 +547,7 @@ fn a_keyring_needs_a_place_and_a_protector() {
 #[test]
 fn what_a_keyring_is_made_of_is_opened_with_it() {
     let config = Config::parse(
-        Usage::S3,
+        Client::S3,
         &settings(&[
             ("emrkeys.key.lake.type", "keyring"),
             ("emrkeys.key.lake.uri", "hdfs:///keys/lake.keyring"),
@@ -560,7 +564,7 @@ fn what_a_keyring_is_made_of_is_opened_with_it() {
         InputRef::Uri("hdfs:///keys/master".into()),
         InputRef::Credential("disk.key".into()),
     ];
-    assert_eq!(config.inputs_for(Usage::S3), expected);
+    assert_eq!(config.inputs_for(Client::S3), expected);
 }
 
 #[test]
@@ -574,9 +578,9 @@ fn a_data_key_service_has_an_address_and_someone_who_asks() {
             ("emrkeys.key.s.password-credential", "password"),
         ];
         all.extend_from_slice(changes);
-        Config::parse(Usage::S3, &settings(&all))
+        Config::parse(Client::S3, &settings(&all))
     };
-    let inputs = service(&[]).unwrap().inputs_for(Usage::S3);
+    let inputs = service(&[]).unwrap().inputs_for(Client::S3);
     assert_eq!(
         inputs,
         [

@@ -16,7 +16,7 @@ use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use crate::config::is_name;
+use crate::names::is_name;
 
 /// What the field `format` says.
 pub(crate) const FORMAT: &str = "emrkeys-keyring/1";

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 
 use super::document::{Document, Protector, State};
-use super::protector::{is_alias, AesProtector, Protectors};
+use super::protector::{AesProtector, Protectors};
 use super::store::{self, Store, Stored};
 use super::{Keyring, Root};
-use crate::cache::Limits;
-use crate::config::is_name;
+use crate::aws::kms::{KmsAccess, KmsTarget, Role};
+use crate::aws::S3Access;
+use crate::config::Limits;
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::inputs::Inputs;
-use crate::kms::{KmsAccess, KmsTarget, Role};
-use crate::material::{self, Location, Permissions, S3Access, Secrecy};
-use crate::source::aes_key::{parse_aes_key, Encoding};
+use crate::material::aes_key::{parse_aes_key, Encoding};
+use crate::material::{self, Location, Permissions, Secrecy};
+use crate::names::{is_alias, is_name};
 
 /// How to reach S3 and KMS; what is not set comes from the AWS environment or profile.
 #[derive(Clone, Debug, Default)]
@@ -312,6 +313,7 @@ fn protectors(protection: &Protection, access: &Access) -> Result<Protectors, Er
         let read = material::read(
             WHAT,
             &location,
+            material::MAX_MATERIAL,
             Secrecy::Secret,
             Permissions::Enforce,
             &inputs,

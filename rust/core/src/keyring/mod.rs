@@ -14,7 +14,7 @@ pub use document::{State, MAX_DOCUMENT, MAX_VERSIONS};
 pub use editor::{inspect, Access, Change, Edit, Editor, Protection, Summary, VersionSummary};
 
 pub(crate) use document::{Document, Malformed, Protector, Version};
-pub(crate) use protector::{is_alias, AesProtector, Protectors};
+pub(crate) use protector::{AesProtector, Protectors};
 pub(crate) use store::parse;
 
 use document::{Canonical, Timestamp, VersionId, FORMAT};

@@ -10,11 +10,14 @@ use zeroize::Zeroizing;
 
 use super::document::{Canonical, Document, Protector, FORMAT};
 use super::{crypto_failed, Root};
-use crate::cache::{Counts, KeyCache, Limits};
+use crate::aws::kms::{Context, KmsTarget};
+use crate::config::Limits;
+use crate::counters::Counts;
 use crate::description::{self, Description};
 use crate::error::{excerpt, Code, Problem};
-use crate::kms::{Context, KmsTarget};
-use crate::source::service::{Answer, KeyService, NewKey, WrappedKey};
+use crate::key_service::cache::KeyCache;
+use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
+use crate::names::is_alias;
 
 /// So that no data key of another use opens as a document key, and a policy of KMS can tell them apart.
 const CONTEXT_USE: &str = "emrkeys.use";
@@ -268,11 +271,6 @@ fn key_cache(targets: &[KmsTarget], name: &str, deadline: Duration) -> Arc<KeyCa
             name: name.to_owned(),
         })
     })
-}
-
-/// Whether a configured id is an alias, by its name or ARN: KMS alone knows which key it stands for.
-pub(crate) fn is_alias(id: &str) -> bool {
-    id.starts_with("alias/") || id.contains(":alias/")
 }
 
 /// A multi-region key is one key with an ARN in each region.

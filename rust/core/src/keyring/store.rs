@@ -13,10 +13,11 @@ use rustix::fs::{FlockOperation, Mode, RenameFlags};
 use secrecy::ExposeSecret;
 
 use super::document::{Document, Malformed};
+use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Problem};
 use crate::inputs::Inputs;
 use crate::material::s3::{self, Condition, Written};
-use crate::material::{self, Location, Permissions, S3Access, Secrecy};
+use crate::material::{self, Location, Permissions, Secrecy};
 
 /// What messages name where no property does.
 const WHAT: &str = "keyring";
@@ -287,7 +288,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     let read = material::read(
         WHAT,
         &location,
-        Secrecy::Keyring,
+        super::MAX_DOCUMENT,
+        Secrecy::Public,
         Permissions::Enforce,
         &Inputs::new(),
         &S3Access::default(),

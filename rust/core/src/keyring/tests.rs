@@ -1,6 +1,6 @@
 use super::document::Protector;
 use super::*;
-use crate::kms::{KmsAccess, KmsTarget};
+use crate::aws::kms::{KmsAccess, KmsTarget};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,11 +15,11 @@ use crate::error::{excerpt, Code, Problem};
 pub(super) fn read(
     property: &str,
     path: &Path,
+    limit: usize,
     secrecy: Secrecy,
     permissions: Permissions,
 ) -> Result<Material, Problem> {
     let shown = path.to_string_lossy();
-    let limit = secrecy.limit();
     let failed = |error| failure(property, &shown, error);
     let file = open(path).map_err(failed)?;
     let stat = rustix::fs::fstat(&file).map_err(failed)?;
@@ -80,7 +80,7 @@ fn laxity(secrecy: Secrecy, mode: u32, owner: u32, caller: u32) -> Option<Lax> {
     match secrecy {
         Secrecy::Secret if bits & 0o077 != 0 => Some(Lax::Mode(bits)),
         Secrecy::Secret if owner != caller && owner != 0 => Some(Lax::Owner(owner)),
-        Secrecy::Public | Secrecy::Keyring if bits & 0o002 != 0 => Some(Lax::WritableByAll(bits)),
+        Secrecy::Public if bits & 0o002 != 0 => Some(Lax::WritableByAll(bits)),
         _ => None,
     }
 }
@@ -146,7 +146,7 @@ fn failure(property: &str, shown: &str, error: Errno) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MAX_MATERIAL;
+    use crate::material::MAX_MATERIAL;
     use secrecy::ExposeSecret;
     use std::fs::{self, set_permissions};
     use std::os::unix::fs::{symlink, PermissionsExt};
@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn code(path: &Path) -> Code {
-        read("p", path, Secrecy::Secret, Permissions::Enforce)
+        read("p", path, MAX_MATERIAL, Secrecy::Secret, Permissions::Enforce)
             .unwrap_err()
             .code
     }
@@ -179,7 +179,7 @@ mod tests {
         let folder = Folder::new();
         for mode in [0o600, 0o400, 0o700] {
             let path = folder.file("key", b"secret", mode);
-            let material = read("p", &path, Secrecy::Secret, Permissions::Enforce).unwrap();
+            let material = read("p", &path, MAX_MATERIAL, Secrecy::Secret, Permissions::Enforce).unwrap();
             assert_eq!(material.bytes.expose_secret(), b"secret");
             assert_eq!(material.warning, None);
         }
@@ -191,12 +191,13 @@ mod tests {
         for mode in [0o644, 0o640, 0o620, 0o602, 0o601, 0o610] {
             let path = folder.file("key", b"secret", mode);
             assert_eq!(code(&path), Code::KeyFilePermissions, "{mode:o}");
-            let material = read("p", &path, Secrecy::Secret, Permissions::Warn).unwrap();
+            let material = read("p", &path, MAX_MATERIAL, Secrecy::Secret, Permissions::Warn).unwrap();
             assert!(material.warning.unwrap().contains("KEY_FILE_PERMISSIONS"));
         }
         let public = |mode| {
             let path = folder.file("public", b"public", mode);
-            read("p", &path, Secrecy::Public, Permissions::Enforce).map_err(|problem| problem.code)
+            read("p", &path, MAX_MATERIAL, Secrecy::Public, Permissions::Enforce)
+                .map_err(|problem| problem.code)
         };
         assert!(public(0o644).is_ok_and(|material| material.warning.is_none()));
         assert!(public(0o664).is_ok());
@@ -246,12 +247,13 @@ mod tests {
             Code::KeyFileTooLarge
         );
         let path = folder.file("most", &[1; MAX_MATERIAL], 0o600);
-        let most = read("p", &path, Secrecy::Secret, Permissions::Enforce).unwrap();
+        let most = read("p", &path, MAX_MATERIAL, Secrecy::Secret, Permissions::Enforce).unwrap();
         assert_eq!(most.bytes.expose_secret().len(), MAX_MATERIAL);
         // A file that claims to be empty and is not, as those of /proc do, is read to its end all the same.
         assert!(read(
             "p",
             Path::new("/proc/version"),
+            MAX_MATERIAL,
             Secrecy::Public,
             Permissions::Enforce
         )

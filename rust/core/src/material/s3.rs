@@ -18,10 +18,12 @@ use aws_sdk_s3::Client;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
-use super::{check_length, too_large, S3Access};
-use crate::aws::{self, causes};
+use super::{check_length, too_large};
+use crate::aws::connect;
+use crate::aws::error::{self as aws_error, causes};
+use crate::aws::runtime;
+use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Problem};
-use crate::runtime;
 
 /// From the first look for credentials to the last byte, all attempts together.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -100,7 +102,7 @@ async fn client(access: &S3Access) -> Client {
     if let Some(client) = known(&CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)) {
         return client;
     }
-    let shared = aws::load(access.region.as_deref()).await;
+    let shared = connect::load(access.region.as_deref()).await;
     let mut builder = Builder::from(&shared);
     if shared.region().is_none() && access.endpoint.is_some() {
         // Stores other than AWS want a region in the signature and care little which.
@@ -218,7 +220,7 @@ impl Object<'_> {
         SdkError<E>: RequestId,
     {
         let id = error.request_id();
-        let Some((status, name, told)) = aws::answer(error) else {
+        let Some((status, name, told)) = aws_error::answer(error) else {
             return self.unavailable(&causes(error), id);
         };
         match (status, name) {
@@ -260,7 +262,7 @@ impl Object<'_> {
     }
 
     fn problem(&self, code: Code, told: &str, request_id: Option<&str>, remedy: &str) -> Problem {
-        let id = aws::request(request_id);
+        let id = aws_error::request(request_id);
         let message = format!(
             "{} could not be read or written: {told}{id}",
             excerpt(&self.uri())
@@ -272,7 +274,7 @@ impl Object<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MAX_MATERIAL;
+    use crate::material::MAX_MATERIAL;
     use aws_config::BehaviorVersion;
     use aws_sdk_s3::config::Credentials;
     use aws_smithy_http_client::proxy::ProxyConfig;
@@ -366,7 +368,7 @@ mod tests {
         let base = Builder::new()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static("us-east-1"))
-            .http_client(aws::http_client(ProxyConfig::disabled()))
+            .http_client(connect::http_client(ProxyConfig::disabled()))
             .credentials_provider(Credentials::new(
                 "AKIDTEST",
                 SECRET_ACCESS_KEY,

@@ -5,8 +5,8 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::envelope::{Content, Envelope, Format};
 use crate::inputs::InputValue;
-use crate::object::{Content, Envelope, Format};
 
 /// A folder of key files and the properties that name them.
 struct Fixture {
@@ -61,11 +61,13 @@ impl Fixture {
     }
 
     fn open(&self) -> Provider {
-        Provider::open(Usage::S3, &self.settings, &self.inputs).unwrap().0
+        Provider::open(Client::S3, &self.settings, &self.inputs)
+            .unwrap()
+            .0
     }
 
     fn open_error(&self) -> Code {
-        Provider::open(Usage::S3, &self.settings, &self.inputs)
+        Provider::open(Client::S3, &self.settings, &self.inputs)
             .unwrap_err()
             .code()
     }
@@ -306,7 +308,7 @@ fn objects_of_awss_rsa_provider_are_read_and_can_be_read_by_it() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    let (provider, _) = Provider::open(Usage::S3, &drop_in, &Inputs::new()).unwrap();
+    let (provider, _) = Provider::open(Client::S3, &drop_in, &Inputs::new()).unwrap();
     assert!(provider.ask(Some(&[("rsa_name", "payroll")])).is_ok());
     assert_eq!(value(&provider.ask(None).unwrap(), "rsa_name"), Some("payroll"));
 }
@@ -434,7 +436,7 @@ fn every_key_that_does_not_load_is_reported() {
     let fixture = two_keys();
     fixture.file("main", &[7; 31]);
     fixture.file("audit", b"");
-    let error = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap_err();
+    let error = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap_err();
     let codes: Vec<Code> = error.problems().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::KeyFileEmpty, Code::KeySize]);
 }
@@ -458,7 +460,7 @@ fn a_secret_comes_from_a_credential_and_not_from_a_site_file() {
         })
     };
     assert_eq!(
-        plan(Usage::S3, &with(None).settings).unwrap(),
+        required_inputs(Client::S3, &with(None).settings).unwrap(),
         [InputRef::Credential("main.key".into())]
     );
     assert_eq!(symmetric(&with(found(false)).open().ask(None).unwrap()), 5);
@@ -483,7 +485,7 @@ fn local_disks_get_the_same_key_every_time_under_the_name_of_the_release() {
     for (release, algorithm) in [("emr-7.0.0", "AES/GCM/NoPadding"), ("emr-7.1.0", "AES")] {
         let mut settings = fixture.settings.clone();
         settings.insert("emrkeys.local-disk.emr-release".into(), release.into());
-        let (provider, report) = Provider::open(Usage::LocalDisk, &settings, &Inputs::new()).unwrap();
+        let (provider, report) = Provider::open(Client::LocalDisk, &settings, &Inputs::new()).unwrap();
         assert!(report.warnings.is_empty(), "{:?}", report.warnings);
         let written = provider.ask(None).unwrap();
         for materials in [
@@ -508,10 +510,10 @@ fn nothing_secret_shows_in_debug_output_or_reports() {
     let canary = b"CANARYCANARYCANARYCANARYCANARY!!";
     let fixture = Fixture::new().aes("main", 0).set("emrkeys.default.key", "main");
     fixture.file("main", &[&canary[..], b"?"].concat());
-    let error = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap_err();
+    let error = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap_err();
     fixture.file("main", canary);
     let fixture = fixture.set("emrkeys.key.main.encoding", "raw");
-    let (provider, report) = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap();
+    let (provider, report) = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap();
     let materials = provider.ask(None).unwrap();
     let shown = format!("{error} {error:?} {provider:?} {report:?} {materials:?}");
     let hex = hex::encode(canary);
@@ -524,7 +526,7 @@ fn nothing_secret_shows_in_debug_output_or_reports() {
 #[test]
 fn the_start_up_line_names_keys_and_rules() {
     let fixture = two_keys();
-    let (_, report) = Provider::open(Usage::S3, &fixture.settings, &fixture.inputs).unwrap();
+    let (_, report) = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap();
     assert_eq!(
         report.summary,
         format!(
@@ -573,7 +575,7 @@ const GCM: &str = "AES/GCM/NoPadding";
 #[test]
 fn s3a_says_where_it_writes_and_nothing_of_the_key_is_decoded() {
     let fixture = two_keys();
-    let (provider, _) = Provider::open(Usage::S3a, &fixture.settings, &fixture.inputs).unwrap();
+    let (provider, _) = Provider::open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
     let key_of = |key: &str| {
         let written = provider
             .materials(Request::Write { bucket: "lake", key })
@@ -589,7 +591,7 @@ fn s3a_says_where_it_writes_and_nothing_of_the_key_is_decoded() {
 #[test]
 fn a_read_of_s3a_is_never_taken_for_a_write() {
     let fixture = two_keys();
-    let (provider, _) = Provider::open(Usage::S3a, &fixture.settings, &fixture.inputs).unwrap();
+    let (provider, _) = Provider::open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
     let read = |stored: &[(&str, &str)], wrap: &str| {
         provider
             .materials(Request::Read {
@@ -623,7 +625,7 @@ fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
         .set("emrkeys.key.k.kms-key-id", "alias/k")
         .set("emrkeys.default.key", "k");
     let read = |fixture: &Fixture| {
-        let (provider, _) = Provider::open(Usage::S3a, &fixture.settings, &fixture.inputs).unwrap();
+        let (provider, _) = Provider::open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
         provider
             .materials(Request::Read {
                 stored: &[("aws:x-amz-cek-alg", GCM)],
@@ -638,7 +640,7 @@ fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
         .set("emrkeys.key.l.type", "kms")
         .set("emrkeys.key.l.kms-key-id", "alias/l");
     assert_eq!(
-        Provider::open(Usage::S3a, &two.settings, &two.inputs)
+        Provider::open(Client::S3a, &two.settings, &two.inputs)
             .unwrap_err()
             .code(),
         Code::Conflict
@@ -663,9 +665,9 @@ fn every_description_leads_to_the_name_that_the_key_has_now() {
         .set("emrkeys.key.hsm.type", "data-key-service")
         .set("emrkeys.key.hsm.url", "http://127.0.0.1:1")
         .set("emrkeys.legacy.key", "main");
-    let owners = Owners::new(Usage::S3, &fixture.settings).unwrap();
+    let key_lookup = KeyLookup::new(Client::S3, &fixture.settings).unwrap();
     let owner = |wrap: Wrap, stored: &[(&str, &str)]| {
-        owners.of(&Envelope {
+        key_lookup.of(&Envelope {
             format: Format::V2,
             content: Content::Gcm,
             wrap,

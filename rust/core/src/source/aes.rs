@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::aes_key::{parse_aes_key, Encoding};
 use super::versions::Version;
-use super::Loader;
+use crate::config::loader::Loader;
 use crate::config::{FileRef, Origin};
 use crate::error::Problem;
 use crate::keyring::AesProtector;
+use crate::material::aes_key::{parse_aes_key, Encoding};
 use crate::material::{Permissions, Secrecy};
-use crate::provider::MaterialKey;
+use crate::model::MaterialKey;
 use crate::release;
 
 pub(crate) fn load(origin: &Origin, encoding: Encoding, loader: &mut Loader) -> Result<Version, Problem> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::{Counts, KeyCache};
+use crate::counters::Counts;
 use crate::description::{self, Description};
 use crate::error::Problem;
-use crate::provider::{MaterialKey, Materials};
+use crate::key_service::cache::KeyCache;
+use crate::key_service::KeyService;
+use crate::model::{MaterialKey, Materials};
 use crate::release;
-use crate::source::service::KeyService;
 use crate::source::Source;
 
 use secrecy::SecretSlice;

@@ -14,17 +14,19 @@ use arc_swap::ArcSwap;
 use once_cell::sync::OnceCell;
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::{aes, Loader, Source};
-use crate::cache::Counts;
+use super::{aes, Source};
+use crate::aws::S3Access;
+use crate::config::loader::Loader;
 use crate::config::{KeyKind, KeyringConfig};
+use crate::counters::Counts;
 use crate::description::{self, invalid, Description};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::Inputs;
 use crate::keyring::{self, AesProtector, Document, Keyring, Protector, Protectors, State};
-use crate::material::{self, Location, Permissions, S3Access, Secrecy};
-use crate::notice;
-use crate::provider::{MaterialKey, Materials};
+use crate::material::{self, Location, Permissions, Secrecy};
+use crate::model::{MaterialKey, Materials};
 use crate::release;
+use crate::stderr_log;
 
 /// Between two readings that objects of unknown versions cause.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -88,7 +90,12 @@ pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> R
     let aes = aes_protectors(config, loader, &mut problems);
     let protectors = Protectors::new(&property, config.kms.clone(), aes, loader.config.cache.deadline);
     let read = loader
-        .file(&config.document, Secrecy::Keyring, Permissions::Enforce)
+        .file_within(
+            keyring::MAX_DOCUMENT,
+            &config.document,
+            Secrecy::Public,
+            Permissions::Enforce,
+        )
         .and_then(|bytes| {
             keyring::parse(
                 &property,
@@ -204,12 +211,12 @@ impl Shared {
         match &result {
             Ok(()) => {
                 if self.warned.swap(false, Ordering::Relaxed) {
-                    notice::info(&format!("key {}: the keyring is read again", self.name));
+                    stderr_log::info(&format!("key {}: the keyring is read again", self.name));
                 }
             }
             Err(problem) => {
                 if !self.warned.swap(true, Ordering::Relaxed) {
-                    notice::warn(&format!(
+                    stderr_log::warn(&format!(
                         "key {}: the keyring could not be read again, and stays in use as it was read last: {problem}",
                         self.name
                     ));
@@ -231,7 +238,8 @@ impl Shared {
         let read = material::read(
             &self.property,
             &self.location,
-            Secrecy::Keyring,
+            keyring::MAX_DOCUMENT,
+            Secrecy::Public,
             Permissions::Enforce,
             &Inputs::new(),
             &self.s3,

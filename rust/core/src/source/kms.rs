@@ -2,7 +2,7 @@
 
 use crate::description::{self, Description};
 use crate::error::Problem;
-use crate::provider::{MaterialKey, Materials};
+use crate::model::{MaterialKey, Materials};
 use crate::source::Source;
 
 /// A KMS key that the client is told to use.

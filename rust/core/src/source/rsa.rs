@@ -8,12 +8,12 @@ use emrkeys_crypto::KeyError;
 use secrecy::ExposeSecret;
 
 use super::versions::Version;
-use super::Loader;
+use crate::config::loader::Loader;
 use crate::config::RsaConfig;
 use crate::description;
 use crate::error::{Code, Error, Problem, Problems};
 use crate::material::{Permissions, Secrecy};
-use crate::provider::MaterialKey;
+use crate::model::MaterialKey;
 
 pub(crate) fn load(config: &RsaConfig, loader: &mut Loader) -> Result<Version, Error> {
     let mut problems = Problems::default();

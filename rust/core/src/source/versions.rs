@@ -2,7 +2,7 @@
 
 use crate::description::{self, invalid, Description};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
-use crate::provider::{MaterialKey, Materials};
+use crate::model::{MaterialKey, Materials};
 use crate::source::Source;
 
 /// One version of a key.

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use crate::keyring::{Access, Change, Editor, Protection};
-use crate::{Code, Inputs, MaterialKey, Materials, Provider, Request, Settings, Usage};
+use crate::{Client, Code, Inputs, MaterialKey, Materials, Provider, Request, Settings};
 
 /// A folder with a keyring and the file that protects it.
 struct Place {
@@ -85,7 +85,7 @@ impl Place {
     }
 
     fn open(&self, more: &[(&str, &str)]) -> Result<Provider, Code> {
-        Provider::open(Usage::S3, &self.settings(more), &Inputs::new())
+        Provider::open(Client::S3, &self.settings(more), &Inputs::new())
             .map(|(provider, _)| provider)
             .map_err(|error| error.code())
     }
@@ -317,7 +317,7 @@ fn a_configured_key_protects_as_do_its_older_versions() {
         ]);
         settings.remove("emrkeys.key.lake.protector-file");
         settings.extend(more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-        Provider::open(Usage::S3, &settings, &Inputs::new()).map_err(|error| error.code())
+        Provider::open(Client::S3, &settings, &Inputs::new()).map_err(|error| error.code())
     };
     by_key(&master, &[]).unwrap();
     assert_eq!(by_key(&newer, &[]).unwrap_err(), Code::KeyringProtector);
@@ -338,7 +338,7 @@ fn the_name_is_that_of_the_key_or_an_older_one() {
         settings.insert(format!("emrkeys.key.sea.{field}"), value);
     }
     let open = |settings: &Settings| {
-        Provider::open(Usage::S3, settings, &Inputs::new()).map_err(|error| error.code())
+        Provider::open(Client::S3, settings, &Inputs::new()).map_err(|error| error.code())
     };
     assert_eq!(open(&settings).unwrap_err(), Code::KeyringInvalid);
     settings.insert("emrkeys.key.sea.aliases".to_owned(), "lake".to_owned());

@@ -1,0 +1,76 @@
+//! What all clients of AWS share: credentials, region, TLS.
+//!
+//! Credentials come from the AWS default chain (environment, profile, web identity, container, instance), are never
+//! held here, and never appear in a message.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_config::profile::ProfileSet;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{rustls_provider::CryptoMode, Provider};
+use aws_smithy_http_client::Connector;
+
+use crate::aws::runtime;
+use crate::error::{Code, Error, Problem};
+
+/// What the environment, the profile and the node say; `region` comes first.
+pub(crate) async fn load(region: Option<&str>) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client(ProxyConfig::from_env()));
+    // Only where it is set: a chain of region providers built apart from the loader would not use its HTTP client.
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    loader.load().await
+}
+
+/// The one TLS stack: rustls over the aws-lc that the ciphers use, with the machine's trusted certificates.
+pub(crate) fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .build()
+    })
+}
+
+/// What the environment, the profile and the node say: credentials, region, proxy, TLS. `region` comes first. Blocks, where an
+/// instance or a container has to be asked.
+///
+/// # Errors
+/// `SOURCE_UNAVAILABLE` where no thread can be started, or the node did not answer within 20 seconds.
+pub fn config(region: Option<&str>) -> Result<SdkConfig, Error> {
+    block_on(Duration::from_secs(20), load(region))
+}
+
+/// The profiles of the AWS configuration, the one selected that the environment names; `None` where its files cannot be read. Asks
+/// nobody and starts no thread.
+pub fn profiles() -> Option<ProfileSet> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+    let (fs, env, files) = Default::default();
+    runtime
+        .block_on(aws_config::profile::load(&fs, &env, &files, None))
+        .ok()
+}
+
+/// Runs `future` to its end on the runtime of the process. Blocks the calling thread, which must not be one of that runtime.
+///
+/// # Errors
+/// `SOURCE_UNAVAILABLE` where `deadline` has passed, or no thread can be started.
+pub fn block_on<F: Future>(deadline: Duration, future: F) -> Result<F::Output, Error> {
+    runtime::block_on(deadline, future)?.ok_or_else(|| {
+        Problem::new(
+            Code::SourceUnavailable,
+            format!("AWS did not answer within {} seconds", deadline.as_secs()),
+            "See that this machine reaches the endpoints of AWS (VPC endpoint, proxy), and try again.",
+        )
+        .into()
+    })
+}

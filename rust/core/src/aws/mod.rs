@@ -1,0 +1,15 @@
+//! AWS: clients that are configured alike, the runtime to call them on, and their errors.
+
+pub(crate) mod connect;
+pub(crate) mod error;
+pub(crate) mod kms;
+pub mod runtime;
+pub(crate) mod s3;
+
+pub use aws_config::profile::ProfileSet;
+pub use aws_config::SdkConfig;
+
+pub use connect::{block_on, config, profiles};
+pub use error::{answer, causes, request};
+pub use kms::{Context, KmsAccess, KmsTarget, Role};
+pub use s3::S3Access;

@@ -1,0 +1,770 @@
+//! The envelope of an encrypted object: how its content is encrypted and its data key wrapped, as the S3 encryption clients
+//! store it in user metadata or in an instruction file.
+//!
+//! Three formats, told apart by the name of the wrapped key: `x-amz-key` (V1: the SDK v1 in EncryptionOnly mode), `x-amz-key-v2`
+//! (V2: all other modes of the SDK v1, its V2 client, the S3 Encryption Client 3), `x-amz-3` (V3: the S3 Encryption Client 4, which
+//! commits to the key). Source: `Headers` and `ContentCryptoMaterial` of the SDK v1; `MetadataKeyConstants`,
+//! `ContentMetadataEncodingStrategy` and `ContentMetadataDecodingStrategy` of the S3 Encryption Client 4.
+
+use std::collections::BTreeMap;
+
+use base64ct::{Base64, Encoding};
+
+use crate::description;
+use crate::error::{excerpt, Code, Problem};
+
+/// User metadata of an object: names in lower case, without S3's `x-amz-meta-`.
+pub type Metadata = BTreeMap<String, String>;
+
+/// What follows the object's key in the key of its instruction file. Source: `InstructionFileId.DEFAULT_INSTRUCTION_FILE_SUFFIX`.
+pub const INSTRUCTION_SUFFIX: &str = ".instruction";
+/// Marks an object as an instruction file. Source: `Headers.CRYPTO_INSTRUCTION_FILE`.
+pub const INSTRUCTION_MARK: &str = "x-amz-crypto-instr-file";
+/// The most bytes of an instruction file that are read: many times what a description of 64 KiB needs.
+pub const MAX_INSTRUCTION: usize = 512 * 1024;
+
+const ENCRYPTED_DATA_KEY_V1: &str = "x-amz-key";
+const ENCRYPTED_DATA_KEY_V2: &str = "x-amz-key-v2";
+const ENCRYPTED_DATA_KEY_V3: &str = "x-amz-3";
+const IV: &str = "x-amz-iv";
+const CONTENT: &str = "x-amz-cek-alg";
+const TAG_BITS: &str = "x-amz-tag-len";
+const WRAP: &str = "x-amz-wrap-alg";
+const DESCRIPTION: &str = "x-amz-matdesc";
+const CONTENT_V3: &str = "x-amz-c";
+const WRAP_V3: &str = "x-amz-w";
+const DESCRIPTION_V3: &str = "x-amz-m";
+const CONTEXT_V3: &str = "x-amz-t";
+const COMMITMENT: &str = "x-amz-d";
+const MESSAGE_ID: &str = "x-amz-i";
+const PLAINTEXT_LENGTH: &str = "x-amz-unencrypted-content-length";
+
+/// Those that hold the envelope, whatever its format.
+const NAMES: [&str; 14] = [
+    ENCRYPTED_DATA_KEY_V1,
+    ENCRYPTED_DATA_KEY_V2,
+    ENCRYPTED_DATA_KEY_V3,
+    IV,
+    CONTENT,
+    TAG_BITS,
+    WRAP,
+    DESCRIPTION,
+    CONTENT_V3,
+    WRAP_V3,
+    DESCRIPTION_V3,
+    CONTEXT_V3,
+    COMMITMENT,
+    MESSAGE_ID,
+];
+/// Those that the V3 format leaves with the object when the rest is in an instruction file.
+const BESIDE_INSTRUCTION: [&str; 3] = [CONTENT_V3, COMMITMENT, MESSAGE_ID];
+
+/// Bytes of a key commitment and of a message id. Source: `AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY`.
+pub const COMMITMENT_BYTES: usize = 28;
+/// The longest wrapped data key, in bytes: twice one under the largest RSA key, and more than KMS ever returned.
+const MAX_WRAPPED: usize = 2048;
+/// A wrapped key of this many bytes or fewer, without a word on how, is wrapped by AES: 32 bytes and one block of padding.
+/// Source: `ContentMetadataDecodingStrategy`.
+const MAX_AES_WRAPPED: usize = 48;
+
+/// Where the envelope's fields stand and what they are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// `x-amz-key`.
+    V1,
+    /// `x-amz-key-v2`.
+    V2,
+    /// `x-amz-3`.
+    V3,
+}
+
+/// How the content is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// AES-256-CBC with PKCS#7 padding: not authenticated.
+    Cbc,
+    /// AES-256-GCM with a tag of 16 bytes at the end.
+    Gcm,
+    /// The same under a key derived by HKDF-SHA512, with a commitment to the data key.
+    CommittingGcm,
+}
+
+impl Content {
+    /// As the clients write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Content::Cbc => "AES/CBC/PKCS5Padding",
+            Content::Gcm => "AES/GCM/NoPadding",
+            Content::CommittingGcm => "115",
+        }
+    }
+
+    /// Bytes of the initialisation vector, or of the message id that stands in its place.
+    pub fn nonce_bytes(self) -> usize {
+        match self {
+            Content::Cbc => 16,
+            Content::Gcm => 12,
+            Content::CommittingGcm => COMMITMENT_BYTES,
+        }
+    }
+
+    /// How many bytes of plaintext are in an object of `length` bytes; for CBC at most so many. `None` for an object that is too short.
+    pub fn plaintext_length(self, length: u64) -> Option<u64> {
+        match self {
+            Content::Cbc => (length >= 16 && length.is_multiple_of(16)).then(|| length - 1),
+            Content::Gcm | Content::CommittingGcm => length.checked_sub(16),
+        }
+    }
+}
+
+/// How the data key is wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wrap {
+    /// AES-ECB with PKCS#7 padding.
+    AesEcb,
+    /// RSA PKCS#1 v1.5.
+    RsaPkcs1,
+    /// AES key wrap (RFC 3394).
+    AesKeyWrap,
+    /// RSA-OAEP with SHA-256, the mask by SHA-1 or SHA-256.
+    RsaOaepSha256,
+    /// AES-GCM, bound to the cipher of the content.
+    AesGcm,
+    /// RSA-OAEP with SHA-1 over the data key and the cipher of the content.
+    RsaOaepSha1,
+    /// KMS.
+    Kms,
+    /// KMS, bound to the cipher of the content.
+    KmsContext,
+}
+
+const WRAPS: [Wrap; 8] = [
+    Wrap::AesEcb,
+    Wrap::RsaPkcs1,
+    Wrap::AesKeyWrap,
+    Wrap::RsaOaepSha256,
+    Wrap::AesGcm,
+    Wrap::RsaOaepSha1,
+    Wrap::Kms,
+    Wrap::KmsContext,
+];
+
+impl Wrap {
+    /// As the clients write it; V1 envelopes do not.
+    /// Source: `AesKeyring`, `RsaKeyring`, `KmsKeyring` of the S3 Encryption Client; `S3KeyWrapScheme`, `KMSSecuredCEK` of the SDK v1.
+    pub fn name(self) -> &'static str {
+        match self {
+            Wrap::AesEcb => "AES",
+            Wrap::RsaPkcs1 => "RSA",
+            Wrap::AesKeyWrap => "AESWrap",
+            Wrap::RsaOaepSha256 => "RSA/ECB/OAEPWithSHA-256AndMGF1Padding",
+            Wrap::AesGcm => "AES/GCM",
+            Wrap::RsaOaepSha1 => "RSA-OAEP-SHA1",
+            Wrap::Kms => "kms",
+            Wrap::KmsContext => "kms+context",
+        }
+    }
+
+    /// The wrap with that name.
+    pub fn from_name(name: &str) -> Option<Wrap> {
+        WRAPS.into_iter().find(|wrap| wrap.name() == name)
+    }
+
+    /// Whether it leaves the data key unbound to its purpose, as all wraps of the SDK v1's first client do.
+    pub fn is_legacy(self) -> bool {
+        !matches!(self, Wrap::AesGcm | Wrap::RsaOaepSha1 | Wrap::KmsContext)
+    }
+
+    /// Whether KMS itself wrapped the data key.
+    pub fn is_kms(self) -> bool {
+        matches!(self, Wrap::Kms | Wrap::KmsContext)
+    }
+
+    /// In the V3 format, which has names for these alone. Source: `MetadataKeyConstants.compressWrappingAlgorithm`.
+    fn v3_name(self) -> Option<&'static str> {
+        match self {
+            Wrap::AesGcm => Some("02"),
+            Wrap::KmsContext => Some("12"),
+            Wrap::RsaOaepSha1 => Some("22"),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that is stored with an object and that decryption needs, besides the key. Nothing in it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// How it is written down.
+    pub format: Format,
+    /// How the content is encrypted.
+    pub content: Content,
+    /// How the data key is wrapped.
+    pub wrap: Wrap,
+    /// The wrapped data key, at most 2048 bytes.
+    pub wrapped_key: Vec<u8>,
+    /// The initialisation vector of the content (CBC 16 bytes, GCM 12), or the message id (28 bytes) where the key is committed to.
+    pub nonce: Vec<u8>,
+    /// The commitment to the data key; there for [`Content::CommittingGcm`] alone.
+    pub commitment: Option<[u8; COMMITMENT_BYTES]>,
+    /// The materials description; with KMS the encryption context.
+    pub description: Vec<(String, String)>,
+}
+
+impl Envelope {
+    /// Whether user metadata holds an envelope, whole or (V3 with an instruction file) in part.
+    pub fn is_in(metadata: &Metadata) -> bool {
+        NAMES.iter().any(|name| metadata.contains_key(*name))
+    }
+
+    /// Whether the rest of the envelope is in an instruction file.
+    pub fn is_split(metadata: &Metadata) -> bool {
+        BESIDE_INSTRUCTION.iter().all(|name| metadata.contains_key(*name))
+            && !metadata.contains_key(ENCRYPTED_DATA_KEY_V3)
+    }
+
+    /// Reads the envelope in an object's user metadata; `None` where there is none.
+    ///
+    /// # Errors
+    /// `INVALID_ENVELOPE`: fields are missing, contradict each other, or are not what any client writes.
+    pub fn parse(metadata: &Metadata) -> Result<Option<Envelope>, Problem> {
+        if !Envelope::is_in(metadata) {
+            return Ok(None);
+        }
+        let fields = Fields(metadata);
+        let present: Vec<&str> = [
+            ENCRYPTED_DATA_KEY_V1,
+            ENCRYPTED_DATA_KEY_V2,
+            ENCRYPTED_DATA_KEY_V3,
+        ]
+        .into_iter()
+        .filter(|name| metadata.contains_key(*name))
+        .collect();
+        match present.as_slice() {
+            [ENCRYPTED_DATA_KEY_V1] => fields.v1(),
+            [ENCRYPTED_DATA_KEY_V2] => fields.v2(),
+            [ENCRYPTED_DATA_KEY_V3] => fields.v3(),
+            [] => Err(invalid("it has no wrapped data key".to_owned())),
+            several => Err(invalid(format!(
+                "it has the wrapped data keys of several formats ({})",
+                several.join(", ")
+            ))),
+        }
+        .map(Some)
+    }
+
+    /// Reads the envelope in an instruction file, whose object has `metadata`.
+    ///
+    /// # Errors
+    /// `INVALID_ENVELOPE`
+    pub fn parse_instruction(instruction: &[u8], metadata: &Metadata) -> Result<Envelope, Problem> {
+        if instruction.len() > MAX_INSTRUCTION {
+            return Err(invalid(format!(
+                "its instruction file has {} bytes, more than {MAX_INSTRUCTION}",
+                instruction.len()
+            )));
+        }
+        let mut fields: Metadata = serde_json::from_slice(instruction).map_err(|error| {
+            invalid(format!(
+                "its instruction file is not a JSON object of strings ({error})"
+            ))
+        })?;
+        for name in BESIDE_INSTRUCTION {
+            // Only with the object, where whoever can replace an instruction file cannot change them unseen.
+            fields.remove(name);
+            if let Some(value) = metadata.get(name) {
+                fields.insert(name.to_owned(), value.clone());
+            }
+        }
+        Envelope::parse(&fields)?.ok_or_else(|| invalid("its instruction file holds none".to_owned()))
+    }
+
+    /// The client that writes such envelopes, and its mode.
+    pub fn written_by(&self) -> &'static str {
+        match (self.format, self.content) {
+            (Format::V1, _) => "SDK v1, EncryptionOnly",
+            (Format::V2, Content::Cbc) => "SDK v1, EncryptionOnly with KMS",
+            (Format::V2, _) if self.wrap.is_legacy() => "SDK v1, V1 client, AuthenticatedEncryption",
+            (Format::V2, _) => "SDK v1, V2 client, or S3 Encryption Client 3",
+            (Format::V3, _) => "S3 Encryption Client 4",
+        }
+    }
+
+    /// The name of the key in the description, if it is one of ours.
+    pub fn key(&self) -> Option<&str> {
+        let named = self.description.iter().find(|(name, _)| name == description::KEY);
+        named.map(|(_, key)| key.as_str())
+    }
+
+    /// What the description says of the version of its key: a version's name, or the id of another provider's or of KMS's key.
+    pub fn version(&self) -> Option<&str> {
+        description::version_of(&self.description)
+    }
+
+    /// The length of the plaintext that a client noted in `metadata`, the user metadata of an object of `length` bytes. `None` where it
+    /// noted none.
+    ///
+    /// # Errors
+    /// `INVALID_ENVELOPE` for what is no length, or not that of an object of `length` bytes.
+    pub fn noted_length(&self, metadata: &Metadata, length: u64) -> Result<Option<u64>, Problem> {
+        let noted = noted_length(metadata)?;
+        let fits = |plaintext: u64| match self.content {
+            // Padding fills the last block, and is a whole one where nothing is left to fill.
+            Content::Cbc => length.is_multiple_of(16) && plaintext / 16 + 1 == length / 16,
+            content => content.plaintext_length(length) == Some(plaintext),
+        };
+        match noted {
+            Some(wrong) if !fits(wrong) => Err(invalid(format!(
+                "{PLAINTEXT_LENGTH} is {wrong}, which {length} bytes of ciphertext do not hold"
+            ))),
+            noted => Ok(noted),
+        }
+    }
+
+    /// The fields to store, all of them.
+    pub fn to_metadata(&self) -> Metadata {
+        let base64 = |bytes: &[u8]| Base64::encode_string(bytes);
+        let description = json(&self.description);
+        let mut fields: Vec<(&str, String)> = Vec::new();
+        match self.format {
+            Format::V1 => fields.extend([
+                (ENCRYPTED_DATA_KEY_V1, base64(&self.wrapped_key)),
+                (IV, base64(&self.nonce)),
+                (DESCRIPTION, description),
+            ]),
+            Format::V2 => {
+                fields.extend([
+                    (ENCRYPTED_DATA_KEY_V2, base64(&self.wrapped_key)),
+                    (IV, base64(&self.nonce)),
+                    (CONTENT, self.content.name().to_owned()),
+                    (WRAP, self.wrap.name().to_owned()),
+                    (DESCRIPTION, description),
+                ]);
+                if self.content != Content::Cbc {
+                    fields.push((TAG_BITS, "128".to_owned()));
+                }
+            }
+            Format::V3 => {
+                fields.extend([
+                    (ENCRYPTED_DATA_KEY_V3, base64(&self.wrapped_key)),
+                    (MESSAGE_ID, base64(&self.nonce)),
+                    (CONTENT_V3, self.content.name().to_owned()),
+                    (WRAP_V3, self.wrap.v3_name().unwrap_or_default().to_owned()),
+                ]);
+                fields.extend(
+                    self.commitment
+                        .map(|commitment| (COMMITMENT, base64(&commitment))),
+                );
+                if !self.description.is_empty() {
+                    let name = if self.wrap.is_kms() {
+                        CONTEXT_V3
+                    } else {
+                        DESCRIPTION_V3
+                    };
+                    fields.push((name, description));
+                }
+            }
+        }
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    /// `metadata` with this envelope in place of the one in it; everything else stays.
+    pub fn replace_in(&self, metadata: &Metadata) -> Metadata {
+        let mut replaced = metadata.clone();
+        for name in NAMES {
+            replaced.remove(name);
+        }
+        replaced.extend(self.to_metadata());
+        replaced
+    }
+
+    /// What goes into an instruction file, and what of it stays with the object in its user metadata.
+    pub fn to_instruction(&self) -> (Vec<u8>, Metadata) {
+        let mut fields = self.to_metadata();
+        let beside = BESIDE_INSTRUCTION
+            .into_iter()
+            .filter_map(|name| fields.remove_entry(name))
+            .collect();
+        let text = serde_json::to_string(&fields).unwrap_or_default(); // strings always can be written
+        (text.into_bytes(), beside)
+    }
+}
+
+/// The length of the plaintext that a client noted in user metadata, in bytes. `None` where it noted none, as after multipart uploads.
+///
+/// # Errors
+/// `INVALID_ENVELOPE` for what is no length.
+pub fn noted_length(metadata: &Metadata) -> Result<Option<u64>, Problem> {
+    let Some(text) = metadata.get(PLAINTEXT_LENGTH) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        invalid(format!(
+            "{PLAINTEXT_LENGTH} is {}, which is no length",
+            excerpt(text)
+        ))
+    })
+}
+
+/// Notes the length of the plaintext, in bytes.
+pub fn note_length(metadata: &mut Metadata, length: u64) {
+    metadata.insert(PLAINTEXT_LENGTH.to_owned(), length.to_string());
+}
+
+/// The fields of one envelope, unread.
+struct Fields<'a>(&'a Metadata);
+
+impl Fields<'_> {
+    fn v1(&self) -> Result<Envelope, Problem> {
+        self.refuse(&[CONTENT, WRAP, CONTENT_V3, WRAP_V3, COMMITMENT, MESSAGE_ID])?;
+        let wrapped_key = self.wrapped(ENCRYPTED_DATA_KEY_V1)?;
+        let wrap = if wrapped_key.len() > MAX_AES_WRAPPED {
+            Wrap::RsaPkcs1
+        } else {
+            Wrap::AesEcb
+        };
+        Ok(Envelope {
+            format: Format::V1,
+            content: Content::Cbc,
+            wrap,
+            wrapped_key,
+            nonce: self.nonce(IV, Content::Cbc)?,
+            commitment: None,
+            description: self.description(DESCRIPTION)?,
+        })
+    }
+
+    fn v2(&self) -> Result<Envelope, Problem> {
+        self.refuse(&[CONTENT_V3, WRAP_V3, COMMITMENT, MESSAGE_ID])?;
+        let name = self.required(CONTENT)?;
+        let content = [Content::Cbc, Content::Gcm]
+            .into_iter()
+            .find(|content| content.name() == name)
+            .ok_or_else(|| unknown(CONTENT, name))?;
+        let name = self.required(WRAP)?;
+        let wrap = Wrap::from_name(name).ok_or_else(|| unknown(WRAP, name))?;
+        if content == Content::Gcm && self.required(TAG_BITS)? != "128" {
+            return Err(unknown(TAG_BITS, self.required(TAG_BITS)?));
+        }
+        Ok(Envelope {
+            format: Format::V2,
+            content,
+            wrap,
+            wrapped_key: self.wrapped(ENCRYPTED_DATA_KEY_V2)?,
+            nonce: self.nonce(IV, content)?,
+            commitment: None,
+            description: self.description(DESCRIPTION)?,
+        })
+    }
+
+    fn v3(&self) -> Result<Envelope, Problem> {
+        self.refuse(&[IV, CONTENT, WRAP, TAG_BITS])?;
+        let content = Content::CommittingGcm;
+        if self.required(CONTENT_V3)? != content.name() {
+            return Err(unknown(CONTENT_V3, self.required(CONTENT_V3)?));
+        }
+        let name = self.required(WRAP_V3)?;
+        let wrap = WRAPS
+            .into_iter()
+            .find(|wrap| wrap.v3_name() == Some(name))
+            .ok_or_else(|| unknown(WRAP_V3, name))?;
+        let commitment = self.bytes(COMMITMENT, COMMITMENT_BYTES)?;
+        let commitment = <[u8; COMMITMENT_BYTES]>::try_from(commitment)
+            .map_err(|bytes| wrong_length(COMMITMENT, bytes.len(), COMMITMENT_BYTES))?;
+        let description = if wrap.is_kms() { CONTEXT_V3 } else { DESCRIPTION_V3 };
+        Ok(Envelope {
+            format: Format::V3,
+            content,
+            wrap,
+            wrapped_key: self.wrapped(ENCRYPTED_DATA_KEY_V3)?,
+            nonce: self.nonce(MESSAGE_ID, content)?,
+            commitment: Some(commitment),
+            description: self.description(description)?,
+        })
+    }
+
+    /// Fields of another format beside this one's: somebody mixed two envelopes, and which is right cannot be told.
+    fn refuse(&self, names: &[&str]) -> Result<(), Problem> {
+        match names.iter().find(|name| self.0.contains_key(**name)) {
+            None => Ok(()),
+            Some(name) => Err(invalid(format!("{name} belongs to another format than the rest"))),
+        }
+    }
+
+    fn required(&self, name: &str) -> Result<&str, Problem> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| invalid(format!("{name} is missing")))
+    }
+
+    /// At most `most` bytes in base64.
+    fn bytes(&self, name: &str, most: usize) -> Result<Vec<u8>, Problem> {
+        let text = self.required(name)?;
+        if text.len() > most.div_ceil(3) * 4 {
+            return Err(invalid(format!(
+                "{name} has {} characters, more than any client writes",
+                text.len()
+            )));
+        }
+        Base64::decode_vec(text).map_err(|_| invalid(format!("{name} is not base64")))
+    }
+
+    fn wrapped(&self, name: &str) -> Result<Vec<u8>, Problem> {
+        let wrapped = self.bytes(name, MAX_WRAPPED)?;
+        if wrapped.is_empty() {
+            return Err(invalid(format!("{name} is empty")));
+        }
+        Ok(wrapped)
+    }
+
+    fn nonce(&self, name: &str, content: Content) -> Result<Vec<u8>, Problem> {
+        let nonce = self.bytes(name, COMMITMENT_BYTES)?;
+        if nonce.len() != content.nonce_bytes() {
+            return Err(wrong_length(name, nonce.len(), content.nonce_bytes()));
+        }
+        Ok(nonce)
+    }
+
+    /// None is none; clients write an empty one as `{}` or not at all.
+    fn description(&self, name: &str) -> Result<Vec<(String, String)>, Problem> {
+        let Some(text) = self.0.get(name) else {
+            return Ok(Vec::new());
+        };
+        let entries: Option<BTreeMap<String, String>> = serde_json::from_str(text)
+            .map_err(|error| invalid(format!("{name} is not a JSON object of strings ({error})")))?;
+        Ok(entries.unwrap_or_default().into_iter().collect())
+    }
+}
+
+fn json(description: &[(String, String)]) -> String {
+    let entries: BTreeMap<&str, &str> = description
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    serde_json::to_string(&entries).unwrap_or_default() // strings always can be written
+}
+
+fn wrong_length(name: &str, found: usize, wanted: usize) -> Problem {
+    invalid(format!("{name} has {found} bytes instead of {wanted}"))
+}
+
+fn unknown(name: &str, value: &str) -> Problem {
+    invalid(format!("{name} is {}, which no client writes", excerpt(value)))
+}
+
+fn invalid(what: String) -> Problem {
+    Problem::new(
+        Code::InvalidEnvelope,
+        format!("the object's envelope is malformed: {what}"),
+        "The object's metadata or instruction file was changed after it was written, or was written by other software: restore it.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn v2() -> Metadata {
+        Envelope {
+            format: Format::V2,
+            content: Content::Gcm,
+            wrap: Wrap::AesGcm,
+            wrapped_key: vec![1; 60],
+            nonce: vec![2; 12],
+            commitment: None,
+            description: vec![("emrkeys.key".to_owned(), "main".to_owned())],
+        }
+        .to_metadata()
+    }
+
+    #[test]
+    fn contradictory_and_hostile_envelopes_are_refused() {
+        let changed = |changes: &[(&str, Option<&str>)]| {
+            let mut metadata = v2();
+            for (name, value) in changes {
+                match value {
+                    Some(value) => metadata.insert((*name).to_owned(), (*value).to_owned()),
+                    None => metadata.remove(*name),
+                };
+            }
+            Envelope::parse(&metadata).map_err(|problem| problem.code)
+        };
+        let refused = Err(Code::InvalidEnvelope);
+        assert!(changed(&[]).unwrap().is_some());
+        let long = "A".repeat(4000);
+        for changes in [
+            vec![(ENCRYPTED_DATA_KEY_V1, Some("AAAA"))],
+            vec![(ENCRYPTED_DATA_KEY_V3, Some("AAAA"))],
+            vec![(COMMITMENT, Some("AAAA"))],
+            vec![(ENCRYPTED_DATA_KEY_V2, None)],
+            vec![(ENCRYPTED_DATA_KEY_V2, Some(""))],
+            vec![(ENCRYPTED_DATA_KEY_V2, Some("%%%"))],
+            vec![(ENCRYPTED_DATA_KEY_V2, Some(long.as_str()))],
+            vec![(IV, Some("AAAA"))],
+            vec![(IV, None)],
+            vec![(CONTENT, Some("ROT13"))],
+            vec![(CONTENT, None)],
+            vec![(WRAP, Some("ROT13"))],
+            vec![(TAG_BITS, Some("-1"))],
+            vec![(TAG_BITS, Some("32"))],
+            vec![(TAG_BITS, None)],
+            vec![(DESCRIPTION, Some("{"))],
+            vec![(DESCRIPTION, Some("[1]"))],
+            vec![(DESCRIPTION, Some(r#"{"a":{"b":"c"}}"#))],
+        ] {
+            assert_eq!(changed(&changes), refused, "{changes:?}");
+        }
+        // Clients take these for an empty description.
+        for empty in [Some("{}"), Some("null"), None] {
+            let envelope = changed(&[(DESCRIPTION, empty)]).unwrap().unwrap();
+            assert!(envelope.description.is_empty());
+        }
+    }
+
+    #[test]
+    fn lengths_that_are_none_are_refused() {
+        let mut metadata = Metadata::new();
+        assert_eq!(noted_length(&metadata).unwrap(), None);
+        note_length(&mut metadata, 7);
+        assert_eq!(noted_length(&metadata).unwrap(), Some(7));
+        for text in ["-1", "", "1e9", "99999999999999999999"] {
+            metadata.insert(PLAINTEXT_LENGTH.to_owned(), text.to_owned());
+            assert_eq!(noted_length(&metadata).unwrap_err().code, Code::InvalidEnvelope);
+        }
+    }
+
+    #[test]
+    fn a_noted_length_has_to_be_that_of_the_ciphertext() {
+        let noted = |content: Content, plaintext: u64, length: u64| {
+            let envelope = Envelope {
+                format: Format::V2,
+                content,
+                wrap: Wrap::AesGcm,
+                wrapped_key: Vec::new(),
+                nonce: Vec::new(),
+                commitment: None,
+                description: Vec::new(),
+            };
+            let mut metadata = Metadata::new();
+            note_length(&mut metadata, plaintext);
+            envelope.noted_length(&metadata, length).is_ok()
+        };
+        for (plaintext, length, cbc, gcm) in [
+            (0, 16, true, true),
+            (15, 16, true, false),
+            (16, 32, true, true),
+            (16, 16, false, false),
+            (15, 32, false, false),
+            (5, 21, false, true),
+            (0, 0, false, false),
+            (u64::MAX, 32, false, false),
+        ] {
+            assert_eq!(
+                noted(Content::Cbc, plaintext, length),
+                cbc,
+                "{plaintext} {length}"
+            );
+            assert_eq!(
+                noted(Content::Gcm, plaintext, length),
+                gcm,
+                "{plaintext} {length}"
+            );
+            assert_eq!(noted(Content::CommittingGcm, plaintext, length), gcm);
+        }
+    }
+
+    #[test]
+    fn an_instruction_file_cannot_replace_what_the_object_says_of_its_commitment() {
+        let envelope = Envelope {
+            format: Format::V3,
+            content: Content::CommittingGcm,
+            wrap: Wrap::AesGcm,
+            wrapped_key: vec![1; 60],
+            nonce: vec![2; 28],
+            commitment: Some([3; 28]),
+            description: Vec::new(),
+        };
+        let (instruction, beside) = envelope.to_instruction();
+        assert!(Envelope::is_split(&beside));
+        assert_eq!(
+            Envelope::parse_instruction(&instruction, &beside).unwrap(),
+            envelope
+        );
+        let mut forged: Metadata = serde_json::from_slice(&instruction).unwrap();
+        forged.extend(
+            Envelope {
+                commitment: Some([4; 28]),
+                ..envelope.clone()
+            }
+            .to_metadata(),
+        );
+        let forged = serde_json::to_vec(&forged).unwrap();
+        assert_eq!(Envelope::parse_instruction(&forged, &beside).unwrap(), envelope);
+        assert!(Envelope::parse_instruction(&forged, &Metadata::new()).is_err());
+    }
+
+    fn envelopes() -> impl Strategy<Value = Envelope> {
+        let bytes = |range: std::ops::Range<usize>| prop::collection::vec(any::<u8>(), range);
+        let description = prop::collection::btree_map("[ -~]{1,12}", "[ -~]{0,20}", 0..5);
+        (
+            0..3usize,
+            0..8usize,
+            any::<bool>(),
+            bytes(1..300),
+            bytes(28..29),
+            description,
+        )
+            .prop_map(|(format, wrap, cbc, wrapped_key, nonce, description)| {
+                let (format, content, wrap) = match format {
+                    0 if wrapped_key.len() > MAX_AES_WRAPPED => (Format::V1, Content::Cbc, Wrap::RsaPkcs1),
+                    0 => (Format::V1, Content::Cbc, Wrap::AesEcb),
+                    1 => (
+                        Format::V2,
+                        if cbc { Content::Cbc } else { Content::Gcm },
+                        WRAPS[wrap],
+                    ),
+                    _ => {
+                        let wraps = [Wrap::AesGcm, Wrap::RsaOaepSha1, Wrap::KmsContext];
+                        (Format::V3, Content::CommittingGcm, wraps[wrap % 3])
+                    }
+                };
+                Envelope {
+                    format,
+                    content,
+                    wrap,
+                    wrapped_key,
+                    nonce: nonce[..content.nonce_bytes()].to_vec(),
+                    commitment: (format == Format::V3).then_some([7; COMMITMENT_BYTES]),
+                    description: description.into_iter().collect(),
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(envelope in envelopes()) {
+            let metadata = envelope.to_metadata();
+            prop_assert_eq!(Envelope::parse(&metadata).unwrap().unwrap(), envelope.clone());
+            let (instruction, beside) = envelope.to_instruction();
+            prop_assert_eq!(Envelope::parse_instruction(&instruction, &beside).unwrap(), envelope.clone());
+            let mut others = Metadata::from([("owner".to_owned(), "x".to_owned())]);
+            others.extend(v2());
+            let replaced = envelope.replace_in(&others);
+            prop_assert_eq!(replaced.get("owner").map(String::as_str), Some("x"));
+            prop_assert_eq!(Envelope::parse(&replaced).unwrap().unwrap(), envelope);
+        }
+
+        #[test]
+        fn any_metadata_is_read_or_refused(
+            metadata in prop::collection::btree_map(prop::sample::select(NAMES.to_vec()).prop_map(str::to_owned), ".{0,80}", 0..14),
+            instruction in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = Envelope::parse(&metadata);
+            let _ = Envelope::parse_instruction(&instruction, &metadata);
+        }
+    }
+}

@@ -1,0 +1,662 @@
+//! What EMRFS and S3A have to be told, beside keys and rules. Pure: properties in, findings out.
+//!
+//! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a custom
+//! provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with Hadoop.
+
+use std::collections::BTreeSet;
+
+use crate::inputs::Settings;
+use crate::inspect::config_summary::{config_summary, ConfigSummary};
+use crate::model::Client;
+
+const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
+const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
+const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
+const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Note,
+    /// Works, and should be changed.
+    Warning,
+    /// Does not work, or will not.
+    Failure,
+}
+
+/// What one check says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable: what scripts look at.
+    pub check: &'static str,
+    /// How bad it is.
+    pub level: Level,
+    /// What is so.
+    pub message: String,
+    /// What to do; there for warnings and failures.
+    pub remedy: Option<String>,
+}
+
+/// The checks of the client that asks for keys; local disks have none.
+pub fn client(usage: Client, settings: &Settings) -> Vec<Finding> {
+    match usage {
+        Client::S3 => emrfs(settings, config_summary(usage, settings).ok().as_ref(), false),
+        Client::S3a => s3a(settings),
+        Client::LocalDisk => Vec::new(),
+    }
+}
+
+/// EMRFS's own properties. `summary` is absent where the configuration is not valid. `secured` says that EMR's security
+/// configuration is known, and has CSE-Custom with our class: it wins over the properties.
+pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, secured: bool) -> Vec<Finding> {
+    const ENABLED: &str = "fs.s3.cse.enabled";
+    const PROVIDER: &str = "fs.s3.cse.encryptionMaterialsProvider";
+    const STORAGE: &str = "fs.s3.cse.cryptoStorageMode";
+    const DESCRIPTION: &str = "fs.s3.cse.materialsDescription.enabled";
+    const V2: &str = "fs.s3.cse.encryptionV2.enabled";
+
+    let mut findings = Vec::new();
+    findings.push(match get(settings, ENABLED) {
+        _ if secured => ok("emrfs.enabled", format!("the security configuration sets {ENABLED}")),
+        Some(value) if value.eq_ignore_ascii_case("true") => ok("emrfs.enabled", format!("{ENABLED}=true")),
+        Some(value) => failure(
+            "emrfs.enabled",
+            format!("{ENABLED}={value}: EMRFS writes plaintext"),
+            format!("Set {ENABLED}=true."),
+        ),
+        None => warning(
+            "emrfs.enabled",
+            format!("{ENABLED} is not set: EMRFS writes plaintext, unless a security configuration sets it on the cluster"),
+            format!("Set {ENABLED}=true, or check the files of a node of the cluster."),
+        ),
+    });
+    findings.push(match get(settings, PROVIDER) {
+        _ if secured => ok(
+            "emrfs.provider",
+            format!("the security configuration sets {PROVIDER}"),
+        ),
+        Some(name) => class("emrfs.provider", PROVIDER, name, S3_CLASS),
+        None => warning(
+            "emrfs.provider",
+            format!("{PROVIDER} is not set; a security configuration may set it on the cluster"),
+            format!("Set {PROVIDER}={S3_CLASS}, or check with --security-configuration FILE."),
+        ),
+    });
+    let rules = summary.is_some_and(|summary| !summary.rules.is_empty());
+    match (is_true(settings, DESCRIPTION), rules) {
+        (true, _) => findings.push(ok(
+            "emrfs.description",
+            format!("{DESCRIPTION}=true: rules by prefix see locations"),
+        )),
+        // With rules, the core refuses the configuration.
+        (false, true) => {}
+        (false, false) => findings.push(note(
+            "emrfs.description",
+            format!("{DESCRIPTION} is not true: rules by prefix would need it; there are none"),
+        )),
+    }
+    findings.push(match get(settings, STORAGE) {
+        None | Some("ObjectMetadata") => ok("emrfs.storage-mode", "envelopes are in the metadata of objects".to_owned()),
+        Some("InstructionFile") => note(
+            "emrfs.storage-mode",
+            format!("{STORAGE}=InstructionFile: each object has a second one, NAME.instruction, that copies and lifecycle rules have to take along"),
+        ),
+        Some(other) => failure(
+            "emrfs.storage-mode",
+            format!("{STORAGE}={other} is not a mode"),
+            format!("Set {STORAGE}=ObjectMetadata, or remove it."),
+        ),
+    });
+    let default = summary.and_then(|summary| summary.default_key.as_deref());
+    let others: Vec<&str> = summary
+        .iter()
+        .flat_map(|summary| &summary.keys)
+        .filter(|key| key.used && key.key_type == "kms")
+        .map(|key| key.name.as_str())
+        .filter(|name| Some(*name) != default)
+        .collect();
+    findings.push(match (is_true(settings, V2), others.as_slice()) {
+        (true, []) => ok("emrfs.v2", format!("{V2}=true")),
+        // What is written the core refuses; this is about what was.
+        (true, others) => warning(
+            "emrfs.v2",
+            format!("{V2}=true, and {} of type kms is not the default key: the V2 client asks KMS to open every object of a kms key under the default key", others.join(", ")),
+            format!("Use type kms-cached or keyring for what is written, or set {V2}=false to read what was written under kms keys."),
+        ),
+        (false, _) => note("emrfs.v2", format!("{V2} is not true: EMRFS uses the older V1 client")),
+    });
+    findings
+}
+
+/// S3A's options, without the `fs.s3a.` or `fs.s3a.bucket.NAME.` before them, and what is said of a property and its value.
+const S3A: [(&str, Judge); 6] = [
+    (ALGORITHM, algorithm),
+    ("encryption.cse.custom.keyring.class.name", keyring),
+    ("encryption.cse.v1.compatibility.enabled", v1_compatibility),
+    ("input.stream.type", input_stream),
+    ("audit.execution.interceptors", interceptors),
+    ("committer.name", committer),
+];
+type Judge = fn(&str, Option<&str>) -> Finding;
+
+const ALGORITHM: &str = "encryption.algorithm";
+/// Its older name, which S3A reads where the newer is not set.
+const OLD_ALGORITHM: &str = "server-side-encryption-algorithm";
+const CUSTOM: Option<&str> = Some("CSE-CUSTOM");
+
+/// S3A's properties: those for all buckets, and what single buckets have instead.
+pub fn s3a(settings: &Settings) -> Vec<Finding> {
+    let all = |option: &str| {
+        said(settings, "fs.s3a.", option).unwrap_or_else(|| (format!("fs.s3a.{option}"), None))
+    };
+    let own = |bucket: &str, option: &str| said(settings, &format!("fs.s3a.bucket.{bucket}."), option);
+    let asks = |bucket: &str| own(bucket, ALGORITHM).is_some_and(|(_, value)| value == CUSTOM);
+    let (name, value) = all(ALGORITHM);
+    let buckets = buckets(settings);
+    // Where some buckets alone ask a keyring, nothing of this is about the others.
+    let some = value != CUSTOM && buckets.iter().any(|bucket| asks(bucket));
+    let mut findings: Vec<Finding> = if some {
+        let value = value.unwrap_or("not set");
+        vec![note(
+            "s3a.algorithm",
+            format!("{name} is {value}: S3A asks the keyring for those buckets alone that say so themselves"),
+        )]
+    } else {
+        S3A.iter()
+            .map(|(option, judge)| {
+                let (name, value) = all(option);
+                judge(&name, value)
+            })
+            .collect()
+    };
+    for bucket in buckets.into_iter().filter(|bucket| !some || asks(bucket)) {
+        for (option, judge) in S3A {
+            let (name, value) = match own(bucket, option) {
+                Some(own) => own,
+                None if some => all(option),
+                None => continue,
+            };
+            let found = judge(&name, value);
+            // What is said of all buckets is the same for each.
+            if !findings.contains(&found) {
+                findings.push(found);
+            }
+        }
+    }
+    findings
+}
+
+/// The property that says it, and what; for a bucket even nothing is in the place of what is said for all.
+fn said<'a>(settings: &'a Settings, prefix: &str, option: &str) -> Option<(String, Option<&'a str>)> {
+    let older = (option == ALGORITHM).then_some(OLD_ALGORITHM);
+    [Some(option), older].into_iter().flatten().find_map(|option| {
+        let name = format!("{prefix}{option}");
+        settings.contains_key(&name).then(|| {
+            let value = get(settings, &name);
+            (name, value)
+        })
+    })
+}
+
+/// The buckets that have an option of their own. Their names may have dots in them, as options have.
+fn buckets(settings: &Settings) -> BTreeSet<&str> {
+    settings
+        .keys()
+        .filter_map(|name| name.strip_prefix("fs.s3a.bucket."))
+        .filter_map(|rest| {
+            let options = S3A.iter().map(|(option, _)| *option).chain([OLD_ALGORITHM]);
+            let mut buckets = options.filter_map(|option| rest.strip_suffix(option)?.strip_suffix('.'));
+            buckets.next()
+        })
+        .collect()
+}
+
+fn algorithm(name: &str, value: Option<&str>) -> Finding {
+    if value == CUSTOM {
+        return ok("s3a.algorithm", format!("{name}=CSE-CUSTOM"));
+    }
+    failure(
+        "s3a.algorithm",
+        format!("{name} is {}: S3A asks no keyring", value.unwrap_or("not set")),
+        format!("Set {name}=CSE-CUSTOM."),
+    )
+}
+
+fn keyring(name: &str, value: Option<&str>) -> Finding {
+    match value {
+        Some(value) => class("s3a.keyring", name, value, S3A_CLASS),
+        None => failure(
+            "s3a.keyring",
+            format!("{name} is not set"),
+            format!("Set {name}={S3A_CLASS}."),
+        ),
+    }
+}
+
+fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
+    if !value.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return ok("s3a.v1-compatibility", format!("{name} is off"));
+    }
+    failure(
+        "s3a.v1-compatibility",
+        format!("{name}=true: S3A then hands out the ciphertext of objects in AES-CBC as it is, and asks no keyring about them"),
+        "Remove it: objects in AES-GCM need no such switch. Older wraps are allowed by emrkeys.s3a.allow-legacy=true.".to_owned(),
+    )
+}
+
+fn input_stream(name: &str, value: Option<&str>) -> Finding {
+    const CHECK: &str = "s3a.input-stream";
+    match value {
+        Some("classic") => ok(CHECK, format!("{name}=classic")),
+        Some("analytics") => failure(
+            CHECK,
+            format!("{name}=analytics: it takes the length of the ciphertext for that of the content"),
+            format!("Set {name}=classic."),
+        ),
+        other => warning(
+            CHECK,
+            format!("{name} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext for that of the content", other.unwrap_or("not set")),
+            format!("Set {name}=classic where Hadoop is 3.4.3 or newer."),
+        ),
+    }
+}
+
+fn interceptors(name: &str, value: Option<&str>) -> Finding {
+    let mut classes = value.unwrap_or_default().split(',');
+    if classes.any(|class| class.trim() == S3A_INTERCEPTOR) {
+        return ok("s3a.interceptor", format!("{name}={S3A_INTERCEPTOR}"));
+    }
+    warning(
+        "s3a.interceptor",
+        format!("{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file"),
+        format!("Set {name}={S3A_INTERCEPTOR}, after a comma where it has a value already."),
+    )
+}
+
+fn committer(name: &str, value: Option<&str>) -> Finding {
+    let message = match value {
+        Some("magic") => format!("{name}=magic: no renames; keep Spark's speculation off with it"),
+        other => format!(
+            "{name} is {}: a rename keeps the key of its source, for which rules see the folder that is committed to",
+            other.unwrap_or("not set")
+        ),
+    };
+    note("s3a.committer", message)
+}
+
+/// A property that has to name a class of ours.
+fn class(check: &'static str, property: &str, name: &str, wanted: &str) -> Finding {
+    if name == wanted {
+        return ok(check, format!("{property}={wanted}"));
+    }
+    failure(
+        check,
+        format!("{property}={name}{}", whose(name)),
+        format!("Set {property}={wanted}."),
+    )
+}
+
+/// Whose class it is, where it is one of ours; for the end of a message.
+pub fn whose(class: &str) -> &'static str {
+    match class {
+        S3_CLASS => ", the class for objects of EMRFS",
+        S3A_CLASS => ", the class for S3A",
+        DISK_CLASS => ", the class for local disks",
+        _ => "",
+    }
+}
+
+fn get<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+    settings
+        .get(name)
+        .map(|value| value.trim())
+        .filter(|value| !value.is_empty())
+}
+
+fn is_true(settings: &Settings, name: &str) -> bool {
+    get(settings, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn ok(check: &'static str, message: String) -> Finding {
+    finding(check, Level::Ok, message, None)
+}
+
+fn note(check: &'static str, message: String) -> Finding {
+    finding(check, Level::Note, message, None)
+}
+
+fn warning(check: &'static str, message: String, remedy: String) -> Finding {
+    finding(check, Level::Warning, message, Some(remedy))
+}
+
+fn failure(check: &'static str, message: String, remedy: String) -> Finding {
+    finding(check, Level::Failure, message, Some(remedy))
+}
+
+fn finding(check: &'static str, level: Level, message: String, remedy: Option<String>) -> Finding {
+    Finding {
+        check,
+        level,
+        message,
+        remedy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(entries: &[(&str, &str)]) -> Settings {
+        entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn level(findings: &[Finding], check: &str) -> Level {
+        findings
+            .iter()
+            .find(|found| found.check == check)
+            .unwrap_or_else(|| panic!("no {check}"))
+            .level
+    }
+
+    const EMRFS: &[(&str, &str)] = &[
+        ("fs.s3.cse.enabled", "true"),
+        ("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS),
+        ("fs.s3.cse.materialsDescription.enabled", "true"),
+        ("fs.s3.cse.encryptionV2.enabled", "true"),
+        ("emrkeys.key.a.type", "aes"),
+        ("emrkeys.key.a.file", "file:///a"),
+        ("emrkeys.default.key", "a"),
+    ];
+
+    /// What `check` says of EMRFS's properties with these changes; an empty value removes one.
+    fn of_emrfs(changes: &[(&str, &str)], check: &str) -> Level {
+        let all = settings(&[EMRFS, changes].concat());
+        level(&client(Client::S3, &all), check)
+    }
+
+    #[test]
+    fn emrfs_is_told_everything() {
+        for check in [
+            "emrfs.enabled",
+            "emrfs.provider",
+            "emrfs.description",
+            "emrfs.storage-mode",
+            "emrfs.v2",
+        ] {
+            assert_eq!(of_emrfs(&[], check), Level::Ok, "{check}");
+        }
+        for (property, value, check, expected) in [
+            ("fs.s3.cse.enabled", "false", "emrfs.enabled", Level::Failure),
+            ("fs.s3.cse.enabled", "", "emrfs.enabled", Level::Warning),
+            (
+                "fs.s3.cse.encryptionMaterialsProvider",
+                DISK_CLASS,
+                "emrfs.provider",
+                Level::Failure,
+            ),
+            (
+                "fs.s3.cse.encryptionMaterialsProvider",
+                "org.emrkeys.Typo",
+                "emrfs.provider",
+                Level::Failure,
+            ),
+            (
+                "fs.s3.cse.encryptionMaterialsProvider",
+                "",
+                "emrfs.provider",
+                Level::Warning,
+            ),
+            (
+                "fs.s3.cse.materialsDescription.enabled",
+                "false",
+                "emrfs.description",
+                Level::Note,
+            ),
+            (
+                "fs.s3.cse.cryptoStorageMode",
+                "InstructionFile",
+                "emrfs.storage-mode",
+                Level::Note,
+            ),
+            (
+                "fs.s3.cse.cryptoStorageMode",
+                "Nowhere",
+                "emrfs.storage-mode",
+                Level::Failure,
+            ),
+            ("fs.s3.cse.encryptionV2.enabled", "false", "emrfs.v2", Level::Note),
+        ] {
+            assert_eq!(
+                of_emrfs(&[(property, value)], check),
+                expected,
+                "{property}={value}"
+            );
+        }
+        let second = [
+            ("emrkeys.key.k.type", "kms"),
+            ("emrkeys.key.k.kms-key-id", "alias/k"),
+        ];
+        assert_eq!(of_emrfs(&second, "emrfs.v2"), Level::Warning);
+    }
+
+    #[test]
+    fn s3a_is_told_everything() {
+        let good = [
+            ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
+            ("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS),
+            ("fs.s3a.input.stream.type", "classic"),
+            (
+                "fs.s3a.audit.execution.interceptors",
+                "a.B, org.emrkeys.S3AReadInterceptor",
+            ),
+        ];
+        let of = |changes: &[(&str, &str)], check: &str| {
+            let all = settings(&[&good[..], changes].concat());
+            level(&client(Client::S3a, &all), check)
+        };
+        for check in [
+            "s3a.algorithm",
+            "s3a.keyring",
+            "s3a.v1-compatibility",
+            "s3a.input-stream",
+            "s3a.interceptor",
+        ] {
+            assert_eq!(of(&[], check), Level::Ok, "{check}");
+        }
+        for (property, value, check, expected) in [
+            (
+                "fs.s3a.encryption.algorithm",
+                "CSE-KMS",
+                "s3a.algorithm",
+                Level::Failure,
+            ),
+            ("fs.s3a.encryption.algorithm", "", "s3a.algorithm", Level::Failure),
+            (
+                "fs.s3a.encryption.cse.custom.keyring.class.name",
+                S3_CLASS,
+                "s3a.keyring",
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.encryption.cse.custom.keyring.class.name",
+                "",
+                "s3a.keyring",
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.encryption.cse.v1.compatibility.enabled",
+                "true",
+                "s3a.v1-compatibility",
+                Level::Failure,
+            ),
+            ("fs.s3a.input.stream.type", "", "s3a.input-stream", Level::Warning),
+            (
+                "fs.s3a.input.stream.type",
+                "analytics",
+                "s3a.input-stream",
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.audit.execution.interceptors",
+                "a.B",
+                "s3a.interceptor",
+                Level::Warning,
+            ),
+            ("fs.s3a.committer.name", "magic", "s3a.committer", Level::Note),
+        ] {
+            assert_eq!(of(&[(property, value)], check), expected, "{property}={value}");
+        }
+    }
+
+    #[test]
+    fn a_security_configuration_wins_over_what_turns_emrfs_on() {
+        for site in [
+            settings(&[]),
+            settings(&[
+                ("fs.s3.cse.enabled", "false"),
+                ("fs.s3.cse.encryptionMaterialsProvider", "org.emrkeys.Typo"),
+            ]),
+        ] {
+            let findings = emrfs(&site, None, true);
+            assert_eq!(level(&findings, "emrfs.enabled"), Level::Ok);
+            assert_eq!(level(&findings, "emrfs.provider"), Level::Ok);
+        }
+        let other = settings(&[("fs.s3.cse.cryptoStorageMode", "Nowhere")]);
+        assert_eq!(
+            level(&emrfs(&other, None, true), "emrfs.storage-mode"),
+            Level::Failure
+        );
+    }
+
+    /// What `check` says, and of which property.
+    fn of_buckets(entries: &[(&str, &str)], check: &str) -> Vec<(Level, String)> {
+        client(Client::S3a, &settings(entries))
+            .into_iter()
+            .filter(|found| found.check == check)
+            .map(|found| {
+                let name = found.message.split([' ', '=']).next().unwrap().to_owned();
+                (found.level, name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_a_bucket_has_of_its_own_is_told_beside_what_all_have() {
+        let all = [
+            ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
+            ("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS),
+            ("fs.s3a.input.stream.type", "classic"),
+        ];
+        let ok = |option: &str| (Level::Ok, format!("fs.s3a.{option}"));
+        for (property, value, check, option, level) in [
+            (
+                "fs.s3a.bucket.lake.encryption.algorithm",
+                "SSE-S3",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.lake.encryption.algorithm",
+                "",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.lake.server-side-encryption-algorithm",
+                "SSE-KMS",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.a.b.c.encryption.algorithm",
+                "CSE-CUSTOM",
+                "s3a.algorithm",
+                ALGORITHM,
+                Level::Ok,
+            ),
+            (
+                "fs.s3a.bucket.lake.input.stream.type",
+                "analytics",
+                "s3a.input-stream",
+                "input.stream.type",
+                Level::Failure,
+            ),
+            (
+                "fs.s3a.bucket.lake.encryption.cse.custom.keyring.class.name",
+                S3_CLASS,
+                "s3a.keyring",
+                S3A[1].0,
+                Level::Failure,
+            ),
+        ] {
+            let found = of_buckets(&[&all[..], &[(property, value)]].concat(), check);
+            assert_eq!(
+                found,
+                [ok(option), (level, property.to_owned())],
+                "{property}={value}"
+            );
+        }
+        // What is not looked at, and names that are none of a bucket.
+        for property in [
+            "fs.s3a.bucket.lake.endpoint",
+            "fs.s3a.bucket.encryption.algorithm",
+        ] {
+            let found = of_buckets(&[&all[..], &[(property, "x")]].concat(), "s3a.algorithm");
+            assert_eq!(found, [ok(ALGORITHM)], "{property}");
+        }
+    }
+
+    #[test]
+    fn where_single_buckets_ask_the_keyring_they_alone_are_checked() {
+        let site = [
+            ("fs.s3a.encryption.algorithm", "SSE-KMS"),
+            ("fs.s3a.bucket.lake.encryption.algorithm", "CSE-CUSTOM"),
+            ("fs.s3a.bucket.pond.encryption.algorithm", "CSE-CUSTOM"),
+            (
+                "fs.s3a.bucket.pond.encryption.cse.custom.keyring.class.name",
+                S3A_CLASS,
+            ),
+            ("fs.s3a.bucket.logs.encryption.algorithm", "SSE-S3"),
+        ];
+        let name = |level, name: &str| (level, name.to_owned());
+        assert_eq!(
+            of_buckets(&site, "s3a.algorithm"),
+            [
+                name(Level::Note, "fs.s3a.encryption.algorithm"),
+                name(Level::Ok, "fs.s3a.bucket.lake.encryption.algorithm"),
+                name(Level::Ok, "fs.s3a.bucket.pond.encryption.algorithm"),
+            ]
+        );
+        assert_eq!(
+            of_buckets(&site, "s3a.keyring"),
+            [
+                name(Level::Failure, "fs.s3a.encryption.cse.custom.keyring.class.name"),
+                name(
+                    Level::Ok,
+                    "fs.s3a.bucket.pond.encryption.cse.custom.keyring.class.name"
+                ),
+            ]
+        );
+        // Said once, though it is so for both.
+        assert_eq!(of_buckets(&site, "s3a.interceptor").len(), 1);
+    }
+
+    #[test]
+    fn the_older_name_of_the_algorithm_counts_where_the_newer_is_not_set() {
+        let older = ("fs.s3a.server-side-encryption-algorithm", "CSE-CUSTOM");
+        let found = of_buckets(&[older], "s3a.algorithm");
+        assert_eq!(found, [(Level::Ok, older.0.to_owned())]);
+        let newer = ("fs.s3a.encryption.algorithm", "SSE-S3");
+        let found = of_buckets(&[older, newer], "s3a.algorithm");
+        assert_eq!(found, [(Level::Failure, newer.0.to_owned())]);
+    }
+}

@@ -1,0 +1,219 @@
+//! Whose an object is: which configured key its stored description leads to. Opens nothing and asks nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{Config, KeyKind};
+use crate::description::{self, Description};
+use crate::envelope::{Envelope, Wrap};
+use crate::error::{excerpt, Code, Error, Problem};
+use crate::inputs::Settings;
+use crate::model::Client;
+
+/// The key of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Its name, as it is configured. One that the description has in our own way need not be configured at all.
+    pub key: String,
+    /// Whether the description says so. Else the key is the one for objects that say nothing (the only one of type `kms`, or
+    /// `emrkeys.legacy.key`), and only unwrapping proves it.
+    pub named: bool,
+}
+
+/// All that tells whose an object is. Thread-safe.
+#[derive(Debug, Default)]
+pub struct KeyLookup {
+    /// Older names to names.
+    aliases: BTreeMap<String, String>,
+    /// Names by the `rsa_name` under which AWS's provider knows them.
+    rsa_names: BTreeMap<String, String>,
+    /// KMS key ids to names.
+    kms_ids: BTreeMap<String, String>,
+    /// Names of keys of type `data-key-service`.
+    data_key_services: Vec<String>,
+    /// Fields and values of other providers' descriptions to names.
+    matches: BTreeMap<String, BTreeMap<String, String>>,
+    legacy_key: Option<String>,
+}
+
+impl KeyLookup {
+    /// Reads a configuration without opening anything that it names.
+    ///
+    /// # Errors
+    /// Every problem of the configuration.
+    pub fn new(usage: Client, settings: &Settings) -> Result<KeyLookup, Error> {
+        Config::parse(usage, settings).map(|config| KeyLookup::of_config(usage, &config))
+    }
+
+    pub(crate) fn of_config(usage: Client, config: &Config) -> KeyLookup {
+        let mut key_lookup = KeyLookup {
+            legacy_key: config.legacy_key.clone(),
+            ..KeyLookup::default()
+        };
+        let keys = config
+            .keys_for(usage)
+            .filter_map(|name| Some((name, config.keys.get(name)?)));
+        for (name, key) in keys {
+            let owned = |text: &str| (text.to_owned(), name.to_owned());
+            key_lookup
+                .aliases
+                .extend(key.aliases.iter().map(|alias| owned(alias)));
+            for (field, value) in &key.matches {
+                let values = key_lookup.matches.entry(field.clone()).or_default();
+                values.extend([owned(value)]);
+            }
+            match &key.kind {
+                KeyKind::Rsa(rsa) => key_lookup.rsa_names.extend(rsa.legacy_name.as_deref().map(owned)),
+                KeyKind::Kms { key_id } => {
+                    // The end of an ARN is the id by which another configuration may have named the same key.
+                    let id = key_id.rsplit_once(":key/").map(|(_, id)| id);
+                    key_lookup
+                        .kms_ids
+                        .extend(id.into_iter().chain([key_id.as_str()]).map(owned));
+                }
+                KeyKind::DataKeyService(_) => key_lookup.data_key_services.push(name.to_owned()),
+                KeyKind::Aes { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) => {}
+            }
+        }
+        key_lookup
+    }
+
+    /// The key that a read of the object gets; `None` where neither the description nor the configuration leads to one.
+    ///
+    /// # Errors
+    /// `KEY_NOT_CONFIGURED` for another provider's name of a key that no key is configured for; `DESCRIPTION_AMBIGUOUS`,
+    /// `INVALID_DESCRIPTION`, `DESCRIPTION_TOO_LARGE`.
+    pub fn of(&self, envelope: &Envelope) -> Result<Option<FoundKey>, Error> {
+        let entries: Vec<(&str, &str)> = envelope
+            .description
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let stored = Description::new(&entries)?;
+        let named = match self.named(&stored)? {
+            Some(key) => Some(key),
+            None => self.foreign(&stored)?,
+        };
+        let key = named.or_else(|| self.presumed(Some(envelope.wrap)));
+        Ok(key.map(|key| FoundKey {
+            key: key.to_owned(),
+            named: named.is_some(),
+        }))
+    }
+
+    /// The key that the description names in our own way, its alias replaced.
+    pub(crate) fn named<'a>(&'a self, stored: &Description<'a>) -> Result<Option<&'a str>, Problem> {
+        if let Some(name) = stored.get(description::KEY) {
+            return Ok(Some(self.aliases.get(name).map_or(name, String::as_str)));
+        }
+        if stored.get(description::VERSION).is_some() {
+            return Err(description::invalid(format!(
+                "it has {} and no {}",
+                description::VERSION,
+                description::KEY
+            )));
+        }
+        Ok(None)
+    }
+
+    /// The key of objects that name none, if their data keys are wrapped so.
+    pub(crate) fn presumed(&self, wrap: Option<Wrap>) -> Option<&str> {
+        // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
+        wrap.filter(|wrap| wrap.is_kms())
+            .and_then(|_| self.only_kms_key())
+            .or(self.legacy_key())
+    }
+
+    /// `emrkeys.legacy.key`
+    pub(crate) fn legacy_key(&self) -> Option<&str> {
+        self.legacy_key.as_deref()
+    }
+
+    /// The key of type `kms`, where there is exactly one.
+    pub(crate) fn only_kms_key(&self) -> Option<&str> {
+        let mut names = BTreeSet::from_iter(self.kms_ids.values()).into_iter();
+        names
+            .next()
+            .filter(|_| names.next().is_none())
+            .map(String::as_str)
+    }
+
+    /// The key to which a description of another provider belongs.
+    pub(crate) fn foreign(&self, stored: &Description) -> Result<Option<&str>, Problem> {
+        let mut unknown = None;
+        let mut found: BTreeSet<&str> = BTreeSet::new();
+        let kms_id = |id: &str| {
+            self.kms_ids
+                .get(id)
+                .or_else(|| self.kms_ids.get(id.rsplit_once(":key/")?.1))
+        };
+        for (field, value) in [
+            description::RSA_NAME,
+            description::KMS_KEY_ID,
+            description::DATA_KEY_SERVICE_ID,
+        ]
+        .into_iter()
+        .filter_map(|field| Some((field, stored.get(field)?)))
+        {
+            let key = match field {
+                description::RSA_NAME => self.rsa_names.get(value),
+                description::KMS_KEY_ID => kms_id(value),
+                _ => None,
+            };
+            match key {
+                Some(key) => drop(found.insert(key)),
+                None => unknown = unknown.or(Some((field, value))),
+            }
+        }
+        for (field, keys) in &self.matches {
+            found.extend(
+                stored
+                    .get(field)
+                    .and_then(|value| keys.get(value))
+                    .map(String::as_str),
+            );
+        }
+        // The ids of a service's keys are not configured: what another one's provider wrote belongs to the only service
+        // that there is, or to the one that `.match` names.
+        if let (true, Some((description::DATA_KEY_SERVICE_ID, _)), [only]) =
+            (found.is_empty(), unknown, self.data_key_services.as_slice())
+        {
+            return Ok(Some(only));
+        }
+        match (found.len(), unknown) {
+            (0, None) => Ok(None),
+            (0, Some((field, value))) => Err(Problem::new(
+                Code::KeyNotConfigured,
+                format!(
+                    "the object was written with {field} {}, and no key is configured for it",
+                    excerpt(value)
+                ),
+                foreign_remedy(field),
+            )),
+            (1, _) => Ok(found.pop_first()),
+            _ => Err(Problem::new(
+                Code::DescriptionAmbiguous,
+                format!(
+                    "the object's description belongs to several keys: {}",
+                    found.into_iter().collect::<Vec<_>>().join(", ")
+                ),
+                "Change emrkeys.key.<name>.match.<field> or .legacy-name so that one key is left.",
+            )),
+        }
+    }
+}
+
+fn foreign_remedy(field: &str) -> String {
+    match field {
+        description::RSA_NAME => {
+            "Configure the RSA pair and set its emrkeys.key.<name>.legacy-name to that name.".to_owned()
+        }
+        description::KMS_KEY_ID => {
+            "Configure a key of type kms with that kms-key-id, or set emrkeys.key.<name>.match.kms_cmk_id."
+                .to_owned()
+        }
+        description::DATA_KEY_SERVICE_ID => format!(
+            "Configure a key of type data-key-service; where there are several, set emrkeys.key.<name>.match.{field}."
+        ),
+        _ => format!("Set emrkeys.key.<name>.match.{field} of the key that such objects belong to."),
+    }
+}

@@ -1,0 +1,457 @@
+//! Keys that a key service made or opened, kept for a while so that it is asked a few times in a process.
+//!
+//! One [`KeyCache`] stands behind a configured key, shared by everything in the process that is configured alike. It
+//! holds the key that encrypts now, and those that were opened to decrypt. Whatever many threads need at once is asked
+//! for once.
+
+mod calls;
+mod clock;
+mod gate;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use secrecy::SecretSlice;
+
+use crate::aws::runtime;
+use crate::config::Limits;
+use crate::counters::{Counts, Stats};
+use crate::error::{Code, Problem};
+use crate::key_service::{Answer, Failure, KeyService, NewKey, WrappedKey};
+use clock::{Clock, Monotonic};
+use gate::Gate;
+
+pub use calls::full_jitter;
+
+/// How long a refusal is believed, so that a job without permission does not ask again for every object.
+const REFUSAL_AGE: Duration = Duration::from_secs(5);
+/// How long a failure is believed, and how long until the background tries again.
+const FAULT_AGE: Duration = Duration::from_secs(1);
+
+/// The key that encrypts, with what is stored.
+pub(crate) struct Current {
+    pub(crate) key: Arc<SecretSlice<u8>>,
+    pub(crate) wrapped: WrappedKey,
+    born: Duration,
+    uses: AtomicU64,
+}
+
+/// What the service said when a key was to be opened.
+#[derive(Clone)]
+enum Opened {
+    Key { key: Arc<SecretSlice<u8>>, at: Duration },
+    Failed { failure: Failure, at: Duration },
+}
+
+/// Calls for the current key, one at a time.
+#[derive(Default)]
+struct Flight {
+    /// Counts them.
+    number: u64,
+    under_way: bool,
+    /// How the last one ended, if it failed.
+    failure: Option<(Failure, Duration)>,
+}
+
+/// The keys of one configured key. Thread-safe.
+pub(crate) struct KeyCache {
+    service: Arc<dyn KeyService>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    gate: Gate,
+    current: ArcSwapOption<Current>,
+    flight: Mutex<Flight>,
+    landed: Condvar,
+    opened: moka::sync::Cache<WrappedKey, Opened>,
+    stats: Stats,
+}
+
+/// The caches of this process by what was configured for them.
+static CACHES: Mutex<BTreeMap<String, Weak<KeyCache>>> = Mutex::new(BTreeMap::new());
+
+impl KeyCache {
+    /// The cache for `identity`, which says everything that decides what the service gives; a new one with `service`
+    /// where there is none.
+    pub(crate) fn shared(
+        identity: String,
+        limits: Limits,
+        service: impl FnOnce() -> Arc<dyn KeyService>,
+    ) -> Arc<KeyCache> {
+        let mut caches = CACHES.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.retain(|_, cache| cache.strong_count() > 0);
+        let identity = format!("{identity} {limits:?}");
+        if let Some(cache) = caches.get(&identity).and_then(Weak::upgrade) {
+            return cache;
+        }
+        let cache = Arc::new(KeyCache::new(service(), limits, Arc::new(Monotonic)));
+        caches.insert(identity, Arc::downgrade(&cache));
+        cache
+    }
+
+    fn new(service: Arc<dyn KeyService>, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        KeyCache {
+            service,
+            opened: moka::sync::Cache::new(limits.max_entries),
+            limits,
+            clock,
+            gate: Gate::default(),
+            current: ArcSwapOption::empty(),
+            flight: Mutex::default(),
+            landed: Condvar::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The key for one more object.
+    ///
+    /// # Errors
+    /// What the service said, or `SOURCE_UNAVAILABLE`, at the latest after the deadline.
+    pub(crate) fn current(self: &Arc<Self>) -> Result<Arc<Current>, Problem> {
+        let mut asked = false;
+        loop {
+            if let Some(current) = self.use_current() {
+                if !asked {
+                    self.stats.hits.add();
+                }
+                return Ok(current);
+            }
+            if let Some(stale) = self.stale() {
+                self.renew_in_background();
+                self.stats.stale.add();
+                return Ok(stale);
+            }
+            asked = true;
+            if let Err(failure) = self.fly_or_wait(false) {
+                // Within its grace an expired key serves all the same, from the first failure on.
+                return match self.stale() {
+                    Some(stale) => {
+                        self.stats.stale.add();
+                        Ok(stale)
+                    }
+                    None => Err(failure.into_problem()),
+                };
+            }
+        }
+    }
+
+    /// The key that `wrapped` holds.
+    ///
+    /// # Errors
+    /// As [`current`](KeyCache::current).
+    pub(crate) fn open(&self, wrapped: &WrappedKey) -> Result<Arc<SecretSlice<u8>>, Problem> {
+        let known = self.opened.get(wrapped);
+        match &known {
+            Some(Opened::Key { key, .. }) if self.holds(known.as_ref()) => {
+                self.stats.hits.add();
+                return Ok(Arc::clone(key));
+            }
+            _ => {}
+        }
+        let mut asked = false;
+        let entry = self.opened.entry_by_ref(wrapped).or_insert_with_if(
+            || {
+                asked = true;
+                self.open_now(wrapped, known.as_ref())
+            },
+            |old| !self.holds(Some(old)),
+        );
+        if asked {
+            self.stats.misses.add();
+        } else {
+            self.stats.waits.add();
+        }
+        match entry.into_value() {
+            Opened::Key { key, .. } => Ok(key),
+            Opened::Failed { failure, .. } => Err(failure.into_problem()),
+        }
+    }
+
+    /// Asks for a new key to encrypt with, where there was one, and forgets those that were opened.
+    ///
+    /// # Errors
+    /// As [`current`](KeyCache::current); then everything stays as it was.
+    pub(crate) fn renew(self: &Arc<Self>) -> Result<(), Problem> {
+        if self.current.load().is_some() {
+            self.fly_or_wait(true).map_err(Failure::into_problem)?;
+        }
+        self.opened.invalidate_all();
+        if let Some(current) = self.current.load_full() {
+            self.remember(&current);
+        }
+        Ok(())
+    }
+
+    /// What happened so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.stats.counts()
+    }
+
+    /// How old the key is that encrypts, if there is one.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let born = self.current.load().as_ref()?.born;
+        Some(self.clock.now().saturating_sub(born))
+    }
+
+    /// The current key, one use counted; `None` where it has expired.
+    fn use_current(self: &Arc<Self>) -> Option<Arc<Current>> {
+        let current = self.current.load_full()?;
+        let age = self.clock.now().saturating_sub(current.born);
+        if age >= self.limits.max_age {
+            return None;
+        }
+        let uses = current.uses.fetch_add(1, Ordering::Relaxed);
+        if uses >= self.limits.max_uses {
+            return None;
+        }
+        // A fifth before the end, so that nobody has to wait at the end. A process whose turn comes at another moment
+        // than its neighbours' spares the service a burst: the moment depends on the key's own bytes.
+        let early = self.limits.max_age.mul_f64(0.75 + 0.1 * share(&current.wrapped));
+        if age >= early || uses >= self.limits.max_uses - self.limits.max_uses / 8 {
+            self.renew_in_background();
+        }
+        Some(current)
+    }
+
+    /// An expired key that may still serve, because the last call since it was made has failed for want of an answer.
+    fn stale(&self) -> Option<Arc<Current>> {
+        let current = self.current.load_full()?;
+        let age = self.clock.now().saturating_sub(current.born);
+        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let unanswered = matches!(
+            &flight.failure,
+            Some((Failure::Throttled(_) | Failure::Unavailable(_), _))
+        );
+        let in_grace = age < self.limits.max_age + self.limits.max_stale;
+        (unanswered && in_grace && current.uses.load(Ordering::Relaxed) < self.limits.max_uses)
+            .then_some(current)
+    }
+
+    /// Gets a new key, or waits for the thread that does. `always`: even where the current one is good.
+    fn fly_or_wait(self: &Arc<Self>, always: bool) -> Result<(), Failure> {
+        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if flight.under_way {
+            self.stats.waits.add();
+            let number = flight.number;
+            while flight.under_way && flight.number == number {
+                flight = self.landed.wait(flight).unwrap_or_else(PoisonError::into_inner);
+            }
+            return match &flight.failure {
+                Some((failure, _)) => Err(failure.clone()),
+                None => Ok(()),
+            };
+        }
+        if !always {
+            if self.is_good() {
+                return Ok(());
+            }
+            if let Some(failure) = self.believed(&flight) {
+                return Err(failure);
+            }
+        }
+        self.stats.misses.add();
+        let landing = self.take_off(&mut flight);
+        drop(flight);
+        let result = runtime::block_on(self.limits.deadline * 2, self.generate());
+        landing.land(result.unwrap_or_else(|problem| Some(Err(Failure::Unavailable(problem)))))
+    }
+
+    fn renew_in_background(self: &Arc<Self>) {
+        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if flight.under_way || self.believed(&flight).is_some() {
+            return;
+        }
+        let landing = self.take_off(&mut flight);
+        drop(flight);
+        self.stats.refreshes.add();
+        let cache = Arc::clone(self);
+        // Where there is no runtime there is no key either, and whoever needs one will be told.
+        let _ = runtime::spawn(async move {
+            let result = cache.generate().await;
+            let _ = landing.land(Some(result));
+        });
+    }
+
+    /// The failure of the last call, for as long as asking again would be useless.
+    fn believed(&self, flight: &Flight) -> Option<Failure> {
+        let (failure, at) = flight.failure.as_ref()?;
+        let age = match failure {
+            Failure::Refused(_) => REFUSAL_AGE,
+            Failure::Throttled(_) | Failure::Unavailable(_) => FAULT_AGE,
+        };
+        (self.clock.now().saturating_sub(*at) < age).then(|| failure.clone())
+    }
+
+    fn is_good(&self) -> bool {
+        self.current.load().as_ref().is_some_and(|current| {
+            self.clock.now().saturating_sub(current.born) < self.limits.max_age
+                && current.uses.load(Ordering::Relaxed) < self.limits.max_uses
+        })
+    }
+
+    fn take_off(self: &Arc<Self>, flight: &mut Flight) -> Landing {
+        flight.under_way = true;
+        flight.number += 1;
+        Landing {
+            cache: Arc::clone(self),
+            landed: false,
+        }
+    }
+
+    async fn generate(&self) -> Result<NewKey, Failure> {
+        let attempt = || {
+            self.stats.generate_calls.add();
+            self.service.generate()
+        };
+        calls::with_retries(
+            &*self.clock,
+            &self.gate,
+            &self.stats,
+            self.limits.deadline,
+            attempt,
+        )
+        .await
+    }
+
+    fn open_now(&self, wrapped: &WrappedKey, old: Option<&Opened>) -> Opened {
+        let attempt = || {
+            self.stats.decrypt_calls.add();
+            self.service.open(wrapped)
+        };
+        let call = calls::with_retries(
+            &*self.clock,
+            &self.gate,
+            &self.stats,
+            self.limits.deadline,
+            attempt,
+        );
+        let result = runtime::block_on(self.limits.deadline * 2, call)
+            .unwrap_or_else(|problem| Some(Err(Failure::Unavailable(problem))))
+            .unwrap_or_else(|| Err(lost()));
+        let now = self.clock.now();
+        match (result, old) {
+            (Ok(key), _) => Opened::Key {
+                key: Arc::new(key),
+                at: now,
+            },
+            (Err(Failure::Throttled(_) | Failure::Unavailable(_)), Some(Opened::Key { key, at }))
+                if now.saturating_sub(*at) < self.limits.max_age + self.limits.max_stale =>
+            {
+                self.stats.stale.add();
+                Opened::Key {
+                    key: Arc::clone(key),
+                    at: *at,
+                }
+            }
+            (Err(failure), _) => Opened::Failed { failure, at: now },
+        }
+    }
+
+    /// Whether what was said still holds.
+    fn holds(&self, opened: Option<&Opened>) -> bool {
+        let (at, age) = match opened {
+            Some(Opened::Key { at, .. }) => (at, self.limits.max_age),
+            Some(Opened::Failed {
+                at,
+                failure: Failure::Refused(_),
+            }) => (at, REFUSAL_AGE),
+            // The gate keeps those who ask again from storming the service.
+            Some(Opened::Failed { .. }) | None => return false,
+        };
+        self.clock.now().saturating_sub(*at) < age
+    }
+
+    /// Who wrote an object often reads it.
+    fn remember(&self, current: &Current) {
+        self.opened.insert(
+            current.wrapped.clone(),
+            Opened::Key {
+                key: Arc::clone(&current.key),
+                at: current.born,
+            },
+        );
+    }
+}
+
+impl std::fmt::Debug for KeyCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyCache({:?})", self.counts())
+    }
+}
+
+/// A call under way; ends it even if the call panics.
+struct Landing {
+    cache: Arc<KeyCache>,
+    landed: bool,
+}
+
+impl Landing {
+    fn land(mut self, result: Option<Result<NewKey, Failure>>) -> Result<(), Failure> {
+        self.end(result.unwrap_or_else(|| Err(lost())))
+    }
+
+    fn end(&mut self, result: Result<NewKey, Failure>) -> Result<(), Failure> {
+        self.landed = true;
+        let now = self.cache.clock.now();
+        let outcome = result.map(|NewKey { plaintext, wrapped }| {
+            let current = Arc::new(Current {
+                key: Arc::new(plaintext),
+                wrapped,
+                born: now,
+                uses: AtomicU64::new(0),
+            });
+            self.cache.remember(&current);
+            self.cache.current.store(Some(current));
+        });
+        let mut flight = self.cache.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        flight.under_way = false;
+        flight.failure = outcome.clone().err().map(|failure| (failure, now));
+        self.cache.landed.notify_all();
+        outcome
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if !self.landed {
+            let _ = self.end(Err(lost()));
+        }
+    }
+}
+
+/// The call neither succeeded nor failed within twice its deadline.
+fn lost() -> Failure {
+    Failure::Unavailable(Problem::new(
+        Code::SourceUnavailable,
+        "the call of the key service was lost",
+        "Try again; if it stays so, report this defect.",
+    ))
+}
+
+/// A number from 0 to 1 that is the same for the same key, and another for another.
+fn share(wrapped: &WrappedKey) -> f64 {
+    wrapped
+        .ciphertext
+        .last()
+        .map_or(0.0, |last| f64::from(*last) / 256.0)
+}
+
+/// One call of a key service whose answer is not kept, with the retries of those that are. Blocks, for about `deadline`
+/// at the most.
+///
+/// # Errors
+/// What the service said, or `SOURCE_UNAVAILABLE`.
+pub fn call<'a, T>(deadline: Duration, attempt: impl Fn() -> Answer<'a, T>) -> Result<T, Problem> {
+    let (gate, stats) = (Gate::default(), Stats::default());
+    let call = calls::with_retries(&Monotonic, &gate, &stats, deadline, attempt);
+    runtime::block_on(deadline * 2, call)?
+        .unwrap_or_else(|| Err(lost()))
+        .map_err(Failure::into_problem)
+}
+
+#[cfg(test)]
+mod tests;

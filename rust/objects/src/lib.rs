@@ -1,0 +1,31 @@
+//! Encrypted objects in S3: the formats of the S3 encryption clients, read and written.
+//!
+//! An object's [`Envelope`] says how its content is encrypted and how the data key is wrapped; [`unwrap_data_key`] unwraps the
+//! data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content; [`Store`] is S3.
+
+mod content;
+mod copy;
+mod data_key;
+mod inventory;
+mod listing;
+mod rewrap;
+mod seal;
+mod store;
+mod upload;
+mod work;
+
+pub use content::{Opener, RangeOpener, Sealer, TAG_BYTES};
+pub use data_key::{unwrap_data_key, DataKey, Generation, DATA_KEY_BYTES};
+pub use inventory::{Manifest, Rows};
+pub use listing::Listing;
+pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped};
+pub use seal::seal;
+pub use store::{local_path, Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
+pub use upload::Upload;
+pub use work::{work_on, InOrder, Pace};
+
+pub use emrkeys_core::aws::S3Access;
+pub use emrkeys_core::envelope::{
+    note_length, noted_length, Content, Envelope, Format, Metadata, Wrap, COMMITMENT_BYTES, INSTRUCTION_MARK,
+    INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
+};

@@ -1,0 +1,355 @@
+//! Objects that move to another key, or to the newest version of theirs: the data key is unwrapped and wrapped again, and the content
+//! stays where it is.
+//!
+//! An object is readable at every moment: its metadata changes with one request of S3's, which replaces the object as a whole or not at
+//! all, and so does an instruction file. Whoever wrote the object in the meantime wins.
+
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use super::copy::MAX_COPY;
+use super::data_key::{internal, materials_to_wrap, unwrap_data_key, wrap, DataKey, Generation};
+use super::store::{Found, ObjectUri, Place, Store};
+use super::work::{work_on, Pace};
+use emrkeys_core::description;
+use emrkeys_core::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
+use emrkeys_core::{Code, Error, Problem};
+use emrkeys_core::{MaterialKey, Materials, Provider, Request};
+
+/// The most bytes of user metadata, names and values together. Source: Amazon S3 User Guide, "User-defined object metadata".
+const MAX_METADATA: usize = 2 * 1024;
+
+/// What is to be done to objects.
+#[derive(Clone, Debug)]
+pub struct Rewrap {
+    /// The name of the key that is to wrap.
+    pub to: String,
+    /// Whether wraps of the SDK v1's first client become those of its second, which S3A reads without being told to, and releases of
+    /// the SDK v1 before 1.11.838 do not read. Content in AES-CBC keeps its wrap.
+    pub upgrade_wrap: bool,
+    /// Work everything out and change nothing.
+    pub dry_run: bool,
+    /// Objects of more bytes are copied in parts; at most 5 GiB, which S3 copies at once.
+    pub multipart_above: u64,
+}
+
+impl Rewrap {
+    /// To the key of this name, each wrap staying of its generation.
+    pub fn to(key: &str) -> Rewrap {
+        Rewrap {
+            to: key.to_owned(),
+            upgrade_wrap: false,
+            dry_run: false,
+            multipart_above: MAX_COPY,
+        }
+    }
+}
+
+/// What became of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its data key is (or with a dry run: would be) wrapped anew.
+    Rewrapped {
+        /// Key and version before, as the description says.
+        from: String,
+        /// Key and version now.
+        to: String,
+    },
+    /// Nothing was done.
+    Skipped(Skipped),
+}
+
+/// Why nothing was done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skipped {
+    /// It is under the key already.
+    Current,
+    /// No S3 encryption client wrote it.
+    Plaintext,
+    /// It is the instruction file of another object, and goes with that.
+    InstructionFile,
+    /// It is archived: S3 copies it only once it is restored.
+    Archived,
+    /// It was deleted since it was listed.
+    Gone,
+}
+
+impl Skipped {
+    /// A short name, for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Skipped::Current => "current",
+            Skipped::Plaintext => "plaintext",
+            Skipped::InstructionFile => "instruction-file",
+            Skipped::Archived => "archived",
+            Skipped::Gone => "gone",
+        }
+    }
+}
+
+impl Rewrap {
+    /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the same moment, it is
+    /// that object which is moved.
+    ///
+    /// # Errors
+    /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_CHANGED` where somebody
+    /// else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata; those of
+    /// S3. After any of them the object is as it was or as it should be, or somebody else's.
+    pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
+        match self.try_object(provider, store, uri) {
+            Err(error) if error.code() == Code::ObjectChanged => self.try_object(provider, store, uri),
+            other => other,
+        }
+    }
+
+    /// Moves objects in `jobs` threads, and gives for each its [`outcome_name`] and [`report_line`]. Blocks.
+    ///
+    /// # Errors
+    /// None of single objects: what became of them is in the answer.
+    pub fn batch(
+        &self,
+        provider: &Provider,
+        store: &Store,
+        objects: Vec<ObjectUri>,
+        jobs: usize,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let pace = Pace {
+            jobs,
+            per_second: None,
+        };
+        let mut results = Vec::with_capacity(objects.len());
+        work_on(
+            objects.into_iter().map(Ok),
+            pace,
+            &AtomicBool::new(false),
+            |uri| self.object(provider, store, uri),
+            |_, uri, result| results.push((outcome_name(&result), report_line(&uri, &result))),
+        )?;
+        Ok(results)
+    }
+
+    fn try_object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
+        let Some(found) = store.find(uri)? else {
+            return Ok(Outcome::Skipped(Skipped::Gone));
+        };
+        let Found { head, envelope } = &found;
+        if head.metadata.contains_key(INSTRUCTION_MARK) {
+            return Ok(Outcome::Skipped(Skipped::InstructionFile));
+        }
+        let Some((old, place)) = envelope else {
+            return Ok(Outcome::Skipped(Skipped::Plaintext));
+        };
+        let generation = match old.content {
+            Content::Cbc => Generation::EncryptionOnly,
+            _ if self.upgrade_wrap => Generation::V2,
+            _ => Generation::of(old.wrap),
+        };
+        let request = Request::WriteUnder {
+            bucket: &uri.bucket,
+            key: &uri.key,
+            under: &self.to,
+        };
+        let materials = materials_to_wrap(provider, request, generation)?;
+        let into_kms = match &materials.key {
+            MaterialKey::Kms { key_id } => Some(key_id.clone()),
+            _ => None,
+        };
+        // AES-CBC has one wrap for each type of key.
+        let same_wrap = old.content == Content::Cbc || generation == Generation::of(old.wrap);
+        if same_wrap && is_current(old, &materials) {
+            return Ok(Outcome::Skipped(Skipped::Current));
+        }
+        if *place == Place::Metadata && head.is_archived() {
+            return Ok(Outcome::Skipped(Skipped::Archived));
+        }
+        let data_key = unwrap_data_key(provider, old)?;
+        if same_wrap && into_kms.is_some_and(|key_id| is_current_in_kms(old, &key_id)) {
+            return Ok(Outcome::Skipped(Skipped::Current));
+        }
+        let wrapped = wrap(materials, &data_key, old.content, generation)?;
+        let new = Envelope {
+            // AES-CBC under KMS stands in the second format, which can say so; all other AES-CBC in the first.
+            format: match (old.content, wrapped.wrap.is_kms()) {
+                (Content::Cbc, true) => Format::V2,
+                (Content::Cbc, false) => Format::V1,
+                _ => old.format,
+            },
+            wrap: wrapped.wrap,
+            wrapped_key: wrapped.key,
+            description: wrapped.description,
+            ..old.clone()
+        };
+        // Whatever is wrong with the new envelope is better found before it is stored.
+        same(&unwrap_data_key(provider, &new)?, &data_key)?;
+        let outcome = Outcome::Rewrapped {
+            from: named(old),
+            to: named(&new),
+        };
+        let metadata = new.replace_in(&head.metadata);
+        if *place == Place::Metadata {
+            check_size(&metadata)?;
+        }
+        if self.dry_run {
+            return Ok(outcome);
+        }
+        match place {
+            Place::Metadata => store.replace_metadata(uri, head, &metadata, self.multipart_above)?,
+            Place::InstructionFile { etag } => {
+                store.replace_instruction(&uri.instruction(), new.to_instruction().0, etag)?;
+            }
+        }
+        // Read back: it may be somebody else's by now.
+        let wanted = Envelope::parse(&new.to_metadata())?.map(|envelope| (head.length, envelope));
+        let stored = store
+            .find(uri)?
+            .and_then(|found| Some((found.head.length, found.envelope?.0)));
+        if stored != wanted {
+            return Err(Problem::new(
+                Code::ObjectChanged,
+                "the object is not what was just stored: somebody else wrote or deleted it at the same moment",
+                "Try again.",
+            )
+            .into());
+        }
+        Ok(outcome)
+    }
+}
+
+/// What became of an object, in a word that reports count by.
+pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
+    match result {
+        Ok(Outcome::Rewrapped { .. }) => "rewrapped",
+        Ok(Outcome::Skipped(why)) => why.name(),
+        Err(_) => "failed",
+    }
+}
+
+/// The line of a report on one object, in JSON.
+pub fn report_line(uri: &ObjectUri, result: &Result<Outcome, Error>) -> String {
+    let uri = uri.to_string();
+    let line = match result {
+        Ok(Outcome::Rewrapped { from, to }) => {
+            json!({ "uri": uri, "outcome": "rewrapped", "from": from, "to": to })
+        }
+        Ok(Outcome::Skipped(why)) => json!({ "uri": uri, "outcome": "skipped", "why": why.name() }),
+        Err(error) => {
+            json!({ "uri": uri, "outcome": "failed", "code": error.code().as_str(), "message": error.to_string() })
+        }
+    };
+    line.to_string()
+}
+
+fn same(one: &DataKey, other: &DataKey) -> Result<(), Error> {
+    if bool::from(one.bytes().ct_eq(other.bytes())) {
+        Ok(())
+    } else {
+        Err(internal(&"the new envelope does not lead to the object's data key").into())
+    }
+}
+
+/// Whether the description is one that a write under the key would get today. Wrapped keys differ each time.
+fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
+    let matters = |name: &str| ![description::WRAPPED, description::DATA_KEY_SERVICE_WRAPPED].contains(&name);
+    !envelope.wrap.is_kms()
+        && !materials.description.is_empty()
+        && materials
+            .description
+            .iter()
+            .filter(|(name, _)| matters(name))
+            .all(|entry| envelope.description.contains(entry))
+}
+
+/// Whether KMS wraps under that key already. Where the description does not say, KMS has said so: under any other it would not have opened
+/// the data key.
+fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
+    let mut stored = envelope.description.iter();
+    let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);
+    envelope.wrap.is_kms() && stored.is_none_or(|(_, stored)| stored == key_id)
+}
+
+/// Key and version, for reports.
+fn named(envelope: &Envelope) -> String {
+    match (envelope.key(), envelope.version()) {
+        (Some(key), Some(version)) => format!("{key}/{version}"),
+        (Some(key), None) => key.to_owned(),
+        (None, Some(version)) => version.to_owned(),
+        (None, None) if envelope.wrap.is_kms() => "a KMS key".to_owned(),
+        (None, None) => "no description".to_owned(),
+    }
+}
+
+fn check_size(metadata: &Metadata) -> Result<(), Problem> {
+    let bytes: usize = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes <= MAX_METADATA {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::DescriptionTooLarge,
+        format!("with the new envelope the object would have {bytes} bytes of user metadata, and S3 stores {MAX_METADATA}"),
+        "Give the key a shorter name or encryption context, or copy the object with less metadata of its own.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emrkeys_core::envelope::Wrap;
+
+    fn entries(entries: &[(&str, &str)]) -> Vec<(String, String)> {
+        entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn current(old: &[(&str, &str)], new: &[(&str, &str)]) -> bool {
+        let envelope = Envelope {
+            format: Format::V2,
+            content: Content::Gcm,
+            wrap: Wrap::AesGcm,
+            wrapped_key: Vec::new(),
+            nonce: Vec::new(),
+            commitment: None,
+            description: entries(old),
+        };
+        let materials = Materials {
+            key: MaterialKey::Kms {
+                key_id: String::new(),
+            },
+            description: entries(new),
+        };
+        is_current(&envelope, &materials)
+    }
+
+    #[test]
+    fn an_object_is_current_where_a_write_would_say_the_same_of_its_key() {
+        let one = [("emrkeys.key", "k"), ("emrkeys.version", "1")];
+        assert!(current(&one, &one));
+        assert!(current(&[one[0], one[1], ("rsa_name", "old")], &one));
+        assert!(!current(&one, &[("emrkeys.key", "k"), ("emrkeys.version", "2")]));
+        assert!(!current(&one, &[("emrkeys.key", "l"), ("emrkeys.version", "1")]));
+        assert!(!current(&[("rsa_name", "old")], &one));
+        assert!(!current(&[], &[]));
+        let wrapped = |text| {
+            [
+                ("emrkeys.key", "k"),
+                ("emrkeys.kms-key", "arn"),
+                ("emrkeys.wrapped", text),
+            ]
+        };
+        assert!(current(&wrapped("a"), &wrapped("b")));
+    }
+
+    #[test]
+    fn what_s3_does_not_store_is_not_sent() {
+        let mut metadata = Metadata::from([("a".to_owned(), "x".repeat(MAX_METADATA - 1))]);
+        assert!(check_size(&metadata).is_ok());
+        metadata.insert("b".to_owned(), String::new());
+        assert_eq!(check_size(&metadata).unwrap_err().code, Code::DescriptionTooLarge);
+    }
+}

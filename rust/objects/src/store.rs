@@ -1,0 +1,599 @@
+//! Objects in S3: found, read, listed. Every call blocks, so that as many threads as make them are at work at once.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::Region;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::Client;
+use bytes::Bytes;
+
+use emrkeys_core::aws::runtime;
+use emrkeys_core::aws::{self, causes, S3Access};
+use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
+use emrkeys_core::key_service::full_jitter;
+use emrkeys_core::uri::{self, encode, S3Location};
+use emrkeys_core::{excerpt, Code, Error, Problem, Provider};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Without a byte from S3.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that bring nothing.
+const ATTEMPTS: u32 = 5;
+/// No single call takes longer; what stalls ends long before.
+pub(super) const DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Where an object is: the bucket and the key as S3 has them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectUri {
+    /// The bucket.
+    pub bucket: String,
+    /// The key, nothing encoded; empty for the bucket itself.
+    pub key: String,
+}
+
+impl ObjectUri {
+    /// Reads `s3://bucket/key` (also `s3a:` and `s3n:`); each `%XX` is decoded once.
+    ///
+    /// # Errors
+    /// `INVALID_URI`
+    pub fn parse(text: &str) -> Result<ObjectUri, Error> {
+        let invalid = |what: String| {
+            Problem::new(
+                Code::InvalidUri,
+                what,
+                "Write it as s3://bucket/key, with %25 for a percent sign.",
+            )
+        };
+        let S3Location { bucket, key } =
+            S3Location::parse(text).map_err(|error| invalid(error.to_string()))?;
+        let key = String::from_utf8(key).map_err(|_| invalid(format!("{} is not UTF-8", excerpt(text))))?;
+        Ok(ObjectUri { bucket, key })
+    }
+
+    /// Where its instruction file would be.
+    pub fn instruction(&self) -> ObjectUri {
+        ObjectUri {
+            bucket: self.bucket.clone(),
+            key: format!("{}{INSTRUCTION_SUFFIX}", self.key),
+        }
+    }
+}
+
+impl std::fmt::Display for ObjectUri {
+    /// As [`ObjectUri::parse`] reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, encode(&self.key))
+    }
+}
+
+/// The path of a local object, where `text` is a `file:` URI; each `%XX` is decoded once.
+///
+/// # Errors
+/// `INVALID_URI` for one that names no absolute path on this machine.
+pub fn local_path(text: &str) -> Result<Option<PathBuf>, Error> {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Ok(None);
+    };
+    if !scheme.eq_ignore_ascii_case("file") {
+        return Ok(None);
+    }
+    let path = uri::file_path(rest).ok_or_else(|| {
+        Problem::new(
+            Code::InvalidUri,
+            format!("{} does not name an absolute path on this machine", excerpt(text)),
+            "Write it as file:///path, with %25 for a percent sign.",
+        )
+    })?;
+    Ok(Some(path))
+}
+
+/// Objects in S3. Cheap to clone; all clones share their connections. Thread-safe.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) client: Client,
+}
+
+/// A process has one or two configurations: more are not remembered.
+const MAX_STORES: usize = 8;
+
+static STORES: Mutex<Vec<(S3Access, Store)>> = Mutex::new(Vec::new());
+
+/// What S3 says of an object without its content.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Bytes as stored.
+    pub length: u64,
+    /// The ETag, with its quotation marks.
+    pub etag: String,
+    /// User metadata, names in lower case.
+    pub metadata: Metadata,
+    /// When it was last written.
+    pub modified: Option<SystemTime>,
+    /// Everything, for what replaces the object by itself.
+    pub(super) raw: HeadObjectOutput,
+}
+
+impl Head {
+    /// How S3 itself encrypts the object (`AES256`, `aws:kms`, `aws:kms:dsse`), and under which KMS key. Empty for none.
+    pub fn server_side_encryption(&self) -> (&str, Option<&str>) {
+        let algorithm = self.raw.server_side_encryption().map_or("", |sse| sse.as_str());
+        (algorithm, self.raw.ssekms_key_id())
+    }
+
+    /// The version of the object, where the bucket has versions.
+    pub fn version_id(&self) -> Option<&str> {
+        self.raw.version_id()
+    }
+}
+
+/// Where an envelope was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the object's user metadata.
+    Metadata,
+    /// In the instruction file beside it, whose ETag this is.
+    InstructionFile {
+        /// With its quotation marks.
+        etag: String,
+    },
+}
+
+/// An object, with its envelope where it has one.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The object.
+    pub head: Head,
+    /// `None`: no S3 encryption client wrote it.
+    pub envelope: Option<(Envelope, Place)>,
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is.
+    pub uri: ObjectUri,
+    /// Bytes as stored.
+    pub length: u64,
+    /// Which file of an inventory, and which row of that from 1 on.
+    pub(super) row: Option<(usize, u64)>,
+}
+
+impl Listed {
+    /// What a [`Listing`](super::Listing) of the same source goes on behind.
+    pub fn mark(&self) -> String {
+        match self.row {
+            Some((file, row)) => format!("{file}:{row}"),
+            None => self.uri.key.clone(),
+        }
+    }
+}
+
+/// Objects that come at once, at most 1000; instruction files are objects too.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// What to ask the next page with, where a prefix is listed; `None` after the last.
+    pub(super) next: Option<String>,
+    /// Whether all objects with keys between those of the page are in it, in order.
+    pub(super) ordered: bool,
+}
+
+impl Page {
+    /// Whether a key is in the bucket, as far as this page can tell: `None` where it would stand on another, or anywhere.
+    ///
+    /// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page are in doubt.
+    pub fn holds(&self, key: &str) -> Option<bool> {
+        let (first, last) = (self.objects.first()?, self.objects.last()?);
+        if !self.ordered {
+            return None;
+        }
+        let found = self
+            .objects
+            .binary_search_by(|object| object.uri.key.as_str().cmp(key));
+        if found.is_ok() {
+            return Some(true);
+        }
+        let inside = first.uri.key.as_str() < key && (key < last.uri.key.as_str() || self.next.is_none());
+        inside.then_some(false)
+    }
+}
+
+/// The content of an object, as it comes. An answer that breaks off is asked for again from there on.
+pub struct Body {
+    client: Client,
+    uri: ObjectUri,
+    /// Of the object that all of it is from.
+    etag: Option<String>,
+    /// Where the next byte is in the object.
+    next: u64,
+    /// The last byte, where a range was asked for.
+    last: Option<u64>,
+    stream: ByteStream,
+    /// Answers in a row that brought nothing.
+    fruitless: u32,
+}
+
+impl Body {
+    /// The next bytes; `None` at the end. Blocks.
+    ///
+    /// # Errors
+    /// `STORE_UNAVAILABLE` where answers break off and bring nothing, or the next bytes do not come within an hour; `OBJECT_CHANGED` or
+    /// `OBJECT_NOT_FOUND` where one broke off and the object is not there as it was; `STORE_DENIED`.
+    pub fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let next = runtime::block_on(DEADLINE, self.stream.next())?.ok_or_else(|| self.late())?;
+            let error = match next.transpose() {
+                Ok(piece) => {
+                    self.next += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                    self.fruitless = 0;
+                    return Ok(piece);
+                }
+                Err(error) => error,
+            };
+            self.fruitless += 1;
+            // Without an ETag what follows may be of another object.
+            if self.fruitless == ATTEMPTS || self.etag.is_none() {
+                let told = format!("the answer broke off: {}", causes(&error));
+                return Err(unavailable(&self.uri.to_string(), "GetObject", &told, None).into());
+            }
+            thread::sleep(full_jitter(self.fruitless));
+            self.stream = self.ask()?.body;
+        }
+    }
+
+    /// The answer from the next byte on.
+    fn ask(&self) -> Result<GetObjectOutput, Problem> {
+        let range = (self.next > 0 || self.last.is_some()).then(|| {
+            let last = self.last.map_or_else(String::new, |last| last.to_string());
+            format!("bytes={}-{last}", self.next)
+        });
+        let part = range.is_some();
+        let call = self
+            .client
+            .get_object()
+            .bucket(&self.uri.bucket)
+            .key(&self.uri.key)
+            .set_if_match(self.etag.clone())
+            .set_range(range);
+        let answer = wait(&self.uri, "GetObject", call.send())?;
+        let begins = format!("bytes {}-", self.next);
+        // A store that knows no ranges answers with the whole.
+        if part
+            && !answer
+                .content_range()
+                .is_some_and(|range| range.starts_with(&begins))
+        {
+            let told = "the answer is not the part that was asked for";
+            return Err(unavailable(&self.uri.to_string(), "GetObject", told, None));
+        }
+        Ok(answer)
+    }
+
+    fn late(&self) -> Problem {
+        unavailable(
+            &self.uri.to_string(),
+            "GetObject",
+            "no more of the answer within an hour",
+            None,
+        )
+    }
+}
+
+impl Store {
+    /// The S3 of a provider's configuration: as it is reached for key material. All stores of one process that are
+    /// reached alike share their connections.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub fn of(provider: &Provider) -> Result<Store, Error> {
+        let access = provider.s3_access();
+        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, store)) = stores.iter().find(|(known, _)| *known == access) {
+            return Ok(store.clone());
+        }
+        let store = Store::connect(&access)?;
+        if stores.len() >= MAX_STORES {
+            stores.remove(0);
+        }
+        stores.push((access, store.clone()));
+        Ok(store)
+    }
+
+    /// Makes a client; nothing is asked yet but, where needed, the node for credentials and region.
+    ///
+    /// # Errors
+    /// `SOURCE_UNAVAILABLE` where no threads are left.
+    pub fn connect(access: &S3Access) -> Result<Store, Error> {
+        let shared = aws::config(access.region.as_deref())?;
+        let mut builder = Builder::from(&shared);
+        if let Some(endpoint) = &access.endpoint {
+            builder = builder.endpoint_url(endpoint);
+            if shared.region().is_none() {
+                // Stores other than AWS want a region in the signature and care little which.
+                builder = builder.region(Region::from_static("us-east-1"));
+            }
+        }
+        let settings = builder
+            .force_path_style(access.path_style)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .read_timeout(READ_TIMEOUT)
+                    .build(),
+            );
+        Ok(Store {
+            client: Client::from_conf(settings.build()),
+        })
+    }
+
+    /// What S3 says of an object; `None` where there is none.
+    ///
+    /// # Errors
+    /// `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub fn head(&self, uri: &ObjectUri) -> Result<Option<Head>, Error> {
+        let call = self.client.head_object().bucket(&uri.bucket).key(&uri.key);
+        let raw = match wait(uri, "HeadObject", call.send()) {
+            Ok(raw) => raw,
+            Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
+            Err(problem) => return Err(problem.into()),
+        };
+        let metadata = raw.metadata().into_iter().flatten();
+        Ok(Some(Head {
+            length: raw
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .unwrap_or(0),
+            etag: raw.e_tag().unwrap_or_default().to_owned(),
+            metadata: metadata
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect(),
+            modified: raw
+                .last_modified()
+                .and_then(|time| SystemTime::try_from(*time).ok()),
+            raw,
+        }))
+    }
+
+    /// An object and its envelope. The instruction file is asked for where the metadata holds no envelope, or a part of one.
+    ///
+    /// # Errors
+    /// As [`Store::head`]; `INVALID_ENVELOPE`.
+    pub fn find(&self, uri: &ObjectUri) -> Result<Option<Found>, Error> {
+        let Some(head) = self.head(uri)? else {
+            return Ok(None);
+        };
+        let envelope = if Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata) {
+            Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata))
+        } else {
+            match self.small(&uri.instruction(), MAX_INSTRUCTION, Code::InvalidEnvelope)? {
+                Some((bytes, etag)) => Some((
+                    Envelope::parse_instruction(&bytes, &head.metadata)?,
+                    Place::InstructionFile { etag },
+                )),
+                // Says what is missing, where a part of an envelope is there.
+                None => Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata)),
+            }
+        };
+        Ok(Some(Found { head, envelope }))
+    }
+
+    /// The content of an object as stored, or `range` of it in bytes (the last one included), if it still has the ETag `etag`.
+    ///
+    /// # Errors
+    /// `OBJECT_NOT_FOUND`, `OBJECT_CHANGED`, `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub fn get(&self, uri: &ObjectUri, etag: Option<&str>, range: Option<(u64, u64)>) -> Result<Body, Error> {
+        let mut body = Body {
+            client: self.client.clone(),
+            uri: uri.clone(),
+            etag: etag.map(str::to_owned),
+            next: range.map_or(0, |(first, _)| first),
+            last: range.map(|(_, last)| last),
+            stream: ByteStream::default(),
+            fruitless: 0,
+        };
+        let answer = body.ask()?;
+        body.etag = body.etag.or(answer.e_tag);
+        body.stream = answer.body;
+        Ok(body)
+    }
+
+    /// A small object's content and ETag; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// `too_large` for more than `limit` bytes; else as [`Store::get`].
+    pub fn small(
+        &self,
+        uri: &ObjectUri,
+        limit: usize,
+        too_large: Code,
+    ) -> Result<Option<(Vec<u8>, String)>, Error> {
+        let mut body = match self.get(uri, None, None) {
+            Err(error) if error.code() == Code::ObjectNotFound => return Ok(None),
+            other => other?,
+        };
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next_piece()? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > limit {
+                let what = format!("{} has more than {limit} bytes", excerpt(&uri.to_string()));
+                return Err(Problem::new(too_large, what, "See what wrote it.").into());
+            }
+        }
+        Ok(Some((bytes, body.etag.unwrap_or_default())))
+    }
+
+    /// Objects of a bucket whose keys begin with `prefix`, in the order of their keys' bytes, from where `next` of the page before says; from behind `after` for the first.
+    ///
+    /// # Errors
+    /// `OBJECT_NOT_FOUND` for a bucket that is not there, `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub(super) fn list(
+        &self,
+        prefix: &ObjectUri,
+        after: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<Page, Error> {
+        let call = self
+            .client
+            .list_objects_v2()
+            .bucket(&prefix.bucket)
+            .prefix(&prefix.key)
+            .set_start_after(after.map(str::to_owned))
+            .set_continuation_token(next.map(str::to_owned));
+        let answer = wait(prefix, "ListObjectsV2", call.send())?;
+        let next = answer.next_continuation_token().map(str::to_owned);
+        let objects = answer
+            .contents
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|object| {
+                Some(Listed {
+                    uri: ObjectUri {
+                        bucket: prefix.bucket.clone(),
+                        key: object.key?,
+                    },
+                    length: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                    row: None,
+                })
+            });
+        Ok(Page {
+            objects: objects.collect(),
+            next,
+            ordered: true,
+        })
+    }
+}
+
+/// Waits for the answer of a call, and says what went wrong with it.
+pub(super) fn wait<T, E>(
+    uri: &ObjectUri,
+    operation: &str,
+    call: impl std::future::Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, Problem>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let uri = uri.to_string();
+    runtime::block_on(DEADLINE, call)?
+        .ok_or_else(|| unavailable(&uri, operation, "no answer within an hour", None))?
+        .map_err(|error| failure(&uri, operation, &error))
+}
+
+fn failure<E>(uri: &str, operation: &str, error: &SdkError<E>) -> Problem
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let id = error.request_id();
+    let Some((status, name, told)) = aws::answer(error) else {
+        return unavailable(uri, operation, &causes(error), id);
+    };
+    let problem = |code, remedy| problem(uri, operation, code, &told, id, remedy);
+    match (status, name) {
+        (404, "NoSuchBucket") => problem(Code::ObjectNotFound, "Correct the bucket's name."),
+        (404, _) => problem(Code::ObjectNotFound, "Correct the location."),
+        (409 | 412, _) => problem(
+            Code::ObjectChanged,
+            "Somebody else wrote the object in the meantime, and nothing was done: try again if that is still wanted.",
+        ),
+        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => problem(
+            Code::StoreDenied,
+            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on the key of the \
+             bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
+        ),
+        (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
+            problem(Code::StoreUnavailable, "The bucket is in another region: name it.")
+        }
+        _ => unavailable(uri, operation, &told, id),
+    }
+}
+
+fn unavailable(uri: &str, operation: &str, told: &str, request_id: Option<&str>) -> Problem {
+    problem(
+        uri,
+        operation,
+        Code::StoreUnavailable,
+        told,
+        request_id,
+        "See that this machine reaches S3 (endpoint, proxy) and has credentials and a region.",
+    )
+}
+
+fn problem(
+    uri: &str,
+    operation: &str,
+    code: Code,
+    told: &str,
+    request_id: Option<&str>,
+    remedy: &str,
+) -> Problem {
+    let id = aws::request(request_id);
+    let message = format!("{operation} of {} failed: {told}{id}", excerpt(uri));
+    Problem::new(code, message, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(keys: &[&str], next: Option<&str>) -> Page {
+        let listed = |key: &&str| Listed {
+            uri: ObjectUri {
+                bucket: "lake".to_owned(),
+                key: (*key).to_owned(),
+            },
+            length: 1,
+            row: None,
+        };
+        Page {
+            objects: keys.iter().map(listed).collect(),
+            next: next.map(str::to_owned),
+            ordered: true,
+        }
+    }
+
+    #[test]
+    fn local_objects_are_named_as_key_files_are() {
+        for (text, path) in [
+            ("file:/a b", "/a b"),
+            ("file:///a%20b%25", "/a b%"),
+            ("FILE://localhost/100%", "/100%"),
+        ] {
+            assert_eq!(local_path(text).unwrap(), Some(path.into()), "{text}");
+        }
+        for text in ["s3://lake/file:x", "a"] {
+            assert_eq!(local_path(text).unwrap(), None, "{text}");
+        }
+        for text in ["file:", "file:a", "file://", "file://host/a", "file:/a%00"] {
+            assert_eq!(local_path(text).unwrap_err().code(), Code::InvalidUri, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_tells_what_it_covers_and_no_more() {
+        let middle = page(&["b", "b.instruction", "d"], Some("more"));
+        assert_eq!(middle.holds("b.instruction"), Some(true));
+        assert_eq!(middle.holds("c.instruction"), Some(false));
+        assert_eq!(middle.holds("d.instruction"), None);
+        assert_eq!(middle.holds("a"), None);
+        let last = page(&["b", "d"], None);
+        assert_eq!(last.holds("d.instruction"), Some(false));
+        let unordered = Page {
+            ordered: false,
+            ..last
+        };
+        assert_eq!(unordered.holds("b"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! New objects.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+
+use super::store::{wait, ObjectUri, Store};
+use emrkeys_core::envelope::Metadata;
+use emrkeys_core::Error;
+
+/// A multipart upload that is under way. What is never completed or aborted, the bucket's lifecycle rules remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// S3's name for it.
+    pub id: String,
+    /// Where the object will be.
+    pub uri: ObjectUri,
+}
+
+impl Store {
+    /// Writes a whole object; with `absent` only where there is none.
+    ///
+    /// # Errors
+    /// `OBJECT_CHANGED` where there is one, `OBJECT_NOT_FOUND` for the bucket, `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub fn put(
+        &self,
+        uri: &ObjectUri,
+        content: impl Into<Bytes>,
+        metadata: &Metadata,
+        absent: bool,
+    ) -> Result<(), Error> {
+        let call = self
+            .client
+            .put_object()
+            .bucket(&uri.bucket)
+            .key(&uri.key)
+            .set_metadata(Some(metadata.clone().into_iter().collect()))
+            .set_if_none_match(absent.then(|| "*".to_owned()))
+            .body(ByteStream::from(content.into()));
+        wait(uri, "PutObject", call.send())?;
+        Ok(())
+    }
+
+    /// Begins an object that is uploaded in parts.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn begin(&self, uri: &ObjectUri, metadata: &Metadata) -> Result<Upload, Error> {
+        let call = self
+            .client
+            .create_multipart_upload()
+            .bucket(&uri.bucket)
+            .key(&uri.key)
+            .set_metadata(Some(metadata.clone().into_iter().collect()));
+        let begun = wait(uri, "CreateMultipartUpload", call.send())?;
+        Ok(Upload {
+            id: begun.upload_id.unwrap_or_default(),
+            uri: uri.clone(),
+        })
+    }
+
+    /// Uploads part `number` (from 1 to 10,000; 5 MiB or more but for the last) and gives its ETag.
+    ///
+    /// # Errors
+    /// As [`Store::put`]; `OBJECT_NOT_FOUND` for an upload that was aborted.
+    pub fn part(&self, upload: &Upload, number: i32, content: impl Into<Bytes>) -> Result<String, Error> {
+        let call = self
+            .client
+            .upload_part()
+            .bucket(&upload.uri.bucket)
+            .key(&upload.uri.key)
+            .upload_id(&upload.id)
+            .part_number(number)
+            .body(ByteStream::from(content.into()));
+        Ok(wait(&upload.uri, "UploadPart", call.send())?
+            .e_tag
+            .unwrap_or_default())
+    }
+
+    /// Makes the object of its parts, given by their ETags in order; with `absent` only where there is none.
+    ///
+    /// # Errors
+    /// As [`Store::part`].
+    pub fn complete(&self, upload: &Upload, etags: &[String], absent: bool) -> Result<(), Error> {
+        let parts = etags
+            .iter()
+            .zip(1..)
+            .map(|(etag, number)| CompletedPart::builder().part_number(number).e_tag(etag).build());
+        let call = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&upload.uri.bucket)
+            .key(&upload.uri.key)
+            .upload_id(&upload.id)
+            .set_if_none_match(absent.then(|| "*".to_owned()))
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts.collect()))
+                    .build(),
+            );
+        wait(&upload.uri, "CompleteMultipartUpload", call.send())?;
+        Ok(())
+    }
+
+    /// Gives an upload up, and its parts.
+    ///
+    /// # Errors
+    /// As [`Store::part`].
+    pub fn abort(&self, upload: &Upload) -> Result<(), Error> {
+        let call = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&upload.uri.bucket)
+            .key(&upload.uri.key)
+            .upload_id(&upload.id);
+        wait(&upload.uri, "AbortMultipartUpload", call.send())?;
+        Ok(())
+    }
+
+    /// Deletes an object; no error where there is none. In a bucket with versions the older ones stay.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn delete(&self, uri: &ObjectUri) -> Result<(), Error> {
+        let call = self.client.delete_object().bucket(&uri.bucket).key(&uri.key);
+        wait(uri, "DeleteObject", call.send())?;
+        Ok(())
+    }
+}
