@@ -3,10 +3,12 @@
 //! The parts are those below the AWS SDK (hyper, rustls over aws-lc), so that there is one TLS stack in the library.
 //! Redirects are not followed, and no proxy is used: a key service is asked directly or not at all.
 
+mod refusal;
+
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emrkeys_crypto::key_store::KeyStore;
 use http::{Method, Request, Uri};
@@ -22,6 +24,7 @@ use rustls::{AlertDescription, ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
+use self::refusal::{Connector, Refusals};
 use crate::aws::error::causes;
 use crate::error::excerpt;
 
@@ -203,7 +206,10 @@ pub(crate) enum Fault {
 
 /// Sends requests. Connections are kept for a while, for a TLS handshake costs more than all the rest.
 #[derive(Clone)]
-pub(crate) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct HttpClient {
+    client: Client<Connector<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+    refusals: Refusals,
+}
 
 impl HttpClient {
     pub(crate) fn new(tls: Tls) -> Self {
@@ -217,12 +223,17 @@ impl HttpClient {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
+        let refusals = Refusals::default();
+        let connector = Connector {
+            inner: connector,
+            refusals: refusals.clone(),
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        HttpClient(client)
+        HttpClient { client, refusals }
     }
 
     /// Sends one request and reads its whole answer. `text` is the body, if there is one.
@@ -247,18 +258,27 @@ impl HttpClient {
         let request = request
             .body(body)
             .map_err(|error| Fault::Lost(error.to_string()))?;
-        tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
+        let start = Instant::now();
+        let result = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
             .await
             .unwrap_or_else(|_| {
                 Err(Fault::Lost(format!(
                     "no answer within {} seconds",
                     REQUEST_TIMEOUT.as_secs()
                 )))
-            })
+            });
+        match (result, self.refusals.since(start)) {
+            (Err(Fault::Lost(_)), Some(alert)) => Err(not_accepted(alert)),
+            (result, _) => result,
+        }
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answered, Fault> {
-        let answer = self.0.request(request).await.map_err(|error| fault(&error))?;
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| fault(&error))?;
         let status = answer.status().as_u16();
         let mut incoming = answer.into_body();
         let announced = incoming.size_hint().lower();
@@ -281,12 +301,14 @@ impl HttpClient {
     }
 }
 
+fn not_accepted(alert: AlertDescription) -> Fault {
+    Fault::NotAccepted(format!("TLS alert {alert:?}"))
+}
+
 fn fault(error: &(dyn StdError + 'static)) -> Fault {
     match tls_error(error) {
         Some(rustls::Error::InvalidCertificate(why)) => Fault::Untrusted(why.to_string()),
-        Some(rustls::Error::AlertReceived(alert)) if is_about_certificates(*alert) => {
-            Fault::NotAccepted(format!("TLS alert {alert:?}"))
-        }
+        Some(rustls::Error::AlertReceived(alert)) if is_about_certificates(*alert) => not_accepted(*alert),
         _ => Fault::Lost(causes(error)),
     }
 }
