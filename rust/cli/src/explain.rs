@@ -1,25 +1,29 @@
 //! `emrkeys explain`
 
-use std::io::{stdout, Write};
+use std::io::{stdin, stdout, BufRead, Write};
+use std::path::Path;
 
 use clap::Args;
-use emrkeys_core::{Considered, Current, Explainer, Verdict};
+use emrkeys_core::{Considered, Current, Error, Explainer, Verdict};
 use serde_json::{json, Value};
 
 use crate::aws::Aws;
 use crate::conf::{Client, Conf};
-use crate::output::Failure;
+use crate::output::{at, note, problem, Failure};
+use crate::text::printable;
 use crate::Form;
 
 #[derive(Args)]
 #[command(after_help = "\
-The exit code is 0 where the rules were asked, whatever they say: also for a write that is refused, and for a key whose version is \
-unknown because its file is missing on this machine or cannot be used. What has to be right on a node, doctor checks.
+The exit code is 0 if the rules have an answer for every URI, whatever it is: also for a write that is refused, and for a key
+whose version is unknown because its file is missing on this machine or cannot be used. `emrkeys doctor` checks the files.
+A URI without an answer is printed with its error, the others are answered, and the exit code is not 0.
 
 Example:
   emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
 pub(crate) struct Command {
-    /// Where objects would be written, such as s3://bucket/key; none for the local disks
+    /// Where objects would be written, such as s3://bucket/key; - for one on each line of standard input; none for the
+    /// local disks
     #[arg(value_name = "URI")]
     uris: Vec<String>,
     /// The cluster that writes, such as j-2AXXXXXXGAPLF
@@ -51,22 +55,23 @@ impl Command {
         let explainer =
             Explainer::new(self.conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
         for warning in explainer.warnings() {
-            writeln!(std::io::stderr(), "warning: {warning}")?;
+            note(format_args!("warning: {warning}"));
         }
         let key = |name: &str| Key {
             name: name.to_owned(),
             type_name: explainer.type_of(name).unwrap_or_default(),
             current: explainer.current(name).map_err(|error| settings.located(error)),
         };
-        let answers = match (self.conf.usage, self.uris.as_slice()) {
-            (Client::LocalDisk, []) => vec![Answer {
+        let uris = self.uris()?;
+        let answers: Vec<Result<Answer, (String, Error)>> = match (self.conf.usage, uris.as_slice()) {
+            (Client::LocalDisk, []) => vec![Ok(Answer {
                 uri: None,
                 committed: None,
                 considered: Vec::new(),
                 others: 0,
                 by_default: false,
                 key: explainer.local_disk_key().map(key),
-            }],
+            })],
             (Client::LocalDisk, _) => {
                 return Err(Failure::Usage(
                     "local disks have one key: give no URI with --for local-disk".to_owned(),
@@ -76,7 +81,9 @@ impl Command {
             (_, uris) => uris
                 .iter()
                 .map(|uri| {
-                    let found = explainer.explain(uri, self.job_flow.as_deref())?;
+                    let found = explainer
+                        .explain(uri, self.job_flow.as_deref())
+                        .map_err(|error| (uri.clone(), error))?;
                     Ok(Answer {
                         uri: Some(uri.clone()),
                         committed: found.committed,
@@ -86,29 +93,73 @@ impl Command {
                         key: found.key.as_deref().map(key),
                     })
                 })
-                .collect::<Result<_, Failure>>()?,
+                .collect(),
         };
-        let mut out = stdout().lock();
-        match form {
-            Form::Json => writeln!(out, "{:#}", Value::from_iter(answers.iter().map(Answer::json)))?,
-            Form::Text => {
-                for (number, answer) in answers.iter().enumerate() {
-                    if number > 0 {
-                        writeln!(out)?;
-                    }
-                    answer.print(&mut out)?;
-                }
+        print(&answers, form)?;
+        let count = answers.len();
+        let mut failed: Vec<Error> = answers
+            .into_iter()
+            .filter_map(|answer| answer.err().map(|(_, error)| error))
+            .collect();
+        match (failed.len(), failed.pop()) {
+            (_, None) => Ok(()),
+            (1, Some(error)) => Err(error.into()),
+            (many, Some(error)) => Err(problem(
+                error.code(),
+                format!("{many} of {count} URIs have no answer"),
+                "Each of them was printed with its error.",
+            )),
+        }
+    }
+
+    /// The URIs of the command line; `-` stands for one on each line of standard input.
+    fn uris(&self) -> Result<Vec<String>, Failure> {
+        let mut uris = Vec::new();
+        for uri in &self.uris {
+            if uri != "-" {
+                uris.push(uri.clone());
+                continue;
+            }
+            for line in stdin().lock().lines() {
+                let line = line.map_err(at(Path::new("-")))?;
+                uris.extend(Some(line).filter(|line| !line.is_empty()));
             }
         }
-        Ok(())
+        Ok(uris)
     }
+}
+
+fn print(answers: &[Result<Answer, (String, Error)>], form: Form) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    if form == Form::Json {
+        let answers = answers.iter().map(|answer| match answer {
+            Ok(answer) => answer.json(),
+            Err((uri, error)) => {
+                json!({ "uri": uri, "error": { "code": error.code().as_str(), "message": error.to_string() } })
+            }
+        });
+        return Ok(writeln!(out, "{:#}", Value::from_iter(answers))?);
+    }
+    for (number, answer) in answers.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        match answer {
+            Ok(answer) => answer.print(&mut out)?,
+            Err((uri, error)) => {
+                writeln!(out, "{}", printable(uri))?;
+                writeln!(out, "  error       {}", printable(&error.to_string()))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Answer {
     fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
-        writeln!(out, "{}", self.uri.as_deref().unwrap_or("local disks"))?;
+        writeln!(out, "{}", printable(self.uri.as_deref().unwrap_or("local disks")))?;
         if let Some(committed) = &self.committed {
-            writeln!(out, "  committed   {committed}")?;
+            writeln!(out, "  committed   {}", printable(committed))?;
         }
         match &self.key {
             None => writeln!(out, "  key         none: the write is refused")?,

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::files::NewFile;
 use crate::output::{problem, Failure};
+use crate::text::printable;
 use crate::Form;
 
 #[derive(Subcommand)]
@@ -21,7 +22,7 @@ pub(crate) enum Command {
     /// Makes a file with an AES key
     #[command(after_help = "\
 Example:
-  emrkeys keygen aes /etc/emrkeys/audit.key --name audit")]
+  emrkeys keygen aes /etc/emrkeys/audit.key")]
     Aes {
         /// The file to make; it must not exist
         #[arg(value_name = "FILE")]
@@ -38,7 +39,7 @@ Example:
     /// Makes two files with an RSA pair: FILE.pk8 (private, PKCS#8) and FILE.pub (public, X.509), both PEM
     #[command(after_help = "\
 Example:
-  emrkeys keygen rsa /etc/emrkeys/main --name main")]
+  emrkeys keygen rsa /etc/emrkeys/main")]
     Rsa {
         /// The files to make, without their endings; they must not exist
         #[arg(value_name = "FILE")]
@@ -53,9 +54,35 @@ Example:
 
 #[derive(Args)]
 pub(crate) struct Naming {
-    /// The name of the key in the properties that are printed
-    #[arg(long, value_name = "KEY", default_value = "main", value_parser = key_name)]
-    name: String,
+    /// The name of the key in the properties that are printed; that of the file without its ending, if not given
+    #[arg(long, value_name = "KEY", value_parser = key_name)]
+    name: Option<String>,
+}
+
+impl Naming {
+    /// Each file makes a key of its own: one name for all would put the second in the place of the first.
+    fn of(&self, file: &Path) -> Result<String, Failure> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let name: String = stem
+            .chars()
+            .map(|c| {
+                if is_name(c.encode_utf8(&mut [0; 4])) {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        key_name(&name).map_err(|why| {
+            let name = printable(&name);
+            Failure::Usage(format!(
+                "{name} cannot be the name of a key: {why}; give one by --name"
+            ))
+        })
+    }
 }
 
 fn key_name(name: &str) -> Result<String, &'static str> {
@@ -85,6 +112,7 @@ impl Command {
                 encoding,
                 naming,
             } => {
+                let name = naming.of(file)?;
                 let key = generate::aes(number(bits)?).map_err(|error| cannot(&error))?;
                 let text = match encoding {
                     Encoding::Raw => key,
@@ -93,9 +121,11 @@ impl Command {
                 };
                 let properties = [("type", "aes".to_owned()), ("file", uri(file)?)];
                 write_new(file, &text)?;
-                tell(&[file], &naming.name, &properties, form)
+                tell(&[file], &name, &properties, form)
             }
             Command::Rsa { file, bits, naming } => {
+                // Its name is given without an ending.
+                let name = naming.of(&with_ending(file, ".pk8"))?;
                 let (private, public) = (with_ending(file, ".pk8"), with_ending(file, ".pub"));
                 for file in [&private, &public] {
                     if file.symlink_metadata().is_ok() {
@@ -110,7 +140,7 @@ impl Command {
                     ("public", uri(&public)?),
                     ("private", uri(&private)?),
                 ];
-                tell(&[&private, &public], &naming.name, &properties, form)
+                tell(&[&private, &public], &name, &properties, form)
             }
         }
     }

@@ -19,6 +19,7 @@ mod object;
 mod output;
 mod progress;
 mod rewrap;
+mod terminal;
 mod text;
 
 pub use kms::Policy;
@@ -34,6 +35,9 @@ struct Cli {
     /// How results are printed; errors go to standard error as text
     #[arg(long, value_name = "FORM", default_value = "text", global = true)]
     output: Output,
+    /// Print results and errors alone: no bars, no remarks on what was done
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(flatten)]
     aws: aws::Aws,
     #[command(subcommand)]
@@ -127,6 +131,9 @@ pub fn command() -> clap::Command {
 /// Does what the command line says; the exit codes are those of `emrkeys --help`.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if cli.quiet {
+        output::be_quiet();
+    }
     if let Err(failure) = cli.aws.apply() {
         return failure.report();
     }

@@ -4,11 +4,13 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use emrkeys_core::{Code, Error, Problem};
 
 use crate::conf::Refused;
-use crate::text::counted;
+use crate::terminal::Tone;
+use crate::text::{counted, printable};
 
 /// Why a command did not do what it was asked.
 pub(crate) enum Failure {
@@ -61,7 +63,10 @@ impl Failure {
     /// Says on standard error what went wrong.
     pub(crate) fn report(&self) -> ExitCode {
         let (text, code) = match self {
-            Failure::Core(error) => (error.to_string(), exit_code(error.code())),
+            Failure::Core(error) => {
+                note_lines(&error_lines(error));
+                return ExitCode::from(exit_code(error.code()));
+            }
             Failure::Usage(text) => (text.clone(), 2),
             Failure::Changed(text) => (text.clone(), 3),
             Failure::Refused(text) => (text.clone(), 4),
@@ -77,7 +82,7 @@ impl Failure {
             ),
             Failure::Findings(objects) => (format!("{} with findings", counted(*objects, "object")), 6),
             Failure::Unhealthy => return ExitCode::from(1),
-            // Whoever reads our output has seen enough.
+            // The reader of our output has seen enough.
             Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Output(error) => (format!("the result could not be printed: {error}"), 1),
         };
@@ -86,9 +91,56 @@ impl Failure {
     }
 }
 
-/// A line on standard error. Where that is closed or full there is nobody to be told, and the work goes on.
+/// One line for each problem, so that outside input in a message cannot begin a line.
+fn error_lines(error: &Error) -> Vec<String> {
+    let problems: Vec<String> = error.problems().map(ToString::to_string).collect();
+    match problems.as_slice() {
+        [one] => vec![format!("error: {one}")],
+        many => std::iter::once(format!("error: {} problems:", many.len()))
+            .chain(
+                many.iter()
+                    .enumerate()
+                    .map(|(at, problem)| format!("  {}. {problem}", at + 1)),
+            )
+            .collect(),
+    }
+}
+
+/// A line on standard error, printable. Where that is closed or full there is nobody to be told, and the work goes on.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    note_lines(&[line.to_string()]);
+}
+
+fn note_lines(lines: &[String]) {
+    let mut err = std::io::stderr().lock();
+    for line in lines {
+        let line = printable(line);
+        let (label, rest) = match line.split_once(": ") {
+            Some(("error", rest)) => (Tone::Bad.on_stderr("error: "), rest),
+            Some(("warning", rest)) => (Tone::Doubtful.on_stderr("warning: "), rest),
+            _ => (String::new(), line.as_str()),
+        };
+        let _ = writeln!(err, "{label}{rest}");
+    }
+}
+
+/// As [`note`], for what `--quiet` leaves out: how far the work got, and what was done.
+pub(crate) fn remark(line: impl Display) {
+    if !is_quiet() {
+        note(line);
+    }
+}
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves remarks and bars out from now on.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether `--quiet` was given.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
 /// For what is printed before a verdict: a reader who has seen enough and went away does not change that.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::output::{note, Failure};
+use crate::output::{is_quiet, remark, Failure};
+use crate::text::in_units;
 
 /// Between two lines where there is no terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
@@ -25,11 +26,15 @@ pub(crate) struct Progress {
 impl Progress {
     /// Of so many `what`, if that is known.
     pub(crate) fn of(what: &'static str, total: Option<u64>) -> Progress {
-        let bar = stderr().is_terminal().then(|| {
+        let bar = (stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-            let style = match total {
-                Some(_) => "{bar:30} {human_pos}/{human_len} {msg} {per_sec} {eta}",
-                None => "{spinner} {human_pos} {msg} {per_sec} {elapsed}",
+            let style = match (total, what) {
+                (Some(_), "bytes") => {
+                    "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
+                }
+                (None, "bytes") => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
+                (Some(_), _) => "{bar:30} {human_pos}/{human_len} {msg} {per_sec} {eta}",
+                (None, _) => "{spinner} {human_pos} {msg} {per_sec} {elapsed}",
             };
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style);
@@ -52,10 +57,14 @@ impl Progress {
             Some(bar) => bar.inc(more),
             None if self.told.elapsed() >= LINES_EVERY => {
                 self.told = Instant::now();
+                let amount = |count: u64| match self.what {
+                    "bytes" => in_units(count),
+                    what => format!("{count} {what}"),
+                };
                 let of = self
                     .total
-                    .map_or_else(String::new, |total| format!(" of {total}"));
-                note(format_args!("{}{of} {}", self.done, self.what));
+                    .map_or_else(String::new, |total| format!(" of {}", amount(total)));
+                remark(format_args!("{}{of}", amount(self.done)));
             }
             None => {}
         }

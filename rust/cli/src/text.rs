@@ -22,6 +22,52 @@ pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{count} {}", plural(count, one))
 }
 
+/// A number of bytes in the largest binary unit that has at least one of it: `512 bytes`, `1.5 GiB`.
+pub(crate) fn in_units(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return counted(bytes, "byte");
+    }
+    let mut unit = 0;
+    let mut rest = bytes;
+    while rest >= 1024 * 1024 {
+        rest /= 1024;
+        unit += 1;
+    }
+    // Tenths, cut off: 1023.99 KiB is not 1024.0 KiB.
+    format!("{}.{} {}", rest / 1024, rest % 1024 * 10 / 1024, UNITS[unit])
+}
+
+/// The text in at most `limit` characters, its middle left out: both ends of an ARN or a fingerprint tell it from others.
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
+    let length = text.chars().count();
+    if length <= limit || limit == 0 {
+        return text.to_owned();
+    }
+    let kept = limit - 1;
+    let head: String = text.chars().take(kept.div_ceil(2)).collect();
+    let tail: String = text.chars().skip(length - kept / 2).collect();
+    format!("{head}…{tail}")
+}
+
+/// The text in lines of at most `limit` characters, broken at spaces; a longer word, such as an ARN, stays whole.
+pub(crate) fn wrapped(text: &str, limit: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.is_empty() || line.chars().count() + 1 + word.chars().count() <= limit {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// The word for so many: `object`, `objects`.
 pub(crate) fn plural(count: u64, one: &str) -> String {
     format!("{one}{}", if count == 1 { "" } else { "s" })
@@ -38,6 +84,37 @@ mod tests {
             printable("\u{9b}\u{202e}\u{2066}\u{200f}"),
             "\\u{9b}\\u{202e}\\u{2066}\\u{200f}"
         );
+    }
+
+    #[test]
+    fn bytes_are_told_in_binary_units() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1024 * 1024 - 1, "1023.9 KiB"),
+            (5 * 1024 * 1024 * 1024, "5.0 GiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(in_units(bytes), text);
+        }
+    }
+
+    #[test]
+    fn the_middle_of_a_long_text_gives_way() {
+        assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
+        assert_eq!(shortened("abcdefghij", 5), "ab…ij");
+        assert_eq!(shortened("äöüäöüäöü", 4), "äö…ü");
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_long_words_stay_whole() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("arn:aws:kms and", 5), ["arn:aws:kms", "and"]);
+        assert_eq!(wrapped("a  b", 80), ["a  b"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 
     #[test]

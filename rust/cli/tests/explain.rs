@@ -281,3 +281,70 @@ fn local_disks_have_one_key() {
     let output = run(folder.path(), &[&["explain", "s3://lake/x"], &conf[..]].concat());
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_uri_without_an_answer_takes_none_from_the_others() {
+    let folder = folder(&[("core-site.xml", SITE)]);
+    let arguments = [
+        "explain",
+        "--conf",
+        "core-site.xml",
+        "s3://lake/a",
+        "lake/b",
+        "s3://lake/c",
+    ];
+    let output = run(folder.path(), &[&arguments[..], &["--output", "json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&found[0]["key"], &found[2]["key"]),
+        (&"main".into(), &"main".into())
+    );
+    assert_eq!(found[1]["error"]["code"], "INVALID_URI");
+    let printed = run(folder.path(), &arguments);
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("lake/b\n  error"));
+    assert!(String::from_utf8_lossy(&printed.stderr).contains("[INVALID_URI]"));
+}
+
+#[test]
+fn nothing_in_a_uri_reaches_the_terminal_as_a_command() {
+    let folder = folder(&[("core-site.xml", SITE)]);
+    let output = run(
+        folder.path(),
+        &[
+            "explain",
+            "--conf",
+            "core-site.xml",
+            "s3://lake/a\u{1b}[31m",
+            "x\u{1b}[31m",
+        ],
+    );
+    assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b));
+}
+
+#[test]
+fn the_environment_names_the_configuration_where_the_command_line_does_not() {
+    let folder = folder(&[("core-site.xml", SITE), ("emr.json", EMR)]);
+    let with = |conf: &str, arguments: &[&str], input: Stdio| {
+        Command::new(env!("CARGO_BIN_EXE_emrkeys"))
+            .args(["explain", "s3://lake/audit/x", "--output", "json"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("EMRKEYS_CONF", conf)
+            .stdin(input)
+            .output()
+            .unwrap()
+    };
+    let key = |output: &Output| explained(output)[0]["key"].clone();
+    assert_eq!(key(&with("core-site.xml:emr.json", &[], Stdio::null())), "audit");
+    assert_eq!(
+        key(&with("no-such-file", &["--conf", "core-site.xml"], Stdio::null())),
+        "main"
+    );
+    let site = fs::File::open(folder.path().join("core-site.xml")).unwrap();
+    assert_eq!(key(&with("", &["--conf", "-"], site.into())), "main");
+    let none = with("", &[], Stdio::null());
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no configuration is given"));
+}

@@ -125,3 +125,24 @@ fn a_name_that_the_configuration_would_refuse_makes_no_key() {
     }
     assert!(!folder.path().join("k").exists());
 }
+
+#[test]
+fn a_key_is_named_after_its_file() {
+    let folder = TempDir::new().unwrap();
+    for (arguments, name) in [
+        (&["keygen", "aes", "disk.key"][..], "disk"),
+        (&["keygen", "rsa", "main", "--bits", "2048"], "main"),
+        (&["keygen", "rsa", "v1.2", "--bits", "2048"], "v1-2"),
+        (&["keygen", "aes", "lake raw.key"], "lake-raw"),
+    ] {
+        let made = run(folder.path(), arguments);
+        let printed = String::from_utf8_lossy(&made.stdout).into_owned();
+        assert!(
+            printed.starts_with(&format!("emrkeys.key.{name}.type=")),
+            "{printed}"
+        );
+    }
+    let output = run(folder.path(), &["keygen", "aes", &"k".repeat(70)]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--name"));
+}

@@ -122,7 +122,7 @@ impl Auditor {
             allow_legacy: false,
             client,
         };
-        if conf.conf.is_empty() && conf.define.is_empty() {
+        if !conf.files.is_given() {
             return Ok(auditor);
         }
         let settings = conf.load(aws)?;

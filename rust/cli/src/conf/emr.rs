@@ -1,5 +1,7 @@
-//! EMR's configurations in JSON: classifications with properties, as a cluster is made with.
-//! Source: Amazon EMR Release Guide, "Configure applications".
+//! EMR's configurations in JSON, in the forms in which people have them: a list of classifications, a request for a cluster
+//! or an application, or the answer that describes one.
+//! Sources: Amazon EMR Release Guide, "Configure applications"; API references of EMR (`RunJobFlow`, `DescribeCluster`), EMR
+//! Serverless (`CreateApplication`, `StartJobRun`) and EMR on EKS (`StartJobRun`), which write their names in lower case.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +19,11 @@ const SPARK: &str = "spark-defaults";
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Configuration {
+    #[serde(alias = "classification")]
     classification: String,
-    #[serde(default)]
+    #[serde(default, alias = "properties")]
     properties: BTreeMap<String, Value>,
-    #[serde(default)]
+    #[serde(default, alias = "configurations")]
     configurations: Vec<Configuration>,
 }
 
@@ -36,19 +39,81 @@ enum Value {
     Number(serde_json::Number),
 }
 
-/// A request to make a cluster, or what EMR answers to `describe-cluster`.
+/// A request or an answer of one of EMR's services.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Cluster {
+struct Document {
+    /// EMR Serverless has them in an application and in a job, EMR on EKS in a job.
+    #[serde(
+        rename = "Configurations",
+        alias = "configurations",
+        alias = "applicationConfiguration",
+        alias = "runtimeConfiguration"
+    )]
     configurations: Option<Vec<Configuration>>,
-    cluster: Option<Box<Cluster>>,
+    #[serde(rename = "ReleaseLabel", alias = "releaseLabel")]
+    release: Option<String>,
+    /// The document that this one wraps.
+    #[serde(
+        rename = "Cluster",
+        alias = "cluster",
+        alias = "application",
+        alias = "jobRun",
+        alias = "configurationOverrides"
+    )]
+    inner: Option<Box<Document>>,
+    /// What a job gives Spark on its command line.
+    #[serde(rename = "jobDriver")]
+    job_driver: Option<serde_json::Value>,
+    /// The mark of another kind of document.
+    #[serde(rename = "EncryptionConfiguration")]
+    encryption: Option<serde_json::Value>,
+    /// Of a cluster its name; of the answer that describes one all of it, as text.
+    #[serde(rename = "SecurityConfiguration")]
+    security: Option<serde_json::Value>,
+    /// The mark of another kind of document.
+    #[serde(rename = "AWSTemplateFormatVersion", alias = "Resources")]
+    template: Option<serde_json::Value>,
+    /// The mark of another kind of document.
+    #[serde(rename = "resource", alias = "terraform", alias = "terraform_version")]
+    terraform: Option<serde_json::Value>,
 }
 
-impl Cluster {
-    fn configurations(self) -> Option<Vec<Configuration>> {
-        self.configurations.or_else(|| self.cluster?.configurations())
+/// What a [`Document`] and those inside it hold.
+#[derive(Default)]
+struct Held {
+    configurations: Option<Vec<Configuration>>,
+    release: Option<String>,
+    job_driver: Option<serde_json::Value>,
+}
+
+impl Document {
+    fn held(self) -> Result<Held, &'static str> {
+        let described = self.security.as_ref().and_then(serde_json::Value::as_str);
+        if self.encryption.is_some() || described.is_some_and(|text| text.trim_start().starts_with('{')) {
+            return Err(
+                "it is a security configuration: name it by `emrkeys doctor --security-configuration`",
+            );
+        }
+        if self.template.is_some() {
+            return Err("it is a CloudFormation template, which is not read here: name the list of its Configurations, or \
+                        the answer of `aws emr describe-cluster`");
+        }
+        if self.terraform.is_some() {
+            return Err(TERRAFORM);
+        }
+        let inner = self.inner.map_or(Ok(Held::default()), |inner| inner.held())?;
+        Ok(Held {
+            configurations: self.configurations.or(inner.configurations),
+            release: self.release.or(inner.release),
+            job_driver: self.job_driver.or(inner.job_driver),
+        })
     }
 }
+
+/// Why Terraform's files are refused.
+pub(super) const TERRAFORM: &str =
+    "it is Terraform, which is not read here: name the JSON of its configurations_json, or the \
+                                    answer of `aws emr describe-cluster`";
 
 /// The properties of the classifications that matter, in the order of [`SITES`] and then Spark's.
 ///
@@ -58,19 +123,43 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     const WHAT: &str =
         "it is not an EMR configuration, which is [{\"Classification\": …, \"Properties\": {…}}, …]";
     let parsed = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).map(Cluster::configurations)
+        serde_json::from_str(text).map(Document::held)
     } else {
-        serde_json::from_str(text).map(Some)
+        serde_json::from_str(text).map(|list| {
+            Ok(Held {
+                configurations: Some(list),
+                ..Held::default()
+            })
+        })
     };
-    let configurations = parsed.map_err(|error| {
-        let line = u32::try_from(error.line()).ok().filter(|line| *line > 0);
-        Refused::at(path, line, format!("{WHAT} ({error})"))
-    })?;
-    let Some(configurations) = configurations else {
-        let what = format!("{WHAT}, alone or as the \"Configurations\" of a cluster; it has none");
+    let held = parsed
+        .map_err(|error| {
+            let line = u32::try_from(error.line()).ok().filter(|line| *line > 0);
+            Refused::at(path, line, format!("{WHAT} ({error})"))
+        })?
+        .map_err(|why| Refused::at(path, None, why))?;
+    let mut resource = Resource {
+        release: held.release,
+        ..Resource::default()
+    };
+    let unread = held
+        .job_driver
+        .is_some_and(|driver| driver.to_string().contains("spark.hadoop."));
+    if unread {
+        resource.warnings.push(format!(
+            "{}: the sparkSubmitParameters of the job are not read: give their spark.hadoop.* by -D, without spark.hadoop.",
+            path.display()
+        ));
+    }
+    let Some(configurations) = held.configurations else {
+        if resource.release.is_some() || unread {
+            return Ok(resource);
+        }
+        let what = format!(
+            "{WHAT}, alone, as the \"Configurations\" of a cluster, or as \"applicationConfiguration\"; it has no such list"
+        );
         return Err(Refused::at(path, None, what));
     };
-    let mut resource = Resource::default();
     for site in SITES.into_iter().chain([SPARK]) {
         collect(path, &configurations, site, &mut resource);
     }
@@ -152,6 +241,48 @@ mod tests {
     }
 
     #[test]
+    fn lower_case_names_and_every_wrapping_are_read_alike() {
+        let list = r#"[{"classification": "core-site", "properties": {"a": "1"},
+            "configurations": [{"classification": "emrfs-site", "properties": {"b": "2"}}]}]"#;
+        let expected = [("a", "1"), ("b", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for text in [
+            list.to_owned(),
+            format!("{{\"applicationConfiguration\": {list}}}"),
+            format!("{{\"configurationOverrides\": {{\"applicationConfiguration\": {list}}}}}"),
+            format!(
+                "{{\"application\": {{\"releaseLabel\": \"emr-7.12.0\", \"runtimeConfiguration\": {list}}}}}"
+            ),
+            format!(
+                "{{\"jobRun\": {{\"configurationOverrides\": {{\"applicationConfiguration\": {list}}}}}}}"
+            ),
+        ] {
+            assert_eq!(values(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_release_is_taken_where_the_document_has_it() {
+        let release = |text: &str| parse(Path::new("x.json"), text).unwrap().release;
+        assert_eq!(
+            release(r#"{"ReleaseLabel": "emr-7.12.0", "Name": "c"}"#).as_deref(),
+            Some("emr-7.12.0")
+        );
+        assert_eq!(
+            release(r#"{"Cluster": {"ReleaseLabel": "emr-6.15.0", "Configurations": []}}"#).as_deref(),
+            Some("emr-6.15.0")
+        );
+        assert_eq!(release("[]"), None);
+    }
+
+    #[test]
+    fn what_a_job_gives_spark_on_its_command_line_is_not_left_out_in_silence() {
+        let text = r#"{"jobDriver": {"sparkSubmit": {"sparkSubmitParameters": "--conf spark.hadoop.emrkeys.a=b"}},
+            "configurationOverrides": {"applicationConfiguration": []}}"#;
+        let found = parse(Path::new("x.json"), text).unwrap();
+        assert!(found.warnings[0].contains("sparkSubmitParameters"));
+    }
+
+    #[test]
     fn what_spark_leaves_out_is_told() {
         let text = r#"[{"Classification": "spark-defaults", "Properties": {"emrkeys.default.key": "s"}}]"#;
         let found = parse(Path::new("x.json"), text).unwrap();
@@ -162,7 +293,11 @@ mod tests {
     #[test]
     fn another_shape_is_told_in_the_words_of_emr() {
         for (text, told) in [
-            ("{\"Clusters\": []}", "it has none"),
+            ("{\"Clusters\": []}", "it has no such list"),
+            ("{\"EncryptionConfiguration\": {}}", "--security-configuration"),
+            ("{\"SecurityConfiguration\": \"{}\"}", "--security-configuration"),
+            ("{\"AWSTemplateFormatVersion\": \"2010-09-09\"}", "CloudFormation"),
+            ("{\"resource\": {\"aws_emr_cluster\": {}}}", "Terraform"),
             (
                 "[{\"Classification\": \"a\", \"Properties\": {\"a\": null}}]",
                 "must be text, a number",

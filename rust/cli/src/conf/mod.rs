@@ -94,6 +94,16 @@ impl DerefMut for Loaded {
 }
 
 impl Loaded {
+    /// The release of EMR that a document of the configuration names, such as `emr-7.12.0`.
+    pub(crate) fn release(&self) -> Option<&str> {
+        self.site.release()
+    }
+
+    /// What in the files has no effect, though it looks so.
+    pub(crate) fn warnings(&self) -> &[String] {
+        self.site.warnings()
+    }
+
     /// The error, with the file and line of every property that it names.
     pub(crate) fn located(&self, error: Error) -> Error {
         error.map(|problem| {
@@ -112,18 +122,30 @@ impl Loaded {
     }
 }
 
-/// The options that say which configuration is meant.
+/// Names the files to use if `--conf` is not given, separated as in `PATH`.
+const VARIABLE: &str = "EMRKEYS_CONF";
+
+/// The options that name the files and properties of a configuration.
+#[derive(Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct Files {
+    /// A site file, an EMR configuration in JSON, a Spark properties file, a folder with site files, or - for standard
+    /// input; several by repeating. Later files win, and Spark's properties win over all site files. Without --conf, the
+    /// environment variable EMRKEYS_CONF names the files, separated by colons
+    #[arg(long, value_name = "FILE|DIR")]
+    conf: Vec<PathBuf>,
+    /// A property; it wins over all files
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    define: Vec<String>,
+}
+
+/// The options that say which configuration is meant, and for which client.
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Conf {
-    /// A site file, an EMR configuration in JSON, a Spark properties file, or a folder with site files; later ones win,
-    /// and what Spark sets wins over all site files
-    #[arg(long, value_name = "FILE|DIR")]
-    pub(crate) conf: Vec<PathBuf>,
-    /// A property; wins over all files
-    #[arg(short = 'D', value_name = "NAME=VALUE")]
-    pub(crate) define: Vec<String>,
-    /// Who asks for the keys
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// The client that asks for the keys
     #[arg(long = "for", value_name = "CLIENT", default_value = "s3")]
     pub(crate) usage: Client,
 }
@@ -149,32 +171,27 @@ impl From<Client> for emrkeys_core::Client {
     }
 }
 
-impl Conf {
+impl Files {
+    /// Whether anything names a configuration.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.paths().is_empty() || !self.define.is_empty()
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        if !self.conf.is_empty() {
+            return self.conf.clone();
+        }
+        let variable = std::env::var_os(VARIABLE).unwrap_or_default();
+        std::env::split_paths(&variable)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect()
+    }
+
     /// Everything that the files and options say, and where.
-    pub(crate) fn site(&self) -> Result<Site, Failure> {
+    fn site(&self) -> Result<Site, Failure> {
         let mut site = Site::default();
-        for path in &self.conf {
-            if path.is_dir() {
-                let files: Vec<PathBuf> = SITE_FILES
-                    .iter()
-                    .map(|name| path.join(name))
-                    .filter(|file| file.exists())
-                    .collect();
-                if files.is_empty() {
-                    let what = format!("the folder has none of {}", SITE_FILES.join(", "));
-                    return Err(Refused::at(path, None, what).into());
-                }
-                for file in files {
-                    site.add(parse(&file, &read(&file)?)?);
-                }
-            } else {
-                let mut resource = parse(path, &read(path)?)?;
-                if resource.properties.is_empty() && resource.warnings.is_empty() {
-                    let warning = format!("{}: it gives Hadoop no property", path.display());
-                    resource.warnings.push(warning);
-                }
-                site.add(resource);
-            }
+        for path in self.paths() {
+            add(&mut site, &path)?;
         }
         for property in &self.define {
             match property.split_once('=') {
@@ -183,11 +200,26 @@ impl Conf {
             }
         }
         site.warn_of_variables(environment);
+        site.warn_of_near_misses();
         Ok(site)
     }
 
-    /// All properties that the files and options give, expanded. What is left out goes to standard error.
+    /// All properties that the files and options give, expanded. Standard error gets what is left out.
+    ///
+    /// # Errors
+    /// The command line is wrong if nothing names a configuration; what is wrong with the files.
     pub(crate) fn load(&self, aws: &Aws) -> Result<Loaded, Failure> {
+        if !self.is_given() {
+            return Err(Failure::Usage(format!(
+                "no configuration is given: name the files of the cluster by --conf FILE|DIR or in {VARIABLE}, or properties \
+                 by -D NAME=VALUE"
+            )));
+        }
+        self.load_if_given(aws)
+    }
+
+    /// As [`Files::load`], for commands that have an answer without a configuration, too.
+    pub(crate) fn load_if_given(&self, aws: &Aws) -> Result<Loaded, Failure> {
         let site = self.site()?;
         for warning in site.warnings() {
             note(format_args!("warning: {warning}"));
@@ -204,12 +236,45 @@ impl Conf {
         }
         Ok(Loaded { settings, site })
     }
+}
+
+impl Conf {
+    /// As [`Files::load`].
+    pub(crate) fn load(&self, aws: &Aws) -> Result<Loaded, Failure> {
+        self.files.load(aws)
+    }
 
     /// The provider of this configuration, with every key that its use needs.
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
         let settings = self.load(aws)?;
         Ok(open(self.usage.into(), &settings).map_err(|error| settings.located(error))?)
     }
+}
+
+/// Takes the properties of a file over, or those of the site files in a folder.
+fn add(site: &mut Site, path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        let files: Vec<PathBuf> = SITE_FILES
+            .iter()
+            .map(|name| path.join(name))
+            .filter(|file| file.exists())
+            .collect();
+        if files.is_empty() {
+            let what = format!("the folder has none of {}", SITE_FILES.join(", "));
+            return Err(Refused::at(path, None, what).into());
+        }
+        for file in files {
+            site.add(parse(&file, &read(&file)?)?);
+        }
+        return Ok(());
+    }
+    let mut resource = parse(path, &read(path)?)?;
+    if resource.properties.is_empty() && resource.warnings.is_empty() && resource.release.is_none() {
+        let warning = format!("{}: it gives Hadoop no property", path.display());
+        resource.warnings.push(warning);
+    }
+    site.add(resource);
+    Ok(())
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -261,15 +326,22 @@ fn left_out_by_spark(origin: &Origin, name: &str) -> String {
     format!("{origin}: Spark leaves {name} out, which does not begin with spark.: write spark.hadoop.{name}")
 }
 
-/// The text of a configuration file.
+/// The text of a configuration file; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<String, Refused> {
     let cannot = |error: std::io::Error| Refused {
         denied: error.kind() == std::io::ErrorKind::PermissionDenied,
         ..Refused::at(path, None, format!("it cannot be read ({error})"))
     };
-    let file = std::fs::File::open(path).map_err(cannot)?;
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(cannot)?)
+    };
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    source
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
     if bytes.len() as u64 > MAX_FILE {
         let what = format!("it has more than {MAX_FILE} bytes, which no configuration has");
         return Err(Refused::at(path, None, what));

@@ -67,13 +67,15 @@ pub struct Resource {
     pub properties: Vec<Property>,
     /// What in it has no effect, though it looks so.
     pub warnings: Vec<String>,
+    /// The release of EMR that it names, such as `emr-7.12.0`.
+    pub release: Option<String>,
 }
 
 impl From<Vec<Property>> for Resource {
     fn from(properties: Vec<Property>) -> Self {
         Resource {
             properties,
-            warnings: Vec::new(),
+            ..Resource::default()
         }
     }
 }
@@ -83,12 +85,14 @@ impl From<Vec<Property>> for Resource {
 pub struct Site {
     properties: BTreeMap<String, Property>,
     warnings: Vec<String>,
+    release: Option<String>,
 }
 
 impl Site {
     /// Takes the properties of one more resource over.
     pub fn add(&mut self, resource: Resource) {
         self.warnings.extend(resource.warnings);
+        self.release = resource.release.or(self.release.take());
         for property in resource.properties {
             // Within one file Hadoop lets the first final value stand as well.
             let why = match self.properties.get(&property.name) {
@@ -122,6 +126,25 @@ impl Site {
     /// What is left out, by Hadoop, by Spark or here.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The release of EMR that the last document with one names.
+    pub fn release(&self) -> Option<&str> {
+        self.release.as_deref()
+    }
+
+    /// Warns of each property whose name is almost, but not quite, in our name space: no client reads it.
+    pub fn warn_of_near_misses(&mut self) {
+        let near = self.properties.iter().filter(|(name, _)| is_near_miss(name));
+        let warnings: Vec<String> = near
+            .map(|(name, property)| {
+                format!(
+                    "{}: {name} has no effect: properties of emrkeys begin with emrkeys.",
+                    property.origin
+                )
+            })
+            .collect();
+        self.warnings.extend(warnings);
     }
 
     /// Where a property was set.
@@ -233,6 +256,18 @@ impl Site {
         };
         Some(found.unwrap_or_else(|| default.to_owned()))
     }
+}
+
+/// Whether a name is meant for our name space and misses it, such as `emrkey.default.key`: its first segment differs from
+/// `emrkeys` by a slip or two.
+pub(super) fn is_near_miss(name: &str) -> bool {
+    const OURS: &str = "emrkeys";
+    let segment = name.split('.').next().unwrap_or(name);
+    if segment == OURS && name.len() > OURS.len() {
+        return false;
+    }
+    let plain = segment.to_ascii_lowercase().replace(['-', '_'], "");
+    plain.starts_with(OURS) || strsim::osa_distance(&plain, OURS) <= 2
 }
 
 /// The first innermost `${name}`, from the dollar sign to behind the brace. Names hold no `$`, no brace and no white space, and are not
@@ -382,6 +417,27 @@ mod tests {
             site.warnings(),
             ["3:3: emrkeys.a is set by Spark in 2:3; this value is left out"]
         );
+    }
+
+    #[test]
+    fn a_name_that_almost_is_ours_is_told() {
+        for (name, near) in [
+            ("emrkey.default.key", true),
+            ("emrkyes.default.key", true),
+            ("emr-keys.default.key", true),
+            ("EmrKeys.default.key", true),
+            ("emrkeys_default_key", true),
+            ("emrkeys.default.key", false),
+            ("emrfs.default.key", false),
+            ("fs.s3.cse.enabled", false),
+            ("hbase.emr.storageMode", false),
+            ("", false),
+        ] {
+            assert_eq!(is_near_miss(name), near, "{name}");
+        }
+        let mut site = site(&[("emrkey.default.key", "a"), ("emrkeys.default.key", "a")]);
+        site.warn_of_near_misses();
+        assert_eq!(site.warnings().len(), 1);
     }
 
     proptest! {

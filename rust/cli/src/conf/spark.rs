@@ -5,7 +5,8 @@ use std::path::Path;
 
 use java_properties::{LineContent, PropertiesIter};
 
-use super::site::{Origin, Property, Resource};
+use super::emr::TERRAFORM;
+use super::site::{is_near_miss, Origin, Property, Resource};
 use super::{hadoop_property, left_out_by_spark, Refused};
 
 /// What people put into properties files of their own, under Hadoop's names.
@@ -17,6 +18,9 @@ const PLAIN: [&str; 2] = ["emrkeys.", "fs."];
 /// # Errors
 /// What is wrong with the file, and the line.
 pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
+    if let Some(why) = foreign(path, text) {
+        return Err(Refused::at(path, None, why));
+    }
     let mut pairs = Vec::new();
     for line in PropertiesIter::new_with_encoding(text.as_bytes(), encoding_rs::UTF_8) {
         let line = line.map_err(|error| {
@@ -40,7 +44,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
         let plain = known.is_none() && PLAIN.iter().any(|prefix| name.starts_with(prefix));
         if plain && of_spark {
             resource.warnings.push(left_out_by_spark(&origin, &name));
-        } else if known.is_some() || plain {
+        } else if known.is_some() || plain || is_near_miss(&name) {
             resource.properties.push(Property {
                 name: known.unwrap_or(&name).to_owned(),
                 value: value.trim().to_owned(), // as Spark does
@@ -56,6 +60,34 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
         return Err(Refused::at(path, None, what));
     }
     Ok(resource)
+}
+
+/// Formats that a reader of properties would take for its own, and read nonsense from.
+fn foreign(path: &Path, text: &str) -> Option<&'static str> {
+    const YAML: &str =
+        "it is YAML, which is not read here: give the same as JSON (`yq -o=json`), or the answer of \
+                        `aws emr describe-cluster`";
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default();
+    match ending.to_ascii_lowercase().as_str() {
+        "yaml" | "yml" => return Some(YAML),
+        "tf" | "tfvars" | "hcl" => return Some(TERRAFORM),
+        _ => {}
+    }
+    let mut lines = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'));
+    let (first, second) = (lines.next()?, lines.next().unwrap_or_default());
+    let block = |start: &str| first.starts_with(start) && first.ends_with('{');
+    if block("resource \"") || block("terraform") || block("module \"") {
+        return Some(TERRAFORM);
+    }
+    // A properties file may have `name:`, but then the next line is a property and not indented.
+    let nested = first.ends_with(':') && second.starts_with([' ', '-']);
+    (first == "---" || first.starts_with("- ") || nested).then_some(YAML)
 }
 
 #[cfg(test)]
@@ -95,6 +127,30 @@ mod tests {
         assert_eq!(sparks.warnings.len(), 2);
         assert!(parse("root:x:0:0:root:/root:/bin/bash").is_err());
         assert!(parse("# nothing yet\n").unwrap().properties.is_empty());
+    }
+
+    #[test]
+    fn yaml_and_terraform_are_refused_by_name() {
+        for (name, text, told) in [
+            ("x.yaml", "a: b", "YAML"),
+            ("x.conf", "---\na: b", "YAML"),
+            (
+                "x.conf",
+                "# c\n- Classification: core-site\n  Properties:\n",
+                "YAML",
+            ),
+            (
+                "x.conf",
+                "Configurations:\n  - Classification: core-site\n",
+                "YAML",
+            ),
+            ("x.tf", "locals {}", "Terraform"),
+            ("x.conf", "resource \"aws_emr_cluster\" \"c\" {\n}", "Terraform"),
+        ] {
+            let refused = parse(Path::new(name), text).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
+        assert!(parse(Path::new("x.conf"), "emrkeys.a:\nemrkeys.b: c\n").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use emrkeys_core::{ConfigSummary, Settings};
 use serde_json::Value;
 
 use super::report::Findings;
+use super::security::document;
 use crate::emr_config::{DISK_CLASS, S3_CLASS};
 
 const SECURED: &str = "security-configuration.s3";
@@ -47,13 +48,13 @@ fn report(found: Vec<Finding>, findings: &mut Findings) {
 /// Source: Amazon EMR Management Guide, "Configure security configuration … JSON".
 pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec<String> {
     let check = "security-configuration";
-    let document: Value = match serde_json::from_str(text) {
+    let document = match document(text) {
         Ok(document) => document,
         Err(error) => {
             findings.fail(
                 check,
                 format!("it is not JSON: {error}"),
-                "Name the file that aws emr create-security-configuration got.",
+                "Name the file that `aws emr create-security-configuration` got, or the answer of `aws emr describe-security-configuration`.",
             );
             return Vec::new();
         }
@@ -64,7 +65,7 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
         findings.fail(
             check,
             "encryption at rest is not enabled in it",
-            "Set EnableAtRestEncryption to true; emrkeys emr-config security prints a configuration.",
+            "Set EnableAtRestEncryption to true; `emrkeys emr-config security-configuration` prints a configuration.",
         );
         return Vec::new();
     }

@@ -17,9 +17,19 @@ pub(super) struct Security {
     pub(super) ebs: bool,
 }
 
+/// The document in `text`: as `aws emr create-security-configuration` takes it, or in the answer of
+/// `aws emr describe-security-configuration`, which holds it as text.
+pub(super) fn document(text: &str) -> Result<Value, serde_json::Error> {
+    let document: Value = serde_json::from_str(text)?;
+    match document["SecurityConfiguration"].as_str() {
+        Some(inner) => serde_json::from_str(inner),
+        None => Ok(document),
+    }
+}
+
 impl Security {
     pub(super) fn parse(text: &str) -> Security {
-        let document: Value = serde_json::from_str(text).unwrap_or_default();
+        let document = document(text).unwrap_or_default();
         let encryption = &document["EncryptionConfiguration"];
         if encryption["EnableAtRestEncryption"] != Value::Bool(true) {
             return Security::default();
@@ -87,6 +97,10 @@ mod tests {
         assert_eq!(key("SSE-S3", true), None);
         assert_eq!(key("SSE-KMS", false), None);
         assert!(Security::parse("[").s3_key.is_none());
+        let text = json!({ "EncryptionConfiguration": { "EnableAtRestEncryption": true, "AtRestEncryptionConfiguration":
+            { "S3EncryptionConfiguration": { "EncryptionMode": "SSE-KMS", "AwsKmsKey": "alias/s3" } } } });
+        let described = json!({ "Name": "n", "SecurityConfiguration": text.to_string() }).to_string();
+        assert!(Security::parse(&described).s3_key.is_some());
     }
 
     #[test]

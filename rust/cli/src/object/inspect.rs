@@ -61,7 +61,7 @@ struct Answer {
 impl Inspect {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
-        let settings = self.conf.load(aws)?;
+        let settings = self.conf.files.load_if_given(aws)?;
         let usage = self.conf.usage.into();
         // Without a word on keys there is still all that objects say of themselves.
         let configured = settings
