@@ -57,6 +57,7 @@ def test_all_is_well_and_nothing_was_done(servers, tool, doctor):
     written = {name for name in servers.calls() if name.startswith(("s3.Put", "kms.Put", "kms.Create"))}
     assert not written
     printed = tool.ok("doctor", *properties(site), "--role", ROLE)
+    assert printed.splitlines()[0].split()[:2] == ["ok", "aws.identity"]
     assert printed.endswith("failures: 0, warnings: 0\n")
 
 
@@ -149,8 +150,8 @@ def test_a_region_that_nobody_knows_is_no_right_one(servers, tool, doctor):
 
 def test_who_is_no_key_user_is_told(servers, tool, doctor):
     key = servers.kms_key()
-    assert doctor(kms_cached(key), "--role", ROLE)[0]["kms.key-user"] == ["warning"]
-    doctor(kms_cached(key), "--role", ROLE, "--strict", status=1)
+    # AWS's default policy leaves it to IAM, and nothing is wrong with that.
+    assert doctor(kms_cached(key), "--role", ROLE, "--strict")[0]["kms.key-user"] == ["note"]
     servers.control("DELETE", "calls")
     for option in ("--role", "--service-role"):
         for role in ("EMR_EC2_DefaultRole", ROLE.replace("role/", "user/"), f"arn:aws:sts::{ACCOUNT}:assumed-role/EMR/i-1"):
@@ -207,6 +208,43 @@ def test_key_files_are_opened(tool, doctor, keys):
     (tool.folder / "lax").chmod(0o600)
     good = {**site, "emrkeys.key.pair.public": public, "emrkeys.key.gone.file": lax}
     assert doctor(good)[0]["keys.open"] == ["ok"]
+
+
+def test_a_cause_is_one_failure_and_comes_first(servers, tool, doctor, keys):
+    for file in ("file:///no/such/key", f"s3://{servers.bucket()}/no-such-key"):
+        gone = {"emrkeys.key.gone.type": "aes", "emrkeys.key.gone.file": file}
+        site = {**gone, "emrkeys.default.key": "gone", "emrkeys.local-disk.key": "gone", **EMRFS}
+        assert doctor(site, status=1)[0]["keys.open"] == ["fail"]
+    printed = tool.run("doctor", *properties(site)).stdout.splitlines()
+    assert printed[0].split()[:2] == ["FAIL", "keys.open"], printed
+    keyring = {"emrkeys.key.lake.type": "keyring", "emrkeys.key.lake.uri": f"s3://{servers.bucket()}/no.keyring"}
+    keyring["emrkeys.key.lake.kms-key-id"] = servers.kms_key()
+    levels, told = doctor({**keyring, "emrkeys.default.key": "lake", **EMRFS}, status=1)
+    assert sum(level.count("fail") for level in levels.values()) == 1, told
+    assert levels["keyring.authentic"] == ["fail"] and told.count("KEY_FILE_NOT_FOUND") == 1
+
+
+def test_a_property_that_almost_is_ours_is_told(doctor, keys):
+    site = {"emrkeys.key.a.type": "aes", "emrkeys.key.a.file": keys.aes("a"), "emrkeys.default.key": "a", **EMRFS}
+    levels, told = doctor({**site, "emrkey.default.key": "b"})
+    assert levels["config.files"] == ["warning"] and "emrkey.default.key has no effect" in told
+    assert "config.files" not in doctor(site)[0]
+
+
+def test_an_older_keyring_that_was_put_back_is_a_failure(servers, tool, doctor):
+    bucket, protector = servers.bucket(), servers.kms_key()
+    uri = f"s3://{bucket}/lake.keyring"
+    site = {
+        "emrkeys.key.lake.type": "keyring", "emrkeys.key.lake.uri": uri, "emrkeys.key.lake.kms-key-id": protector,
+        "emrkeys.default.key": "lake", **EMRFS,
+    }  # fmt: skip
+    tool.ok("keyring", "create", "lake", *properties(site))
+    older = servers.s3.get_object(Bucket=bucket, Key="lake.keyring")["Body"].read()
+    tool.ok("keyring", "rotate", "lake", *properties(site))
+    assert "keyring.newest" not in doctor(site)[0]
+    servers.s3.put_object(Bucket=bucket, Key="lake.keyring", Body=older)
+    levels, told = doctor(site, status=1)
+    assert levels["keyring.newest"] == ["fail"] and "KEYRING_ROLLED_BACK" in told
 
 
 def test_what_only_hadoop_can_open_is_not_checked_here(doctor):
@@ -279,7 +317,7 @@ def test_the_keys_of_a_security_configuration_are_checked_like_others(servers, t
         assert run(s3_key, disk_key, 1)["kms.enabled"].count("fail") == 1
     assert run(servers.kms_key(), "alias/no-such-key", 1)["kms.exists"] == ["ok", "ok", "fail"]
     levels = run(far, servers.kms_key(), 0)
-    assert levels["kms.region"] == ["ok", "warning", "ok"] and levels["kms.key-user"] == ["warning"] * 3
+    assert levels["kms.region"] == ["ok", "warning", "ok"] and levels["kms.key-user"] == ["note"] * 3
     # A bad configuration of ours keeps nobody from looking at them.
     assert doctor({}, "--security-configuration", path, status=1)[0]["kms.enabled"] == ["ok", "ok"]
 
@@ -290,7 +328,7 @@ def test_ebs_volumes_want_the_service_role_as_a_key_user(servers, tool, doctor):
     path.write_text(security(disk_key=disk_key, EnableEbsEncryption=True))
     command = [kms_cached(servers.kms_key()), "--security-configuration", path]
     assert doctor(*command)[0]["kms.service-role"] == ["note"]
-    assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["warning"]
+    assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["note"]
     tool.ok("kms", "add-key-user", disk_key, "--role", "EMR_DefaultRole", "--apply")
     assert doctor(*command, "--service-role", service)[0]["kms.service-role"] == ["ok"]
     path.write_text(security(disk_key=disk_key))

@@ -1,5 +1,7 @@
 """`emrkeys keyring` in S3 and under KMS. What it does to files the tests of its crate show."""
 
+from conftest import properties
+
 
 def test_a_keyring_in_s3_is_made_and_rotated(servers, tool):
     uri, protector = f"s3://{servers.bucket()}/lake.keyring", servers.kms_key()
@@ -16,3 +18,52 @@ def test_a_denial_of_kms_is_told(servers, tool):
     told = tool.fails(5, "keyring", "create", uri, "--name", "lake", "--kms-key-id", servers.kms_key())
     assert "SOURCE_DENIED" in told
     assert "s3.PutObject" not in servers.calls()
+
+
+def test_an_older_keyring_in_s3_is_refused(servers, tool):
+    bucket, protector = servers.bucket(), servers.kms_key()
+    uri, options = f"s3://{bucket}/lake.keyring", ["--kms-key-id", protector]
+    tool.ok("keyring", "create", uri, "--name", "lake", *options)
+    older = servers.s3.get_object(Bucket=bucket, Key="lake.keyring")["Body"].read()
+    tool.ok("keyring", "rotate", uri, *options)
+    servers.s3.put_object(Bucket=bucket, Key="lake.keyring", Body=older)
+    for named in (uri, uri.replace("s3:", "s3a:")):
+        assert "KEYRING_ROLLED_BACK" in tool.fails(4, "keyring", "rotate", named, *options)
+    assert servers.s3.get_object(Bucket=bucket, Key="lake.keyring")["Body"].read() == older
+    tool.ok("keyring", "rotate", uri, *options, "--expect-generation", "1")
+
+
+def test_a_version_is_retired_once_no_object_needs_it(servers, tool):
+    bucket, protector = servers.bucket(), servers.kms_key()
+    lake = f"s3://{bucket}/lake/"
+    site = properties({
+        "emrkeys.key.lake.type": "keyring", "emrkeys.key.lake.uri": f"s3://{bucket}/keys/lake.keyring",
+        "emrkeys.key.lake.kms-key-id": protector, "emrkeys.default.key": "lake",
+    })  # fmt: skip
+    tool.ok("keyring", "create", "lake", *site)
+    (tool.folder / "f").write_bytes(b"content")
+    tool.ok("put", "f", lake + "a", *site)
+    tool.ok("keyring", "rotate", "lake", *site)
+    tool.ok("put", "f", lake + "b", *site)
+    retire = ["keyring", "retire", "lake", "1", "--check", lake, *site]
+    refused = tool.run(*retire)
+    assert refused.returncode == 4 and "1 object is under version 1-" in refused.stderr, refused.stderr
+    assert lake + "a" in refused.stdout
+
+    def state() -> str:
+        return tool.json("keyring", "list", "lake", *site)["versions"][0]["state"]
+
+    assert state() == "decrypt-only"
+    servers.s3.delete_object(Bucket=bucket, Key="lake/a")
+    # A prefix without objects proves nothing, and neither does an object that may not be looked at.
+    assert "OBJECT_NOT_FOUND" in tool.fails(1, *retire, "--check", f"s3://{bucket}/typo/")
+    servers.deny("s3", "HeadObject")
+    assert "could not be looked at" in tool.fails(4, *retire)
+    servers.control("DELETE", "faults")
+    assert state() == "decrypt-only"
+    tool.ok(*retire, "--dry-run")
+    assert state() == "decrypt-only"
+    done = tool.json(*retire)
+    assert done["written"] and state() == "disabled"
+    # The version that encrypts cannot be retired.
+    assert "KEY_VERSION_STATE" in tool.fails(1, "keyring", "retire", "lake", "2", "--check", lake, *site)

@@ -1,6 +1,6 @@
 //! `emrkeys emr-config …`: what a cluster is made with, for a configuration of keys.
 
-use std::io::{stderr, stdout, Write};
+use std::io::{stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use emrkeys_core::aws::KmsTarget;
@@ -9,7 +9,7 @@ use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
 use crate::conf::{Client, Conf, OURS};
-use crate::output::{problem, Failure};
+use crate::output::{note, problem, Failure};
 
 /// The classes that EMR and Hadoop are told. Source: `java/src/main/java/org/emrkeys`.
 pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
@@ -109,8 +109,8 @@ impl Command {
             Command::IamPolicy { jar, conf } => match iam_policy(jar.as_deref(), conf, aws)? {
                 Some(policy) => policy,
                 None => {
-                    let none = "note: the keys need nothing of AWS, so the role needs no policy for them";
-                    return Ok(writeln!(stderr(), "{none}")?);
+                    note("note: the keys need nothing of AWS, so the role needs no policy for them");
+                    return Ok(());
                 }
             },
         };
@@ -122,7 +122,8 @@ impl SecurityConfiguration {
     /// Source of the structure: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the
     /// AWS CLI".
     fn document(&self, aws: &Aws) -> Result<Value, Failure> {
-        let settings = self.conf.load(aws)?;
+        // With the modes of EMR's own there is nothing to configure.
+        let settings = self.conf.files.load_if_given(aws)?;
         let disk_key = settings.contains_key("emrkeys.local-disk.key");
         let disk = self.disk.unwrap_or(if disk_key {
             DiskMode::Custom
@@ -265,10 +266,14 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
         Client::S3a => {
             set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
             set("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS);
-            match jar_uri {
-                Some(uri) => set(S3A_JAR, jar(Some(uri))?),
-                // A class that only the jar from there has would not be found.
-                None => set("fs.s3a.audit.execution.interceptors", S3A_INTERCEPTOR),
+            set("fs.s3a.audit.execution.interceptors", S3A_INTERCEPTOR);
+            if let Some(uri) = jar_uri {
+                set(S3A_JAR, jar(Some(uri))?);
+                // Hadoop makes the interceptor before it fetches that jar, and S3A does not start without the class.
+                note(
+                    "note: put the jar on the class path of the nodes, too (a bootstrap action that copies it, or spark.jars): S3A \
+                     looks for org.emrkeys.S3AReadInterceptor before it fetches the jar that fs.s3a.cse.customKeyringProvider.uri names",
+                );
             }
             "core-site"
         }

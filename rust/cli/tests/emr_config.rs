@@ -159,6 +159,15 @@ fn the_classification_holds_what_the_client_needs_and_can_be_read_again() {
         properties["fs.s3a.audit.execution.interceptors"],
         "org.emrkeys.S3AReadInterceptor"
     );
+    let jar = run("classification", &KEYS, &["--for", "s3a", "--jar", JAR]);
+    let document: Value = serde_json::from_slice(&jar.stdout).unwrap();
+    let with_jar = &document[0]["Properties"];
+    assert_eq!(with_jar["fs.s3a.cse.customKeyringProvider.uri"], JAR);
+    assert_eq!(
+        with_jar["fs.s3a.audit.execution.interceptors"],
+        properties["fs.s3a.audit.execution.interceptors"]
+    );
+    assert!(String::from_utf8_lossy(&jar.stderr).contains("class path"));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), s3a.to_string()).unwrap();
     let again = printed(

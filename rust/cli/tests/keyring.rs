@@ -44,6 +44,7 @@ impl Desk {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
+            .env("XDG_STATE_HOME", self.path("state"))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -256,6 +257,113 @@ fn a_keyring_moves_to_another_protector() {
 }
 
 #[test]
+fn an_older_keyring_that_is_put_back_is_refused_by_every_change() {
+    let desk = Desk::new();
+    desk.create();
+    succeeds(&desk.on_lake("rotate", &[]));
+    let older = desk.document();
+    succeeds(&desk.on_lake("rotate", &[]));
+    let newest = desk.document();
+    fs::write(desk.path("lake.keyring"), &older).unwrap();
+    for (command, more) in [
+        ("rotate", &[][..]),
+        ("disable", &["1"]),
+        ("rewrap", &["--to-protector-file", "master"]),
+        ("rotate", &["--dry-run"]),
+        ("rotate", &["--expect-generation", "3"]),
+    ] {
+        fails(&desk.on_lake(command, more), 4, "KEYRING_ROLLED_BACK");
+    }
+    assert_eq!(desk.document(), older);
+    // It is shown, with the verdict.
+    let shown = desk.on_lake("show", &[]);
+    assert_eq!(shown.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("generation  2"));
+    // Nobody can take it for the newest, but for the one whose generation is named.
+    succeeds(&desk.on_lake("rotate", &["--expect-generation", "2"]));
+    fs::write(desk.path("lake.keyring"), &newest).unwrap();
+    // Of the same generation, and without the version that came in its place.
+    fails(&desk.on_lake("rotate", &[]), 4, "KEYRING_ROLLED_BACK");
+    fails(
+        &desk.on_lake("rotate", &["--expect-generation", "2"]),
+        3,
+        "KEYRING_CHANGED",
+    );
+    fs::remove_file(desk.path("lake.keyring")).unwrap();
+    fails(
+        &desk.on_lake("create", &["--name", "lake"]),
+        4,
+        "KEYRING_ROLLED_BACK",
+    );
+    succeeds(&desk.on_lake("create", &["--name", "lake", "--expect-generation", "0"]));
+}
+
+#[test]
+fn a_machine_that_saw_nothing_names_the_generation() {
+    let desk = Desk::new();
+    desk.create();
+    succeeds(&desk.on_lake("rotate", &[]));
+    fs::remove_dir_all(desk.path("state")).unwrap();
+    fails(
+        &desk.on_lake("rotate", &["--expect-generation", "3"]),
+        4,
+        "KEYRING_ROLLED_BACK",
+    );
+    succeeds(&desk.on_lake("rotate", &["--expect-generation", "2"]));
+}
+
+#[test]
+fn a_keyring_is_named_by_its_key_in_the_configuration() {
+    let desk = Desk::new();
+    let conf = [
+        "emrkeys.key.lake.type=keyring".to_owned(),
+        format!(
+            "emrkeys.key.lake.uri=file://{}",
+            desk.path("lake.keyring").display()
+        ),
+        format!(
+            "emrkeys.key.lake.protector-file=file://{}",
+            desk.path("master").display()
+        ),
+        "emrkeys.default.key=lake".to_owned(),
+        "emrkeys.key.plain.type=aes".to_owned(),
+        "emrkeys.key.plain.file=file:///etc/plain".to_owned(),
+    ];
+    fs::write(desk.path("keys.conf"), conf.join("\n")).unwrap();
+    succeeds(&desk.run(&["create", "lake", "--conf", "keys.conf"]));
+    succeeds(&desk.run(&["rotate", "lake", "--conf", "keys.conf"]));
+    let shown = succeeds(&desk.run(&["show", "lake", "--conf", "keys.conf"]));
+    assert!(
+        shown.contains("key         lake") && shown.contains("authentic   yes"),
+        "{shown}"
+    );
+    // By its location, too.
+    let uri = format!("file://{}", desk.path("lake.keyring").display());
+    succeeds(&desk.run(&["rotate", &uri, "--conf", "keys.conf"]));
+    fails(
+        &desk.run(&["rotate", "plain", "--conf", "keys.conf"]),
+        2,
+        "not a keyring",
+    );
+    fails(
+        &desk.run(&["rotate", "absent", "--conf", "keys.conf"]),
+        2,
+        "it has lake",
+    );
+    // Options win.
+    desk.key("other", &[8; 32]);
+    let other = [
+        "rotate",
+        "lake",
+        "--conf",
+        "keys.conf",
+        "--protector-file",
+        "other",
+    ];
+    fails(&desk.run(&other), 4, "KEYRING_PROTECTOR");
+}
+
+#[test]
 fn no_key_is_printed() {
     let desk = Desk::new();
     let key: Vec<u8> = (1..=32).map(|n| n * 7).collect();
@@ -294,13 +402,10 @@ fn no_key_is_printed() {
 fn help_teaches_by_example() {
     let desk = Desk::new();
     for command in [
-        "create", "rotate", "list", "show", "disable", "enable", "destroy", "rewrap",
+        "create", "rotate", "list", "show", "disable", "enable", "destroy", "retire", "rewrap",
     ] {
         let text = succeeds(&desk.run(&[command, "--help"]));
-        assert!(
-            text.contains(&format!("emrkeys keyring {command} s3://")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("emrkeys keyring {command} ")), "{text}");
     }
     let output = Command::new(env!("CARGO_BIN_EXE_emrkeys"))
         .arg("--help")

@@ -12,16 +12,17 @@ use std::path::PathBuf;
 use aws_sdk_s3::config::Builder;
 use clap::Args;
 use emrkeys_core::aws;
-use emrkeys_core::keyring::{Access, Editor, Protection, State, Summary};
+use emrkeys_core::keyring::{Editor, State, Summary};
 use emrkeys_core::{config_summary, ConfigSummary, KeySummary, RuleSummary, Settings};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use self::clock::Clock;
-use self::report::{Findings, Level};
+use self::report::{Findings, Level, IDENTITY};
 use self::security::{key_of_disks, Security};
 use crate::aws::Aws;
 use crate::conf::{open, read, Client, Conf, ONLY_HADOOP};
+use crate::keyring::{of_key, Seen};
 use crate::kms::{caller, principal_of, role_by_arn, DEADLINE};
 use crate::output::Failure;
 use crate::Form;
@@ -61,10 +62,27 @@ pub(crate) struct Command {
     conf: Conf,
 }
 
+/// Whether a keyring opens, and is authentic.
+const KEYRING: &str = "keyring.authentic";
+
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let settings = self.conf.load(aws)?;
+        let settings = if self.security_configuration.is_some() {
+            self.conf.files.load_if_given(aws)?
+        } else {
+            self.conf.load(aws)?
+        };
         let mut findings = Findings::default();
+        for warning in settings.warnings() {
+            findings.warn(
+                "config.files",
+                warning,
+                "Correct the file, or leave the property out.",
+            );
+        }
+        if let Some(release) = settings.release() {
+            findings.ok("emr.release", format!("{release}, by the configuration"));
+        }
         let usage = self.conf.usage.into();
         let config = configuration(usage, &settings, &mut findings);
         // The key of local disks is in the same files, and nobody else looks at it here.
@@ -83,12 +101,16 @@ impl Command {
             Client::LocalDisk => {}
         }
         if let Some(config) = &config {
-            for key in config
+            let keyrings = config
                 .keys
                 .iter()
-                .filter(|key| key.used && key.key_type == "keyring")
-            {
-                self.keyring(key, config, aws, &mut findings);
+                .filter(|key| key.used && key.key_type == "keyring");
+            for key in keyrings {
+                // One that could not be opened has its line.
+                let own = format!("emrkeys.key.{}.", key.name);
+                if !findings.has_failure_at(KEYRING, &own) {
+                    self.keyring(key, config, aws, &mut findings);
+                }
             }
         }
         if config.is_some() || security.s3_key.is_some() || !disk_keys.is_empty() {
@@ -124,9 +146,14 @@ impl Command {
             clock.report(findings);
             return Ok(());
         }
+        let identity = caller(aws.region.as_deref());
+        match &identity {
+            Ok(arn) => findings.ok(IDENTITY, arn),
+            Err(why) => findings.note(IDENTITY, format!("not known: {why}")),
+        }
         let context = kms::Context {
             region,
-            principal: self.principal(aws),
+            principal: self.principal(&identity),
             service_role: self.service_role.as_deref(),
             live: self.live,
             clock: clock.clone(),
@@ -157,11 +184,11 @@ impl Command {
     }
 
     /// The role that is to use the keys; why not, where nobody named one and the caller is none.
-    fn principal(&self, aws: &Aws) -> Result<String, String> {
+    fn principal(&self, identity: &Result<String, String>) -> Result<String, String> {
         if let Some(role) = &self.role {
             return Ok(role.clone());
         }
-        let caller = caller(aws.region.as_deref())?;
+        let caller = identity.clone()?;
         role_by_arn(&principal_of(&caller))
             .map_err(|_| format!("{caller} is no role, so it is not that of a cluster"))
     }
@@ -237,30 +264,19 @@ impl Command {
         Ok(regions)
     }
 
-    /// Whether it is authentic, and how old the version is that encrypts.
+    /// Whether it is authentic and the newest one, and how old the version is that encrypts.
     fn keyring(&self, key: &KeySummary, config: &ConfigSummary, aws: &Aws, findings: &mut Findings) {
-        const CHECK: &str = "keyring.authentic";
+        const CHECK: &str = KEYRING;
         let name = &key.name;
-        let Some((document, protectors)) = key.files.split_first() else {
-            return;
+        let place = match of_key(key, config, aws) {
+            Ok(place) => place,
+            Err(why) => {
+                let told = format!("{name}: not checked: {why}; run hadoop jar emrkeys.jar doctor on a node");
+                return findings.note(CHECK, told);
+            }
         };
-        if key.files.iter().any(|file| file.external) || !key.credentials.is_empty() {
-            return findings.note(CHECK, format!("{name}: not checked: {ONLY_HADOOP} open what it needs; run hadoop jar emrkeys.jar doctor on a node"));
-        }
-        let kms = key.kms.first().map(|target| &target.access);
-        let role = kms.and_then(|access| access.role.as_ref());
-        let access = Access {
-            s3_endpoint: config.s3_endpoint.clone(),
-            kms_endpoint: kms.and_then(|access| access.endpoint.clone()),
-            region: config.s3_region.clone().or_else(|| aws.region.clone()),
-            role_arn: role.map(|role| role.arn.clone()),
-            external_id: role.and_then(|role| role.external_id.clone()),
-        };
-        let protection = Protection {
-            kms_key_ids: key.kms.iter().map(|target| target.key_id.clone()).collect(),
-            files: protectors.iter().map(|file| file.uri.clone()).collect(),
-        };
-        let found = Editor::new(&document.uri, &access, &protection).and_then(|editor| editor.read());
+        let found =
+            Editor::new(&place.uri, &place.access, &place.protection).and_then(|editor| editor.read());
         match found {
             Ok(found) if found.authentic => {
                 findings.ok(
@@ -272,12 +288,22 @@ impl Command {
                         config.keyring_max_age.as_secs()
                     ),
                 );
-                rotation(name, &found, self.max_age, OffsetDateTime::now_utc(), findings);
+                let seen = Seen::of(&place.uri, place.access.s3_endpoint.as_deref())
+                    .and_then(|seen| seen.check(&found, None));
+                match seen {
+                    Ok(()) => {}
+                    Err(Failure::Core(error)) => findings.error("keyring.newest", &error),
+                    Err(_) => findings.note(
+                        "keyring.newest",
+                        format!("{name}: the generations that were seen cannot be read"),
+                    ),
+                }
+                rotation(key, &found, self.max_age, OffsetDateTime::now_utc(), findings);
             }
             Ok(_) => findings.fail(
                 CHECK,
                 format!("{name}: not verified, because no key that may protect it is configured"),
-                "Set .kms-key-id, .protector-file or .protector-key.",
+                format!("Set emrkeys.key.{name}.kms-key-id, .protector-file or .protector-key."),
             ),
             Err(error) => findings.error(CHECK, &error),
         }
@@ -326,12 +352,21 @@ fn configuration(
         }
         Err(error) => {
             for problem in error.problems() {
-                let level = if problem.message.contains(ONLY_HADOOP) {
-                    Level::Note
-                } else {
-                    Level::Failure
+                let only_hadoop = problem.message.contains(ONLY_HADOOP);
+                let of_keyring = |key: &&KeySummary| {
+                    let own = format!("emrkeys.key.{}.", key.name);
+                    key.key_type == "keyring"
+                        && problem
+                            .property
+                            .as_ref()
+                            .is_some_and(|property| property.starts_with(&own))
                 };
-                findings.problem("keys.open", level, problem);
+                let check = match config.keys.iter().find(of_keyring) {
+                    Some(_) if !only_hadoop => KEYRING,
+                    _ => "keys.open",
+                };
+                let level = if only_hadoop { Level::Note } else { Level::Failure };
+                findings.problem(check, level, problem);
             }
         }
     }
@@ -362,8 +397,9 @@ fn same_as_disk(disk: &str, arns: &BTreeMap<String, &str>, findings: &mut Findin
 }
 
 /// How long the active version encrypts; `max_age` in days.
-fn rotation(name: &str, found: &Summary, max_age: u16, now: OffsetDateTime, findings: &mut Findings) {
+fn rotation(key: &KeySummary, found: &Summary, max_age: u16, now: OffsetDateTime, findings: &mut Findings) {
     const CHECK: &str = "keyring.rotation";
+    let name = &key.name;
     let active = found
         .versions
         .iter()
@@ -382,11 +418,28 @@ fn rotation(name: &str, found: &Summary, max_age: u16, now: OffsetDateTime, find
         findings.warn(
             CHECK,
             format!("{told}, more than {max_age}"),
-            "emrkeys keyring rotate; objects stay readable.",
+            format!("{}; objects stay readable.", rotate_command(key)),
         );
     } else {
         findings.ok(CHECK, told);
     }
+}
+
+/// The command that adds a version to the keyring of a key, whole: with its location and what protects it.
+fn rotate_command(key: &KeySummary) -> String {
+    let (document, protectors) = key
+        .files
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (&first.uri, rest));
+    let kms = key
+        .kms
+        .iter()
+        .map(|target| format!(" --kms-key-id {}", target.key_id));
+    let files = protectors
+        .iter()
+        .map(|file| format!(" --protector-file {}", file.uri));
+    let options: String = kms.chain(files).collect();
+    format!("emrkeys keyring rotate {document}{options}")
 }
 
 #[cfg(test)]
@@ -420,7 +473,13 @@ mod tests {
             (datetime!(2026-02-01 00:00 UTC), Level::Warning),
         ] {
             let mut findings = Findings::default();
-            rotation("lake", &found, 30, now, &mut findings);
+            rotation(
+                &super::security::key_of_disks("lake"),
+                &found,
+                30,
+                now,
+                &mut findings,
+            );
             assert_eq!(findings.0[0].level, level, "{now}");
         }
     }

@@ -6,7 +6,14 @@ use emrkeys_core::{Error, Problem};
 use serde_json::{json, Value};
 
 use crate::output::{shown, Failure};
+use crate::terminal::{hanging, Tone};
+use crate::text::printable;
 use crate::Form;
+
+/// The check of the caller's identity.
+pub(super) const IDENTITY: &str = "aws.identity";
+/// The column at which messages begin.
+const MESSAGE_AT: usize = 30;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +29,15 @@ pub(super) enum Level {
 }
 
 impl Level {
+    fn tone(self) -> Tone {
+        match self {
+            Level::Ok => Tone::Good,
+            Level::Note => Tone::Plain,
+            Level::Warning => Tone::Doubtful,
+            Level::Failure => Tone::Bad,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Level::Ok => "ok",
@@ -42,7 +58,7 @@ pub(super) struct Finding {
     pub(super) remedy: Option<String>,
 }
 
-/// All lines, in the order of the checks.
+/// All lines, in the order of the checks; people get problems first.
 #[derive(Debug, Default)]
 pub(super) struct Findings(pub(super) Vec<Finding>);
 
@@ -80,7 +96,15 @@ impl Findings {
             .as_ref()
             .map(|name| format!("{name}: "))
             .unwrap_or_default();
-        let message = format!("{property}{} [{}]", problem.message, problem.code);
+        // Two clients that open one key get the same answer, but for the id of the request in its text.
+        let end = format!("[{}]", problem.code);
+        let is_same = |found: &Finding| {
+            found.level == level && found.message.starts_with(&property) && found.message.ends_with(&end)
+        };
+        if problem.property.is_some() && self.0.iter().any(is_same) {
+            return;
+        }
+        let message = format!("{property}{} {end}", problem.message);
         self.add(check, level, message, Some(problem.remedy.clone()));
     }
 
@@ -90,13 +114,26 @@ impl Findings {
         }
     }
 
+    /// A cause that several clients or keys share is one line.
     fn add(&mut self, check: &'static str, level: Level, message: String, remedy: Option<String>) {
+        let is_known = |found: &&Finding| found.level == level && found.message == message;
+        if level != Level::Ok && self.0.iter().any(|found| is_known(&found)) {
+            return;
+        }
         self.0.push(Finding {
             check,
             level,
             message,
             remedy,
         });
+    }
+
+    /// Whether a check failed at a property that begins so.
+    pub(super) fn has_failure_at(&self, check: &str, property: &str) -> bool {
+        let failures = self.0.iter().filter(|found| found.level == Level::Failure);
+        failures
+            .into_iter()
+            .any(|found| found.check == check && found.message.starts_with(property))
     }
 
     fn count(&self, level: Level) -> usize {
@@ -135,16 +172,25 @@ impl Findings {
                 writeln!(out, "{document:#}")?;
             }
             Form::Text => {
-                for found in &self.0 {
-                    writeln!(
-                        out,
-                        "{:8} {:20} {}",
-                        found.level.name(),
-                        found.check,
-                        found.message
-                    )?;
+                // Who asks comes first: every other line depends on it. Then what is wrong.
+                let rank = |found: &&Finding| match (found.check, found.level) {
+                    (IDENTITY, Level::Ok) => 0,
+                    (_, Level::Failure) => 1,
+                    (_, Level::Warning) => 2,
+                    (_, Level::Note) => 3,
+                    (_, Level::Ok) => 4,
+                };
+                let mut sorted: Vec<&Finding> = self.0.iter().collect();
+                sorted.sort_by_key(rank);
+                for found in sorted {
+                    let label = format!(
+                        "{} {:20} ",
+                        found.level.tone().on_stdout(&format!("{:8}", found.level.name())),
+                        found.check
+                    );
+                    write!(out, "{}", hanging(&label, MESSAGE_AT, &printable(&found.message)))?;
                     if let Some(remedy) = &found.remedy {
-                        writeln!(out, "{:30}{remedy}", "")?;
+                        write!(out, "{}", hanging("", MESSAGE_AT, &printable(remedy)))?;
                     }
                 }
                 writeln!(out, "failures: {failures}, warnings: {warnings}")?;

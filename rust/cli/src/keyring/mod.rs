@@ -1,13 +1,22 @@
 //! `emrkeys keyring …`
 
+mod retire;
+mod seen;
+mod target;
+
 use std::io::{stdin, stdout, BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
-use emrkeys_core::keyring::{Access, Change, Edit, Editor, Protection, State, Summary, VersionSummary};
+use emrkeys_core::keyring::{Change, Edit, Protection, State, Summary, VersionSummary};
 use serde_json::{json, Value};
 
+pub(crate) use self::seen::Seen;
+pub(crate) use self::target::of_key;
+use self::target::{Found, Target};
 use crate::aws::Aws;
-use crate::output::Failure;
+use crate::output::{note, Failure};
+use crate::terminal::table;
+use crate::text::printable;
 use crate::Form;
 
 #[derive(Subcommand)]
@@ -27,9 +36,9 @@ Then, on the clusters:
     Create {
         #[command(flatten)]
         target: Target,
-        /// The name of the key that the keyring holds, as in emrkeys.key.NAME.type
+        /// The name of the key that the keyring holds, as in emrkeys.key.NAME.type; a configuration gives it, too
         #[arg(long)]
-        name: String,
+        name: Option<String>,
         #[command(flatten)]
         writing: Writing,
     },
@@ -108,6 +117,23 @@ Example:
         #[command(flatten)]
         writing: Writing,
     },
+    /// Disables a version if no object is under it
+    ///
+    /// Looks at all objects below the prefixes, and refuses while one of them is under the version, could not be looked at, or
+    /// a prefix has no objects. Older versions of objects in S3 are not looked at.
+    #[command(after_help = "\
+Example:
+  emrkeys keyring retire lake 3 --check s3://lake/ --conf emr.json")]
+    Retire {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        version: Version,
+        #[command(flatten)]
+        check: retire::Check,
+        #[command(flatten)]
+        writing: Writing,
+    },
     /// Puts the same versions under a new protecting key
     ///
     /// Objects stay as they are. First name both protecting keys in the configuration of the clusters, or those that do not know
@@ -135,26 +161,6 @@ Example:
     },
 }
 
-/// Which keyring, and how to get at it.
-#[derive(Args)]
-pub(crate) struct Target {
-    /// Where the keyring is: s3://bucket/key, file:///path, or a local path
-    #[arg(value_name = "URI")]
-    uri: String,
-    /// A KMS key that may protect it: ARN, key id or alias; several by repeating
-    #[arg(long, value_name = "ID")]
-    kms_key_id: Vec<String>,
-    /// A file with an AES key of 256 bits that may protect it; several by repeating
-    #[arg(long, value_name = "URI")]
-    protector_file: Vec<String>,
-    /// A role to assume for KMS
-    #[arg(long, value_name = "ARN")]
-    role_arn: Option<String>,
-    /// The external id that the role asks for
-    #[arg(long, value_name = "ID", requires = "role_arn")]
-    external_id: Option<String>,
-}
-
 #[derive(Args)]
 pub(crate) struct Version {
     /// The version: its id, or the number before the dash
@@ -166,84 +172,73 @@ pub(crate) struct Writing {
     /// Work the change out, print it, and write nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-impl Target {
-    fn editor(&self, aws: &Aws) -> Result<Editor, Failure> {
-        let access = Access {
-            s3_endpoint: aws.endpoint_url.clone(),
-            kms_endpoint: aws.kms_endpoint().cloned(),
-            region: aws.region.clone(),
-            role_arn: self.role_arn.clone(),
-            external_id: self.external_id.clone(),
-        };
-        let protection = Protection {
-            kms_key_ids: self.kms_key_id.clone(),
-            files: self.protector_file.clone(),
-        };
-        Ok(Editor::new(&self.uri, &access, &protection)?)
-    }
-
-    /// For what cannot be done without the key.
-    fn protected_editor(&self, aws: &Aws) -> Result<Editor, Failure> {
-        if self.kms_key_id.is_empty() && self.protector_file.is_empty() {
-            return Err(Failure::Usage(
-                "name the key that protects the keyring: --kms-key-id or --protector-file".to_owned(),
-            ));
-        }
-        self.editor(aws)
-    }
+    /// Refuse a keyring of another generation; without it, one that is older than the newest that this user has seen
+    #[arg(long, value_name = "N")]
+    expect_generation: Option<u64>,
 }
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        let change = |target: &Target, change: Change, writing: &Writing| {
+            let found = target.find_protected(aws)?;
+            let edit = found.change(&change, writing)?;
+            finish(&found, &edit, writing, form)
+        };
         match self {
             Command::Create {
                 target,
                 name,
                 writing,
             } => {
-                let editor = target.protected_editor(aws)?;
-                finish(&editor, &editor.create(name)?, writing, form)
+                let found = target.find_protected(aws)?;
+                let Some(name) = name.as_ref().or(found.name.as_ref()) else {
+                    return Err(Failure::Usage(
+                        "name the key that the keyring holds: --name".to_owned(),
+                    ));
+                };
+                let edit = found.editor.create(name)?;
+                found.seen.check_vacant(writing.expect_generation)?;
+                finish(&found, &edit, writing, form)
             }
-            Command::Rotate { target, writing } => change(target, &Change::Rotate, writing, form, aws),
-            Command::List { target } => list(&target.editor(aws)?, form),
-            Command::Show { target } => show(&target.editor(aws)?, form),
+            Command::Rotate { target, writing } => change(target, Change::Rotate, writing),
+            Command::List { target } => list(&target.find(aws)?, form),
+            Command::Show { target } => show(&target.find(aws)?, form),
             Command::Disable {
                 target,
                 version,
                 writing,
-            } => change(
-                target,
-                &Change::Disable(version.version.clone()),
-                writing,
-                form,
-                aws,
-            ),
+            } => change(target, Change::Disable(version.version.clone()), writing),
             Command::Enable {
                 target,
                 version,
                 writing,
-            } => change(
-                target,
-                &Change::Enable(version.version.clone()),
-                writing,
-                form,
-                aws,
-            ),
+            } => change(target, Change::Enable(version.version.clone()), writing),
             Command::Destroy {
                 target,
                 version,
                 yes,
                 writing,
             } => {
-                let editor = target.protected_editor(aws)?;
-                let edit = editor.change(&Change::Destroy(version.version.clone()))?;
+                let found = target.find_protected(aws)?;
+                let edit = found.change(&Change::Destroy(version.version.clone()), writing)?;
                 if !yes && !writing.dry_run {
                     confirm(&edit)?;
                 }
-                finish(&editor, &edit, writing, form)
+                finish(&found, &edit, writing, form)
             }
+            Command::Retire {
+                target,
+                version,
+                check,
+                writing,
+            } => retire::run(
+                &target.find_protected(aws)?,
+                &version.version,
+                check,
+                writing,
+                form,
+                aws,
+            ),
             Command::Rewrap {
                 target,
                 to_kms_key_id,
@@ -254,21 +249,50 @@ impl Command {
                     kms_key_ids: to_kms_key_id.iter().cloned().collect(),
                     files: to_protector_file.iter().cloned().collect(),
                 };
-                change(target, &Change::Rewrap(protection), writing, form, aws)
+                change(target, Change::Rewrap(protection), writing)
             }
         }
     }
 }
 
-fn change(target: &Target, change: &Change, writing: &Writing, form: Form, aws: &Aws) -> Result<(), Failure> {
-    let editor = target.protected_editor(aws)?;
-    let edit = editor.change(change)?;
-    finish(&editor, &edit, writing, form)
+impl Found {
+    /// Works a change out, of a keyring that is the newest one that this user knows of.
+    fn change(&self, change: &Change, writing: &Writing) -> Result<Edit<'_>, Failure> {
+        let edit = self.editor.change(change)?;
+        if let Some(before) = &edit.before {
+            self.seen.check(before, writing.expect_generation)?;
+        }
+        Ok(edit)
+    }
+
+    /// Reads the keyring. The result says whether it is the newest one that this user knows of, where it was verified.
+    fn read(&self) -> Result<(Summary, Result<(), Failure>), Failure> {
+        let found = self.editor.read()?;
+        if !found.authentic {
+            return Ok((found, Ok(())));
+        }
+        let newest = self.seen.check(&found, None);
+        if newest.is_ok() {
+            self.seen.remember(&found);
+        }
+        Ok((found, newest))
+    }
 }
 
-fn finish(editor: &Editor, edit: &Edit<'_>, writing: &Writing, form: Form) -> Result<(), Failure> {
+/// The id of the version that a change is about, which the command line may name by its number alone.
+fn number_of(edit: &Edit<'_>, version: &str) -> String {
+    let is_meant =
+        |id: &str| id == version || id.split_once('-').is_some_and(|(number, _)| number == version);
+    let versions = &edit.after.versions;
+    let found = versions.iter().find(|found| is_meant(&found.id));
+    found.map_or_else(|| version.to_owned(), |found| found.id.clone())
+}
+
+fn finish(found: &Found, edit: &Edit<'_>, writing: &Writing, form: Form) -> Result<(), Failure> {
+    let editor = &found.editor;
     if !writing.dry_run {
         edit.write()?;
+        found.seen.remember(&edit.after);
     }
     let mut out = stdout().lock();
     let changes = changes(edit);
@@ -291,11 +315,11 @@ fn finish(editor: &Editor, edit: &Edit<'_>, writing: &Writing, form: Form) -> Re
             writeln!(
                 out,
                 "{} {done}: generation {}",
-                editor.uri(),
+                printable(editor.uri()),
                 edit.after.generation
             )?;
             for change in changes {
-                writeln!(out, "  {change}")?;
+                writeln!(out, "  {}", printable(&change))?;
             }
         }
     }
@@ -360,60 +384,64 @@ fn confirm(edit: &Edit<'_>) -> Result<(), Failure> {
     Err(Failure::Usage("not confirmed; nothing was written".to_owned()))
 }
 
-fn list(editor: &Editor, form: Form) -> Result<(), Failure> {
-    let found = editor.read()?;
+fn list(found: &Found, form: Form) -> Result<(), Failure> {
+    let (keyring, newest) = found.read()?;
     let mut out = stdout().lock();
     if form == Form::Json {
-        let versions: Vec<Value> = found.versions.iter().map(version).collect();
-        return Ok(writeln!(
-            out,
-            "{:#}",
-            json!({ "authentic": found.authentic, "versions": versions })
-        )?);
-    }
-    let width = found.versions.iter().map(|v| v.id.len()).max().unwrap_or(0);
-    writeln!(out, "{:width$}  {:20}  state", "version", "created (UTC)")?;
-    for version in &found.versions {
+        let versions: Vec<Value> = keyring.versions.iter().map(version).collect();
         writeln!(
             out,
-            "{:width$}  {:20}  {}",
-            version.id, version.created, version.state
+            "{:#}",
+            json!({ "authentic": keyring.authentic, "versions": versions })
         )?;
+        return newest;
     }
-    note_unverified(&found)
+    let head = ["version", "created (UTC)", "state"].map(str::to_owned).to_vec();
+    let rows = keyring.versions.iter().map(|version| {
+        vec![
+            version.id.clone(),
+            version.created.clone(),
+            version.state.to_string(),
+        ]
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    out.write_all(table(&rows, true).as_bytes())?;
+    note_unverified(&keyring);
+    newest
 }
 
-fn show(editor: &Editor, form: Form) -> Result<(), Failure> {
-    let found = editor.read()?;
+fn show(found: &Found, form: Form) -> Result<(), Failure> {
+    let (keyring, newest) = found.read()?;
     let mut out = stdout().lock();
     if form == Form::Json {
-        return Ok(writeln!(out, "{:#}", summary(&found))?);
+        writeln!(out, "{:#}", summary(&keyring))?;
+        return newest;
     }
-    let count = |state| found.versions.iter().filter(|v| v.state == state).count();
-    let active = found.versions.iter().find(|v| v.state == State::Active);
+    let count = |state| keyring.versions.iter().filter(|v| v.state == state).count();
+    let active = keyring.versions.iter().find(|v| v.state == State::Active);
     let active = active.map_or_else(String::new, |v| format!("{}, since {}", v.id, v.created));
-    writeln!(out, "key         {}", found.name)?;
-    writeln!(out, "generation  {}, of {}", found.generation, found.updated)?;
-    writeln!(out, "protector   {}", protector(&found))?;
+    writeln!(out, "key         {}", keyring.name)?;
+    writeln!(out, "generation  {}, of {}", keyring.generation, keyring.updated)?;
+    writeln!(out, "protector   {}", printable(&protector(&keyring)))?;
     writeln!(out, "active      {active}")?;
     let others = [State::DecryptOnly, State::Disabled, State::Destroyed].map(|s| format!("{} {s}", count(s)));
     writeln!(out, "others      {}", others.join(", "))?;
     writeln!(
         out,
         "authentic   {}",
-        if found.authentic { "yes" } else { "not verified" }
+        if keyring.authentic { "yes" } else { "not verified" }
     )?;
-    note_unverified(&found)
+    note_unverified(&keyring);
+    newest
 }
 
-fn note_unverified(found: &Summary) -> Result<(), Failure> {
+fn note_unverified(found: &Summary) {
     if !found.authentic {
-        writeln!(
-            std::io::stderr(),
-            "note: not verified; name the key that protects the keyring (--kms-key-id or --protector-file) to verify it"
-        )?;
+        note(
+            "note: not verified; name the key that protects the keyring (--kms-key-id or --protector-file), or the key in a \
+             configuration, to verify it",
+        );
     }
-    Ok(())
 }
 
 fn summary(found: &Summary) -> Value {

@@ -16,7 +16,7 @@ pub use self::policy::Policy;
 pub(crate) use self::policy::{principal_of, role_by_arn};
 use self::policy::{role, role_arn, Denial, Part};
 use crate::aws::Aws;
-use crate::output::Failure;
+use crate::output::{note, Failure};
 use crate::Form;
 
 /// For one call of KMS or STS.
@@ -241,8 +241,7 @@ fn add(found: &Found, role: &str, apply: bool, form: Form, aws: &Aws) -> Result<
     }
     if form == Form::Text {
         for denial in &denials {
-            // Where standard error is closed there is nobody to be told.
-            let _ = writeln!(std::io::stderr(), "warning: {}", warning(denial, &role));
+            note(format_args!("warning: {}", warning(denial, &role)));
         }
     }
     Ok(())
@@ -316,8 +315,8 @@ fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
         }
     }
     Err(Failure::Changed(format!(
-        "the policy of {} was put, and what KMS has is another one: somebody else changed it, or KMS writes it differently. See \
-         emrkeys kms show-policy --all.",
+        "the policy of {0} was put, and what KMS has is another one: somebody else changed it, or KMS writes it differently. See \
+         emrkeys kms show-policy {0} --all",
         found.arn
     )))
 }
