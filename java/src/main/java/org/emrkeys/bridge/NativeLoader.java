@@ -12,8 +12,6 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -45,14 +43,6 @@ public final class NativeLoader {
   private static final String LIBRARY = "libemrkeys_jni.so";
   private static final String[] BUILT_ARCHITECTURES = {"x86_64", "aarch64"};
   private static final int MAX_SUPPRESSED = 8;
-
-  /**
-   * Write permission of others, and the bit that keeps them from renaming what is not theirs: POSIX
-   * S_IWOTH, S_ISVTX.
-   */
-  private static final int OTHERS_WRITE = 0002;
-
-  private static final int STICKY = 01000;
 
   /** Of the static methods; never changed back. */
   private static String loaded;
@@ -164,11 +154,11 @@ public final class NativeLoader {
   String unpackAndLoad(String folder) {
     String platform = os + "-" + architecture;
     byte[] library = library(platform);
-    Path parent = parent(folder);
+    Path parent = NativeFolder.find(folder);
     Path own = null;
     Path file = null;
     try {
-      own = Files.createTempDirectory(parent, "emrkeys-", ownerOnly());
+      own = Files.createTempDirectory(parent, "emrkeys-", NativeFolder.ownerOnly());
       // The permissions given at creation are cut by the umask; a strict one must not lock us out.
       Files.setPosixFilePermissions(own, PosixFilePermissions.fromString("rwx------"));
       file = own.resolve(LIBRARY);
@@ -273,46 +263,11 @@ public final class NativeLoader {
     }
   }
 
-  private static FileAttribute<Set<PosixFilePermission>> ownerOnly() {
-    return PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
-  }
-
-  private static Path parent(String folder) {
-    String name = folder != null ? folder : System.getProperty("java.io.tmpdir", "/tmp");
-    try {
-      Path parent = Paths.get(name).toAbsolutePath();
-      if (folder != null && !Files.exists(parent)) {
-        Files.createDirectories(parent, ownerOnly());
-      }
-      Object mode = Files.getAttribute(parent, "unix:mode");
-      if (mode instanceof Integer && ((Integer) mode & (OTHERS_WRITE | STICKY)) == OTHERS_WRITE) {
-        throw EmrKeysException.of(
-            "NATIVE_LOAD",
-            "everybody can rename what is in "
-                + parent
-                + ", so the native library would not be safe there",
-            "Set "
-                + FOLDER
-                + " to a folder that others cannot write, or set its sticky bit.",
-            null);
-      }
-      return parent;
-    } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
-      throw EmrKeysException.of(
-          "NATIVE_LOAD",
-          "the folder for the native library, " + name + ", cannot be used (" + e + ")",
-          "Set "
-              + FOLDER
-              + " to a folder on a local disk that this user can write.",
-          e);
-    }
-  }
-
   private static void write(Path file, byte[] bytes) throws IOException {
     Set<StandardOpenOption> options =
         EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     try (SeekableByteChannel out =
-        Files.newByteChannel(file, new HashSet<>(options), ownerOnly())) {
+        Files.newByteChannel(file, new HashSet<>(options), NativeFolder.ownerOnly())) {
       ByteBuffer rest = ByteBuffer.wrap(bytes);
       while (rest.hasRemaining()) {
         out.write(rest);

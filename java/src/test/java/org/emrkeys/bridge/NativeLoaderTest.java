@@ -155,7 +155,7 @@ class NativeLoaderTest {
   }
 
   @Test
-  void aFolderInWhichEverybodyCanRenameIsRefused() throws IOException {
+  void nothingIsUnpackedWhereAnotherUserCouldReplaceIt() throws IOException {
     Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxrwxrwx"));
     assertCode(
         "NATIVE_LOAD",
