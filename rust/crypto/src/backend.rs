@@ -54,6 +54,14 @@ fn ok(status: c_int, error: CipherError) -> Result<(), CipherError> {
     Err(error)
 }
 
+/// See [`crate::forget_threads`]. The random generator of every thread is wiped when the library is unmapped, by an
+/// `atexit` handler of aws-lc.
+pub(crate) fn forget_threads() -> bool {
+    // SAFETY: the first frees what the calling thread has, the second deletes the key by which the end of other threads
+    // would be noticed. The caller promises that no thread is inside of aws-lc or will be.
+    unsafe { c::AWSLC_thread_local_clear() == 1 && c::AWSLC_thread_local_shutdown() == 1 }
+}
+
 /// An `EVP_CIPHER_CTX`: one AES key in one mode. Freeing it wipes key schedule and state.
 pub(crate) struct CipherContext {
     ctx: NonNull<c::EVP_CIPHER_CTX>,

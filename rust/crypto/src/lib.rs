@@ -34,6 +34,14 @@ pub mod key_wrap;
 pub mod rsa;
 pub mod rsa_cipher;
 
+/// Forgets what the back end keeps for each thread, and keeps it from being told of the end of threads: for the unloading
+/// of a library that holds this crate, when nothing uses it any more.
+///
+/// Returns whether that worked. If not, the end of a thread may still call code of the library.
+pub fn forget_threads() -> bool {
+    backend::forget_threads()
+}
+
 /// Why bytes are not a usable key. The text is fit for users: it says what was expected and what was found, and
 /// never holds bytes of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -208,6 +208,20 @@ fn remove(handle: jlong) -> Answer {
     Ok(1)
 }
 
+/// Frees every cipher and key, when no handle is in use any more.
+pub(crate) fn clear() {
+    for slot in SLOTS
+        .iter()
+        .filter_map(OnceLock::get)
+        .flat_map(|chunk| chunk.iter())
+    {
+        *slot
+            .object
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+}
+
 // ---- Java memory ----
 
 /// One side of a call: a byte array, or the address of a direct buffer.

@@ -55,6 +55,11 @@ impl<T> Table<T> {
             })
     }
 
+    /// Lets go of everything.
+    pub(crate) fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Lets it go, after the last request under way; a provider's keys are wiped then. Whether the number named one.
     pub(crate) fn remove(&self, handle: i64) -> bool {
         self.0

@@ -8,4 +8,5 @@ mod boundary;
 mod cipher;
 mod handles;
 mod natives;
+mod unload;
 mod wire;

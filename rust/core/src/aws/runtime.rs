@@ -1,18 +1,23 @@
-//! The one asynchronous runtime of the process.
+//! The one asynchronous runtime of the process, and the threads beside it.
 //!
-//! It is created when something first needs the network, and never dropped: its threads are not attached to the JVM,
-//! so a JVM may shut down while they sleep or work, and dropping a runtime in the middle of that could block.
+//! The runtime is created when something first needs the network. Its threads are not attached to the JVM, so a JVM may
+//! shut down while they sleep or work. It ends with [`shut_down`] alone: the JVM calls that when it unloads this library.
 
 use std::future::Future;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Code, Problem};
 
-static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+static RUNTIME: RwLock<Option<Arc<Runtime>>> = RwLock::new(None);
+
+/// The threads that [`thread`] started and that may run.
+static THREADS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
 /// Threads for name resolution, the one thing that blocks. They end after ten idle seconds.
 const MAX_BLOCKING_THREADS: usize = 4;
@@ -20,16 +25,63 @@ const MAX_BLOCKING_THREADS: usize = 4;
 /// Runs `future` to its end, or until `deadline` has passed: then `None`. Blocks the calling thread, which must not
 /// be one of an asynchronous runtime.
 pub fn block_on<F: Future>(deadline: Duration, future: F) -> Result<Option<F::Output>, Problem> {
-    let runtime = RUNTIME.get_or_try_init(create)?;
-    Ok(runtime
+    Ok(runtime()?
         .block_on(async { tokio::time::timeout(deadline, future).await })
         .ok())
 }
 
 /// Runs `future` on the runtime's own thread, whatever becomes of the caller.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result<(), Problem> {
-    RUNTIME.get_or_try_init(create)?.spawn(future);
+    runtime()?.spawn(future);
     Ok(())
+}
+
+/// Starts a thread that lives no longer than this library.
+pub(crate) fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(body)?;
+    let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    threads.retain(|thread| !thread.is_finished());
+    threads.push(started);
+    Ok(())
+}
+
+/// Ends every thread of this library: for its unloading, when nothing calls it any more and every provider is dropped.
+/// Waits at most `patience`.
+///
+/// Returns whether all threads have ended. If not, they still run code of this library.
+pub fn shut_down(patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    let threads = std::mem::take(&mut *THREADS.lock().unwrap_or_else(PoisonError::into_inner));
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    threads.into_iter().for_each(|thread| {
+        let _ = thread.join(); // a panic ends a thread, too
+    });
+    let taken = RUNTIME.write().unwrap_or_else(PoisonError::into_inner).take();
+    match taken.map(Arc::try_unwrap) {
+        None => true,
+        Some(Err(_in_use)) => false,
+        Some(Ok(runtime)) => {
+            // Returns early, with every thread joined, or at the deadline.
+            runtime.shutdown_timeout(deadline.saturating_duration_since(Instant::now()));
+            Instant::now() < deadline
+        }
+    }
+}
+
+fn runtime() -> Result<Arc<Runtime>, Problem> {
+    if let Some(runtime) = &*RUNTIME.read().unwrap_or_else(PoisonError::into_inner) {
+        return Ok(Arc::clone(runtime));
+    }
+    let mut place = RUNTIME.write().unwrap_or_else(PoisonError::into_inner);
+    match &*place {
+        Some(runtime) => Ok(Arc::clone(runtime)),
+        None => Ok(Arc::clone(place.insert(Arc::new(create()?)))),
+    }
 }
 
 fn create() -> Result<Runtime, Problem> {

@@ -15,6 +15,7 @@ use once_cell::sync::OnceCell;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::{aes, Source};
+use crate::aws::runtime;
 use crate::aws::S3Access;
 use crate::config::loader::Loader;
 use crate::config::{KeyKind, KeyringConfig};
@@ -172,17 +173,14 @@ fn aes_protectors(config: &KeyringConfig, loader: &mut Loader, problems: &mut Pr
 fn watch(shared: &Arc<Shared>, max_age: Duration) -> Result<Sender<()>, Problem> {
     let (stop, stopped) = mpsc::channel();
     let weak = Arc::downgrade(shared);
-    std::thread::Builder::new()
-        .name("emrkeys-keyring".to_owned())
-        .spawn(move || read_by_age(&weak, &stopped, max_age))
-        .map_err(|error| {
-            Problem::at(
-                &shared.property,
-                Code::SourceUnavailable,
-                format!("no thread is left to read the keyring with ({error})"),
-                "Raise the limits of the process (ulimit -u).",
-            )
-        })?;
+    runtime::thread("emrkeys-keyring", move || read_by_age(&weak, &stopped, max_age)).map_err(|error| {
+        Problem::at(
+            &shared.property,
+            Code::SourceUnavailable,
+            format!("no thread is left to read the keyring with ({error})"),
+            "Raise the limits of the process (ulimit -u).",
+        )
+    })?;
     Ok(stop)
 }
 

@@ -7,9 +7,10 @@ import java.util.Map;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.KeyMaterials;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.ProviderHandle;
 
 /**
  * Gives EMR the key of the cluster's local disks: always the one of {@code emrkeys.local-disk.key},
@@ -19,10 +20,10 @@ import org.emrkeys.provider.Usage;
  * emrkeys.local-disk.emr-release}). Thread-safe.
  */
 public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMaterialsProvider
-    implements Configurable {
+    implements Configurable, AutoCloseable {
   private final ConfiguredProvider provider =
       new ConfiguredProvider(
-          Usage.LOCAL_DISK, LogFactory.getLog(LocalDiskEncryptionMaterialsProvider.class));
+          Client.LOCAL_DISK, LogFactory.getLog(LocalDiskEncryptionMaterialsProvider.class));
 
   /** A provider that must be configured by {@link #setConf} before it is used. */
   public LocalDiskEncryptionMaterialsProvider() {}
@@ -68,7 +69,7 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(EncryptionContext context) {
-    return materials(provider.materials());
+    return materials(provider.ask(ProviderHandle::materials));
   }
 
   /**
@@ -80,18 +81,31 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
-    return materials(provider.materials(description));
+    return materials(provider.ask(handle -> handle.materials(description)));
+  }
+
+  /**
+   * Releases the key and ends what works for it in the background. {@link #setConf} opens the
+   * provider again; until then every call fails with {@code NOT_CONFIGURED}. A provider that is not
+   * closed is released after it was collected.
+   */
+  @Override
+  public void close() {
+    provider.close();
   }
 
   private static EncryptionMaterials materials(KeyMaterials found) {
-    if (found.secretKey() == null) {
-      // The core refuses this at start; whoever changes that must not make it a null key.
-      throw EmrKeysException.of(
-          "KEY_NOT_SYMMETRIC",
-          "the key of local disks is not symmetric",
-          "Set emrkeys.local-disk.key to one that is.",
-          null);
-    }
-    return new EncryptionMaterials(found.secretKey()).withDescriptions(found.description());
+    return found
+        .match(EncryptionMaterials::new, pair -> notSymmetric(), kms -> notSymmetric())
+        .withDescriptions(found.description());
+  }
+
+  /** The core refuses such a key at start already. */
+  private static EncryptionMaterials notSymmetric() {
+    throw EmrKeysException.of(
+        "KEY_NOT_SYMMETRIC",
+        "the key of local disks is not symmetric",
+        "Set emrkeys.local-disk.key to one that is.",
+        null);
   }
 }

@@ -14,9 +14,10 @@ import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.KeyMaterials;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.ProviderHandle;
 import org.emrkeys.s3a.Delegates;
 import org.emrkeys.s3a.Envelopes;
 import software.amazon.awssdk.services.s3.model.S3Request;
@@ -38,7 +39,7 @@ import software.amazon.encryption.s3.materials.Keyring;
  * <p>S3A makes two keyrings for each file system. All that are configured alike share their keys.
  * Thread-safe.
  */
-public final class S3AKeyring implements Keyring, Configurable {
+public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
   private static final Log LOG = LogFactory.getLog(S3AKeyring.class);
   private static final String INTERCEPTORS = "fs.s3a.audit.execution.interceptors";
   private static final String INTERCEPTOR = "org.emrkeys.S3AReadInterceptor";
@@ -51,7 +52,7 @@ public final class S3AKeyring implements Keyring, Configurable {
               Arrays.asList(
                   "SOURCE_UNAVAILABLE", "SOURCE_THROTTLED", "STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE")));
 
-  private volatile ConfiguredProvider provider = new ConfiguredProvider(Usage.S3A, LOG);
+  private volatile ConfiguredProvider provider = new ConfiguredProvider(Client.S3A, LOG);
 
   /** Why the last {@link #setConf} did not succeed; null if it did, or if there was none. */
   private volatile EmrKeysException failure;
@@ -91,7 +92,7 @@ public final class S3AKeyring implements Keyring, Configurable {
       provider.configure(null);
     }
     try {
-      provider = ConfiguredProvider.shared(Usage.S3A, conf, LOG);
+      provider = ConfiguredProvider.shared(Client.S3A, conf, LOG);
       failure = null;
       warnOfShortReads(conf);
     } catch (EmrKeysException e) {
@@ -110,13 +111,13 @@ public final class S3AKeyring implements Keyring, Configurable {
   }
 
   /** What {@code call} gives, of a provider that is configured. */
-  private <T> T ask(Function<ConfiguredProvider, T> call) {
+  private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {
     try {
       EmrKeysException failed = failure;
       if (failed != null) {
         throw new EmrKeysException(failed.code(), failed.getMessage(), failed);
       }
-      return call.apply(provider);
+      return provider.ask(call);
     } catch (EmrKeysException e) {
       throw PASSING.contains(e.code()) ? e : lasting(e);
     }
@@ -150,12 +151,13 @@ public final class S3AKeyring implements Keyring, Configurable {
   public EncryptionMaterials onEncrypt(EncryptionMaterials materials) {
     S3Request request = materials.s3Request();
     KeyMaterials found =
-        ask(provider -> provider.write(field(request, "Bucket"), field(request, "Key")));
-    if (found.kmsKeyId() != null) {
-      // What would be stored is the encryption context of KMS, and the client refuses to read one that it does not know.
-      return Delegates.of(found).onEncrypt(materials);
-    }
-    return Envelopes.describe(Delegates.of(found).onEncrypt(materials), found.description());
+        ask(handle -> handle.write(field(request, "Bucket"), field(request, "Key")));
+    EncryptionMaterials made = Delegates.of(found).onEncrypt(materials);
+    Function<Object, EncryptionMaterials> described =
+        key -> Envelopes.describe(made, found.description());
+    // With KMS the description would be stored as its encryption context, and the client refuses to read one that it
+    // does not know.
+    return found.match(described::apply, described::apply, kms -> made);
   }
 
   /**
@@ -177,10 +179,25 @@ public final class S3AKeyring implements Keyring, Configurable {
     S3Request request = materials.s3Request();
     KeyMaterials found =
         ask(
-            provider ->
-                provider.read(
+            handle ->
+                handle.read(
                     field(request, "Bucket"), field(request, "Key"), wrap, content, stored));
     return Delegates.of(found).onDecrypt(materials, encryptedDataKeys);
+  }
+
+  /**
+   * Releases the keys, if no other keyring that is configured alike uses them. {@link #setConf} opens
+   * the keyring again; until then every call fails with {@code NOT_CONFIGURED}. S3A closes no
+   * keyrings; one that it forgets is released after it was collected.
+   */
+  @Override
+  public void close() {
+    ConfiguredProvider old = provider;
+    ConfiguredProvider closed = new ConfiguredProvider(Client.S3A, LOG);
+    closed.close();
+    provider = closed;
+    failure = null;
+    old.close();
   }
 
   /** Null where the request is unknown or of a kind without the field. */

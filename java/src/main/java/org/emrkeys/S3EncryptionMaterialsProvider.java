@@ -7,9 +7,10 @@ import java.util.Map;
 import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.KeyMaterials;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.ProviderHandle;
 
 /**
  * Gives EMRFS, and any S3 client of the AWS SDK v1 that encrypts on the client's side, the key for
@@ -21,9 +22,9 @@ import org.emrkeys.provider.Usage;
  * replaces. Thread-safe.
  */
 public final class S3EncryptionMaterialsProvider
-    implements EncryptionMaterialsProvider, Configurable {
+    implements EncryptionMaterialsProvider, Configurable, AutoCloseable {
   private final ConfiguredProvider provider =
-      new ConfiguredProvider(Usage.S3, LogFactory.getLog(S3EncryptionMaterialsProvider.class));
+      new ConfiguredProvider(Client.S3, LogFactory.getLog(S3EncryptionMaterialsProvider.class));
 
   /** A provider that must be configured by {@link #setConf} before it is used. */
   public S3EncryptionMaterialsProvider() {}
@@ -74,7 +75,7 @@ public final class S3EncryptionMaterialsProvider
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials() {
-    return materials(provider.materials());
+    return materials(provider.ask(ProviderHandle::materials));
   }
 
   /**
@@ -89,19 +90,27 @@ public final class S3EncryptionMaterialsProvider
    */
   @Override
   public EncryptionMaterials getEncryptionMaterials(Map<String, String> description) {
-    KeyMaterials found = provider.materials(description);
+    KeyMaterials found = provider.ask(handle -> handle.materials(description));
     return found == null ? null : materials(found);
   }
 
+  /**
+   * Releases the keys and ends what works for them in the background. {@link #setConf} opens the
+   * provider again; until then every call fails with {@code NOT_CONFIGURED}. A provider that is not
+   * closed is released after it was collected.
+   *
+   * <p>The JCE provider stays installed: other clients of the JVM may use it. {@link
+   * org.emrkeys.jce.EmrKeysProvider#uninstall} takes it away.
+   */
+  @Override
+  public void close() {
+    provider.close();
+  }
+
   private static EncryptionMaterials materials(KeyMaterials found) {
-    EncryptionMaterials materials;
-    if (found.secretKey() != null) {
-      materials = new EncryptionMaterials(found.secretKey());
-    } else if (found.keyPair() != null) {
-      materials = new EncryptionMaterials(found.keyPair());
-    } else {
-      materials = new KMSEncryptionMaterials(found.kmsKeyId());
-    }
+    EncryptionMaterials materials =
+        found.match(
+            EncryptionMaterials::new, EncryptionMaterials::new, KMSEncryptionMaterials::new);
     // One by one: in SDKs of EMR 5's time addDescriptions replaces what the constructor of KMS
     // materials put in.
     found.description().forEach(materials::addDescription);

@@ -74,7 +74,7 @@ class SecretsTest {
       provider.refresh();
       see(provider);
       see(provider.getEncryptionMaterials().getMaterialsDescription());
-      see(new ConfiguredProvider(org.emrkeys.provider.Usage.S3, null));
+      see(new ConfiguredProvider(org.emrkeys.provider.Client.S3, null));
       LocalDiskEncryptionMaterialsProvider disk = new LocalDiskEncryptionMaterialsProvider();
       disk.setConf(conf);
       see(disk);

@@ -22,7 +22,7 @@ import javax.crypto.Cipher;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.jce.EmrKeysProvider;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.Client;
 
 /**
  * {@code java -jar emrkeys.jar doctor}: what only the JVM of a node can know. Internal.
@@ -105,7 +105,7 @@ public final class Doctor {
    * @return the exit code
    */
   public static int run(String[] arguments, PrintStream out, PrintStream err) {
-    Usage usage = Usage.S3;
+    Client client = Client.S3;
     boolean json = false;
     List<String> files = new ArrayList<>();
     List<String> words = Arrays.asList(arguments);
@@ -127,7 +127,7 @@ public final class Doctor {
         }
         String value = words.get(i + 1);
         if (option.equals("--for")) {
-          usage = usage(value);
+          client = client(value);
         } else if (option.equals("--conf")) {
           files.add(value);
         } else if (value.equals("json") || value.equals("text")) {
@@ -142,28 +142,28 @@ public final class Doctor {
       return 2;
     }
     Doctor doctor = new Doctor(Doctor.class.getClassLoader());
-    doctor.check(usage, files);
+    doctor.check(client, files);
     out.print(json ? doctor.json() : doctor.text());
     out.flush();
     return doctor.count(Level.FAIL) > 0 ? 1 : 0;
   }
 
-  private static Usage usage(String client) {
-    switch (client) {
+  private static Client client(String name) {
+    switch (name) {
       case "s3":
-        return Usage.S3;
+        return Client.S3;
       case "s3a":
-        return Usage.S3A;
+        return Client.S3A;
       case "local-disk":
-        return Usage.LOCAL_DISK;
+        return Client.LOCAL_DISK;
       default:
-        throw new IllegalArgumentException("--for is s3, s3a or local-disk, not " + client);
+        throw new IllegalArgumentException("--for is s3, s3a or local-disk, not " + name);
     }
   }
 
-  private void check(Usage usage, List<String> files) {
+  private void check(Client client, List<String> files) {
     java();
-    classPath(usage);
+    classPath(client);
     boolean loaded = nativeLibrary();
     if (loaded) {
       cipher();
@@ -176,7 +176,7 @@ public final class Doctor {
           "Run it as: hadoop jar emrkeys.jar doctor");
     } else if (loaded) {
       try {
-        DoctorHadoop.check(this, usage, files);
+        DoctorHadoop.check(this, client, files);
       } catch (LinkageError e) {
         add(
             "hadoop.config",
@@ -185,7 +185,7 @@ public final class Doctor {
             "Run it as: hadoop jar emrkeys.jar doctor");
       }
     }
-    order(usage);
+    order(client);
   }
 
   private void java() {
@@ -205,7 +205,7 @@ public final class Doctor {
   }
 
   /** One copy of us, and which releases are there of what we work with. */
-  private void classPath(Usage usage) {
+  private void classPath(Client client) {
     Set<String> copies = new LinkedHashSet<>();
     try {
       String name = "org/emrkeys/doctor/Doctor.class";
@@ -229,9 +229,9 @@ public final class Doctor {
     for (String name : SDK_V1) {
       v1 = v1 == null ? call(name, "getVersion") : v1;
     }
-    boolean s3a = usage == Usage.S3A;
+    boolean s3a = client == Client.S3A;
     // EMR's guide; the class for local disks came later.
-    String least = usage == Usage.LOCAL_DISK ? "1.11.25" : "1.11.0";
+    String least = client == Client.LOCAL_DISK ? "1.11.25" : "1.11.0";
     release("classpath.sdk-v1", "AWS SDK v1", v1, Level.FAIL, s3a ? null : least);
     // The oldest that docs/s3a.md has.
     release(
@@ -313,7 +313,7 @@ public final class Doctor {
   }
 
   /** After everything that installs. */
-  private void order(Usage usage) {
+  private void order(Client client) {
     List<String> names =
         Arrays.stream(Security.getProviders()).map(Provider::getName).collect(Collectors.toList());
     add("jce.order", Level.OK, String.join(", ", names), null);
@@ -335,7 +335,7 @@ public final class Doctor {
     String bouncyCastle = "org.bouncycastle.jce.provider.BouncyCastleProvider";
     if (has(bouncyCastle)) {
       add("jce.bouncy-castle", Level.OK, "Bouncy Castle is on the class path", null);
-    } else if (usage == Usage.S3 && (has(SDK_V1[0]) || has(SDK_V1[1]))) {
+    } else if (client == Client.S3 && (has(SDK_V1[0]) || has(SDK_V1[1]))) {
       add(
           "jce.bouncy-castle",
           Level.WARNING,

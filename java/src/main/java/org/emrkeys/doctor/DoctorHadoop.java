@@ -15,14 +15,14 @@ import org.emrkeys.jce.JceInstaller;
 import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.ProviderHandle;
 import org.emrkeys.provider.Report;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.Client;
 
 /** What {@link Doctor} checks where Hadoop is on the class path. Internal. */
 final class DoctorHadoop {
   private DoctorHadoop() {}
 
   /** Reads the node's configuration, checks what it says and opens the provider as a client would. */
-  static void check(Doctor doctor, Usage usage, List<String> files) {
+  static void check(Doctor doctor, Client client, List<String> files) {
     Configuration conf;
     HadoopSettings settings;
     try {
@@ -47,18 +47,18 @@ final class DoctorHadoop {
           "Correct the site files; emrkeys doctor --conf says where.");
       return;
     }
-    if (properties(doctor, usage, settings)) {
-      classes(doctor, usage, conf);
+    if (properties(doctor, client, settings)) {
+      classes(doctor, client, conf);
     }
-    open(doctor, usage, settings);
+    open(doctor, client, settings);
   }
 
   /** What the core says of the client's own properties, as the tool has it; false: unreadable. */
-  private static boolean properties(Doctor doctor, Usage usage, HadoopSettings settings) {
+  private static boolean properties(Doctor doctor, Client client, HadoopSettings settings) {
     byte[] properties = {};
     try {
       properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3a.");
-      Wire.Decoder in = Wire.response(Natives.checks(usage.number(), properties));
+      Wire.Decoder in = Wire.response(Natives.checks(client.number(), properties));
       for (int left = in.count(13); left > 0; left--) {
         doctor.add(in.string(), Level.values()[in.u8()], in.string(), in.string());
       }
@@ -73,13 +73,13 @@ final class DoctorHadoop {
   }
 
   /** Whether what the client makes an instance of can be loaded, and what it is written against. */
-  private static void classes(Doctor doctor, Usage usage, Configuration conf) {
-    String client;
+  private static void classes(Doctor doctor, Client client, Configuration conf) {
+    String api;
     String remedy;
     String provider;
-    switch (usage) {
+    switch (client) {
       case S3:
-        client = "com.amazonaws.services.s3.model.EncryptionMaterialsProvider";
+        api = "com.amazonaws.services.s3.model.EncryptionMaterialsProvider";
         remedy =
             "Add the AWS SDK v1 (aws-java-sdk-s3; on EMR, /usr/share/aws/aws-java-sdk); the copy in"
                 + " EMRFS has other names, which no provider can use.";
@@ -89,24 +89,24 @@ final class DoctorHadoop {
                 "org.emrkeys.S3EncryptionMaterialsProvider");
         break;
       case S3A:
-        client = "software.amazon.encryption.s3.materials.Keyring";
+        api = "software.amazon.encryption.s3.materials.Keyring";
         remedy = "Add the S3 Encryption Client, amazon-s3-encryption-client-java; see docs/s3a.md.";
         provider =
             conf.getTrimmed(
                 "fs.s3a.encryption.cse.custom.keyring.class.name", "org.emrkeys.S3AKeyring");
         break;
       default:
-        client = "com.amazonaws.services.elasticmapreduce.spi.security.EncryptionMaterialsProvider";
+        api = "com.amazonaws.services.elasticmapreduce.spi.security.EncryptionMaterialsProvider";
         remedy = "Add aws-java-sdk-emr, 1.11.25 or newer.";
         provider = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
         break;
     }
-    String missing = doctor.missing(client);
+    String missing = doctor.missing(api);
     if (missing != null) {
-      doctor.add("classpath.client", Level.FAIL, client + " cannot be loaded: " + missing, remedy);
+      doctor.add("classpath.client", Level.FAIL, api + " cannot be loaded: " + missing, remedy);
       return;
     }
-    doctor.add("classpath.client", Level.OK, client, null);
+    doctor.add("classpath.client", Level.OK, api, null);
     missing = doctor.missing(provider);
     if (missing == null) {
       doctor.add("classpath.provider", Level.OK, provider, null);
@@ -119,14 +119,14 @@ final class DoctorHadoop {
     }
   }
 
-  private static void open(Doctor doctor, Usage usage, HadoopSettings settings) {
-    try (ProviderHandle handle = ProviderHandle.open(usage, settings)) {
+  private static void open(Doctor doctor, Client client, HadoopSettings settings) {
+    try (ProviderHandle handle = ProviderHandle.open(client, settings)) {
       Report report = handle.report();
       doctor.add("provider.open", Level.OK, report.summary(), null);
       for (String warning : report.warnings()) {
         doctor.add("provider.open", Level.WARNING, warning, "See docs/configuration.md.");
       }
-      if (usage == Usage.S3) {
+      if (client == Client.S3) {
         JceInstaller.install(report.jce(), log(doctor));
       }
     } catch (EmrKeysException e) {

@@ -16,62 +16,71 @@ import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.jce.JceInstaller;
 
 /**
- * What the classes that users name have in common: configured, refreshed and asked for materials at
- * any time by any thread. Internal.
+ * The part that the classes that users name have in common: configured, refreshed, asked for
+ * materials and closed at any time by any thread. Internal.
  *
  * <p>Logs through commons-logging: hadoop-common 2.7 to 3.4 and every 1.x of the AWS SDK depend on
  * it, so it is there wherever the classes that we implement are. Slf4j is not, on a class path of
  * the SDK alone.
  */
-public final class ConfiguredProvider {
-  /** By what decides them. Weak: a provider lives as long as somebody asks it. Guarded by itself. */
+public final class ConfiguredProvider implements AutoCloseable {
+  /** By {@link ProviderHandle#identity}. Weak: a provider lives as long as a client refers to it. */
   private static final Map<String, WeakReference<ConfiguredProvider>> SHARED = new HashMap<>();
 
   /** Objects of an order between which the audit log is written: what waits for that is bounded. */
   private static final int SLICE = 64;
 
-  private final Usage usage;
+  private final Client client;
   private final Log log;
 
   /** Null until {@link #configure} succeeded. Replaced as a whole, under this object's lock. */
   private volatile Configured current;
 
   /**
-   * Of the last {@link #configure} before the first that succeeded, for those who ask all the same.
+   * The failure of the last {@link #configure} before the first that succeeded; later calls report it.
    */
   private volatile EmrKeysException lastFailure;
+
+  private volatile boolean closed;
+
+  /** In {@link #SHARED}, with that many clients; guarded by it. Null if it is not shared. */
+  private String identity;
+
+  private int sharers;
 
   /**
    * A provider without configuration.
    *
-   * @param usage who asks
-   * @param log where the one line goes that a start or a refresh gives, and its warnings
+   * @param client who asks
+   * @param log gets one line for each start and refresh, and their warnings
    */
-  public ConfiguredProvider(Usage usage, Log log) {
-    this.usage = usage;
+  public ConfiguredProvider(Client client, Log log) {
+    this.client = client;
     this.log = log;
   }
 
   /**
    * A configured provider for one of many clients that are configured alike: one for all of them.
    *
-   * @param usage who asks
+   * @param client who asks
    * @param conf the Configuration, not null
    * @param log as for the constructor; that of the first of them is used
-   * @return the provider
+   * @return the provider; each client closes it once
    * @throws EmrKeysException as {@link #configure}
    */
-  public static ConfiguredProvider shared(Usage usage, Configuration conf, Log log) {
+  public static ConfiguredProvider shared(Client client, Configuration conf, Log log) {
     synchronized (SHARED) {
       SHARED.values().removeIf(provider -> provider.get() == null);
-      String identity = ProviderHandle.identity(usage, new HadoopSettings(conf));
+      String identity = ProviderHandle.identity(client, new HadoopSettings(conf));
       WeakReference<ConfiguredProvider> known = SHARED.get(identity);
       ConfiguredProvider provider = known == null ? null : known.get();
       if (provider == null) {
-        provider = new ConfiguredProvider(usage, log);
+        provider = new ConfiguredProvider(client, log);
         provider.configure(conf);
+        provider.identity = identity;
         SHARED.put(identity, new WeakReference<>(provider));
       }
+      provider.sharers++;
       return provider;
     }
   }
@@ -93,15 +102,12 @@ public final class ConfiguredProvider {
             null);
       }
       HadoopSettings settings = new HadoopSettings(conf);
-      ProviderHandle handle = ProviderHandle.open(usage, settings);
+      ProviderHandle handle = open(settings);
       Configured old = current;
       current = new Configured(settings, handle);
       lastFailure = null;
-      tell(handle.report());
-      if (usage != Usage.LOCAL_DISK) {
-        // Local disks are encrypted by the kernel: nothing there would ask for it.
-        JceInstaller.install(handle.report().jce(), log);
-      }
+      closed = false;
+      logReport(handle.report());
       if (old != null) {
         old.handle.close();
       }
@@ -113,10 +119,48 @@ public final class ConfiguredProvider {
     }
   }
 
+  private ProviderHandle open(HadoopSettings settings) {
+    ProviderHandle handle = ProviderHandle.open(client, settings);
+    try {
+      if (client != Client.LOCAL_DISK) {
+        // Local disks are encrypted by the kernel: nothing there would ask for it.
+        JceInstaller.install(handle.report().jce(), log);
+      }
+      return handle;
+    } catch (RuntimeException e) {
+      handle.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Releases the keys, if this is not shared or the last client of those that share it closes it.
+   * What is under way comes to its end. {@link #configure} opens it again.
+   */
+  @Override
+  public void close() {
+    synchronized (SHARED) {
+      if (identity != null && --sharers > 0) {
+        return;
+      }
+      SHARED.remove(identity);
+    }
+    release();
+  }
+
+  private synchronized void release() {
+    Configured old = current;
+    closed = true;
+    current = null;
+    if (old != null) {
+      old.handle.close();
+    }
+  }
+
   /**
    * The Configuration in use.
    *
-   * @return null before the first {@link #configure} that succeeded
+   * @return null before the first {@link #configure} that succeeded, and after {@link #close}
    */
   public Configuration configuration() {
     Configured configured = current;
@@ -132,7 +176,7 @@ public final class ConfiguredProvider {
   public synchronized void refresh() {
     Configured configured = configured();
     try {
-      tell(configured.handle.refresh(usage, configured.settings));
+      logReport(configured.handle.refresh(configured.settings));
     } catch (EmrKeysException e) {
       log.warn("emrkeys: refresh failed, the keys from before stay in use: " + e.getMessage());
       throw e;
@@ -140,77 +184,9 @@ public final class ConfiguredProvider {
   }
 
   /**
-   * The materials for the client's call without an argument.
-   *
-   * @return never null
-   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
-   *     says
-   */
-  public KeyMaterials materials() {
-    return ask(ProviderHandle::materials);
-  }
-
-  /**
-   * The materials for a description.
-   *
-   * @param description what the client hands over
-   * @return null where the description is null and no legacy key is configured
-   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
-   *     says
-   */
-  public KeyMaterials materials(Map<String, String> description) {
-    return ask(handle -> handle.materials(description));
-  }
-
-  /**
-   * The materials for a write.
-   *
-   * @param bucket of the object
-   * @param key of the object, as S3 has it
-   * @return never null
-   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
-   *     says
-   */
-  public KeyMaterials write(String bucket, String key) {
-    return ask(handle -> handle.write(bucket, key));
-  }
-
-  /**
-   * The materials for a read.
-   *
-   * @param bucket of the object, for the audit log; null where it is not known
-   * @param key of the object, likewise
-   * @param wrap how the data key is wrapped
-   * @param content the cipher of the content
-   * @param stored the stored description
-   * @return never null
-   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure}, else as the core
-   *     says
-   */
-  public KeyMaterials read(
-      String bucket, String key, String wrap, String content, Map<String, String> stored) {
-    return ask(handle -> handle.read(bucket, key, wrap, content, stored));
-  }
-
-  /**
-   * Objects whose keys begin with a prefix.
-   *
-   * @param prefix URI
-   * @param inventory URI of the {@code manifest.json} of an S3 Inventory that has them, or the empty
-   *     string: the prefix is listed
-   * @param after the mark of an earlier listing behind which to begin, or the empty string
-   * @return the listing, to be closed
-   * @throws EmrKeysException if S3 refuses or does not answer, {@code INVALID_INVENTORY}, {@code
-   *     INVALID_URI}
-   */
-  public ObjectListing list(String prefix, String inventory, String after) {
-    return ask(handle -> handle.list(prefix, inventory, after));
-  }
-
-  /**
    * Wraps the data keys of objects under another key. Blocks.
    *
-   * @param order what to do, and with which objects
+   * @param order the objects, and what to do with them
    * @return for each object its outcome and the line of a report, in no order
    */
   public List<String[]> rewrap(RewrapOrder order) {
@@ -221,14 +197,22 @@ public final class ConfiguredProvider {
     return results;
   }
 
-  private <T> T ask(Function<ProviderHandle, T> call) {
+  /**
+   * Asks the provider that is configured at this moment.
+   *
+   * @param call one of the methods of {@link ProviderHandle}
+   * @param <T> its result
+   * @return the result of the call
+   * @throws EmrKeysException {@code NOT_CONFIGURED} before {@link #configure} and after {@link
+   *     #close}, else as the call
+   */
+  public <T> T ask(Function<ProviderHandle, T> call) {
     while (true) {
       Configured configured = configured();
       try {
         return configured.ask(call, log);
       } catch (IllegalStateException e) {
-        // Closed between the two lines above, by a new configuration; anything else is not ours to
-        // hide.
+        // A new configuration or close() closed it between the two lines above.
         if (configured == current) {
           throw e;
         }
@@ -240,6 +224,10 @@ public final class ConfiguredProvider {
     Configured configured = current;
     if (configured != null) {
       return configured;
+    }
+    if (closed) {
+      throw EmrKeysException.of(
+          "NOT_CONFIGURED", "the provider was used after it was closed", "Call setConf again.", null);
     }
     EmrKeysException failure = lastFailure;
     throw failure == null
@@ -257,7 +245,7 @@ public final class ConfiguredProvider {
             failure);
   }
 
-  private void tell(Report report) {
+  private void logReport(Report report) {
     if (log.isInfoEnabled()) {
       log.info(report.summary() + "; native library " + NativeLoader.description());
     }

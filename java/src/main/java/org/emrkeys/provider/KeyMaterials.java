@@ -9,31 +9,49 @@ import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.X509EncodedKeySpec;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.function.Function;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.SecretKeySpec;
 import org.emrkeys.bridge.Wire;
 
 /**
- * One key and what is stored with what it encrypts. Internal.
- *
- * <p>Exactly one of {@link #secretKey()}, {@link #keyPair()} and {@link #kmsKeyId()} is not null.
- * Immutable but for the map, which belongs to the caller.
+ * One key and what is stored with what it encrypts: a symmetric key, an RSA key pair or the name of a
+ * KMS key. Internal. Immutable but for the map, which belongs to the caller.
  */
-public final class KeyMaterials {
-  private final SecretKey secretKey;
-  private final KeyPair keyPair;
-  private final String kmsKeyId;
+public abstract class KeyMaterials {
   private final Map<String, String> description;
 
-  private KeyMaterials(
-      SecretKey secretKey, KeyPair keyPair, String kmsKeyId, Map<String, String> description) {
-    this.secretKey = secretKey;
-    this.keyPair = keyPair;
-    this.kmsKeyId = kmsKeyId;
+  private KeyMaterials(Map<String, String> description) {
     this.description = description;
   }
 
-  /** Null where the core has none. */
+  /**
+   * Turns the key into something, by its kind.
+   *
+   * @param symmetric for a symmetric key
+   * @param pair for an RSA key pair, whose private half is null if the key encrypts only
+   * @param kms for a KMS key that the client uses by itself: its ARN, id or alias
+   * @param <T> the type of the result
+   * @return the result of the function that fits
+   */
+  public abstract <T> T match(
+      Function<SecretKey, T> symmetric, Function<KeyPair, T> pair, Function<String, T> kms);
+
+  /**
+   * What is stored with what the key encrypts; never a secret.
+   *
+   * @return a map of its own
+   */
+  public Map<String, String> description() {
+    return description;
+  }
+
+  @Override
+  public String toString() {
+    return "KeyMaterials" + description;
+  }
+
+  /** Null if the core has none. */
   static KeyMaterials read(Wire.Decoder in) {
     switch (in.u8()) {
       case 0:
@@ -41,14 +59,14 @@ public final class KeyMaterials {
       case 1:
         String algorithm = in.string();
         SecretKey secretKey = secretKey(algorithm, in.bytes());
-        return new KeyMaterials(secretKey, null, null, in.map());
+        return new Symmetric(secretKey, in.map());
       case 2:
         byte[] spki = in.bytes();
         KeyPair keyPair = keyPair(spki, in.bytes());
-        return new KeyMaterials(null, keyPair, null, in.map());
+        return new Pair(keyPair, in.map());
       case 3:
         String kmsKeyId = in.string();
-        return new KeyMaterials(null, null, kmsKeyId, in.map());
+        return new Kms(kmsKeyId, in.map());
       default:
         throw Wire.defect(null);
     }
@@ -72,8 +90,7 @@ public final class KeyMaterials {
       }
       return new KeyPair(publicKey, privateKey);
     } catch (GeneralSecurityException e) {
-      // Without the cause: what a parser says of a private key may quote it. The core has checked
-      // both halves.
+      // Without the cause: the text of a parser may quote a private key. The core has checked both halves.
       throw Wire.defect(null);
     } finally {
       if (pkcs8 != null) {
@@ -82,44 +99,48 @@ public final class KeyMaterials {
     }
   }
 
-  /**
-   * The symmetric key.
-   *
-   * @return null for keys of another kind
-   */
-  public SecretKey secretKey() {
-    return secretKey;
+  private static final class Symmetric extends KeyMaterials {
+    private final SecretKey key;
+
+    Symmetric(SecretKey key, Map<String, String> description) {
+      super(description);
+      this.key = key;
+    }
+
+    @Override
+    public <T> T match(
+        Function<SecretKey, T> symmetric, Function<KeyPair, T> pair, Function<String, T> kms) {
+      return symmetric.apply(key);
+    }
   }
 
-  /**
-   * The RSA key pair; its private half is null for a key that encrypts only.
-   *
-   * @return null for keys of another kind
-   */
-  public KeyPair keyPair() {
-    return keyPair;
+  private static final class Pair extends KeyMaterials {
+    private final KeyPair keys;
+
+    Pair(KeyPair keys, Map<String, String> description) {
+      super(description);
+      this.keys = keys;
+    }
+
+    @Override
+    public <T> T match(
+        Function<SecretKey, T> symmetric, Function<KeyPair, T> pair, Function<String, T> kms) {
+      return pair.apply(keys);
+    }
   }
 
-  /**
-   * The KMS key that the client uses by itself.
-   *
-   * @return ARN, id or alias; null for keys of another kind
-   */
-  public String kmsKeyId() {
-    return kmsKeyId;
-  }
+  private static final class Kms extends KeyMaterials {
+    private final String keyId;
 
-  /**
-   * What is stored with what the key encrypts; never a secret.
-   *
-   * @return a map of its own
-   */
-  public Map<String, String> description() {
-    return description;
-  }
+    Kms(String keyId, Map<String, String> description) {
+      super(description);
+      this.keyId = keyId;
+    }
 
-  @Override
-  public String toString() {
-    return "KeyMaterials" + description;
+    @Override
+    public <T> T match(
+        Function<SecretKey, T> symmetric, Function<KeyPair, T> pair, Function<String, T> kms) {
+      return kms.apply(keyId);
+    }
   }
 }

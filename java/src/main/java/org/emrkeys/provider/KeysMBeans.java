@@ -3,6 +3,7 @@ package org.emrkeys.provider;
 import java.lang.management.ManagementFactory;
 import java.lang.ref.WeakReference;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import javax.management.Attribute;
@@ -19,40 +20,21 @@ import javax.management.ObjectName;
  * Shows the counters of keys by JMX: one MBean {@code
  * org.emrkeys:type=Keys,usage=…,key=…,instance=…} for each key that has a key service. Internal.
  *
- * <p>An MBean does not keep its provider open; it goes when the provider is closed.
+ * <p>The JVM's MBean server holds MBeans, and so their class, so that the class loader of a provider
+ * could not be collected while one is registered. An MBean therefore only refers weakly to its
+ * provider, and goes when the provider is closed or collected. Owned by one provider. Thread-safe.
  */
 final class KeysMBeans {
-  private KeysMBeans() {}
+  private List<ObjectName> names = Collections.emptyList();
 
-  /**
-   * Registers the MBeans of a provider.
-   *
-   * @return their names, for {@link #unregister}
-   */
-  static List<ObjectName> register(Usage usage, ProviderHandle provider, long instance) {
-    List<ObjectName> names = new ArrayList<>();
-    WeakReference<ProviderHandle> reference = new WeakReference<>(provider);
-    for (KeyCounters counters : provider.counters()) {
-      try {
-        ObjectName name =
-            new ObjectName(
-                "org.emrkeys:type=Keys,usage="
-                    + usage.name().toLowerCase(Locale.ROOT).replace('_', '-')
-                    + ",key="
-                    + counters.key
-                    + ",instance="
-                    + instance);
-        server().registerMBean(new KeyMBean(reference, counters), name);
-        names.add(name);
-      } catch (JMException | SecurityException e) {
-        // Whoever forbids it does without; keys do not depend on it.
-        continue;
-      }
-    }
-    return names;
+  /** Shows the keys that there are now, and no others. */
+  synchronized void show(Client client, ProviderHandle provider, long instance) {
+    hide();
+    names = register(client, provider, instance);
   }
 
-  static void unregister(List<ObjectName> names) {
+  /** Unregisters all. */
+  synchronized void hide() {
     for (ObjectName name : names) {
       try {
         server().unregisterMBean(name);
@@ -60,6 +42,41 @@ final class KeysMBeans {
         continue;
       }
     }
+    names = Collections.emptyList();
+  }
+
+  /**
+   * Unregisters all that a forgotten provider left. A finalizer, because nothing else of the JDK's
+   * runs when an object is collected whose class loader the MBean server holds: a phantom reference
+   * needs a thread, or a later call of a class that nobody uses any more.
+   */
+  @Override
+  protected void finalize() throws Throwable {
+    hide();
+    super.finalize();
+  }
+
+  private static List<ObjectName> register(Client client, ProviderHandle provider, long instance) {
+    List<ObjectName> names = new ArrayList<>();
+    WeakReference<ProviderHandle> reference = new WeakReference<>(provider);
+    for (KeyCounters counters : provider.counters()) {
+      try {
+        ObjectName name =
+            new ObjectName(
+                "org.emrkeys:type=Keys,usage="
+                    + client.name().toLowerCase(Locale.ROOT).replace('_', '-')
+                    + ",key="
+                    + counters.key
+                    + ",instance="
+                    + instance);
+        server().registerMBean(new KeyMBean(reference, counters), name);
+        names.add(name);
+      } catch (JMException | SecurityException e) {
+        // A JVM that forbids it does without; keys do not depend on it.
+        continue;
+      }
+    }
+    return names;
   }
 
   private static MBeanServer server() {
@@ -84,7 +101,7 @@ final class KeysMBeans {
       this.info =
           new MBeanInfo(
               KeyMBean.class.getName(),
-              "what emrkeys asked of the key service of key " + key,
+              "requests of emrkeys to the key service of key " + key,
               attributes.toArray(new MBeanAttributeInfo[0]),
               null,
               null,

@@ -1,8 +1,5 @@
 package org.emrkeys.provider;
 
-import java.lang.ref.PhantomReference;
-import java.lang.ref.Reference;
-import java.lang.ref.ReferenceQueue;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -11,13 +8,10 @@ import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
-import javax.management.ObjectName;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.bridge.NativeOwner;
 import org.emrkeys.bridge.Natives;
 import org.emrkeys.bridge.Wire;
 
@@ -25,8 +19,7 @@ import org.emrkeys.bridge.Wire;
  * Owns one provider of the native core. Internal.
  *
  * <p>Thread-safe. Closed once; use after that is an {@link IllegalStateException}. A handle that is
- * forgotten is closed by the next {@link #open} after the garbage collector found it: no thread of
- * ours waits for it, because a thread would keep a class loader, and sometimes a JVM, alive.
+ * forgotten is closed by the next {@link #open} after the garbage collector found it.
  */
 public final class ProviderHandle implements AutoCloseable {
   /**
@@ -35,89 +28,100 @@ public final class ProviderHandle implements AutoCloseable {
    */
   private static final int MAX_DESCRIPTION = 1 << 20;
 
-  private static final ReferenceQueue<ProviderHandle> FORGOTTEN = new ReferenceQueue<>();
-
-  /** Phantom references work only while they are reachable themselves. */
-  private static final Set<Owned> OWNED = ConcurrentHashMap.newKeySet();
-
-  private final Owned owned;
+  private final Client client;
+  private final long handle;
+  private final NativeOwner owner;
   private final Report report;
+  private final KeysMBeans beans = new KeysMBeans();
   private volatile boolean fence;
 
-  private ProviderHandle(Usage usage, long handle, Report report) {
-    this.owned = new Owned(this, handle);
+  private ProviderHandle(Client client, long handle, Report report) {
+    this.client = client;
+    this.handle = handle;
+    this.owner = new NativeOwner(this, () -> release(handle));
     this.report = report;
-    OWNED.add(owned);
-    owned.show(usage, this);
+    beans.show(client, this, handle);
+  }
+
+  private static void release(long handle) {
+    if (Natives.close(handle) < 0) {
+      throw Wire.defect(null);
+    }
+  }
+
+  /** The bytes that decide what a provider is: properties, and what Java reads for them. */
+  private static final class Start implements AutoCloseable {
+    final byte[] properties;
+    final byte[] inputs;
+
+    Start(Client client, HadoopSettings settings) {
+      NativeLoader.load(settings.nativeFolder());
+      properties = settings.properties();
+      inputs = settings.inputs(Wire.response(Natives.plan(client.number(), properties)));
+    }
+
+    /** Wipes them: both may hold secrets. */
+    @Override
+    public void close() {
+      Arrays.fill(properties, (byte) 0);
+      Arrays.fill(inputs, (byte) 0);
+    }
   }
 
   /**
    * What decides what {@link #open} opens: the properties, and what is behind those that Java reads.
    *
-   * @param usage who asks
-   * @param settings what it would be configured with
+   * @param client who asks
+   * @param settings the configuration
    * @return SHA-256 in Base64
    * @throws EmrKeysException as {@link #open}
    */
-  static String identity(Usage usage, HadoopSettings settings) {
-    NativeLoader.load(settings.nativeFolder());
-    byte[] properties = settings.properties();
-    byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
-    try {
+  static String identity(Client client, HadoopSettings settings) {
+    try (Start start = new Start(client, settings)) {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      digest.update((byte) usage.number());
-      digest.update(properties);
+      digest.update((byte) client.number());
+      digest.update(start.properties);
       // Two byte sequences in a row are told apart by the counts in them.
-      return Base64.getEncoder().encodeToString(digest.digest(inputs));
+      return Base64.getEncoder().encodeToString(digest.digest(start.inputs));
     } catch (NoSuchAlgorithmException e) {
       throw Wire.defect(e);
-    } finally {
-      Arrays.fill(inputs, (byte) 0);
     }
   }
 
   /**
    * Loads the native library, if that was not done, and opens a provider.
    *
-   * @param usage who asks
-   * @param settings what it is configured with
+   * @param client who asks
+   * @param settings the configuration
    * @return the owner of the provider
    * @throws EmrKeysException if the library cannot be loaded, or with every problem of the
    *     configuration or of the keys
    */
-  public static ProviderHandle open(Usage usage, HadoopSettings settings) {
-    NativeLoader.load(settings.nativeFolder());
-    closeForgotten();
-    byte[] properties = settings.properties();
-    byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
-    try {
-      Wire.Decoder in = Wire.response(Natives.open(usage.number(), properties, inputs));
+  public static ProviderHandle open(Client client, HadoopSettings settings) {
+    NativeOwner.releaseForgotten();
+    try (Start start = new Start(client, settings)) {
+      Wire.Decoder in =
+          Wire.response(Natives.open(client.number(), start.properties, start.inputs));
       long handle = in.i64();
-      return new ProviderHandle(usage, handle, Report.read(in));
-    } finally {
-      Arrays.fill(inputs, (byte) 0);
+      return new ProviderHandle(client, handle, Report.read(in));
     }
   }
 
   /**
    * Reads configuration and keys again and swaps them in at once.
    *
-   * @param usage who asks; the one of {@link #open}
-   * @param settings what it is configured with now
-   * @return what there is to say
+   * @param settings the configuration, as it is now
+   * @return the report of the refresh
    * @throws EmrKeysException as {@link #open}; then everything stays as it was
    * @throws IllegalStateException after {@link #close}
    */
-  public Report refresh(Usage usage, HadoopSettings settings) {
-    owned.check();
-    byte[] properties = settings.properties();
-    byte[] inputs = settings.inputs(Wire.response(Natives.plan(usage.number(), properties)));
-    try {
-      Report refreshed = Report.read(answer(Natives.refresh(owned.handle, properties, inputs)));
-      owned.show(usage, this);
+  public Report refresh(HadoopSettings settings) {
+    check();
+    try (Start start = new Start(client, settings)) {
+      Report refreshed =
+          Report.read(answer(Natives.refresh(handle, start.properties, start.inputs)));
+      beans.show(client, this, handle);
       return refreshed;
-    } finally {
-      Arrays.fill(inputs, (byte) 0);
     }
   }
 
@@ -154,14 +158,16 @@ public final class ProviderHandle implements AutoCloseable {
    * @throws IllegalStateException after {@link #close}
    */
   public KeyMaterials write(String bucket, String key) {
-    owned.check();
+    check();
     byte[] object = new Wire.Encoder().string(bucket).string(key).toBytes();
-    return materials(Natives.write(owned.handle, object));
+    return materials(Natives.write(handle, object));
   }
 
   /**
    * The materials for a read.
    *
+   * @param bucket of the object, for the audit log; null if it is not known
+   * @param key of the object, likewise
    * @param wrap how the data key is wrapped
    * @param content the cipher of the content
    * @param stored the stored description
@@ -171,7 +177,7 @@ public final class ProviderHandle implements AutoCloseable {
    */
   public KeyMaterials read(
       String bucket, String key, String wrap, String content, Map<String, String> stored) {
-    owned.check();
+    check();
     byte[] envelope =
         encode(
             out ->
@@ -180,26 +186,37 @@ public final class ProviderHandle implements AutoCloseable {
                     .map(stored)
                     .string(bucket == null ? "" : bucket)
                     .string(key == null ? "" : key));
-    return materials(Natives.read(owned.handle, envelope));
-  }
-
-  /** As {@link ConfiguredProvider#list}; an {@link IllegalStateException} after {@link #close}. */
-  ObjectListing list(String prefix, String inventory, String after) {
-    owned.check();
-    byte[] objects = new Wire.Encoder().string(prefix).string(inventory).string(after).toBytes();
-    return new ObjectListing(answer(Natives.list(owned.handle, objects)).i64());
+    return materials(Natives.read(handle, envelope));
   }
 
   /**
-   * Wraps the data keys of objects under another key.
+   * Lists objects whose keys begin with a prefix.
    *
-   * @param order what to do, and with which objects
+   * @param prefix URI
+   * @param inventory URI of the {@code manifest.json} of an S3 Inventory that has them, or the empty
+   *     string: the prefix is listed
+   * @param after the mark of an earlier listing behind which to begin, or the empty string
+   * @return the listing, to be closed
+   * @throws EmrKeysException if S3 refuses or does not answer, {@code INVALID_INVENTORY}, {@code
+   *     INVALID_URI}
+   * @throws IllegalStateException after {@link #close}
+   */
+  public ObjectListing list(String prefix, String inventory, String after) {
+    check();
+    byte[] objects = new Wire.Encoder().string(prefix).string(inventory).string(after).toBytes();
+    return new ObjectListing(answer(Natives.list(handle, objects)).i64());
+  }
+
+  /**
+   * Wraps the data keys of objects under another key. Blocks.
+   *
+   * @param order the objects, and what to do with them
    * @return for each object its outcome and the line of a report, in no order
    * @throws IllegalStateException after {@link #close}
    */
-  List<String[]> rewrap(RewrapOrder order) {
-    owned.check();
-    Wire.Decoder in = answer(Natives.rewrap(owned.handle, order.encode()));
+  public List<String[]> rewrap(RewrapOrder order) {
+    check();
+    Wire.Decoder in = answer(Natives.rewrap(handle, order.encode()));
     int count = in.count(8);
     List<String[]> results = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
@@ -209,8 +226,8 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   private KeyMaterials ask(byte[] description) {
-    owned.check();
-    return materials(Natives.materials(owned.handle, description));
+    check();
+    return materials(Natives.materials(handle, description));
   }
 
   private KeyMaterials materials(byte[] response) {
@@ -224,14 +241,14 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * What the keys of key services asked for so far.
+   * The counters of keys that have a key service.
    *
-   * @return by key; empty after {@link #close}
+   * @return one for each key; empty after {@link #close}
    */
   List<KeyCounters> counters() {
     try {
-      owned.check();
-      return KeyCounters.read(answer(Natives.stats(owned.handle)));
+      check();
+      return KeyCounters.read(answer(Natives.stats(handle)));
     } catch (IllegalStateException closed) {
       return Collections.emptyList();
     }
@@ -243,8 +260,8 @@ public final class ProviderHandle implements AutoCloseable {
    * @return oldest first
    */
   List<String> audit() {
-    owned.check();
-    return answer(Natives.audit(owned.handle)).strings();
+    check();
+    return answer(Natives.audit(handle)).strings();
   }
 
   private static byte[] encode(UnaryOperator<Wire.Encoder> description) {
@@ -288,12 +305,19 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * What there was to say when it was opened.
+   * The report of the start.
    *
-   * @return the report
+   * @return never null
    */
   public Report report() {
     return report;
+  }
+
+  private void check() {
+    if (owner.isClosed()) {
+      throw new IllegalStateException(
+          "the provider is closed [CLOSED]. Make a new one with setConf.");
+    }
   }
 
   /**
@@ -302,61 +326,7 @@ public final class ProviderHandle implements AutoCloseable {
    */
   @Override
   public void close() {
-    owned.close();
-  }
-
-  /** Closes what the garbage collector found. */
-  static void closeForgotten() {
-    Reference<? extends ProviderHandle> found;
-    while ((found = FORGOTTEN.poll()) != null) {
-      ((Owned) found).close();
-    }
-  }
-
-  /** How many providers are open, forgotten ones included. */
-  static int open() {
-    return OWNED.size();
-  }
-
-  private static final class Owned extends PhantomReference<ProviderHandle> {
-    private final long handle;
-    private final AtomicBoolean closed = new AtomicBoolean();
-
-    /** What JMX shows of it. Guarded by this. */
-    private List<ObjectName> beans = Collections.emptyList();
-
-    Owned(ProviderHandle owner, long handle) {
-      super(owner, FORGOTTEN);
-      this.handle = handle;
-    }
-
-    void check() {
-      if (closed.get()) {
-        throw new IllegalStateException(
-            "the provider is closed [CLOSED]. Make a new one with setConf.");
-      }
-    }
-
-    /** Shows by JMX the keys that there are now, and no others. */
-    synchronized void show(Usage usage, ProviderHandle owner) {
-      hide();
-      beans = KeysMBeans.register(usage, owner, handle);
-    }
-
-    private synchronized void hide() {
-      KeysMBeans.unregister(beans);
-      beans = Collections.emptyList();
-    }
-
-    void close() {
-      if (closed.compareAndSet(false, true)) {
-        OWNED.remove(this);
-        clear();
-        hide();
-        if (Natives.close(handle) < 0) {
-          throw Wire.defect(null);
-        }
-      }
-    }
+    beans.hide();
+    owner.close();
   }
 }

@@ -2,6 +2,7 @@ package org.emrkeys.s3a;
 
 import java.security.KeyPair;
 import java.security.SecureRandom;
+import javax.crypto.SecretKey;
 import org.emrkeys.provider.KeyMaterials;
 import software.amazon.encryption.s3.materials.AesKeyring;
 import software.amazon.encryption.s3.materials.Keyring;
@@ -26,21 +27,22 @@ public final class Delegates {
    * @return a keyring that knows this key alone
    */
   public static Keyring of(KeyMaterials found) {
-    if (found.secretKey() != null) {
-      return AesKeyring.builder()
-          .secureRandom(RANDOM)
-          .enableLegacyWrappingAlgorithms(true)
-          .wrappingKey(found.secretKey())
-          .build();
-    }
-    if (found.keyPair() != null) {
-      KeyPair pair = found.keyPair();
-      return RsaKeyring.builder()
-          .secureRandom(RANDOM)
-          .enableLegacyWrappingAlgorithms(true)
-          .wrappingKeyPair(new PartialRsaKeyPair(pair.getPrivate(), pair.getPublic()))
-          .build();
-    }
-    return KmsDelegates.of(found.kmsKeyId());
+    return found.match(Delegates::aes, Delegates::rsa, KmsDelegates::of);
+  }
+
+  private static Keyring aes(SecretKey key) {
+    return AesKeyring.builder()
+        .secureRandom(RANDOM)
+        .enableLegacyWrappingAlgorithms(true)
+        .wrappingKey(key)
+        .build();
+  }
+
+  private static Keyring rsa(KeyPair pair) {
+    return RsaKeyring.builder()
+        .secureRandom(RANDOM)
+        .enableLegacyWrappingAlgorithms(true)
+        .wrappingKeyPair(new PartialRsaKeyPair(pair.getPrivate(), pair.getPublic()))
+        .build();
   }
 }

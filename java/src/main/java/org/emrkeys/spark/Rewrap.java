@@ -21,7 +21,7 @@ import org.emrkeys.EmrKeysException;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.ObjectListing;
 import org.emrkeys.provider.RewrapOrder;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.Client;
 
 /**
  * Moves every object below a prefix, or of an S3 Inventory, to another key, or to the newest version of its key, on all
@@ -111,11 +111,13 @@ public final class Rewrap {
   }
 
   private int run(JavaSparkContext context, PrintStream out) throws IOException {
-    Usage usage = options.usage(conf);
-    ConfiguredProvider provider = RewrapTask.provider(usage, conf);
-    RewrapTask task = new RewrapTask(usage, conf);
+    Client client = options.client(conf);
+    ConfiguredProvider provider = RewrapTask.provider(client, conf);
+    RewrapTask task = new RewrapTask(client, conf);
     readCheckpoint();
-    try (ObjectListing listing = provider.list(options.prefix, options.inventory, after)) {
+    String from = after;
+    try (ObjectListing listing =
+            provider.ask(handle -> handle.list(options.prefix, options.inventory, from))) {
       for (List<RewrapOrder> orders = round(listing, context);
           !orders.isEmpty();
           orders = round(listing, context)) {
@@ -314,10 +316,10 @@ public final class Rewrap {
       throw new IllegalArgumentException(option + " " + text + ": write a number from 1 to 100000");
     }
 
-    Usage usage(Configuration conf) {
+    Client client(Configuration conf) {
       String known =
           "CSE-CUSTOM".equalsIgnoreCase(conf.get("fs.s3a.encryption.algorithm")) ? "s3a" : "s3";
-      return "s3a".equals(client == null ? known : client) ? Usage.S3A : Usage.S3;
+      return "s3a".equals(client == null ? known : client) ? Client.S3A : Client.S3;
     }
 
     RewrapOrder order(List<String> keys) {

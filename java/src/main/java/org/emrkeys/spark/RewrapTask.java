@@ -8,7 +8,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.RewrapOrder;
-import org.emrkeys.provider.Usage;
+import org.emrkeys.provider.Client;
 
 /** What an executor does: the objects of one order, with the provider that its JVM shares. */
 final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
@@ -17,13 +17,13 @@ final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
   /** The last task's, so that the keys live from one task of a JVM to the next. */
   private static volatile ConfiguredProvider held;
 
-  private final Usage usage;
+  private final Client client;
 
   /** Those of the driver: what an executor finds on its own class path may be another cluster's. */
   private final HashMap<String, String> properties = new HashMap<>();
 
-  RewrapTask(Usage usage, Configuration conf) {
-    this.usage = usage;
+  RewrapTask(Client client, Configuration conf) {
+    this.client = client;
     for (Map.Entry<String, String> property : conf) {
       properties.put(property.getKey(), property.getValue());
     }
@@ -33,12 +33,12 @@ final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
   public Iterator<String[]> call(RewrapOrder order) {
     Configuration conf = new Configuration(false);
     properties.forEach(conf::set);
-    ConfiguredProvider provider = provider(usage, conf);
+    ConfiguredProvider provider = provider(client, conf);
     held = provider;
     return provider.rewrap(order).iterator();
   }
 
-  static ConfiguredProvider provider(Usage usage, Configuration conf) {
-    return ConfiguredProvider.shared(usage, conf, LogFactory.getLog(Rewrap.class));
+  static ConfiguredProvider provider(Client client, Configuration conf) {
+    return ConfiguredProvider.shared(client, conf, LogFactory.getLog(Rewrap.class));
   }
 }

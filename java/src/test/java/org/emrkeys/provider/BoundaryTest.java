@@ -24,6 +24,7 @@ import org.apache.hadoop.conf.Configurable;
 import org.emrkeys.Conf;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.bridge.NativeOwner;
 import org.emrkeys.bridge.Natives;
 import org.emrkeys.bridge.Wire;
 import org.emrkeys.tests.support.KeyFiles;
@@ -72,13 +73,13 @@ public class BoundaryTest {
 
   @Test
   void useAfterCloseIsAnIllegalState() {
-    ProviderHandle handle = ProviderHandle.open(Usage.S3, settings);
+    ProviderHandle handle = ProviderHandle.open(Client.S3, settings);
     assertNotNull(handle.materials());
     handle.close();
     handle.close();
     assertThrows(IllegalStateException.class, handle::materials);
     assertThrows(IllegalStateException.class, () -> handle.materials(new HashMap<>()));
-    assertThrows(IllegalStateException.class, () -> handle.refresh(Usage.S3, settings));
+    assertThrows(IllegalStateException.class, () -> handle.refresh(settings));
   }
 
   @Test
@@ -91,17 +92,17 @@ public class BoundaryTest {
 
   @Test
   void aForgottenProviderIsClosedOnceTheCollectorFoundIt() throws InterruptedException {
-    int before = ProviderHandle.open();
+    int before = NativeOwner.open();
     for (int i = 0; i < 20; i++) {
-      ProviderHandle.open(Usage.S3, settings);
+      ProviderHandle.open(Client.S3, settings);
     }
-    assertTrue(ProviderHandle.open() > before);
-    for (int i = 0; i < 200 && ProviderHandle.open() > before; i++) {
+    assertTrue(NativeOwner.open() > before);
+    for (int i = 0; i < 200 && NativeOwner.open() > before; i++) {
       System.gc();
       Thread.sleep(20);
-      ProviderHandle.closeForgotten();
+      NativeOwner.releaseForgotten();
     }
-    assertTrue(ProviderHandle.open() <= before, ProviderHandle.open() + " are open");
+    assertTrue(NativeOwner.open() <= before, NativeOwner.open() + " are open");
   }
 
   @Test
@@ -117,7 +118,7 @@ public class BoundaryTest {
 
   @Test
   void anyBytesFromJavaGiveAnAnswer() {
-    ProviderHandle handle = ProviderHandle.open(Usage.S3, settings);
+    ProviderHandle handle = ProviderHandle.open(Client.S3, settings);
     Random random = new Random(1);
     byte[] properties = settings.properties();
     byte[] whole = new Wire.Encoder().map(handle.materials().description()).toBytes();
@@ -202,7 +203,7 @@ public class BoundaryTest {
     }
     assertNotSame(classes.get(0), classes.get(1));
     // The first library still works after the others' class loaders were closed.
-    assertNotNull(ProviderHandle.open(Usage.S3, settings).materials());
+    assertNotNull(ProviderHandle.open(Client.S3, settings).materials());
   }
 
   /** Loaded once by each class loader; what crosses between them is the JDK's. */

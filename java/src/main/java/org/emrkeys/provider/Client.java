@@ -1,17 +1,17 @@
 package org.emrkeys.provider;
 
-/** Who asks for keys. Internal. */
-public enum Usage {
-  /** An S3 client that encrypts on the client's side. */
+/** The client that asks for keys. Internal. */
+public enum Client {
+  /** An S3 client that encrypts on the client's side, such as EMRFS. */
   S3(0),
-  /** EMR's local disks. */
+  /** The encryption of EMR's local disks. */
   LOCAL_DISK(1),
   /** Hadoop's S3A connector. */
   S3A(2);
 
   private final int number;
 
-  Usage(int number) {
+  Client(int number) {
     this.number = number;
   }
 
