@@ -22,6 +22,7 @@ import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -30,6 +31,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Keys of type {@code data-key-service}, over mutual TLS against a real server: through every client, to
  * and from the provider that its users have today, and when the service says no or nothing.
  */
+@Tag("once") // the data key service is the library's
 class DataKeyServiceTest {
   private static final String GENERATE = "dks.GenerateDataKey";
   private static final String DECRYPT = "dks.DecryptDataKey";

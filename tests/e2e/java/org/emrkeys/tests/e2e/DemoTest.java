@@ -15,10 +15,12 @@ import org.emrkeys.tests.demo.Demo;
 import org.emrkeys.tests.emrfs.Stack;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The demo's verdict: it can say no. */
+@Tag("once") // it is about the demo
 class DemoTest {
   @TempDir Path folder;
 

@@ -31,12 +31,14 @@ import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.Hadoop;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Keys of type {@code keyring}, in S3 under a KMS key, changed by the operator's tool. */
+@Tag("once") // keyrings are the library's
 class KeyringTest {
   private static final Mode MODE = Mode.V1_AUTHENTICATED;
   private static final String DECRYPT = "kms.Decrypt";

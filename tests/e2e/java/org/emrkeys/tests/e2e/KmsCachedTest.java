@@ -30,6 +30,7 @@ import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -39,6 +40,7 @@ import org.junit.jupiter.api.Test;
  * <p>What is configured alike shares one cache within a JVM. So a test that wants a cold cache sets a
  * deadline that no other has.
  */
+@Tag("once") // the cache of KMS keys is the library's
 class KmsCachedTest {
   private static final String GENERATE = "kms.GenerateDataKey";
   private static final String DECRYPT = "kms.Decrypt";

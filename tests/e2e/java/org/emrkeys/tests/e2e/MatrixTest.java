@@ -37,6 +37,10 @@ import org.junit.jupiter.api.function.Executable;
  */
 class MatrixTest {
   private static final int[] SIZES = {0, 1, 15, 16, 17, 4096, (5 << 20) + 1};
+
+  /** A quarter of the cells, for a Java or an SDK that is not the first to run them. */
+  private static final boolean SAMPLE = "sample".equals(System.getProperty("emrkeys.test.cells"));
+
   private static final String[] STORAGES = {"ObjectMetadata", "InstructionFile"};
 
   /** The kinds of key. */
@@ -75,7 +79,10 @@ class MatrixTest {
       for (String storage : STORAGES) {
         for (Material material : Material.values()) {
           for (boolean described : new boolean[] {true, false}) {
-            cells.add(new Cell(mode, storage, material, described).tests());
+            Cell cell = new Cell(mode, storage, material, described);
+            if (!SAMPLE || cell.isInSample()) {
+              cells.add(cell.tests());
+            }
           }
         }
       }
@@ -100,6 +107,12 @@ class MatrixTest {
       this.described = described;
       this.name =
           mode + " " + storage + " " + material + (described ? " described" : " undescribed");
+    }
+
+    /** One cell for each mode with each kind of key; storage and description take turns. */
+    boolean isInSample() {
+      int turn = mode.ordinal() + material.ordinal();
+      return storage.equals(STORAGES[turn % 2]) && described == (turn / 2 % 2 == 0);
     }
 
     DynamicContainer tests() {

@@ -14,11 +14,13 @@ import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.KeyFiles;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What must fail, and that a failed write stores nothing. */
+@Tag("once") // the library decides what is refused
 class RefusalTest {
   private final KeyFiles files = KeyFiles.create();
   private final KeyFiles.Aes aes = files.aes("k", 256);

@@ -26,12 +26,14 @@ import org.emrkeys.tests.emrfs.Site;
 import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.KeyFiles;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
  * The procedures of docs/rotation.md for keys that are not keyrings, with writers and readers at
  * work: no read fails, and after the time that is documented no object is under the old key.
  */
+@Tag("once") // waits for refreshes, which are the library's
 class RotationWhileRunningTest {
   private static final Mode MODE = Mode.V1_AUTHENTICATED;
 

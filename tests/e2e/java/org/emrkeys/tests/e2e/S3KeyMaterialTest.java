@@ -16,9 +16,11 @@ import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Key material in S3, which the core fetches itself, before there is any client that could. */
+@Tag("once") // the library fetches key material
 class S3KeyMaterialTest {
   private final KeyFiles files = KeyFiles.create();
   private final String keys = Stack.bucket();

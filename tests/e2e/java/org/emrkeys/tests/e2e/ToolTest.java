@@ -22,9 +22,11 @@ import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.emrfs.StoredObject;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /** The operator's tool and the SDK's clients: each reads what the other wrote, and the tool says who wrote what. */
+@Tag("once") // it is about the tool
 class ToolTest {
   /** The last is written in parts, by either. */
   private static final int[] SIZES = {0, 1, 16, 4096, (8 << 20) + 17};
