@@ -21,7 +21,7 @@ mod material;
 mod model;
 mod names;
 mod provider;
-mod release;
+pub mod release;
 mod rules;
 mod s3a;
 mod source;

@@ -1,4 +1,4 @@
-//! The release of the EMR node, which decides the algorithm name of local-disk keys.
+//! The release of EMR, which decides the algorithm name of local-disk keys and the connector behind `s3://`.
 
 use std::path::Path;
 
@@ -10,8 +10,11 @@ pub(crate) const ALGORITHM_TO_7_0: &str = "AES/GCM/NoPadding";
 /// Where EMR's instance controller describes the node (JSON with a field `releaseLabel`).
 pub(crate) const RELEASE_FILE: &str = "/mnt/var/lib/info/extraInstanceData.json";
 
-/// A release label's major and minor number: `emr-7.1.0` gives (7, 1).
-pub(crate) fn parse(label: &str) -> Option<(u32, u32)> {
+/// The major and minor number of a release of EMR.
+pub type Release = (u32, u32);
+
+/// The release that a label names: `emr-7.1.0` gives (7, 1).
+pub fn parse(label: &str) -> Option<Release> {
     let mut numbers = label.strip_prefix("emr-")?.split('.');
     let major = numbers.next()?.parse().ok()?;
     let minor = numbers.next()?.parse().ok()?;
@@ -20,7 +23,7 @@ pub(crate) fn parse(label: &str) -> Option<(u32, u32)> {
 }
 
 /// The algorithm name for a release.
-pub(crate) fn algorithm(release: (u32, u32)) -> &'static str {
+pub(crate) fn algorithm(release: Release) -> &'static str {
     if release >= (7, 1) {
         ALGORITHM
     } else {
@@ -29,7 +32,7 @@ pub(crate) fn algorithm(release: (u32, u32)) -> &'static str {
 }
 
 /// The release that the node's own file gives: `Ok(None)` where there is no such file, as off EMR.
-pub(crate) fn of_node(file: &Path) -> Result<Option<(u32, u32)>, String> {
+pub(crate) fn of_node(file: &Path) -> Result<Option<Release>, String> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use emrkeys_core::inspect::checks::{self, Cluster};
 use emrkeys_core::{Error, Provider, Request};
 use emrkeys_objects::{Listed, Listing, Store};
 use jni::objects::{JByteArray, JClass};
@@ -59,7 +60,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_checks<'local>(
 ) -> JByteArray<'local> {
     respond(env, |env| {
         let settings = wire::settings(&required(env, &properties)?)?;
-        let findings = emrkeys_core::inspect::checks::client(wire::usage(usage)?, &settings);
+        let findings = checks::client(wire::usage(usage)?, &settings, Cluster::of_node());
         Ok(Writer::success(2048).findings(&findings).finish())
     })
 }

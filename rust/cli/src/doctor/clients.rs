@@ -1,7 +1,8 @@
 //! What EMRFS, S3A and EMR have to be told, beside keys and rules. What is said in properties the core checks, for the
 //! doctor in Java as well.
 
-use emrkeys_core::inspect::checks::{self, whose, Finding, Level};
+use emrkeys_core::inspect::checks::{self, whose, Cluster, Finding, Level};
+use emrkeys_core::release::Release;
 use emrkeys_core::{ConfigSummary, Settings};
 use serde_json::Value;
 
@@ -13,17 +14,29 @@ const SECURED: &str = "security-configuration.s3";
 
 /// EMRFS's own properties. `summary` is absent where the configuration is not valid. What a security configuration says is
 /// looked up in `findings`, so it is checked before.
-pub(super) fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, findings: &mut Findings) {
+pub(super) fn emrfs(
+    settings: &Settings,
+    summary: Option<&ConfigSummary>,
+    release: Option<Release>,
+    findings: &mut Findings,
+) {
     let secured = findings
         .0
         .iter()
         .any(|found| found.check == SECURED && found.level == super::report::Level::Ok);
-    report(checks::emrfs(settings, summary, secured), findings);
+    report(
+        checks::emrfs(settings, summary, Cluster { release, secured }),
+        findings,
+    );
 }
 
 /// S3A's properties.
-pub(super) fn s3a(settings: &Settings, findings: &mut Findings) {
-    report(checks::s3a(settings), findings);
+pub(super) fn s3a(settings: &Settings, release: Option<Release>, findings: &mut Findings) {
+    let cluster = Cluster {
+        release,
+        secured: false,
+    };
+    report(checks::s3a(settings, cluster), findings);
 }
 
 fn report(found: Vec<Finding>, findings: &mut Findings) {

@@ -12,7 +12,9 @@ use std::path::PathBuf;
 use aws_sdk_s3::config::Builder;
 use clap::Args;
 use emrkeys_core::aws;
+use emrkeys_core::inspect::checks::Cluster;
 use emrkeys_core::keyring::{Editor, State, Summary};
+use emrkeys_core::release::{self, Release};
 use emrkeys_core::{config_summary, ConfigSummary, KeySummary, RuleSummary, Settings};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -55,6 +57,10 @@ pub(crate) struct Command {
     /// EMR's security configuration, in JSON: its classes, and the KMS keys of S3 and of local disks
     #[arg(long, value_name = "FILE")]
     security_configuration: Option<PathBuf>,
+    /// EMR's release, such as emr-7.12.0; it decides whether EMRFS or S3A serves s3://. On a node of a cluster, the node's own
+    /// file says it
+    #[arg(long, value_name = "LABEL", value_parser = release)]
+    release: Option<Release>,
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
@@ -95,9 +101,10 @@ impl Command {
         let disk_keys = text.map_or_else(Vec::new, |text| {
             clients::security_configuration(&text, &mut findings)
         });
+        let release = self.release.or_else(|| Cluster::of_node().release);
         match self.conf.usage {
-            Client::S3 => clients::emrfs(&settings, config.as_ref(), &mut findings),
-            Client::S3a => clients::s3a(&settings, &mut findings),
+            Client::S3 => clients::emrfs(&settings, config.as_ref(), release, &mut findings),
+            Client::S3a => clients::s3a(&settings, release, &mut findings),
             Client::LocalDisk => {}
         }
         if let Some(config) = &config {
@@ -308,6 +315,11 @@ impl Command {
             Err(error) => findings.error(CHECK, &error),
         }
     }
+}
+
+/// For `--release`.
+fn release(label: &str) -> Result<Release, String> {
+    release::parse(label).ok_or_else(|| "name a release label, such as emr-7.12.0".to_owned())
 }
 
 /// Whether it is valid, and its keys can be read.

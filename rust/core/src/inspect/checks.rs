@@ -3,11 +3,15 @@
 //! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a custom
 //! provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with Hadoop.
 
+mod connector;
+
 use std::collections::BTreeSet;
 
 use crate::inputs::Settings;
 use crate::inspect::config_summary::{config_summary, ConfigSummary};
 use crate::model::Client;
+use crate::release::{self, Release};
+use connector::Connector;
 
 const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
@@ -40,25 +44,48 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+/// Facts about a cluster that its properties do not hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cluster {
+    /// EMR's release, if it is known.
+    pub release: Option<Release>,
+    /// EMR's security configuration is known, and has CSE-Custom with our class: it wins over the properties.
+    pub secured: bool,
+}
+
+impl Cluster {
+    /// The facts that this node has about itself: the release in EMR's own file, if there is one.
+    pub fn of_node() -> Cluster {
+        Cluster {
+            release: release::of_node(release::RELEASE_FILE.as_ref()).ok().flatten(),
+            secured: false,
+        }
+    }
+}
+
 /// The checks of the client that asks for keys; local disks have none.
-pub fn client(usage: Client, settings: &Settings) -> Vec<Finding> {
+pub fn client(usage: Client, settings: &Settings, cluster: Cluster) -> Vec<Finding> {
     match usage {
-        Client::S3 => emrfs(settings, config_summary(usage, settings).ok().as_ref(), false),
-        Client::S3a => s3a(settings),
+        Client::S3 => emrfs(settings, config_summary(usage, settings).ok().as_ref(), cluster),
+        Client::S3a => s3a(settings, cluster),
         Client::LocalDisk => Vec::new(),
     }
 }
 
-/// EMRFS's own properties. `summary` is absent where the configuration is not valid. `secured` says that EMR's security
-/// configuration is known, and has CSE-Custom with our class: it wins over the properties.
-pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, secured: bool) -> Vec<Finding> {
+/// EMRFS's own properties. `summary` is absent where the configuration is not valid.
+pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Cluster) -> Vec<Finding> {
     const ENABLED: &str = "fs.s3.cse.enabled";
     const PROVIDER: &str = "fs.s3.cse.encryptionMaterialsProvider";
     const STORAGE: &str = "fs.s3.cse.cryptoStorageMode";
     const DESCRIPTION: &str = "fs.s3.cse.materialsDescription.enabled";
     const V2: &str = "fs.s3.cse.encryptionV2.enabled";
 
-    let mut findings = Vec::new();
+    let secured = cluster.secured;
+    let connector = Connector::of(cluster.release, settings);
+    let mut findings = vec![connector::for_emrfs(connector, settings)];
+    if connector != Connector::S3a {
+        findings.push(connector::content(settings));
+    }
     findings.push(match get(settings, ENABLED) {
         _ if secured => ok("emrfs.enabled", format!("the security configuration sets {ENABLED}")),
         Some(value) if value.eq_ignore_ascii_case("true") => ok("emrfs.enabled", format!("{ENABLED}=true")),
@@ -118,16 +145,14 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, secured: bool
         .map(|key| key.name.as_str())
         .filter(|name| Some(*name) != default)
         .collect();
-    findings.push(match (is_true(settings, V2), others.as_slice()) {
-        (true, []) => ok("emrfs.v2", format!("{V2}=true")),
-        // What is written the core refuses; this is about what was.
-        (true, others) => warning(
+    // The core refuses what would be written; this is about existing objects.
+    if is_true(settings, V2) && !others.is_empty() {
+        findings.push(warning(
             "emrfs.v2",
             format!("{V2}=true, and {} of type kms is not the default key: the V2 client asks KMS to open every object of a kms key under the default key", others.join(", ")),
             format!("Use type kms-cached or keyring for what is written, or set {V2}=false to read what was written under kms keys."),
-        ),
-        (false, _) => note("emrfs.v2", format!("{V2} is not true: EMRFS uses the older V1 client")),
-    });
+        ));
+    }
     findings
 }
 
@@ -135,12 +160,15 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, secured: bool
 const S3A: [(&str, Judge); 6] = [
     (ALGORITHM, algorithm),
     ("encryption.cse.custom.keyring.class.name", keyring),
-    ("encryption.cse.v1.compatibility.enabled", v1_compatibility),
+    (V1_COMPATIBILITY, v1_compatibility),
     ("input.stream.type", input_stream),
     ("audit.execution.interceptors", interceptors),
     ("committer.name", committer),
 ];
 type Judge = fn(&str, Option<&str>) -> Finding;
+
+/// The option whose default EMR's S3A changes.
+const V1_COMPATIBILITY: &str = "encryption.cse.v1.compatibility.enabled";
 
 const ALGORITHM: &str = "encryption.algorithm";
 /// Its older name, which S3A reads where the newer is not set.
@@ -148,9 +176,17 @@ const OLD_ALGORITHM: &str = "server-side-encryption-algorithm";
 const CUSTOM: Option<&str> = Some("CSE-CUSTOM");
 
 /// S3A's properties: those for all buckets, and what single buckets have instead.
-pub fn s3a(settings: &Settings) -> Vec<Finding> {
+pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
+    let connector = Connector::of(cluster.release, settings);
     let all = |option: &str| {
-        said(settings, "fs.s3a.", option).unwrap_or_else(|| (format!("fs.s3a.{option}"), None))
+        let not_set = || match (option, connector) {
+            (V1_COMPATIBILITY, Connector::S3a) => (
+                format!("fs.s3a.{option} (not set; the default of EMR's S3A)"),
+                Some("true"),
+            ),
+            _ => (format!("fs.s3a.{option}"), None),
+        };
+        said(settings, "fs.s3a.", option).unwrap_or_else(not_set)
     };
     let own = |bucket: &str, option: &str| said(settings, &format!("fs.s3a.bucket.{bucket}."), option);
     let asks = |bucket: &str| own(bucket, ALGORITHM).is_some_and(|(_, value)| value == CUSTOM);
@@ -172,6 +208,7 @@ pub fn s3a(settings: &Settings) -> Vec<Finding> {
             })
             .collect()
     };
+    findings.extend(connector::for_s3a(connector, settings));
     for bucket in buckets.into_iter().filter(|bucket| !some || asks(bucket)) {
         for (option, judge) in S3A {
             let (name, value) = match own(bucket, option) {
@@ -238,12 +275,18 @@ fn keyring(name: &str, value: Option<&str>) -> Finding {
 
 fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
     if !value.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return ok("s3a.v1-compatibility", format!("{name} is off"));
+        let default = if value.is_none() {
+            ", the default of Hadoop's S3A; EMR's has it on"
+        } else {
+            ""
+        };
+        return ok("s3a.v1-compatibility", format!("{name} is off{default}"));
     }
+    let property = name.split(' ').next().unwrap_or(name);
     failure(
         "s3a.v1-compatibility",
-        format!("{name}=true: S3A then hands out the ciphertext of objects in AES-CBC as it is, and asks no keyring about them"),
-        "Remove it: objects in AES-GCM need no such switch. Older wraps are allowed by emrkeys.s3a.allow-legacy=true.".to_owned(),
+        format!("{name}=true: S3A then returns the ciphertext of objects in AES-CBC, and of objects with an instruction file, without an error, and asks no keyring"),
+        format!("Set {property}=false: objects in AES-GCM do not need it. Older wraps are allowed by emrkeys.s3a.allow-legacy=true."),
     )
 }
 
@@ -377,7 +420,7 @@ mod tests {
     /// What `check` says of EMRFS's properties with these changes; an empty value removes one.
     fn of_emrfs(changes: &[(&str, &str)], check: &str) -> Level {
         let all = settings(&[EMRFS, changes].concat());
-        level(&client(Client::S3, &all), check)
+        level(&client(Client::S3, &all, Cluster::default()), check)
     }
 
     #[test]
@@ -387,7 +430,7 @@ mod tests {
             "emrfs.provider",
             "emrfs.description",
             "emrfs.storage-mode",
-            "emrfs.v2",
+            "emrfs.content",
         ] {
             assert_eq!(of_emrfs(&[], check), Level::Ok, "{check}");
         }
@@ -430,7 +473,12 @@ mod tests {
                 "emrfs.storage-mode",
                 Level::Failure,
             ),
-            ("fs.s3.cse.encryptionV2.enabled", "false", "emrfs.v2", Level::Note),
+            (
+                "fs.s3.cse.encryptionV2.enabled",
+                "false",
+                "emrfs.content",
+                Level::Warning,
+            ),
         ] {
             assert_eq!(
                 of_emrfs(&[(property, value)], check),
@@ -458,7 +506,7 @@ mod tests {
         ];
         let of = |changes: &[(&str, &str)], check: &str| {
             let all = settings(&[&good[..], changes].concat());
-            level(&client(Client::S3a, &all), check)
+            level(&client(Client::S3a, &all, Cluster::default()), check)
         };
         for check in [
             "s3a.algorithm",
@@ -515,6 +563,35 @@ mod tests {
     }
 
     #[test]
+    fn the_release_decides_which_properties_are_read() {
+        let on = |release, usage, entries: &[(&str, &str)], check: &str| {
+            let cluster = Cluster {
+                release: Some(release),
+                secured: false,
+            };
+            level(&client(usage, &settings(entries), cluster), check)
+        };
+        let (old, new) = ((7, 9), (7, 10));
+        assert_eq!(on(old, Client::S3, EMRFS, "emrfs.connector"), Level::Ok);
+        assert_eq!(on(new, Client::S3, EMRFS, "emrfs.connector"), Level::Failure);
+        let s3a = [("fs.s3a.encryption.algorithm", "CSE-CUSTOM")];
+        assert_eq!(on(new, Client::S3a, &s3a, "s3a.connector"), Level::Ok);
+        assert_eq!(on(old, Client::S3a, &s3a, "s3a.connector"), Level::Warning);
+        // EMR's default is not Hadoop's.
+        assert_eq!(on(new, Client::S3a, &s3a, "s3a.v1-compatibility"), Level::Failure);
+        let off = [
+            s3a[0],
+            ("fs.s3a.encryption.cse.v1.compatibility.enabled", "false"),
+        ];
+        assert_eq!(on(new, Client::S3a, &off, "s3a.v1-compatibility"), Level::Ok);
+    }
+
+    const SECURED: Cluster = Cluster {
+        release: None,
+        secured: true,
+    };
+
+    #[test]
     fn a_security_configuration_wins_over_what_turns_emrfs_on() {
         for site in [
             settings(&[]),
@@ -523,20 +600,20 @@ mod tests {
                 ("fs.s3.cse.encryptionMaterialsProvider", "org.emrkeys.Typo"),
             ]),
         ] {
-            let findings = emrfs(&site, None, true);
+            let findings = emrfs(&site, None, SECURED);
             assert_eq!(level(&findings, "emrfs.enabled"), Level::Ok);
             assert_eq!(level(&findings, "emrfs.provider"), Level::Ok);
         }
         let other = settings(&[("fs.s3.cse.cryptoStorageMode", "Nowhere")]);
         assert_eq!(
-            level(&emrfs(&other, None, true), "emrfs.storage-mode"),
+            level(&emrfs(&other, None, SECURED), "emrfs.storage-mode"),
             Level::Failure
         );
     }
 
     /// What `check` says, and of which property.
     fn of_buckets(entries: &[(&str, &str)], check: &str) -> Vec<(Level, String)> {
-        client(Client::S3a, &settings(entries))
+        client(Client::S3a, &settings(entries), Cluster::default())
             .into_iter()
             .filter(|found| found.check == check)
             .map(|found| {

@@ -57,7 +57,7 @@ final class DoctorHadoop {
   private static boolean properties(Doctor doctor, Client client, HadoopSettings settings) {
     byte[] properties = {};
     try {
-      properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3a.");
+      properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3.impl", "fs.s3a.");
       Wire.Decoder in = Wire.response(Natives.checks(client.number(), properties));
       for (int left = in.count(13); left > 0; left--) {
         doctor.add(in.string(), Level.values()[in.u8()], in.string(), in.string());
