@@ -50,7 +50,7 @@ def test_all_is_well_and_nothing_was_done(servers, tool, doctor):
     levels, told = doctor(site, "--role", ROLE, "--strict")
     for check in (
         "config.valid", "keys.open", "kms.exists", "kms.enabled", "kms.usage", "kms.region", "kms.generate", "kms.decrypt",
-        "kms.key-user", "s3.bucket", "emrfs.enabled", "emrfs.provider", "emrfs.description", "emrfs.v2", "clock",
+        "kms.key-user", "s3.bucket", "emrfs.enabled", "emrfs.provider", "emrfs.description", "emrfs.content", "clock",
     ):  # fmt: skip
         assert levels[check] == ["ok"], (check, told)
     assert told.count("(dry run)") == 2
@@ -412,3 +412,86 @@ def test_a_security_configuration_with_our_class_is_enough(tool, doctor, keys):
     site["fs.s3.cse.enabled"] = "false"
     assert configured("CSE-Custom") == ["ok", "ok"]
     assert configured("SSE-S3", status=1) == ["fail", "warning"]
+
+
+S3A = {
+    "fs.s3a.encryption.algorithm": "CSE-CUSTOM",
+    "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
+    "fs.s3a.audit.execution.interceptors": "org.emrkeys.S3AReadInterceptor",
+}
+
+
+def aes(keys) -> dict:
+    return {"emrkeys.key.a.type": "aes", "emrkeys.key.a.file": keys.aes("a"), "emrkeys.default.key": "a"}
+
+
+def test_a_release_that_reads_none_of_emrfs_properties_is_a_failure(doctor, keys):
+    site = {**EMRFS, **aes(keys)}
+    assert doctor(site, "--release", "emr-7.9.0")[0]["emrfs.connector"] == ["ok"]
+    assert doctor(site)[0]["emrfs.connector"] == ["note"]
+    for release in ("emr-7.10.0", "emr-7.12.0", "emr-8.0.0"):
+        levels, told = doctor(site, "--release", release, status=1)
+        assert levels["emrfs.connector"] == ["fail"] and "not tried" in told
+    kept = {**site, "fs.s3.impl": "com.amazon.ws.emr.hadoop.fs.EmrFileSystem"}
+    assert doctor(kept, "--release", "emr-7.10.0")[0]["emrfs.connector"] == ["ok"]
+
+
+def test_the_properties_that_the_failure_names_are_enough(tool, doctor, keys):
+    site = {**EMRFS, **aes(keys)}
+    found = tool.json("doctor", *properties(site), "--release", "emr-7.10.0", status=1)
+    remedy = next(check["remedy"] for check in found["checks"] if check["check"] == "emrfs.connector")
+    named = dict(word.strip(",.;").split("=") for word in remedy.split() if word.startswith("fs.s3a."))
+    assert named == S3A
+    assert doctor({**site, **named}, "--release", "emr-7.10.0")[0]["emrfs.connector"] == ["note"]
+    # EMR's default lets ciphertext through.
+    levels, _ = doctor({**site, **named}, "--for", "s3a", "--release", "emr-7.10.0", status=1)
+    assert levels["s3a.v1-compatibility"] == ["fail"] and levels["s3a.connector"] == ["ok"]
+    whole = {**site, **named, "fs.s3a.encryption.cse.v1.compatibility.enabled": "false"}
+    doctor(whole, "--for", "s3a", "--release", "emr-7.10.0")
+
+
+def test_s3a_on_a_release_where_emrfs_serves_s3_is_a_warning(doctor, keys):
+    site = {**S3A, **aes(keys)}
+    assert doctor(site, "--for", "s3a", "--release", "emr-7.9.0")[0]["s3a.connector"] == ["warning"]
+    assert "s3a.connector" not in doctor(site, "--for", "s3a")[0]
+
+
+def test_a_release_of_another_form_is_refused(tool):
+    assert "emr-7.12.0" in tool.fails(2, "doctor", "--release", "7.10")
+
+
+def test_content_that_emrfs_does_not_authenticate_is_a_warning(doctor, keys):
+    site = {**EMRFS, **aes(keys)}
+    del site["fs.s3.cse.encryptionV2.enabled"]
+    levels, told = doctor(site)
+    assert levels["emrfs.content"] == ["warning"] and "EncryptionOnly" in told
+    for name, value in (("cryptoMode", "AuthenticatedEncryption"), ("encryptionV2.enabled", "true")):
+        assert doctor({**site, f"fs.s3.cse.{name}": value})[0]["emrfs.content"] == ["ok"]
+    assert doctor({**site, "fs.s3.cse.cryptoMode": "GCM"}, status=1)[0]["emrfs.content"] == ["fail"]
+
+
+def test_a_name_that_aws_properties_gave_and_no_key_takes_over_is_a_warning(servers, tool, doctor, keys):
+    public, private = keys.rsa("pair")
+    kms = {"fs.s3.cse.kms.keyId": servers.kms_key()}
+    rsa = {"fs.s3.cse.rsa.public": public, "fs.s3.cse.rsa.private": private, "fs.s3.cse.rsa.name": "payroll-2019"}
+    for theirs, named in ((kms, ["fs.s3.cse.kms.keyId"]), (rsa, ["fs.s3.cse.rsa.public", "fs.s3.cse.rsa.name"])):
+        drop_in = {**EMRFS, **theirs, "fs.s3.cse.materialsDescription.enabled": "false"}
+        assert "config.warning" not in doctor(drop_in)[0]
+        site = {**EMRFS, **aes(keys), **theirs}
+        levels, told = doctor(site)
+        assert levels["config.warning"] == ["warning"] * len(named)
+        assert all(f"{name} has no effect" in told for name in named)
+    taken = {
+        **EMRFS,
+        **kms,
+        **rsa,
+        **aes(keys),
+        "emrkeys.key.emrfs.type": "kms",
+        "emrkeys.key.emrfs.kms-key-id": kms["fs.s3.cse.kms.keyId"],
+        "emrkeys.key.old.type": "rsa",
+        "emrkeys.key.old.public": public,
+        "emrkeys.key.old.private": private,
+        "emrkeys.key.old.legacy-name": "payroll-2019",
+        "emrkeys.key.a.aliases": "default",
+    }
+    assert "config.warning" not in doctor(taken)[0]

@@ -4,6 +4,7 @@ pub(crate) mod limits;
 pub(crate) mod loader;
 mod parse;
 pub(crate) mod properties;
+mod switched_off;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -241,6 +242,9 @@ impl Config {
                 "neither a rule nor emrkeys.default.key is set: objects can be read, none can be written"
                     .to_owned(),
             );
+        }
+        if usage != Client::LocalDisk && !drop_in {
+            warnings.extend(switched_off::warnings(settings, &keys));
         }
         warnings.extend(shared_with_disk(
             &keys,

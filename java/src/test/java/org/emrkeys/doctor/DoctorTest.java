@@ -152,7 +152,7 @@ class DoctorTest {
     assertLine("FAIL", "emrfs.enabled", "EMRFS writes plaintext");
     assertLine("FAIL", "emrfs.provider", "org.emrkeys.Typo");
     assertLine("FAIL", "emrfs.storage-mode", "Nowhere");
-    assertLine("note", "emrfs.v2", "V1 client");
+    assertLine("warning", "emrfs.content", "EncryptionOnly");
     assertLine("FAIL", "classpath.provider", "org.emrkeys.Typo");
     assertLine("ok", "provider.open", "keys k (aes)");
     assertTrue(printed().contains("failures: 4"), printed());
