@@ -436,6 +436,14 @@ def test_a_release_that_reads_none_of_emrfs_properties_is_a_failure(doctor, keys
     assert doctor(kept, "--release", "emr-7.10.0")[0]["emrfs.connector"] == ["ok"]
 
 
+def test_the_release_is_that_of_the_clusters_document(tool, doctor, keys):
+    path = tool.folder / "cluster.json"
+    site = [{"Classification": "emrfs-site", "Properties": {**EMRFS, **aes(keys)}}]
+    path.write_text(json.dumps({"ReleaseLabel": "emr-7.10.0", "Configurations": site}))
+    assert doctor({}, "--conf", path, status=1)[0]["emrfs.connector"] == ["fail"]
+    assert doctor({}, "--conf", path, "--release", "emr-7.9.0")[0]["emrfs.connector"] == ["ok"]
+
+
 def test_the_properties_that_the_failure_names_are_enough(tool, doctor, keys):
     site = {**EMRFS, **aes(keys)}
     found = tool.json("doctor", *properties(site), "--release", "emr-7.10.0", status=1)

@@ -57,8 +57,8 @@ pub(crate) struct Command {
     /// EMR's security configuration, in JSON: its classes, and the KMS keys of S3 and of local disks
     #[arg(long, value_name = "FILE")]
     security_configuration: Option<PathBuf>,
-    /// EMR's release, such as emr-7.12.0; it decides whether EMRFS or S3A serves s3://. On a node of a cluster, the node's own
-    /// file says it
+    /// EMR's release, such as emr-7.12.0; it decides whether EMRFS or S3A serves s3://. Without it, the cluster's document
+    /// (ReleaseLabel) or, on a node, the node's own file names the release
     #[arg(long, value_name = "LABEL", value_parser = release)]
     release: Option<Release>,
     /// Fail on warnings, too
@@ -101,7 +101,10 @@ impl Command {
         let disk_keys = text.map_or_else(Vec::new, |text| {
             clients::security_configuration(&text, &mut findings)
         });
-        let release = self.release.or_else(|| Cluster::of_node().release);
+        let release = self
+            .release
+            .or_else(|| settings.release().and_then(release::parse))
+            .or_else(|| Cluster::of_node().release);
         match self.conf.usage {
             Client::S3 => clients::emrfs(&settings, config.as_ref(), release, &mut findings),
             Client::S3a => clients::s3a(&settings, release, &mut findings),
