@@ -10,7 +10,8 @@ dir=$(cd "$1" && pwd)
 python=$(cd "$(dirname "$0")/.." && pwd)/.dev/venv/bin/python
 mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/debs"
 
-mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ') || true
+mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
+  head -n 1 | tr -d ' ') || true
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [signed-by=$keys] ${mirror:-http://deb.debian.org/debian} sid main" > "$dir/sources.list"
 apt() {

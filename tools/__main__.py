@@ -17,7 +17,8 @@ from tools.paths import BUILD, CARGO_TARGET, ROOT
 USAGE = """\
 usage: ./dev COMMAND
 
-  demo [DIR]      writes DIR (this repository by default) to a local S3 under three kinds of key, reads it back, compares
+  demo [DIR]      writes DIR (this repository by default) to a local S3 under three kinds of key, reads it back,
+                  compares
   test [PART…]    everything that has to pass; PART: check rust servers cli java e2e s3a spark
                   quick: lints, unit tests and one pass end to end, on one JDK
                   --full: the shipped library, aarch64 too, every suite whole on every JDK, long soak, 2 million
@@ -34,7 +35,7 @@ usage: ./dev COMMAND
   clean           removes what was built (build, target), not what was installed
   help            this text
 
-What it installs goes to .dev/, what it builds to build/ and target/; the log of every step is in build/logs/.
+Installed tools are in .dev/, results in build/ and target/; the log of every step is in build/logs/.
 """
 
 

@@ -1,4 +1,4 @@
-"""`./dev bench NAME`: builds what a benchmark needs, so that the measurement has the machine to itself, then measures."""
+"""`./dev bench NAME`: builds all that a benchmark needs, then measures, so that the measurement runs alone."""
 
 import argparse
 import shutil

@@ -33,10 +33,12 @@ def _build() -> bool:
     """Compiles while Python packages and jars are downloaded."""
 
     def cargo() -> list[tally.Count]:
-        return [tally.check("library and tool", step("cargo-build", "native library and operator's tool", LIBRARY_AND_TOOL).ok)]
+        done = step("cargo-build", "native library and operator's tool", LIBRARY_AND_TOOL)
+        return [tally.check("library and tool", done.ok)]
 
     def gradle() -> list[tally.Count]:
-        return [tally.check("jar", step("demo-build", "the jar and the demo", gradle_command("e2eClasses", "demoRun")).ok)]
+        done = step("demo-build", "the jar and the demo", gradle_command("e2eClasses", "demoRun"))
+        return [tally.check("jar", done.ok)]
 
     def python() -> list[tally.Count]:
         setup.need_python()

@@ -33,7 +33,7 @@ class Java:
 
 
 def version_of(home: Path) -> int:
-    """The major version of the Java under a JAVA_HOME, 0 if it cannot be told."""
+    """The major version of the Java under a JAVA_HOME, 0 if it is unknown."""
     release = home / "release"
     match = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', release.read_text() if release.is_file() else "", re.MULTILINE)
     if match is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DEV = ROOT / ".dev"
-"""What ./dev installs."""
+"""The place of all that ./dev installs."""
 BUILD = ROOT / "build"
 LOGS = BUILD / "logs"
 RESULTS = BUILD / "test-results"

@@ -26,9 +26,9 @@ class Job:
 def run(jobs: Sequence[Job], capacity: float, report: bool = True) -> Tally:
     """Runs all jobs and sums what they count, in the order of `jobs`.
 
-    A job starts as soon as its needs are met and the loads of all that run stay within `capacity`; of several that could
-    start, the first. A job alone may exceed the capacity. A job whose need failed is not run and counts as a failure.
-    With `report` every count is printed when its job ends.
+    A job starts as soon as its needs are met and the loads of all that run stay within `capacity`; of several that
+    could start, the first. A job alone may exceed the capacity. A job whose need failed is not run and counts as a
+    failure. With `report` every count is printed when its job ends.
     """
     counts: dict[str, Sequence[Count]] = {}
     waiting = list(jobs)

@@ -31,7 +31,7 @@ def _alone(what: str):
 
 
 def _output(*command: str | Path) -> str:
-    """What the command prints; empty if it fails or is missing."""
+    """The output of the command; empty if it fails or is missing."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -142,7 +142,7 @@ def need_zig() -> bool:
 
 
 def need_cross(arches: list[str]) -> None:
-    """What it takes to build the library as it ships, for each of the architectures."""
+    """Installs all that builds the library as it ships, for each of the architectures."""
     if not need_zig():
         die("zig is needed for more than one architecture, and could not be installed (build/logs/zig.log)")
     for arch in arches:
@@ -194,7 +194,7 @@ def _gradle_fits() -> bool:
 
 
 def everything() -> None:
-    """What any command needs, Spark and Java 8 aside."""
+    """Installs all that any command needs, Spark and Java 8 aside."""
     need_rust()
     need_lints()
     jdk.need_builder()

@@ -20,12 +20,12 @@ S3A_STACKS = ("s3ec31", "s3ec35", "s3ec40")
 ALL_JAVA = ("classes", "testClasses", "e2eClasses", "s3aClasses", "benchClasses")
 """The Gradle tasks that compile all Java."""
 LIBRARY_AND_TOOL = ("cargo", "build", "-p", "emrkeys-cli", "-p", "emrkeys-jni")
-"""What Gradle's task cargoCli runs too; begun early, it compiles while Gradle downloads."""
+"""The command of Gradle's task cargoCli; begun early, it compiles while Gradle downloads."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run of `./dev test` includes."""
+    """The extent of one run of `./dev test`."""
 
     parts: Sequence[str] = PARTS
     full: bool = False
@@ -142,7 +142,9 @@ class Suites:
         return Job(title, lambda: [_junit(tests, title)], needs=("Python packages", "Java build"), load=load)
 
     def _soaks(self) -> tuple[tuple[str, str], ...]:
-        return (("emrkeys.test.soak-seconds", "60"), ("emrkeys.test.tls-megabytes", "1024")) if self._options.full else ()
+        if not self._options.full:
+            return ()
+        return (("emrkeys.test.soak-seconds", "60"), ("emrkeys.test.tls-megabytes", "1024"))
 
     def _java(self) -> list[Job]:
         packages.want("cryptsetup", "cryptsetup-bin", "opens a LUKS volume with the key of local disks")
@@ -156,7 +158,7 @@ class Suites:
         return jobs
 
     def _e2e(self) -> list[Job]:
-        """Whole on the JDK that builds; on others, and with the SDK of EMR 5's time, what depends on the Java or the SDK."""
+        """Whole on the JDK that builds; on others, and with the SDK of EMR 5's time, the part that depends on them."""
         sample, jobs = not self._options.full, []
         for java in self._javas():
             tests = jvm.Tests("e2e", java, sample=sample and java != self._builder, properties=self._soaks())

@@ -9,10 +9,10 @@ GLIBC_MAX = (2, 17)
 """The glibc of the oldest supported cluster image, with room to spare."""
 
 _OWN_LIBRARIES = re.compile(r"(libc|libm|libdl|libpthread|librt|ld-linux-(x86-64|aarch64))\.so\.\d+")
-"""What glibc consists of."""
+"""The parts of glibc."""
 _EXPORTS = re.compile(r"Java_org_emrkeys_|JNI_On(Load|Unload)$|crc_fast_")
-"""What the JVM calls. crc_fast_ is the C API of a crate below aws-sdk-s3, which cannot be switched off from here; the JVM
-loads with RTLD_LOCAL, so nobody sees it."""
+"""The functions that the JVM calls. crc_fast_ is the C API of a crate below aws-sdk-s3, which cannot be switched off
+from here; the JVM loads with RTLD_LOCAL, so nobody sees it."""
 
 
 def _readelf(*arguments: str | Path) -> list[str]:

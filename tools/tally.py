@@ -24,8 +24,8 @@ class Count:
 def suite(part: str, status: int, passed: int, failed: int, skipped: int) -> Count:
     """The count of a suite whose process ended with `status`.
 
-    A suite that failed without a failed test (it did not compile, it crashed), or that ran nothing, counts as one failure:
-    no failure is lost in the sum.
+    A suite that failed without a failed test (it did not compile, it crashed), or that ran nothing, counts as one
+    failure: no failure is lost in the sum.
     """
     if failed == 0 and (status != 0 or passed + skipped == 0):
         failed = 1

@@ -6,7 +6,6 @@
 mod refusal;
 
 use std::error::Error as StdError;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ use rustls::{AlertDescription, ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use self::refusal::{Connector, Refusals};
+use self::refusal::{is_about_certificates, tls_error, Connector, Refusals};
 use crate::aws::error::causes;
 use crate::error::excerpt;
 
@@ -311,39 +310,6 @@ fn fault(error: &(dyn StdError + 'static)) -> Fault {
         Some(rustls::Error::AlertReceived(alert)) if is_about_certificates(*alert) => not_accepted(*alert),
         _ => Fault::Lost(causes(error)),
     }
-}
-
-/// The error of rustls behind another one. An I/O error hides the one that it was made of from `source`.
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-/// The alerts by which servers say what they think of a client's certificate (RFC 8446, 6.2).
-fn is_about_certificates(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::HandshakeFailure
-            | AlertDescription::NoCertificate
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-            | AlertDescription::DecryptError
-            | AlertDescription::CertificateRequired
-    )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! alert arrives while the client already writes its request, and the server closes the connection. If the write fails
 //! before the alert is read, hyper reports a lost connection, which is retried, although the server has refused.
 
+use std::error::Error as StdError;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -18,10 +19,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use rustls::AlertDescription;
 use tower_service::Service;
 
-use super::{is_about_certificates, tls_error};
-
-/// The last refusal that any connection of one client met. All connections show the same certificate to the same server,
-/// so a refusal explains the failure of every request that was under way.
+/// The last refusal that any connection of one client met. All connections show the same certificate to the same
+/// server, so a refusal explains the failure of every request that was under way.
 #[derive(Clone, Default)]
 pub(super) struct Refusals(Arc<Mutex<Option<(Instant, AlertDescription)>>>);
 
@@ -168,6 +167,39 @@ impl<S: Connection> Connection for Stream<S> {
     fn connected(&self) -> Connected {
         self.inner.connected()
     }
+}
+
+/// The error of rustls behind another one. An I/O error hides the one that it was made of from `source`.
+pub(super) fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The alerts with which servers answer a client's certificate (RFC 8446, 6.2).
+pub(super) fn is_about_certificates(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::HandshakeFailure
+            | AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
+            | AlertDescription::CertificateRequired
+    )
 }
 
 #[cfg(test)]
