@@ -39,9 +39,9 @@ def test_objects_of_every_client_are_read_and_told_apart(lake, how, kind, beside
     body, metadata = seal(TEXT, getattr(lake, kind), how, stored)
     if beside:
         own = {name: metadata.pop(name) for name in ("x-amz-c", "x-amz-d", "x-amz-i") if name in metadata}
-        lake.put("a b%/ü.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
+        lake.put("a b%25/ü.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
         metadata = own
-    lake.put("a b%/ü", body, metadata)
+    lake.put("a b%25/ü", body, metadata)
     uri = lake.uri + "a b%25/ü"
     assert read(lake, uri) == TEXT
     lake.tool.ok("get", uri, "out", *conf(lake))

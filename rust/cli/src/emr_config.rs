@@ -377,5 +377,5 @@ fn object_arn(uri: &str, partition: &str) -> Option<String> {
     let (bucket, key) = location.split_once('/')?;
     ["s3", "s3a", "s3n"]
         .contains(&scheme)
-        .then(|| format!("arn:{partition}:s3:::{bucket}/{}", key.replace("%25", "%")))
+        .then(|| format!("arn:{partition}:s3:::{bucket}/{key}"))
 }

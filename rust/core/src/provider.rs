@@ -134,7 +134,7 @@ impl Provider {
     ) -> Result<Option<Materials>, Problem> {
         let materials = match (self.usage, request, description) {
             (Client::LocalDisk, _, description) => state.for_local_disk(description, record)?,
-            (_, Request::Write { bucket, key }, _) => state.for_write(bucket, key, record)?,
+            (_, Request::Write { bucket, key }, _) => state.for_write(self.usage, bucket, key, record)?,
             (_, Request::WriteUnder { under, .. }, _) => state.source(under, record)?.for_encryption()?,
             (_, Request::Read { wrap, content, .. }, Some(stored)) => {
                 if self.usage == Client::S3a {
@@ -306,11 +306,14 @@ impl State {
     }
 
     /// A write to this object.
-    fn for_write(&self, bucket: &str, key: &str, record: &mut AuditRecord) -> Result<Materials, Problem> {
-        let location = S3Location {
-            bucket: bucket.to_owned(),
-            key: key.as_bytes().to_vec(),
-        };
+    fn for_write(
+        &self,
+        client: Client,
+        bucket: &str,
+        key: &str,
+        record: &mut AuditRecord,
+    ) -> Result<Materials, Problem> {
+        let location = S3Location::for_rules(client, bucket, key);
         self.source(self.key_for_write(Some(&location), None)?, record)?
             .for_encryption()
     }

@@ -1,10 +1,17 @@
-//! Locations of S3 objects as Hadoop's connectors write them.
+//! Locations of S3 objects, and when a percent sign in them is decoded.
 //!
-//! `s3:`, `s3n:` and `s3a:` name the same object. Connectors disagree about percent signs: Hadoop's `Path` holds
-//! the key as it is, a `java.net.URI` holds it percent-encoded, and which of the two reaches a provider is not
-//! documented. So one policy serves for rules and for requests alike: every `%XX` with two hexadecimal digits is
-//! decoded once, any other `%` stands for itself, `+` is a plus, and then bytes are compared. Nothing else is
-//! normalised: S3 keys may hold `//`, `.`, `?`, `#` and leading slashes, and mean them.
+//! `s3:`, `s3n:` and `s3a:` name the same object. Percent signs mean one of two things:
+//!
+//! - **Keys that people and S3 name are literal**, as in the AWS CLI: `s3://lake/ts=10%3A00/` is the key `ts=10%3A00/`, which
+//!   Hive and Spark write. [`S3Location::literal`] reads them: on the command line, in listings, in output.
+//! - **Locations in the configuration and in EMRFS's `Path` are decoded once.** A rule needs a way to write a comma, and
+//!   whether EMRFS's `Path` holds the key as it is (as Hadoop's `Path` does) or percent-encoded (as a `java.net.URI` does)
+//!   is not documented. So [`S3Location::parse`] decodes every `%XX` with two hexadecimal digits once; any other `%` stands
+//!   for itself, `+` is a plus, and then bytes are compared.
+//!
+//! [`S3Location::for_rules`] is the one place that decides which of the two a client's rules see: S3A gives the key as
+//! S3 has it, EMRFS gives a `Path`. Nothing else is normalised: S3 keys may hold `//`, `.`, `?`, `#` and leading
+//! slashes, and mean them.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -13,6 +20,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::error::excerpt;
+use crate::model::Client;
 
 /// The longest key that S3 allows, in bytes of UTF-8.
 /// Source: Amazon S3 User Guide, "Object key naming guidelines".
@@ -48,28 +56,41 @@ pub enum UriError {
 }
 
 impl S3Location {
-    /// Reads `s3://bucket/key`; also `s3a:` and `s3n:`.
+    /// Reads `s3://bucket/key`, also `s3a:` and `s3n:`, of the configuration or of EMRFS: each `%XX` is decoded once.
     ///
     /// # Errors
     /// One [`UriError`] for each way in which the text is not such a URI.
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        let rest = strip_scheme(text).ok_or_else(|| UriError::Scheme(excerpt(text)))?;
-        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err(UriError::NoBucket);
-        }
-        if bucket.contains(['@', ':']) {
-            return Err(UriError::Authority);
-        }
-        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-._".contains(&c);
-        if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(allowed) {
-            return Err(UriError::Bucket(excerpt(bucket)));
-        }
+        let (bucket, key) = split(text)?;
         // Three characters for a byte is the most that percent-encoding needs.
         if key.len() > 3 * MAX_KEY {
             return Err(UriError::TooLong);
         }
-        let key = percent_decode(key);
+        S3Location::of(bucket, percent_decode(key))
+    }
+
+    /// Reads `s3://bucket/key`, also `s3a:` and `s3n:`, as people and S3 write keys: no percent sign is decoded.
+    ///
+    /// # Errors
+    /// As [`S3Location::parse`].
+    pub fn literal(text: &str) -> Result<Self, UriError> {
+        let (bucket, key) = split(text)?;
+        S3Location::of(bucket, key.as_bytes().to_vec())
+    }
+
+    /// The location of an object as the rules of a client see it: of S3A the key itself, of EMRFS the key as its `Path`
+    /// has it, decoded once.
+    pub fn for_rules(client: Client, bucket: &str, key: &str) -> Self {
+        S3Location {
+            bucket: bucket.to_owned(),
+            key: match client {
+                Client::S3 => percent_decode(key),
+                Client::S3a | Client::LocalDisk => key.as_bytes().to_vec(),
+            },
+        }
+    }
+
+    fn of(bucket: &str, key: Vec<u8>) -> Result<Self, UriError> {
         if key.len() > MAX_KEY {
             return Err(UriError::TooLong);
         }
@@ -78,6 +99,23 @@ impl S3Location {
             key,
         })
     }
+}
+
+/// The bucket, checked, and what follows it.
+fn split(text: &str) -> Result<(&str, &str), UriError> {
+    let rest = strip_scheme(text).ok_or_else(|| UriError::Scheme(excerpt(text)))?;
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(UriError::NoBucket);
+    }
+    if bucket.contains(['@', ':']) {
+        return Err(UriError::Authority);
+    }
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-._".contains(&c);
+    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(allowed) {
+        return Err(UriError::Bucket(excerpt(bucket)));
+    }
+    Ok((bucket, key))
 }
 
 impl fmt::Display for S3Location {
@@ -93,6 +131,11 @@ impl fmt::Display for S3Location {
 }
 
 impl S3Location {
+    /// As [`S3Location::literal`] reads it; bytes that are not UTF-8 are replaced.
+    pub fn shown(&self) -> String {
+        format!("s3://{}/{}", self.bucket, String::from_utf8_lossy(&self.key))
+    }
+
     /// Where the object will be once its job is committed: committers write below a folder of their own and move, or
     /// complete, what they wrote. A rule is meant for where data stays, so the committers' folders are left out of the key.
     pub fn committed(&self) -> Cow<'_, Self> {
@@ -301,6 +344,19 @@ mod tests {
         }
         assert_eq!(parsed("s3://bucket").1, b"");
         assert_eq!(parsed("s3://bucket/%FF").1, [0xff]);
+    }
+
+    #[test]
+    fn a_literal_key_keeps_its_percent_signs_and_what_rules_see_depends_on_the_client() {
+        let written = "ts=10%3A00/100%/a+b";
+        let literal = S3Location::literal(&format!("s3a://bucket/{written}")).unwrap();
+        assert_eq!(literal.key, written.as_bytes());
+        let key = |client| S3Location::for_rules(client, "bucket", written).key;
+        assert_eq!(key(Client::S3), b"ts=10:00/100%/a+b");
+        assert_eq!(key(Client::S3a), written.as_bytes());
+        assert!(S3Location::literal("hdfs://bucket/a").is_err());
+        let long = format!("s3://bucket/{}", "%41".repeat(400));
+        assert_eq!(S3Location::literal(&long).unwrap_err(), UriError::TooLong);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::EncodingType;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 
@@ -21,7 +22,7 @@ use emrkeys_core::aws::runtime;
 use emrkeys_core::aws::{self, causes, S3Access};
 use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use emrkeys_core::key_service::full_jitter;
-use emrkeys_core::uri::{self, encode, S3Location};
+use emrkeys_core::uri::{self, percent_decode, S3Location};
 use emrkeys_core::{excerpt, Code, Error, Problem, Provider};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,20 +43,14 @@ pub struct ObjectUri {
 }
 
 impl ObjectUri {
-    /// Reads `s3://bucket/key` (also `s3a:` and `s3n:`); each `%XX` is decoded once.
+    /// Reads `s3://bucket/key` (also `s3a:` and `s3n:`), the key as S3 has it: no percent sign is decoded.
     ///
     /// # Errors
     /// `INVALID_URI`
     pub fn parse(text: &str) -> Result<ObjectUri, Error> {
-        let invalid = |what: String| {
-            Problem::new(
-                Code::InvalidUri,
-                what,
-                "Write it as s3://bucket/key, with %25 for a percent sign.",
-            )
-        };
+        let invalid = |what: String| Problem::new(Code::InvalidUri, what, "Write it as s3://bucket/key.");
         let S3Location { bucket, key } =
-            S3Location::parse(text).map_err(|error| invalid(error.to_string()))?;
+            S3Location::literal(text).map_err(|error| invalid(error.to_string()))?;
         let key = String::from_utf8(key).map_err(|_| invalid(format!("{} is not UTF-8", excerpt(text))))?;
         Ok(ObjectUri { bucket, key })
     }
@@ -70,9 +65,9 @@ impl ObjectUri {
 }
 
 impl std::fmt::Display for ObjectUri {
-    /// As [`ObjectUri::parse`] reads it.
+    /// As [`ObjectUri::parse`] reads it. Keys may hold control characters, which a terminal would obey.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, encode(&self.key))
+        write!(f, "s3://{}/{}", self.bucket, self.key)
     }
 }
 
@@ -449,26 +444,40 @@ impl Store {
             .list_objects_v2()
             .bucket(&prefix.bucket)
             .prefix(&prefix.key)
+            // XML has no way to write most control characters, which keys may hold.
+            .encoding_type(EncodingType::Url)
             .set_start_after(after.map(str::to_owned))
             .set_continuation_token(next.map(str::to_owned));
         let answer = wait(prefix, "ListObjectsV2", call.send())?;
         let next = answer.next_continuation_token().map(str::to_owned);
+        // A store that knows no encoding says none.
+        let encoded = answer.encoding_type == Some(EncodingType::Url);
+        let key = |stored: String| {
+            if !encoded {
+                return Ok(stored);
+            }
+            String::from_utf8(percent_decode(&stored.replace('+', " "))).map_err(|_| {
+                let what = format!("the key {} is not UTF-8", excerpt(&stored));
+                unavailable(&prefix.to_string(), "ListObjectsV2", &what, None)
+            })
+        };
         let objects = answer
             .contents
             .unwrap_or_default()
             .into_iter()
-            .filter_map(|object| {
-                Some(Listed {
+            .filter_map(|object| Some((key(object.key?), object.size)))
+            .map(|(key, size)| {
+                Ok(Listed {
                     uri: ObjectUri {
                         bucket: prefix.bucket.clone(),
-                        key: object.key?,
+                        key: key?,
                     },
-                    length: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                    length: size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                     row: None,
                 })
             });
         Ok(Page {
-            objects: objects.collect(),
+            objects: objects.collect::<Result<_, Problem>>()?,
             next,
             ordered: true,
         })

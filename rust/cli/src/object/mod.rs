@@ -52,7 +52,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// `s3://bucket/key`, `file:///path`; each `%XX` is decoded once.
+    /// `s3://bucket/key`, where no percent sign is decoded; `file:///path`, where each `%XX` is, once (RFC 8089).
     pub(crate) fn parse(text: &str) -> Result<Place, Failure> {
         match local_path(text)? {
             Some(path) => Ok(Place::File(path)),

@@ -225,7 +225,7 @@ fn protector_key<'a>(
     (files, credentials)
 }
 
-/// The place as a URI that [`Location::parse`] reads back.
+/// The place as a URI that [`Location::literal`] reads back.
 fn place(file: &FileRef) -> FileSummary {
     FileSummary {
         property: file.property.clone(),
@@ -274,7 +274,7 @@ mod tests {
             .iter()
             .map(|file| (file.uri.as_str(), file.external))
             .collect();
-        assert_eq!(uris, [("s3://keys/100%25/lake", false), ("hdfs:///master", true)]);
+        assert_eq!(uris, [("s3://keys/100%/lake", false), ("hdfs:///master", true)]);
         assert_eq!(key("raw").kms[0].key_id, "alias/raw");
         let context: Vec<_> = key("raw")
             .encryption_context

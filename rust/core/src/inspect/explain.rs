@@ -13,6 +13,7 @@ use crate::uri::S3Location;
 /// A valid configuration that can be asked. Thread-safe.
 #[derive(Debug)]
 pub struct Explainer {
+    client: Client,
     config: Config,
 }
 
@@ -78,7 +79,10 @@ impl Explainer {
     /// # Errors
     /// Every problem of the configuration.
     pub fn new(usage: Client, settings: &Settings) -> Result<Explainer, Error> {
-        Config::parse(usage, settings).map(|config| Explainer { config })
+        Config::parse(usage, settings).map(|config| Explainer {
+            client: usage,
+            config,
+        })
     }
 
     /// What should be changed and keeps nothing from working.
@@ -91,18 +95,20 @@ impl Explainer {
         self.config.local_disk.key.as_deref()
     }
 
-    /// The key of a new object at `uri`, written by the cluster `job_flow`.
+    /// The key of a new object at `uri`, whose key is literal, written by the cluster `job_flow`.
     ///
     /// # Errors
     /// `INVALID_URI`
     pub fn explain(&self, uri: &str, job_flow: Option<&str>) -> Result<Explanation, Error> {
-        let location = S3Location::parse(uri).map_err(|error| {
+        let named = S3Location::literal(uri).map_err(|error| {
             Problem::new(
                 Code::InvalidUri,
                 error.to_string(),
                 "Write it as s3://bucket/key.",
             )
         })?;
+        let key = String::from_utf8_lossy(&named.key);
+        let location = S3Location::for_rules(self.client, &named.bucket, &key);
         let committed = location.committed();
         let winner = self.config.rules.find(&committed, job_flow);
         let mut matching: Vec<(S3Location, Option<&str>, &RuleTarget)> = Vec::new();
@@ -136,7 +142,7 @@ impl Explainer {
         });
         let considered: Vec<Considered> = considered.collect();
         Ok(Explanation {
-            committed: (*committed != location).then(|| committed.to_string()),
+            committed: (*committed != location).then(|| named.committed().shown()),
             considered,
             others,
             key: winner

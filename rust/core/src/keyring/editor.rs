@@ -296,7 +296,7 @@ fn protectors(protection: &Protection, access: &Access) -> Result<Protectors, Er
     for file in &protection.files {
         const WHAT: &str = "protector";
         let location = if file.contains(':') {
-            Location::parse(WHAT, file)?
+            Location::literal(WHAT, file)?
         } else {
             let path = std::path::absolute(file).map_err(|error| {
                 let what = format!("{} is no path: {error}", excerpt(file));

@@ -76,7 +76,7 @@ impl Store {
                 place: Place::File(path),
             });
         }
-        let place = match Location::parse(WHAT, uri)? {
+        let place = match Location::literal(WHAT, uri)? {
             Location::File(path) => Place::File(path),
             Location::S3 { bucket, key } => Place::S3 {
                 bucket,

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Problem};
 use crate::inputs::{InputRef, InputValue, Inputs};
-use crate::uri::{self, S3Location};
+use crate::uri::{self, S3Location, UriError};
 
 /// The largest key file or credential that is read, in bytes: many times the largest RSA key in PEM.
 pub const MAX_MATERIAL: usize = 64 * 1024;
@@ -32,11 +32,11 @@ pub(crate) enum Location {
 }
 
 impl fmt::Display for Location {
-    /// As [`Location::parse`] reads it.
+    /// As [`Location::literal`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::File(path) => write!(f, "file://{}", uri::encode(&path.to_string_lossy())),
-            Location::S3 { bucket, key } => write!(f, "s3://{bucket}/{}", uri::encode(key)),
+            Location::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
             Location::External(uri) => f.write_str(uri),
         }
     }
@@ -48,6 +48,19 @@ impl Location {
     ///
     /// Percent signs follow the policy of [`crate::uri`]: each `%XX` is decoded once.
     pub(crate) fn parse(property: &str, text: &str) -> Result<Location, Problem> {
+        Location::read(property, text, S3Location::parse)
+    }
+
+    /// As [`Location::parse`], but with keys in S3 as S3 has them: for the command line.
+    pub(crate) fn literal(property: &str, text: &str) -> Result<Location, Problem> {
+        Location::read(property, text, S3Location::literal)
+    }
+
+    fn read(
+        property: &str,
+        text: &str,
+        in_s3: impl Fn(&str) -> Result<S3Location, UriError>,
+    ) -> Result<Location, Problem> {
         let invalid = |what: String, remedy: &str| Problem::at(property, Code::InvalidValue, what, remedy);
         let text = text.trim();
         if text.is_empty() {
@@ -77,7 +90,7 @@ impl Location {
                     .any(|s3| scheme.eq_ignore_ascii_case(s3)) =>
             {
                 let remedy = "Write it as s3://bucket/key.";
-                let S3Location { bucket, key } = S3Location::parse(text)
+                let S3Location { bucket, key } = in_s3(text)
                     .map_err(|error| Problem::at(property, Code::InvalidUri, error.to_string(), remedy))?;
                 let key = String::from_utf8(key).map_err(|_| {
                     Problem::at(
