@@ -322,15 +322,6 @@ pub(crate) fn wipe(data: &mut [u8]) {
     unsafe { c::OPENSSL_cleanse(data.as_mut_ptr().cast(), data.len()) }
 }
 
-/// Encrypts one block with a fresh key schedule: for values derived once per key.
-pub(crate) fn encrypt_block(key: &[u8], block: &[u8; BLOCK]) -> Result<[u8; BLOCK], CipherError> {
-    let mut ctx = CipherContext::new(Mode::Ecb, key)?;
-    ctx.set_padding(false);
-    let mut out = *block;
-    ctx.blocks_in_place(&mut out)?;
-    Ok(out)
-}
-
 /// An expanded AES key for [`aes_wrap`] and [`aes_unwrap`].
 struct KeySchedule(c::AES_KEY);
 
@@ -414,8 +405,18 @@ pub(crate) fn aes_unwrap(kek: &[u8], wrapped: &[u8], out: &mut [u8]) -> Result<(
 pub enum OaepHash {
     /// SHA-1.
     Sha1,
+    /// SHA-224.
+    Sha224,
     /// SHA-256.
     Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+    /// SHA-512/224.
+    Sha512_224,
+    /// SHA-512/256.
+    Sha512_256,
 }
 
 impl OaepHash {
@@ -424,7 +425,12 @@ impl OaepHash {
         unsafe {
             match self {
                 OaepHash::Sha1 => c::EVP_sha1(),
+                OaepHash::Sha224 => c::EVP_sha224(),
                 OaepHash::Sha256 => c::EVP_sha256(),
+                OaepHash::Sha384 => c::EVP_sha384(),
+                OaepHash::Sha512 => c::EVP_sha512(),
+                OaepHash::Sha512_224 => c::EVP_sha512_224(),
+                OaepHash::Sha512_256 => c::EVP_sha512_256(),
             }
         }
     }

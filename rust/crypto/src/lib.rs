@@ -5,8 +5,7 @@
 //! bytes sealed and opened, come out.
 //!
 //! The ciphers stream (`new`, `start`, `update`, `finish`), in place and out of place. Each type says what it promises;
-//! they are `Send`, and wipe key and state when dropped. Unsafe code is in `backend` (calls of aws-lc) and in
-//! `kernel` (vector instructions), nowhere else.
+//! they are `Send`, and wipe key and state when dropped. Unsafe code is in `backend` (calls of aws-lc), nowhere else.
 //!
 //! Keys are `Send + Sync` and immutable. Secrets are held in buffers that are wiped when they are dropped,
 //! and no `Debug` or error text shows a byte of them.
@@ -27,8 +26,6 @@ pub mod gcm_verified;
 pub mod gcm_wrap;
 pub mod generate;
 pub mod hmac;
-#[allow(unsafe_code)]
-mod kernel;
 pub mod key_store;
 pub mod key_wrap;
 pub mod rsa;

@@ -149,8 +149,8 @@ impl RsaDecryptor {
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CipherError> {
         let block = self.raw(ciphertext)?;
-        let (ok1, start1, plain1) = decode_oaep(Oaep::SHA256_MGF1_SHA1, label, &block)?;
-        let (ok2, start2, plain2) = decode_oaep(Oaep::SHA256, label, &block)?;
+        let (ok1, start1, plain1) = decode_oaep_sha256(&digest::SHA1_FOR_LEGACY_USE_ONLY, label, &block)?;
+        let (ok2, start2, plain2) = decode_oaep_sha256(&digest::SHA256, label, &block)?;
         let mut plain = Zeroizing::new(vec![0u8; block.len()]);
         for ((out, a), b) in plain.iter_mut().zip(plain1.iter()).zip(plain2.iter()) {
             *out = u8::conditional_select(b, a, ok1);
@@ -267,16 +267,8 @@ fn expand(key: &hmac::Key, label: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>
     Ok(out)
 }
 
-fn algorithm(hash: OaepHash) -> &'static digest::Algorithm {
-    match hash {
-        OaepHash::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        OaepHash::Sha256 => &digest::SHA256,
-    }
-}
-
 /// MGF1 (RFC 8017, appendix B.2.1) of `seed`, XORed over `data`.
-fn mask(hash: OaepHash, seed: &[u8], data: &mut [u8]) {
-    let algorithm = algorithm(hash);
+fn mask(algorithm: &'static digest::Algorithm, seed: &[u8], data: &mut [u8]) {
     for (counter, part) in data.chunks_mut(algorithm.output_len()).enumerate() {
         let mut context = digest::Context::new(algorithm);
         context.update(seed);
@@ -287,14 +279,14 @@ fn mask(hash: OaepHash, seed: &[u8], data: &mut [u8]) {
     }
 }
 
-/// Decodes an OAEP block in constant time: whether it is valid, where the message starts, and the
+/// Decodes a block of OAEP with SHA-256 in constant time: whether it is valid, where the message starts, and the
 /// unmasked block.
-fn decode_oaep(
-    oaep: Oaep,
+fn decode_oaep_sha256(
+    mgf1: &'static digest::Algorithm,
     label: &[u8],
     block: &[u8],
 ) -> Result<(Choice, u32, Zeroizing<Vec<u8>>), CipherError> {
-    let label_hash = digest::digest(algorithm(oaep.hash), label);
+    let label_hash = digest::digest(&digest::SHA256, label);
     let label_hash = label_hash.as_ref();
     let hash_len = label_hash.len();
     if block.len() < 2 * hash_len + 2 {
@@ -302,8 +294,8 @@ fn decode_oaep(
     }
     let mut plain = Zeroizing::new(block.to_vec());
     let (seed, data) = plain[1..].split_at_mut(hash_len);
-    mask(oaep.mgf1, data, seed);
-    mask(oaep.mgf1, seed, data);
+    mask(mgf1, data, seed);
+    mask(mgf1, seed, data);
     let (hash, data) = data.split_at(hash_len);
     let mut good = block[0].ct_eq(&0) & hash.ct_eq(label_hash);
     // Zeros, a one, the message.

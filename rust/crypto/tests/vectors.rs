@@ -3,7 +3,7 @@
 
 use emrkeys_crypto::cbc::{Cbc, Padding};
 use emrkeys_crypto::cipher::{CipherError, Direction};
-use emrkeys_crypto::ctr::{Ctr, CtrEngine};
+use emrkeys_crypto::ctr::Ctr;
 use emrkeys_crypto::ecb::Ecb;
 use emrkeys_crypto::gcm::{Gcm, GcmOpener};
 use emrkeys_crypto::gcm_verified::GcmVerified;
@@ -41,12 +41,10 @@ fn gcm_open(key: &[u8], iv: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>,
         verified.start(iv, 16)?;
         verified.aad(aad)?;
         verified.hold(&sealed[..held])?;
-        verified.show(&sealed[held..])?;
+        verified.hold(&sealed[held..])?;
         results.push(verified.verify().and_then(|len| {
             let mut out = vec![0; len as usize];
-            let first = verified.release(&mut out)?;
-            let second = verified.release_shown(&sealed[held..], &mut out[first..])?;
-            assert_eq!(first + second, out.len());
+            assert_eq!(verified.release(&mut out), Ok(out.len()));
             Ok(out)
         }));
     }
@@ -249,13 +247,11 @@ fn sp800_38a_ctr() {
          2b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6",
     ];
     for (key, expected) in KEYS.iter().zip(expected) {
-        for engine in [CtrEngine::Auto, CtrEngine::AwsLc] {
-            let mut ctr = Ctr::with_engine(&hex(key), engine).expect("key");
-            ctr.start(&hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff")).expect("iv");
-            let mut out = [0; 64];
-            ctr.update(&hex(PLAIN), &mut out).expect("update");
-            assert_eq!(out[..], hex(expected));
-        }
+        let mut ctr = Ctr::new(&hex(key)).expect("key");
+        ctr.start(&hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff")).expect("iv");
+        let mut out = [0; 64];
+        ctr.update(&hex(PLAIN), &mut out).expect("update");
+        assert_eq!(out[..], hex(expected));
     }
 }
 

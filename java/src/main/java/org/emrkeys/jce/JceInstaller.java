@@ -1,37 +1,28 @@
 package org.emrkeys.jce;
 
+import java.math.BigInteger;
 import java.security.GeneralSecurityException;
 import java.security.Provider;
 import java.security.Security;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import org.apache.commons.logging.Log;
+import org.emrkeys.EmrKeysException;
 
 /**
  * Puts {@link EmrKeysProvider} among the providers of the JVM, once, and makes the S3 clients ask
  * for it. Internal. Thread-safe.
  *
- * <p>Whatever goes wrong here is a warning: the clients then encrypt as they did without us.
+ * <p>What goes wrong here is a warning, and the clients then encrypt as they did before; except
+ * that plaintext which is never to be released unverified is not.
  */
 public final class JceInstaller {
-  /**
-   * The packages below which an SDK may lie: its own, and the one of EMRFS. A shaded copy reads a
-   * property of the shaded name, because relocation changes texts as well.
-   */
-  private static final String[] SDK_PREFIXES = {"", "com.amazon.ws.emr.hadoop.fs.shaded."};
-
-  static final String PREFER_DEFAULT =
-      "com.amazonaws.services.s3.crypto.preferDefaultSecurityProvider";
-
-  private static final String SDK_CLASS = "com.amazonaws.services.s3.internal.crypto.CryptoRuntime";
-
-  private static final String BOUNCY_CASTLE = "org.bouncycastle.jce.provider.BouncyCastleProvider";
-
   /** What was done, for {@link #uninstall}; null where nothing was. */
   private static JceInstaller installed;
 
@@ -59,9 +50,28 @@ public final class JceInstaller {
    * for the JVM.
    *
    * @param settings what the configuration says
+   * @param sdk whether the configuration is for the SDK v1's clients, else it is for the S3
+   *     Encryption Client
    * @param log where one line goes that says what was done, and warnings
+   * @throws EmrKeysException {@code UNVERIFIED_PLAINTEXT} if no plaintext is to be released before
+   *     its tag is verified, and that does not hold in this JVM; what this call did is undone
    */
-  public static synchronized void install(JceSettings settings, Log log) {
+  public static synchronized void install(JceSettings settings, boolean sdk, Log log) {
+    boolean before = installed != null;
+    place(settings, log);
+    if (settings.release == JceSettings.Release.NEVER) {
+      try {
+        ReleaseCheck.run(sdk);
+      } catch (EmrKeysException e) {
+        if (!before) {
+          uninstall();
+        }
+        throw e;
+      }
+    }
+  }
+
+  private static void place(JceSettings settings, Log log) {
     if (installed != null) {
       if (!installed.settings.equals(settings)) {
         log.warn(
@@ -107,6 +117,7 @@ public final class JceInstaller {
     JceSettings.set(settings); // before anybody can ask
     Provider present = Security.getProvider(EmrKeysProvider.NAME);
     if (present == null) {
+      warnOfFips(log);
       EmrKeysProvider made = new EmrKeysProvider();
       check(made);
       int position =
@@ -130,10 +141,10 @@ public final class JceInstaller {
     if (settings.standInForBc) {
       standInForBc();
     }
-    for (String prefix : SDK_PREFIXES) {
-      if (System.getProperty(prefix + PREFER_DEFAULT) == null) {
-        System.setProperty(prefix + PREFER_DEFAULT, "true");
-        properties.add(prefix + PREFER_DEFAULT);
+    for (String prefix : SdkCrypto.PREFIXES) {
+      if (System.getProperty(prefix + SdkCrypto.PREFER_DEFAULT) == null) {
+        System.setProperty(prefix + SdkCrypto.PREFER_DEFAULT, "true");
+        properties.add(prefix + SdkCrypto.PREFER_DEFAULT);
       }
     }
     log.info(
@@ -142,7 +153,7 @@ public final class JceInstaller {
             + " of the JVM's security providers, for "
             + algorithms(present)
             + (standIn == null ? "" : ", and stands in for " + BouncyCastleStandIn.NAME));
-    for (String prefix : SDK_PREFIXES) {
+    for (String prefix : SdkCrypto.PREFIXES) {
       checkSdk(prefix, log);
     }
     installed = this;
@@ -157,40 +168,10 @@ public final class JceInstaller {
 
   /** A known answer (SP 800-38D, test case 14): what cannot do this is not put before anybody. */
   private static void check(Provider made) throws GeneralSecurityException {
-    byte[] expected = {
-      (byte) 0xce,
-      (byte) 0xa7,
-      0x40,
-      0x3d,
-      0x4d,
-      0x60,
-      0x6b,
-      0x6e,
-      0x07,
-      0x4e,
-      (byte) 0xc5,
-      (byte) 0xd3,
-      (byte) 0xba,
-      (byte) 0xf3,
-      (byte) 0x9d,
-      0x18,
-      (byte) 0xd0,
-      (byte) 0xd1,
-      (byte) 0xc8,
-      (byte) 0xa7,
-      (byte) 0x99,
-      (byte) 0x99,
-      0x6b,
-      (byte) 0xf0,
-      0x26,
-      0x5b,
-      (byte) 0x98,
-      (byte) 0xb5,
-      (byte) 0xd4,
-      (byte) 0x8a,
-      (byte) 0xb9,
-      0x19
-    };
+    byte[] expected =
+        new BigInteger("cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919", 16)
+            .toByteArray();
+    expected = Arrays.copyOfRange(expected, 1, expected.length); // of the sign
     Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", made);
     SecretKeySpec key = new SecretKeySpec(new byte[32], "AES");
     IvParameterSpec iv = new IvParameterSpec(new byte[12]);
@@ -207,7 +188,7 @@ public final class JceInstaller {
     if (realBc != null) {
       realBcPosition = position(realBc);
     } else {
-      realBc = bouncyCastleOfClassPath();
+      realBc = SdkCrypto.bouncyCastleOfClassPath();
     }
     standIn = new BouncyCastleStandIn(realBc);
     if (realBcPosition > 0) {
@@ -218,58 +199,49 @@ public final class JceInstaller {
     }
   }
 
-  private static Provider bouncyCastleOfClassPath() {
-    try {
-      return (Provider) load(BOUNCY_CASTLE).getDeclaredConstructor().newInstance();
-    } catch (ReflectiveOperationException | LinkageError | ClassCastException e) {
-      return null; // not there: then nobody could have asked for it either
-    }
-  }
-
   private static int position(Provider provider) {
     return Arrays.asList(Security.getProviders()).indexOf(provider) + 1;
   }
 
-  private static Class<?> load(String name) throws ClassNotFoundException {
-    ClassLoader ofThread = Thread.currentThread().getContextClassLoader();
-    try {
-      return Class.forName(name, false, JceInstaller.class.getClassLoader());
-    } catch (ClassNotFoundException e) {
-      return Class.forName(name, false, ofThread);
-    }
-  }
-
   /**
-   * Whether the SDK, where there is one, will come to us for content. It reads the property at
-   * every use; one that does not, or that has no such property, is named.
+   * Whether the SDK below a prefix, if there is one, will come to us for content. It reads the
+   * property at every use; one that does not, or that has no such property, is named.
    */
   private void checkSdk(String prefix, Log log) {
-    boolean prefers;
-    try {
-      Class<?> sdk = load(prefix + SDK_CLASS);
-      prefers = (Boolean) sdk.getMethod("preferDefaultSecurityProvider").invoke(null);
-    } catch (ClassNotFoundException e) {
-      return; // no such SDK, or none that this loader sees
-    } catch (NoSuchMethodException e) {
+    Boolean prefers = SdkCrypto.prefersDefaultProvider(prefix);
+    if (prefers == null || prefers) {
+      return;
+    }
+    if (!SdkCrypto.knowsTheProperty(prefix)) {
       if (standIn == null) {
         log.warn(
             "emrkeys: this AWS SDK asks Bouncy Castle by name for the content of objects, which"
                 + " stays slow; set "
                 + JceSettings.STAND_IN
                 + "=true, or use an SDK that knows "
-                + PREFER_DEFAULT);
+                + SdkCrypto.PREFER_DEFAULT);
       }
-      return;
-    } catch (ReflectiveOperationException | LinkageError | ClassCastException e) {
-      prefers = false;
-    }
-    if (!prefers && properties.contains(prefix + PREFER_DEFAULT)) {
+    } else if (properties.contains(prefix + SdkCrypto.PREFER_DEFAULT)) {
       log.warn(
           "emrkeys: this AWS SDK does not heed a system property that is set so late; start the JVM"
               + " with -D"
               + prefix
-              + PREFER_DEFAULT
+              + SdkCrypto.PREFER_DEFAULT
               + "=true");
+    }
+  }
+
+  /** A JVM in FIPS mode is to use validated modules alone, and this provider is none. */
+  private static void warnOfFips(Log log) {
+    for (Provider other : Security.getProviders()) {
+      if (other.getName().toUpperCase(Locale.ROOT).contains("FIPS")) {
+        log.warn(
+            "emrkeys: this JVM has the provider "
+                + other.getName()
+                + ", which says that it is to use FIPS 140 validated ciphers alone; those of EmrKeys"
+                + " are not validated: set emrkeys.jce.install=off");
+        return;
+      }
     }
   }
 

@@ -31,6 +31,7 @@ final class Keys {
     String algorithm = String.valueOf(key.getAlgorithm()).toUpperCase(Locale.ROOT);
     boolean known =
         algorithm.equals("AES")
+            || algorithm.equals("RIJNDAEL")
             || algorithm.equals("AESWRAP")
             || algorithm.equals("RAW")
             || algorithm.startsWith("AES/")

@@ -2,6 +2,7 @@ package org.emrkeys.jce;
 
 import java.lang.ref.PhantomReference;
 import java.lang.ref.ReferenceQueue;
+import java.security.ProviderException;
 import java.util.Collections;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -54,6 +55,36 @@ final class NativeHandle extends PhantomReference<Object> {
   /** How many are open, forgotten ones included. */
   static int open() {
     return OPEN.size();
+  }
+
+  /**
+   * Turns codes that say "misuse" or "broken" into unchecked exceptions.
+   *
+   * @return the result, which is a count, or {@code CODE_TAG_MISMATCH} for the caller to report
+   */
+  static int check(int result) {
+    switch (result) {
+      case CipherNatives.CODE_BUSY:
+        throw new IllegalStateException("this Cipher is in use by another thread");
+      case CipherNatives.CODE_CLOSED:
+      case CipherNatives.CODE_STATE:
+        throw new IllegalStateException("this Cipher is not ready: initialise it again");
+      case CipherNatives.CODE_TOO_MANY:
+        throw new ProviderException("too many ciphers are in use: end their messages by doFinal");
+      case CipherNatives.CODE_TOO_LONG:
+        throw new IllegalStateException("a message of AES-GCM has at most 64 GiB");
+      case CipherNatives.CODE_HELD_TOO_LONG:
+        throw new IllegalStateException(
+            "the ciphertext that waits for its tag exceeds "
+                + JceSettings.MAX_BUFFERED
+                + "; raise it, or initialise by IvParameterSpec to receive plaintext before it is"
+                + " verified");
+      default:
+        if (result < 0 && result != CipherNatives.CODE_TAG_MISMATCH) {
+          throw new ProviderException("the native cipher failed: " + result);
+        }
+        return result;
+    }
   }
 
   void close() {

@@ -4,6 +4,7 @@ import java.security.AlgorithmParameters;
 import java.security.InvalidAlgorithmParameterException;
 import java.security.InvalidKeyException;
 import java.security.Key;
+import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.security.PrivateKey;
 import java.security.ProviderException;
@@ -14,6 +15,7 @@ import java.security.spec.AlgorithmParameterSpec;
 import java.security.spec.InvalidParameterSpecException;
 import java.security.spec.MGF1ParameterSpec;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.Map;
 import java.util.WeakHashMap;
 import javax.crypto.BadPaddingException;
@@ -27,23 +29,12 @@ import javax.crypto.spec.PSource;
 import org.emrkeys.bridge.CipherNatives;
 
 /**
- * RSA with OAEP and PKCS#1 v1.5. A wrong PKCS#1 v1.5 padding is not reported: the result is then a
- * message that is random to everyone without the private key, so that nobody learns from us whether
- * a padding was right.
+ * RSA with OAEP, RFC 8017, section 7.1. Keys and parameters that it does not take are refused by
+ * {@code InvalidKeyException} and {@code InvalidAlgorithmParameterException}, after which JCE asks
+ * the next provider.
  */
 public abstract class RsaCipherSpi extends CipherSpi {
-  private static final int PKCS1 = 0;
-  private static final int OAEP_SHA1 = 1;
-  private static final int OAEP_SHA256_MGF1_SHA1 = 2;
-  private static final int OAEP_SHA256 = 3;
-  private static final int OAEP_SHA256_EITHER = 4;
-
-  /** {@code RSA/ECB/PKCS1Padding}. */
-  public static final class Pkcs1 extends RsaCipherSpi {
-    public Pkcs1() {
-      super("PKCS1Padding");
-    }
-  }
+  private static final byte[] NOTHING = new byte[0];
 
   /** {@code RSA/ECB/OAEPPadding}. */
   public static final class Oaep extends RsaCipherSpi {
@@ -78,19 +69,29 @@ public abstract class RsaCipherSpi extends CipherSpi {
   /** A native key; freed when neither its Java key nor a Cipher that uses it is left. */
   private static final class Parsed {
     private final NativeHandle handle;
+    private final int kind;
+    private final byte[] digest;
 
-    Parsed(int kind, byte[] encoded) {
-      handle = NativeHandle.create(this, kind, encoded, 0);
+    Parsed(int kind, byte[] encoded, byte[] digest) {
+      this.handle = NativeHandle.create(this, kind, encoded, 0);
+      this.kind = kind;
+      this.digest = digest;
+    }
+
+    /** Keys of foreign classes may say that they equal others: the encoding decides. */
+    boolean isOf(int kind, byte[] digest) {
+      return this.kind == kind && MessageDigest.isEqual(this.digest, digest);
     }
   }
 
   private final String name;
 
-  /** Whether the mask that nobody names is Bouncy Castle's. */
+  /** Whether the mask is Bouncy Castle's if no parameters name one. */
   private final boolean ofBouncyCastle;
 
-  private int padding;
-  private byte[] label = new byte[0];
+  private int hash;
+  private int mask;
+  private byte[] label = NOTHING;
   private OAEPParameterSpec spec;
   private Parsed parsed;
   private boolean encrypts;
@@ -100,7 +101,7 @@ public abstract class RsaCipherSpi extends CipherSpi {
    * What came so far, which may be a key to be wrapped: wiped at the end. One byte too many is
    * enough to be refused.
    */
-  private byte[] pending = new byte[0];
+  private byte[] pending = NOTHING;
 
   private int held;
 
@@ -202,11 +203,11 @@ public abstract class RsaCipherSpi extends CipherSpi {
               ? "encryption needs a public RSA key"
               : "decryption needs a private RSA key whose bytes can be had");
     }
+    parsed = parsed(key, bytes);
     modulus = (engineGetKeySize(key) + 7) / 8;
     Arrays.fill(pending, (byte) 0);
     pending = new byte[modulus + 1];
     held = 0;
-    parsed = parsed(key, bytes);
   }
 
   /**
@@ -215,51 +216,47 @@ public abstract class RsaCipherSpi extends CipherSpi {
    * use it.
    */
   private Parsed parsed(Key key, byte[] bytes) throws InvalidKeyException {
+    int kind = encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE;
     try {
+      byte[] digest = MessageDigest.getInstance("SHA-256").digest(bytes);
       synchronized (PARSED) {
         Parsed known = PARSED.get(key);
-        if (known == null) {
-          known =
-              new Parsed(encrypts ? CipherNatives.RSA_PUBLIC : CipherNatives.RSA_PRIVATE, bytes);
+        if (known == null || !known.isOf(kind, digest)) {
+          known = new Parsed(kind, bytes, digest);
           if (known.handle.value < 0) {
-            throw new InvalidKeyException("not a usable RSA key");
+            throw new InvalidKeyException(
+                "not an RSA key of 1024 to 16384 bits, with a public exponent of at most 33 bits"
+                    + " and, if it is private, all its numbers");
           }
           PARSED.put(key, known);
         }
         return known;
       }
+    } catch (NoSuchAlgorithmException e) {
+      throw new ProviderException(e);
     } finally {
       Arrays.fill(bytes, (byte) 0);
     }
   }
 
   private void choose(AlgorithmParameterSpec params) throws InvalidAlgorithmParameterException {
-    label = new byte[0];
-    if ("PKCS1Padding".equals(name)) {
-      if (params != null) {
-        throw new InvalidAlgorithmParameterException("PKCS#1 v1.5 takes no parameters");
-      }
-      padding = PKCS1;
-      spec = null;
-      return;
-    }
-    boolean sha256 = name.contains("256");
     if (params == null) {
-      padding = OAEP_SHA1;
+      boolean sha256 = name.contains("256");
+      hash = sha256 ? CipherNatives.SHA_256 : CipherNatives.SHA_1;
+      mask = CipherNatives.SHA_1;
       JceSettings.Mgf1 mgf1 = JceSettings.current().mgf1;
-      if (sha256) {
-        padding =
-            mgf1 == JceSettings.Mgf1.BOTH && !encrypts
-                ? OAEP_SHA256_EITHER
-                : mgf1 == JceSettings.Mgf1.SHA256 || ofBouncyCastle
-                    ? OAEP_SHA256
-                    : OAEP_SHA256_MGF1_SHA1;
+      if (sha256 && mgf1 == JceSettings.Mgf1.BOTH && !encrypts) {
+        mask = CipherNatives.EITHER;
+      } else if (sha256 && (mgf1 == JceSettings.Mgf1.SHA256 || ofBouncyCastle)) {
+        mask = CipherNatives.SHA_256;
       }
-      MGF1ParameterSpec mask =
-          padding == OAEP_SHA256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1;
+      label = NOTHING;
       spec =
           new OAEPParameterSpec(
-              sha256 ? "SHA-256" : "SHA-1", "MGF1", mask, PSource.PSpecified.DEFAULT);
+              sha256 ? "SHA-256" : "SHA-1",
+              "MGF1",
+              mask == CipherNatives.SHA_256 ? MGF1ParameterSpec.SHA256 : MGF1ParameterSpec.SHA1,
+              PSource.PSpecified.DEFAULT);
       return;
     }
     if (!(params instanceof OAEPParameterSpec)) {
@@ -271,27 +268,35 @@ public abstract class RsaCipherSpi extends CipherSpi {
         || !(given.getPSource() instanceof PSource.PSpecified)) {
       throw new InvalidAlgorithmParameterException("OAEP here has MGF1 and a label");
     }
-    String hash = normal(given.getDigestAlgorithm());
-    String mask = normal(((MGF1ParameterSpec) given.getMGFParameters()).getDigestAlgorithm());
-    if (name.startsWith("OAEPWith") && !hash.equals(sha256 ? "SHA256" : "SHA1")) {
-      throw new InvalidAlgorithmParameterException("the parameters' digest is not that of " + name);
-    }
-    if (hash.equals("SHA1") && mask.equals("SHA1")) {
-      padding = OAEP_SHA1;
-    } else if (hash.equals("SHA256") && mask.equals("SHA1")) {
-      padding = OAEP_SHA256_MGF1_SHA1;
-    } else if (hash.equals("SHA256") && mask.equals("SHA256")) {
-      padding = OAEP_SHA256;
-    } else {
-      throw new InvalidAlgorithmParameterException(
-          "EmrKeys has no OAEP with " + hash + " and MGF1 " + mask);
-    }
+    // The parameters decide, whatever the name says, as in SunJCE.
+    hash = hash(given.getDigestAlgorithm());
+    mask = hash(((MGF1ParameterSpec) given.getMGFParameters()).getDigestAlgorithm());
     label = ((PSource.PSpecified) given.getPSource()).getValue();
     spec = given;
   }
 
-  private static String normal(String digest) {
-    return digest.toUpperCase(java.util.Locale.ROOT).replace("-", "");
+  private static int hash(String digest) throws InvalidAlgorithmParameterException {
+    switch (digest.toUpperCase(Locale.ROOT)) {
+      case "SHA":
+      case "SHA1":
+      case "SHA-1":
+        return CipherNatives.SHA_1;
+      case "SHA-224":
+        return CipherNatives.SHA_224;
+      case "SHA256":
+      case "SHA-256":
+        return CipherNatives.SHA_256;
+      case "SHA-384":
+        return CipherNatives.SHA_384;
+      case "SHA-512":
+        return CipherNatives.SHA_512;
+      case "SHA-512/224":
+        return CipherNatives.SHA_512_224;
+      case "SHA-512/256":
+        return CipherNatives.SHA_512_256;
+      default:
+        throw new InvalidAlgorithmParameterException("EmrKeys has no OAEP with " + digest);
+    }
   }
 
   @Override
@@ -299,7 +304,7 @@ public abstract class RsaCipherSpi extends CipherSpi {
     int taken = Math.min(length, pending.length - held);
     System.arraycopy(input, offset, pending, held, taken);
     held += taken;
-    return null;
+    return NOTHING; // as SunJCE, whose callers need not expect null
   }
 
   @Override
@@ -317,43 +322,53 @@ public abstract class RsaCipherSpi extends CipherSpi {
     if (input != null) {
       engineUpdate(input, offset, length);
     }
-    byte[] data = Arrays.copyOf(pending, held);
-    byte[] out = new byte[modulus];
-    int written = CipherNatives.rsa(parsed.handle.value, padding, label, data, out);
-    Arrays.fill(data, (byte) 0);
-    Arrays.fill(pending, (byte) 0);
+    byte[] data = pending;
+    int taken = held;
+    pending = new byte[modulus + 1];
     held = 0;
+    byte[] out = new byte[modulus];
+    int written;
+    try {
+      if (taken > modulus) {
+        throw new IllegalBlockSizeException("RSA takes at most " + modulus + " bytes");
+      }
+      byte[] exact = exact(data, taken);
+      written = CipherNatives.oaep(parsed.handle.value, hash, mask, label, exact, out);
+      Arrays.fill(exact, (byte) 0);
+    } finally {
+      Arrays.fill(data, (byte) 0);
+    }
     if (written >= 0) {
-      byte[] exact = Arrays.copyOf(out, written);
+      byte[] result = Arrays.copyOf(out, written);
       Arrays.fill(out, (byte) 0);
-      return exact;
+      return result;
     }
     switch (written) {
       case CipherNatives.CODE_RSA_LENGTH:
         throw new IllegalBlockSizeException("the data does not fit the RSA key");
       case CipherNatives.CODE_RSA_DECRYPT:
         throw new BadPaddingException("RSA decryption failed");
-      case CipherNatives.CODE_BUSY:
-        throw new IllegalStateException("this Cipher is in use by another thread");
       default:
         throw new ProviderException("the native cipher failed: " + written);
     }
   }
 
+  /** The message, or the ciphertext as the number that it is: of as many bytes as the modulus. */
+  private byte[] exact(byte[] data, int length) {
+    byte[] exact = new byte[encrypts ? length : modulus];
+    System.arraycopy(data, 0, exact, exact.length - length, length);
+    return exact;
+  }
+
   @Override
   protected int engineDoFinal(byte[] input, int offset, int length, byte[] output, int outOffset)
       throws ShortBufferException, IllegalBlockSizeException, BadPaddingException {
-    if (encrypts && output.length - outOffset < modulus) {
+    // As SunJCE, room for the modulus in both directions, whatever the message has: nothing depends
+    // on what was decrypted, and nothing is lost.
+    if (output.length - outOffset < modulus) {
       throw new ShortBufferException("the output needs " + modulus + " bytes");
     }
-    byte[] earlier = Arrays.copyOf(pending, held);
     byte[] out = engineDoFinal(input, offset, length);
-    if (out.length > output.length - outOffset) {
-      Arrays.fill(out, (byte) 0);
-      engineUpdate(earlier, 0, earlier.length);
-      throw new ShortBufferException("the output needs " + out.length + " bytes");
-    }
-    Arrays.fill(earlier, (byte) 0);
     System.arraycopy(out, 0, output, outOffset, out.length);
     Arrays.fill(out, (byte) 0);
     return out.length;

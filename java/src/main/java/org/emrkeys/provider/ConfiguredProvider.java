@@ -124,7 +124,7 @@ public final class ConfiguredProvider implements AutoCloseable {
     try {
       if (client != Client.LOCAL_DISK) {
         // Local disks are encrypted by the kernel: nothing there would ask for it.
-        JceInstaller.install(handle.report().jce(), log);
+        JceInstaller.install(handle.report().jce(), client == Client.S3, log);
       }
       return handle;
     } catch (RuntimeException e) {

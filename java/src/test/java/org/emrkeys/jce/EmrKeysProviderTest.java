@@ -172,12 +172,8 @@ class EmrKeysProviderTest {
                   : 16);
       int tag = gcm ? 96 + 8 * random.nextInt(5) : 128;
       AlgorithmParameterSpec spec = gcm ? new GCMParameterSpec(tag, iv) : new IvParameterSpec(iv);
-      if (transformation.contains("ECB") || transformation.equals("AES")) {
-        spec = null;
-      }
       int length = length(random);
-      byte[] plain =
-          bytes(random, transformation.contains("CBC/NoPadding") ? length / 16 * 16 : length);
+      byte[] plain = bytes(random, length);
       byte[] aad = gcm && random.nextBoolean() ? bytes(random, random.nextInt(100)) : new byte[0];
       String what = transformation + " " + peer.getName() + " case " + i + " seed " + SEED;
       theirs.init(Cipher.ENCRYPT_MODE, key, spec);
@@ -213,18 +209,6 @@ class EmrKeysProviderTest {
   @Test
   void ctr() throws Exception {
     differential("AES/CTR/NoPadding", CASES / 2);
-  }
-
-  @Test
-  void cbc() throws Exception {
-    differential("AES/CBC/PKCS5Padding", CASES / 2);
-    differential("AES/CBC/NoPadding", CASES / 4);
-  }
-
-  @Test
-  void ecb() throws Exception {
-    differential("AES/ECB/PKCS5Padding", CASES / 4);
-    differential("AES", sun, CASES / 4);
   }
 
   @Test
@@ -421,22 +405,18 @@ class EmrKeysProviderTest {
             return null;
           }
         };
-    for (String name :
-        new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
+    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding"}) {
       Cipher cipher = Cipher.getInstance(name, ours);
       assertThrows(
           InvalidKeyException.class, () -> cipher.init(Cipher.ENCRYPT_MODE, inToken), name);
     }
-    Cipher wrap = Cipher.getInstance("AESWrap", ours);
-    assertThrows(InvalidKeyException.class, () -> wrap.init(Cipher.WRAP_MODE, inToken));
   }
 
   /** There are no AlgorithmParameters of our own: the JDK's do. */
   @Test
   void parametersAreTheJdks() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
-    for (String name :
-        new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding", "AES/CBC/PKCS5Padding"}) {
+    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding"}) {
       Cipher seal = Cipher.getInstance(name, ours);
       seal.init(Cipher.ENCRYPT_MODE, key);
       AlgorithmParameters parameters = seal.getParameters();
@@ -455,8 +435,7 @@ class EmrKeysProviderTest {
   @Test
   void shortBuffersLoseNothing() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
-    for (String name :
-        new String[] {"AES/GCM/NoPadding", "AES/CBC/PKCS5Padding", "AES/CTR/NoPadding"}) {
+    for (String name : new String[] {"AES/GCM/NoPadding", "AES/CTR/NoPadding"}) {
       Cipher cipher = Cipher.getInstance(name, ours);
       cipher.init(Cipher.ENCRYPT_MODE, key);
       byte[] iv = cipher.getIV();
@@ -477,25 +456,6 @@ class EmrKeysProviderTest {
   }
 
   @Test
-  void aesWrap() throws Exception {
-    Random random = new Random(SEED);
-    Cipher mine = Cipher.getInstance("AESWrap", ours);
-    for (int i = 0; i < 2000; i++) {
-      Cipher theirs = Cipher.getInstance("AESWrap", i % 2 == 0 ? sun : BOUNCY_CASTLE);
-      Key kek = new SecretKeySpec(bytes(random, 16 + 8 * random.nextInt(3)), "AES");
-      Key key = new SecretKeySpec(bytes(random, 16 + 8 * random.nextInt(3)), "AES");
-      mine.init(Cipher.WRAP_MODE, kek);
-      theirs.init(Cipher.WRAP_MODE, kek);
-      byte[] wrapped = mine.wrap(key);
-      assertArrayEquals(theirs.wrap(key), wrapped);
-      mine.init(Cipher.UNWRAP_MODE, kek);
-      assertEquals(key, mine.unwrap(wrapped, "AES", Cipher.SECRET_KEY));
-      wrapped[random.nextInt(wrapped.length)] ^= 1;
-      assertThrows(InvalidKeyException.class, () -> mine.unwrap(wrapped, "AES", Cipher.SECRET_KEY));
-    }
-  }
-
-  @Test
   void rsa() throws Exception {
     KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
     generator.initialize(2048);
@@ -508,7 +468,6 @@ class EmrKeysProviderTest {
             MGF1ParameterSpec.SHA256,
             new PSource.PSpecified(new byte[] {1, 2, 3}));
     String[] names = {
-      "RSA/ECB/PKCS1Padding",
       "RSA/ECB/OAEPPadding",
       "RSA/ECB/OAEPWithSHA-1AndMGF1Padding",
       "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"
@@ -533,22 +492,18 @@ class EmrKeysProviderTest {
         mine.init(Cipher.DECRYPT_MODE, pair.getPrivate(), spec);
         byte[] wrong = new byte[256];
         wrong[255] = 7;
-        if (name.contains("OAEP")) {
-          assertThrows(BadPaddingException.class, () -> mine.doFinal(wrong));
-        } else {
-          assertArrayEquals(mine.doFinal(wrong), mine.doFinal(wrong));
-        }
+        assertThrows(BadPaddingException.class, () -> mine.doFinal(wrong));
       }
     }
     // What Bouncy Castle calls OAEPWithSHA-256AndMGF1Padding.
     JceSettings before = JceSettings.current();
     try {
       JceSettings.set(settings(JceSettings.Release.SDK, 1 << 20, JceSettings.Mgf1.BOTH));
-      Cipher both = Cipher.getInstance(names[3], ours);
+      Cipher both = Cipher.getInstance(names[2], ours);
       both.init(Cipher.UNWRAP_MODE, pair.getPrivate());
       for (MGF1ParameterSpec mask :
           new MGF1ParameterSpec[] {MGF1ParameterSpec.SHA1, MGF1ParameterSpec.SHA256}) {
-        Cipher theirs = Cipher.getInstance(names[1], sun);
+        Cipher theirs = Cipher.getInstance(names[0], sun);
         theirs.init(
             Cipher.WRAP_MODE,
             pair.getPublic(),
@@ -574,10 +529,11 @@ class EmrKeysProviderTest {
     assertEquals(256, cipher.doFinal(plain, 60, 40, sealed));
     cipher.init(Cipher.DECRYPT_MODE, pair.getPrivate());
     cipher.update(sealed, 0, 200);
-    assertThrows(ShortBufferException.class, () -> cipher.doFinal(sealed, 200, 56, new byte[99]));
-    byte[] out = new byte[100];
+    // As SunJCE: room for the modulus, so that nothing depends on what was decrypted.
+    assertThrows(ShortBufferException.class, () -> cipher.doFinal(sealed, 200, 56, new byte[255]));
+    byte[] out = new byte[256];
     assertEquals(100, cipher.doFinal(sealed, 200, 56, out));
-    assertArrayEquals(plain, out);
+    assertArrayEquals(plain, Arrays.copyOf(out, 100));
     cipher.update(new byte[300]);
     assertThrows(IllegalBlockSizeException.class, () -> cipher.doFinal(new byte[1]));
     assertArrayEquals(plain, cipher.doFinal(sealed));
@@ -617,7 +573,9 @@ class EmrKeysProviderTest {
     Key key = new SecretKeySpec(new byte[16], "AES");
     for (int i = 0; i < 200 && NativeHandle.open() < 50000; i++) {
       for (int j = 0; j < 100; j++) {
-        Cipher.getInstance("AES/GCM/NoPadding", ours).init(Cipher.ENCRYPT_MODE, key);
+        Cipher abandoned = Cipher.getInstance("AES/GCM/NoPadding", ours);
+        abandoned.init(Cipher.ENCRYPT_MODE, key);
+        abandoned.update(new byte[1]);
       }
       System.gc();
       if (i > 20 && NativeHandle.open() < 1000) {

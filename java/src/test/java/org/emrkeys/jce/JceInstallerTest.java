@@ -36,7 +36,7 @@ class JceInstallerTest {
   private static final String GCM = "AES/GCM/NoPadding";
   private static final String OAEP = "RSA/ECB/OAEPWithSHA-256AndMGF1Padding";
   private static final String EMRFS_PREFER =
-      "com.amazon.ws.emr.hadoop.fs.shaded." + JceInstaller.PREFER_DEFAULT;
+      "com.amazon.ws.emr.hadoop.fs.shaded." + SdkCrypto.PREFER_DEFAULT;
 
   private final RecordingLog log = new RecordingLog();
   private Provider[] before;
@@ -50,7 +50,7 @@ class JceInstallerTest {
   @AfterEach
   void everythingIsAsBefore() {
     EmrKeysProvider.uninstall();
-    System.clearProperty(JceInstaller.PREFER_DEFAULT);
+    System.clearProperty(SdkCrypto.PREFER_DEFAULT);
     System.clearProperty(EMRFS_PREFER);
     Security.removeProvider(EmrKeysProvider.NAME);
     Security.removeProvider("BC");
@@ -61,7 +61,7 @@ class JceInstallerTest {
   }
 
   private void install(Install install) {
-    JceInstaller.install(settings(install, false), log);
+    JceInstaller.install(settings(install, false), true, log);
   }
 
   @Test
@@ -78,7 +78,7 @@ class JceInstallerTest {
 
     EmrKeysProvider.uninstall();
     assertArrayEquals(before, Security.getProviders());
-    assertNull(System.getProperty(JceInstaller.PREFER_DEFAULT));
+    assertNull(System.getProperty(SdkCrypto.PREFER_DEFAULT));
     assertNull(System.getProperty(EMRFS_PREFER));
   }
 
@@ -94,7 +94,7 @@ class JceInstallerTest {
   void offIsNothing() {
     install(Install.OFF);
     assertArrayEquals(before, Security.getProviders());
-    assertNull(System.getProperty(JceInstaller.PREFER_DEFAULT));
+    assertNull(System.getProperty(SdkCrypto.PREFER_DEFAULT));
   }
 
   @Test
@@ -105,7 +105,7 @@ class JceInstallerTest {
     install(Install.FIRST);
     assertEquals(Collections.emptyList(), log.warnings);
     JceInstaller.install(
-        new JceSettings(Install.FIRST, Release.ALWAYS, 1 << 30, Mgf1.SHA1, false), log);
+        new JceSettings(Install.FIRST, Release.ALWAYS, 1 << 30, Mgf1.SHA1, false), true, log);
     assertEquals(1, log.warnings.size());
     assertArrayEquals(installed, Security.getProviders());
     assertSame(settings, JceSettings.current());
@@ -114,8 +114,8 @@ class JceInstallerTest {
   @Test
   void settingsAreInForceUntilUninstalled() {
     JceSettings initial = JceSettings.current();
-    JceSettings never = new JceSettings(Install.FIRST, Release.NEVER, 1, Mgf1.BOTH, false);
-    JceInstaller.install(never, log);
+    JceSettings never = new JceSettings(Install.FIRST, Release.NEVER, 1 << 20, Mgf1.BOTH, false);
+    JceInstaller.install(never, true, log);
     assertSame(never, JceSettings.current());
     EmrKeysProvider.uninstall();
     assertSame(initial, JceSettings.current());
@@ -144,12 +144,12 @@ class JceInstallerTest {
 
   @Test
   void aPropertyOfTheUserStays() {
-    System.setProperty(JceInstaller.PREFER_DEFAULT, "false");
+    System.setProperty(SdkCrypto.PREFER_DEFAULT, "false");
     install(Install.FIRST);
-    assertEquals("false", System.getProperty(JceInstaller.PREFER_DEFAULT));
+    assertEquals("false", System.getProperty(SdkCrypto.PREFER_DEFAULT));
     assertEquals(Collections.emptyList(), log.warnings);
     EmrKeysProvider.uninstall();
-    assertEquals("false", System.getProperty(JceInstaller.PREFER_DEFAULT));
+    assertEquals("false", System.getProperty(SdkCrypto.PREFER_DEFAULT));
   }
 
   private static final class Relocated {
@@ -205,11 +205,11 @@ class JceInstallerTest {
     Provider foreign = (Provider) other.getDeclaredConstructor().newInstance();
     Security.addProvider(foreign);
     Provider[] order = Security.getProviders();
-    JceInstaller.install(settings(Install.FIRST, true), log);
-    JceInstaller.install(settings(Install.FIRST, true), log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log);
     assertEquals(1, log.warnings.size(), log.warnings.toString());
     assertArrayEquals(order, Security.getProviders());
-    assertNull(System.getProperty(JceInstaller.PREFER_DEFAULT));
+    assertNull(System.getProperty(SdkCrypto.PREFER_DEFAULT));
     // It works, with a library of its own.
     Cipher cipher = Cipher.getInstance(GCM, foreign);
     cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(new byte[16], "AES"));
@@ -225,12 +225,12 @@ class JceInstallerTest {
             .getMethod("of", int.class, int.class, long.class, int.class, boolean.class)
             .invoke(null, 0, 1, 1L << 30, 0, true);
     Class.forName(JceInstaller.class.getName(), true, loader)
-        .getMethod("install", settings, Log.class)
-        .invoke(null, first, log);
+        .getMethod("install", settings, boolean.class, Log.class)
+        .invoke(null, first, true, log);
     assertEquals(1, log.warnings.size());
     assertTrue(log.warnings.get(0).contains("NATIVE_PLATFORM"), log.warnings.get(0));
     assertArrayEquals(before, Security.getProviders());
-    assertNull(System.getProperty(JceInstaller.PREFER_DEFAULT));
+    assertNull(System.getProperty(SdkCrypto.PREFER_DEFAULT));
   }
 
   @Test
@@ -238,7 +238,7 @@ class JceInstallerTest {
     BouncyCastleProvider real = new BouncyCastleProvider();
     Security.insertProviderAt(real, 3);
     Provider[] order = Security.getProviders();
-    JceInstaller.install(settings(Install.FIRST, true), log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log);
 
     assertTrue(Cipher.getInstance(GCM, "BC").getProvider() instanceof BouncyCastleStandIn);
     assertTrue(
@@ -267,7 +267,7 @@ class JceInstallerTest {
 
   @Test
   void theStandInFindsBouncyCastleOnTheClassPath() throws Exception {
-    JceInstaller.install(settings(Install.LAST, true), log);
+    JceInstaller.install(settings(Install.LAST, true), true, log);
     assertTrue(
         Cipher.getInstance("Twofish/CBC/PKCS5Padding", "BC").getProvider()
             instanceof BouncyCastleProvider);
@@ -289,7 +289,7 @@ class JceInstallerTest {
     wrap.init(Cipher.WRAP_MODE, pair.getPublic());
     byte[] ofSun = wrap.wrap(key);
 
-    JceInstaller.install(settings(Install.FIRST, true), log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log);
     Cipher standIn = Cipher.getInstance(OAEP, "BC");
     standIn.init(Cipher.UNWRAP_MODE, pair.getPrivate());
     assertEquals(key, standIn.unwrap(ofBouncyCastle, "AES", Cipher.SECRET_KEY));
@@ -299,7 +299,7 @@ class JceInstallerTest {
   }
 
   /** Our classes once more, with or without the native library. */
-  private static final class Isolated extends URLClassLoader {
+  static final class Isolated extends URLClassLoader {
     private final boolean withLibrary;
 
     Isolated(boolean withLibrary) {

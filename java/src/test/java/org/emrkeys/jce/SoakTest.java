@@ -82,7 +82,7 @@ class SoakTest {
     for (int i = 0; i < 100 && NativeHandle.open() > 200; i++) {
       System.gc();
       Thread.sleep(20);
-      Cipher.getInstance("AES/GCM/NoPadding", ours).init(Cipher.ENCRYPT_MODE, aes(new byte[16]));
+      abandon(aes(new byte[16]), new byte[12], new byte[1]); // the next one frees forgotten ones
     }
     assertTrue(NativeHandle.open() <= 200, NativeHandle.open() + " native ciphers stay open");
   }
@@ -100,26 +100,18 @@ class SoakTest {
   private static void one(Random random, Cipher shared) throws Exception {
     Key key = aes(bytes(random, 16 + 8 * random.nextInt(3)));
     byte[] data = bytes(random, random.nextInt(random.nextInt(20) == 0 ? LONGEST : 600));
-    switch (random.nextInt(12)) {
+    switch (random.nextInt(10)) {
       case 0:
+      case 1:
         roundTrip("AES/CTR/NoPadding", key, new IvParameterSpec(bytes(random, 16)), null, data);
         break;
-      case 1:
-        roundTrip("AES/CBC/PKCS5Padding", key, new IvParameterSpec(bytes(random, 16)), null, data);
-        break;
       case 2:
-        roundTrip("AES/ECB/PKCS5Padding", key, null, null, data);
-        break;
-      case 3:
-        wrap("AESWrap", key, key, aes(bytes(random, 32)));
-        break;
-      case 4:
         wrap("RSA/ECB/OAEPWithSHA-256AndMGF1Padding", rsa.getPublic(), rsa.getPrivate(), key);
         break;
-      case 5:
+      case 3:
         abandon(key, bytes(random, 12), data);
         break;
-      case 6:
+      case 4:
         misuse(shared, data);
         break;
       default:
