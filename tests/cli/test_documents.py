@@ -1,5 +1,7 @@
 """README.md and docs/*.md as documents: their links lead somewhere, and their lines fit."""
 
+import collections
+import itertools
 import re
 import urllib.parse
 
@@ -33,3 +35,18 @@ def test_lines_have_at_most_120_characters_outside_of_tables_and_blocks(document
     lines = enumerate(prose.splitlines(), 1)
     long = [number for number, line in lines if len(line) > WIDTH and not line.lstrip().startswith("|")]
     assert not long, f"{document.name}: lines {long}"
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a document outside of blocks and generated parts, of at least eight words."""
+    prose = markdown.without(markdown.BLOCK, markdown.without(markdown.GENERATED, text))
+    parts = (re.split(r"(?<=[.:;])\s+|\s*\|\s*", paragraph) for paragraph in re.split(r"\n\s*\n|\n(?=\||#|- |\d+\. )", prose))
+    cleaned = (" ".join(part.split()).strip(" .-") for part in itertools.chain.from_iterable(parts))
+    return [sentence for sentence in cleaned if len(sentence.split()) >= 8]
+
+
+def test_no_sentence_stands_twice():
+    found = collections.Counter(itertools.chain.from_iterable(sentences(path.read_text()) for path in markdown.DOCUMENTS))
+    assert len(found) > 500
+    twice = [sentence for sentence, count in found.items() if count > 1]
+    assert not twice, "\n".join(twice)
