@@ -8,6 +8,7 @@ use crate::envelope::{Envelope, Wrap};
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::inputs::Settings;
 use crate::model::Client;
+use crate::names::same_kms_key;
 
 /// The key of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +64,9 @@ impl KeyLookup {
             }
             match &key.kind {
                 KeyKind::Rsa(rsa) => key_lookup.rsa_names.extend(rsa.legacy_name.as_deref().map(owned)),
-                KeyKind::Kms { key_id } => {
-                    // The end of an ARN is the id by which another configuration may have named the same key.
-                    let id = key_id.rsplit_once(":key/").map(|(_, id)| id);
-                    key_lookup
-                        .kms_ids
-                        .extend(id.into_iter().chain([key_id.as_str()]).map(owned));
+                KeyKind::Kms(kms) => {
+                    let ids = std::iter::once(&kms.key_id).chain(&kms.previous);
+                    key_lookup.kms_ids.extend(ids.map(|id| owned(id)));
                 }
                 KeyKind::DataKeyService(_) => key_lookup.data_key_services.push(name.to_owned()),
                 KeyKind::Aes { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) => {}
@@ -142,9 +140,11 @@ impl KeyLookup {
         let mut unknown = None;
         let mut found: BTreeSet<&str> = BTreeSet::new();
         let kms_id = |id: &str| {
-            self.kms_ids
-                .get(id)
-                .or_else(|| self.kms_ids.get(id.rsplit_once(":key/")?.1))
+            self.kms_ids.get(id).or_else(|| {
+                // Another configuration may have named the same key by ARN, by id, or in another of its regions.
+                let mut known = self.kms_ids.iter();
+                known.find_map(|(known, name)| same_kms_key(known, id).then_some(name))
+            })
         };
         for (field, value) in [
             description::RSA_NAME,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::audit::{Audit, AuditRecord, AuditTarget};
+use crate::audit::{Audit, AuditRecord, AuditTarget, Waiting};
 use crate::aws::S3Access;
 use crate::config::loader::Loader;
 use crate::config::{Config, RuleTarget};
@@ -37,6 +37,8 @@ pub fn required_inputs(usage: Client, settings: &Settings) -> Result<Vec<InputRe
 pub struct Provider {
     usage: Client,
     state: ArcSwap<State>,
+    /// Lines of the audit log, whatever configuration they were written under.
+    waiting: Arc<Waiting>,
 }
 
 impl Provider {
@@ -45,11 +47,13 @@ impl Provider {
     /// # Errors
     /// Every problem of the configuration; else every problem of the key material.
     pub fn open(usage: Client, settings: &Settings, inputs: &Inputs) -> Result<(Provider, Report), Error> {
-        let (state, report) = State::load(usage, settings, inputs)?;
+        let waiting = Arc::default();
+        let (state, report) = State::load(usage, settings, inputs, &waiting)?;
         Ok((
             Provider {
                 usage,
                 state: ArcSwap::from_pointee(state),
+                waiting,
             },
             report,
         ))
@@ -60,7 +64,7 @@ impl Provider {
     /// # Errors
     /// As `open`; then everything stays as it was.
     pub fn refresh(&self, settings: &Settings, inputs: &Inputs) -> Result<Report, Error> {
-        let (state, report) = State::load(self.usage, settings, inputs)?;
+        let (state, report) = State::load(self.usage, settings, inputs, &self.waiting)?;
         let mut problems = Problems::default();
         for source in state.keys.values() {
             problems.keep(source.renew());
@@ -167,7 +171,7 @@ impl Provider {
 
     /// The lines of the audit log that the caller is to log, oldest first.
     pub fn take_audit(&self) -> Vec<String> {
-        self.state.load().audit.take()
+        self.waiting.take()
     }
 
     /// Counters of the keys that have a key service, by name.
@@ -213,7 +217,12 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    fn load(usage: Client, settings: &Settings, inputs: &Inputs) -> Result<(State, Report), Error> {
+    fn load(
+        usage: Client,
+        settings: &Settings,
+        inputs: &Inputs,
+        waiting: &Arc<Waiting>,
+    ) -> Result<(State, Report), Error> {
         let config = Config::parse(usage, settings)?;
         let mut loader = Loader {
             config: &config,
@@ -232,7 +241,7 @@ impl State {
             Client::S3 | Client::S3a => release::ALGORITHM,
             Client::LocalDisk => local_disk_algorithm(&config, &mut warnings),
         };
-        let audit = problems.keep(Audit::open(&config.audit));
+        let audit = problems.keep(Audit::open(&config.audit, waiting));
         let audit = match (problems.into_error(), audit) {
             (Some(error), _) => return Err(error),
             (None, audit) => audit.unwrap_or(Audit::Off),

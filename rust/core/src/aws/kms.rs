@@ -110,6 +110,15 @@ impl KmsTarget {
         }
     }
 
+    /// `DescribeKey`: the ARN of the key, whatever names it.
+    pub(crate) async fn describe(&self) -> Result<String, Failure> {
+        let call = self.call("DescribeKey", &self.key_id);
+        let request = call.client().await.describe_key().key_id(&self.key_id);
+        let answer = request.send().await.map_err(|error| call.failure(&error))?;
+        let arn = answer.key_metadata.and_then(|key| key.arn);
+        arn.ok_or_else(|| call.malformed("no ARN"))
+    }
+
     /// `Decrypt` of a data key that `key_arn` wrapped.
     pub async fn decrypt(
         &self,

@@ -89,7 +89,7 @@ pub(crate) struct KeyConfig {
 pub(crate) enum KeyKind {
     Aes { origin: Origin, encoding: Encoding },
     Rsa(RsaConfig),
-    Kms { key_id: String },
+    Kms(KmsConfig),
     KmsCached(KmsCachedConfig),
     Keyring(KeyringConfig),
     DataKeyService(DataKeyServiceConfig),
@@ -109,8 +109,18 @@ pub(crate) struct KeyringConfig {
 }
 
 #[derive(Debug)]
+pub(crate) struct KmsConfig {
+    /// ARN, key id or alias.
+    pub(crate) key_id: String,
+    /// ARNs or key ids of the KMS keys that decrypt, too.
+    pub(crate) previous: Vec<String>,
+}
+
+#[derive(Debug)]
 pub(crate) struct KmsCachedConfig {
     pub(crate) target: KmsTarget,
+    /// The KMS keys that unwrap, too; none of them is an alias.
+    pub(crate) previous: Vec<KmsTarget>,
     /// What the user adds to the encryption context.
     pub(crate) context: Context,
 }
@@ -160,7 +170,7 @@ impl KeyKind {
         match self {
             KeyKind::Aes { .. } => "aes",
             KeyKind::Rsa(_) => "rsa",
-            KeyKind::Kms { .. } => "kms",
+            KeyKind::Kms(_) => "kms",
             KeyKind::KmsCached(_) => "kms-cached",
             KeyKind::Keyring(_) => "keyring",
             KeyKind::DataKeyService(_) => "data-key-service",
@@ -351,7 +361,7 @@ impl Config {
                     service.identity.iter().chain(&service.trust).collect(),
                     service.password.as_ref(),
                 ),
-                KeyKind::Kms { .. } | KeyKind::KmsCached(_) => (vec![], None),
+                KeyKind::Kms(_) | KeyKind::KmsCached(_) => (vec![], None),
             };
             inputs.extend(files.into_iter().filter_map(|file| match &file.location {
                 Location::External(uri) => Some(InputRef::Uri(uri.clone())),
@@ -585,7 +595,7 @@ fn check_client(
     let of_default = default_key.map(|key| ("emrkeys.default.key".to_owned(), key));
     for (property, key) in of_default.into_iter().chain(of_rules) {
         if let Some(KeyConfig {
-            kind: KeyKind::Kms { .. },
+            kind: KeyKind::Kms(_),
             ..
         }) = keys.get(key)
         {
@@ -608,7 +618,7 @@ fn check_s3a(
     default_key: Option<&str>,
     problems: &mut Problems,
 ) {
-    let is_kms = |name: &&str| matches!(keys.get(*name).map(|key| &key.kind), Some(KeyKind::Kms { .. }));
+    let is_kms = |name: &&str| matches!(keys.get(*name).map(|key| &key.kind), Some(KeyKind::Kms(_)));
     let kms = keys.keys().map(String::as_str).filter(is_kms).count();
     let written = default_key
         .into_iter()

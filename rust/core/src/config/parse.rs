@@ -13,6 +13,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const TYPES: &str = "Set it to aes, rsa, kms, kms-cached, keyring or data-key-service.";
 /// What the user adds to the encryption context stands below this.
 const CONTEXT: &str = "encryption-context.";
+/// KMS keys that decrypt and no longer encrypt.
+const PREVIOUS_KMS: &str = "previous-kms-key-ids";
 
 /// Values are trimmed; an empty value counts as not set, as Hadoop users expect of an override.
 pub(super) struct Reader<'a> {
@@ -315,9 +317,10 @@ impl<'a> Reader<'a> {
                 "legacy-name",
                 "previous",
             ],
-            Some("kms") => &["kms-key-id"],
+            Some("kms") => &["kms-key-id", PREVIOUS_KMS],
             Some("kms-cached") => &[
                 "kms-key-id",
+                PREVIOUS_KMS,
                 "region",
                 "endpoint",
                 "role-arn",
@@ -485,7 +488,30 @@ impl<'a> Reader<'a> {
             return None;
         };
         let key_id = self.kms_key_id(property, key_id)?;
-        Some(KeyKind::Kms { key_id })
+        let previous = self.previous_kms_keys(name, fields);
+        Some(KeyKind::Kms(KmsConfig { key_id, previous }))
+    }
+
+    /// What an alias stood for once only its owner knows, so that each is named by itself.
+    fn previous_kms_keys(&mut self, name: &str, fields: &Fields<'a>) -> Vec<String> {
+        let property = format!("{KEY_PREFIX}{name}.{PREVIOUS_KMS}");
+        let mut keys = Vec::new();
+        for id in list(fields.get(PREVIOUS_KMS)) {
+            if is_alias(&id) {
+                self.problems.add(Problem::at(
+                    &property,
+                    Code::InvalidValue,
+                    format!(
+                        "{} is an alias, and may stand for another key tomorrow",
+                        excerpt(&id)
+                    ),
+                    "Name the older keys by ARN.",
+                ));
+            } else {
+                keys.extend(self.kms_key_id(property.clone(), &id));
+            }
+        }
+        keys
     }
 
     fn kms_cached(&mut self, name: &str, fields: &Fields<'a>) -> Option<KeyKind> {
@@ -499,7 +525,14 @@ impl<'a> Reader<'a> {
         };
         let access = self.kms_access(name, fields);
         let context = self.context(name, fields);
+        let previous = self.previous_kms_keys(name, fields).into_iter();
+        let previous = previous.map(|key_id| KmsTarget {
+            property: property(PREVIOUS_KMS),
+            key_id,
+            access: access.clone(),
+        });
         Some(KeyKind::KmsCached(KmsCachedConfig {
+            previous: previous.collect(),
             target: KmsTarget {
                 key_id: self.kms_key_id(property("kms-key-id"), key_id)?,
                 property: property("kms-key-id"),
@@ -821,7 +854,10 @@ impl<'a> Reader<'a> {
             (None, None, None) => return None,
             (None, None, Some(key_id)) => {
                 let key_id = self.kms_key_id(KMS_KEY_ID.to_owned(), key_id)?;
-                KeyKind::Kms { key_id }
+                KeyKind::Kms(KmsConfig {
+                    key_id,
+                    previous: Vec::new(),
+                })
             }
             (_, _, Some(_)) => {
                 self.problems.add(Problem::at(

@@ -51,7 +51,7 @@ pub(super) fn warnings(settings: &Settings, keys: &BTreeMap<String, KeyConfig>) 
 
 fn is_kms(key: &KeyConfig, id: &str) -> bool {
     let end = |id: &str| id.rsplit_once(":key/").map_or(id, |(_, id)| id).to_owned();
-    matches!(&key.kind, KeyKind::Kms { key_id } if end(key_id) == end(id))
+    matches!(&key.kind, KeyKind::Kms(kms) if end(&kms.key_id) == end(id))
         || matches(key, description::KMS_KEY_ID, id)
 }
 

@@ -369,7 +369,7 @@ fn the_properties_of_awss_providers_define_a_key_where_none_of_ours_does() {
     );
 
     let config = parse(&[(KMS_KEY_ID, "alias/k")]).unwrap();
-    assert!(matches!(&config.keys["default"].kind, KeyKind::Kms { key_id, .. } if key_id == "alias/k"));
+    assert!(matches!(&config.keys["default"].kind, KeyKind::Kms(kms) if kms.key_id == "alias/k"));
 
     let both = [&rsa[..], &[(KMS_KEY_ID, "alias/k")]].concat();
     assert_eq!(parse(&both).unwrap_err().code(), Code::Conflict);

@@ -159,9 +159,9 @@ fn key_summary(name: &str, key: &KeyConfig, config: &Config, emrfs_region: Optio
             summary.files.extend(rsa.private.iter().map(place));
             credentials.extend(&rsa.password);
         }
-        KeyKind::Kms { key_id } => summary.kms.push(KmsTarget {
+        KeyKind::Kms(kms) => summary.kms.push(KmsTarget {
             property: format!("emrkeys.key.{name}.kms-key-id"),
-            key_id: key_id.clone(),
+            key_id: kms.key_id.clone(),
             access: KmsAccess {
                 region: emrfs_region,
                 ..KmsAccess::default()

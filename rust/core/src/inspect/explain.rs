@@ -176,7 +176,7 @@ impl Explainer {
             .into());
         };
         let away = match &config.kind {
-            KeyKind::Kms { key_id } => Some(Current::Kms(key_id.clone())),
+            KeyKind::Kms(kms) => Some(Current::Kms(kms.key_id.clone())),
             KeyKind::KmsCached(kms) => Some(Current::Kms(kms.target.key_id.clone())),
             KeyKind::DataKeyService(service) => Some(Current::Elsewhere(service.url.as_str().to_owned())),
             KeyKind::Aes {
@@ -221,7 +221,7 @@ impl Explainer {
             property,
             location,
             keyring::MAX_DOCUMENT,
-            Secrecy::Public,
+            Secrecy::Authentic,
             Permissions::Enforce,
             &none,
             s3,

@@ -1,11 +1,15 @@
 //! AWS KMS as a key service: what stands behind keys of type `kms-cached`.
 
+use std::sync::Arc;
+
 use base64ct::{Base64, Encoding};
 
 use crate::aws::kms::{Context, KmsTarget};
 use crate::description::{self, invalid, Description};
-use crate::error::{excerpt, Code, Problem};
+use crate::error::{excerpt, Code, Failure, Problem};
+use crate::key_service::kms_alias::{Alias, Stands};
 use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
+use crate::names::{is_alias, same_kms_key, KmsArn};
 
 use secrecy::SecretSlice;
 
@@ -33,27 +37,72 @@ impl KmsService {
         }
     }
 
-    /// The configured key that stands for `arn`, and the ARN by which it is to be called: a multi-region key is the
-    /// same key in every region, and the nearest is the one configured.
-    fn trusted<'a>(&'a self, arn: &'a str) -> Option<(&'a KmsTarget, &'a str)> {
-        let stored = Arn::parse(arn).filter(|stored| stored.resource.starts_with("key/"))?;
+    /// The configured key that `stored`, the ARN in a description, means, and the id by which it is called: always one
+    /// that was configured, or that KMS gave for a configured alias. A multi-region key is the same key in every
+    /// region, and the nearest is the one configured.
+    fn trusted(&self, stored: &str) -> Option<(&KmsTarget, String)> {
+        KmsArn::parse(stored)?.key_id()?;
         self.keys.iter().find_map(|target| {
-            let id = target.key_id.as_str();
-            let as_stored = Some((target, arn));
-            match Arn::parse(id) {
-                Some(own) if own == stored => as_stored,
-                Some(own) if own.resource.starts_with("key/mrk-") && own.same_but_region(&stored) => {
-                    Some((target, id))
+            let id = if is_alias(&target.key_id) {
+                match Alias::of(target).stands()? {
+                    Stands::For(arn) => arn,
+                    Stands::Unsaid => return None,
                 }
-                Some(own) if own.resource.starts_with("alias/") && own.same_but_resource(&stored) => {
-                    as_stored
-                }
-                Some(_) => None,
-                // An alias may have pointed at any key of the account, and IAM says which of them may be used.
-                None if id.starts_with("alias/") => as_stored,
-                None => (stored.resource.strip_prefix("key/") == Some(id)).then_some((target, arn)),
-            }
+            } else {
+                target.key_id.clone()
+            };
+            same_kms_key(&id, stored).then_some((target, id))
         })
+    }
+
+    /// The configured aliases that may stand for the key with the ARN `stored`, as far as their names say.
+    fn aliases<'a>(&'a self, stored: &'a str) -> impl Iterator<Item = (&'a KmsTarget, Arc<Alias>)> + 'a {
+        let stored = KmsArn::parse(stored).filter(|stored| stored.key_id().is_some());
+        self.keys.iter().filter_map(move |target| {
+            let own = KmsArn::parse(&target.key_id);
+            let possible = match (stored, own) {
+                (None, _) => false,
+                (Some(stored), Some(own)) => own.same_account(&stored),
+                (Some(_), None) => true,
+            };
+            (possible && is_alias(&target.key_id)).then(|| (target, Alias::of(target)))
+        })
+    }
+
+    fn unknown(&self, stored: &str) -> Problem {
+        Problem::at(
+            format!("emrkeys.key.{}.previous-kms-key-ids", self.name),
+            Code::KeyVersionUnknown,
+            format!(
+                "the object was written with KMS key {}, which is none of those configured for key {}",
+                excerpt(stored),
+                self.name
+            ),
+            "If it is an older key of yours, such as one that the alias stood for, add its ARN here; otherwise the object's description was changed.",
+        )
+    }
+
+    /// As [`KeyService::open`], after KMS was asked for the keys that aliases stand for.
+    async fn open_by_alias(&self, wrapped: &WrappedKey) -> Result<SecretSlice<u8>, Failure> {
+        for (target, alias) in self.aliases(&wrapped.key_id) {
+            alias.ask(target).await?;
+        }
+        if let Some((target, id)) = self.trusted(&wrapped.key_id) {
+            return target.decrypt(&id, &wrapped.ciphertext, &wrapped.context).await;
+        }
+        for (target, alias) in self.aliases(&wrapped.key_id) {
+            if alias.stands() != Some(Stands::Unsaid) {
+                continue;
+            }
+            match target
+                .decrypt(&target.key_id, &wrapped.ciphertext, &wrapped.context)
+                .await
+            {
+                Err(Failure::Refused(problem)) if problem.code == Code::WrappedKeyInvalid => {}
+                other => return other,
+            }
+        }
+        Err(Failure::Refused(self.unknown(&wrapped.key_id)))
     }
 }
 
@@ -61,7 +110,11 @@ impl KeyService for KmsService {
     fn generate(&self) -> Answer<'_, NewKey> {
         Box::pin(async {
             let context = with_name(&self.context, &self.name);
-            let made = self.keys[0].generate(&context).await?;
+            let target = &self.keys[0];
+            let made = target.generate(&context).await?;
+            if is_alias(&target.key_id) {
+                Alias::of(target).learn(Stands::For(made.key_arn.clone()));
+            }
             Ok(NewKey {
                 plaintext: made.plaintext,
                 wrapped: WrappedKey {
@@ -75,10 +128,10 @@ impl KeyService for KmsService {
 
     fn open<'a>(&'a self, wrapped: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>> {
         Box::pin(async {
-            let (target, arn) = self
-                .trusted(&wrapped.key_id)
-                .unwrap_or((&self.keys[0], &wrapped.key_id));
-            target.decrypt(arn, &wrapped.ciphertext, &wrapped.context).await
+            match self.trusted(&wrapped.key_id) {
+                Some((target, id)) => target.decrypt(&id, &wrapped.ciphertext, &wrapped.context).await,
+                None => self.open_by_alias(wrapped).await,
+            }
         })
     }
 
@@ -116,18 +169,10 @@ impl KeyService for KmsService {
                     description::WRAPPED
                 ))
             })?;
-        if self.trusted(arn).is_none() {
-            return Err(Problem::at(
-                format!("emrkeys.key.{}.previous", self.name),
-                Code::KeyVersionUnknown,
-                format!(
-                    "the object was written with KMS key {}, which is none of the {} configured for key {}",
-                    excerpt(arn),
-                    self.keys.len(),
-                    self.name
-                ),
-                "Configure a key of type kms-cached with that kms-key-id and name it here; or the object's description was changed.",
-            ));
+        let may_ask =
+            |(_, alias): (_, Arc<Alias>)| alias.may_have_moved() || alias.stands() == Some(Stands::Unsaid);
+        if self.trusted(arn).is_none() && !self.aliases(arn).any(may_ask) {
+            return Err(self.unknown(arn));
         }
         let user = stored.entries().iter().filter_map(|(name, value)| {
             let field = name.strip_prefix(description::CONTEXT_PREFIX)?;
@@ -146,43 +191,6 @@ fn with_name(context: &Context, name: &str) -> Context {
     let mut context = context.clone();
     context.insert(CONTEXT_NAME.to_owned(), name.to_owned());
     context
-}
-
-/// The parts of an ARN of KMS.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Arn<'a> {
-    partition: &'a str,
-    region: &'a str,
-    account: &'a str,
-    resource: &'a str,
-}
-
-impl<'a> Arn<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.splitn(6, ':');
-        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        (arn == "arn" && service == "kms").then_some(())?;
-        Some(Arn {
-            partition,
-            region: parts.next()?,
-            account: parts.next()?,
-            resource: parts.next()?,
-        })
-    }
-
-    fn same_but_region(&self, other: &Self) -> bool {
-        Arn {
-            region: other.region,
-            ..*self
-        } == *other
-    }
-
-    fn same_but_resource(&self, other: &Self) -> bool {
-        Arn {
-            resource: other.resource,
-            ..*self
-        } == *other
-    }
 }
 
 #[cfg(test)]
@@ -212,28 +220,50 @@ mod tests {
         service(&[configured]).trusted(stored).is_some()
     }
 
+    /// Whether KMS would be asked anything for an object under `stored`.
+    fn asks(service: &KmsService, stored: &str) -> bool {
+        let entries = [("emrkeys.kms-key", stored), ("emrkeys.wrapped", "AAAA")];
+        match service.wrapped(&Description::new(&entries).unwrap()) {
+            Ok(_) => true,
+            Err(problem) => {
+                assert_eq!(problem.code, Code::KeyVersionUnknown);
+                false
+            }
+        }
+    }
+
     #[test]
     fn only_configured_kms_keys_are_trusted() {
         let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
-        let foreign = ARN.replace("111122223333", "444455556666");
         assert!(trusts(ARN, ARN));
-        assert!(!trusts(ARN, &foreign));
+        assert!(!trusts(ARN, &ARN.replace("111122223333", "444455556666")));
         assert!(!trusts(ARN, &ARN.replace("eu-west-1", "us-east-1")));
-        assert!(trusts(id, ARN));
         assert!(!trusts(id, MULTI));
-        assert!(trusts("alias/main", ARN));
-        assert!(trusts("arn:aws:kms:eu-west-1:111122223333:alias/main", ARN));
-        assert!(!trusts("arn:aws:kms:eu-west-1:111122223333:alias/main", &foreign));
-        for nonsense in [
-            "",
-            "arn:",
-            id,
-            "alias/main",
-            "arn:aws:s3:::bucket",
-            "arn:aws:kms:eu-west-1:111122223333:alias/main",
-        ] {
-            assert!(!trusts("alias/main", nonsense), "{nonsense}");
+        // A key id is called as it is configured: the object chooses neither region nor account.
+        assert_eq!(service(&[id]).trusted(ARN).unwrap().1, id);
+    }
+
+    #[test]
+    fn an_alias_trusts_the_key_that_kms_says_and_no_other() {
+        for alias in ["alias/one", "arn:aws:kms:eu-west-1:111122223333:alias/one"] {
+            let service = service(&[alias]);
+            let foreign = ARN.replace("111122223333", "444455556666");
+            assert!(service.trusted(ARN).is_none(), "before KMS has said anything");
+            assert!(asks(&service, ARN));
+            assert_eq!(asks(&service, &foreign), alias.starts_with("alias/"));
+            for nonsense in ["", "arn:", "alias/one", "arn:aws:s3:::bucket", alias] {
+                assert!(!asks(&service, nonsense), "{nonsense}");
+            }
+            Alias::of(&service.keys[0]).learn(Stands::For(ARN.to_owned()));
+            assert_eq!(service.trusted(ARN).unwrap().1, ARN);
+            for other in [&*foreign, MULTI] {
+                assert!(service.trusted(other).is_none());
+                assert!(!asks(&service, other), "KMS was asked just now");
+            }
         }
+        let listed = service(&["alias/two", MULTI]);
+        Alias::of(&listed.keys[0]).learn(Stands::For(ARN.to_owned()));
+        assert!(asks(&listed, ARN) && asks(&listed, MULTI));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub(crate) mod cache;
 pub(crate) mod data_key_service;
 pub(crate) mod kms;
+mod kms_alias;
 
 pub use cache::{call, full_jitter};
 

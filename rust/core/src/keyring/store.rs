@@ -289,7 +289,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
         WHAT,
         &location,
         super::MAX_DOCUMENT,
-        Secrecy::Public,
+        Secrecy::Authentic,
         Permissions::Enforce,
         &Inputs::new(),
         &S3Access::default(),

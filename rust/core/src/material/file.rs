@@ -27,11 +27,12 @@ pub(super) fn read(
         return Err(not_regular(property, &shown));
     }
     let caller = rustix::process::geteuid().as_raw();
-    let lax = laxity(secrecy, stat.st_mode, stat.st_uid, caller).map(|lax| lax.describe(property, &shown));
-    let warning = match (lax, permissions) {
+    let warning = match (laxity(secrecy, stat.st_mode, stat.st_uid, caller), permissions) {
         (None, _) => None,
-        (Some(problem), Permissions::Warn) => Some(problem.to_string()),
-        (Some(problem), Permissions::Enforce) => return Err(problem),
+        (Some(lax @ (Lax::Mode(_) | Lax::WritableByGroup(_) | Lax::Owner(_))), Permissions::Warn) => {
+            Some(lax.describe(property, &shown).to_string())
+        }
+        (Some(lax), _) => return Err(lax.describe(property, &shown)),
     };
     if u64::try_from(stat.st_size).is_ok_and(|size| size > limit as u64) {
         return Err(too_large(property, &shown, limit));
@@ -69,6 +70,8 @@ fn content(property: &str, shown: &str, file: &OwnedFd, limit: usize) -> Result<
 enum Lax {
     /// Others than the owner may read or write it; the nine permission bits.
     Mode(u32),
+    /// The members of its group may write it.
+    WritableByGroup(u32),
     /// Everybody may write it.
     WritableByAll(u32),
     /// It belongs to this other user, who can read and replace it.
@@ -79,8 +82,9 @@ fn laxity(secrecy: Secrecy, mode: u32, owner: u32, caller: u32) -> Option<Lax> {
     let bits = mode & 0o777;
     match secrecy {
         Secrecy::Secret if bits & 0o077 != 0 => Some(Lax::Mode(bits)),
-        Secrecy::Secret if owner != caller && owner != 0 => Some(Lax::Owner(owner)),
-        Secrecy::Public if bits & 0o002 != 0 => Some(Lax::WritableByAll(bits)),
+        Secrecy::Public | Secrecy::Authentic if bits & 0o002 != 0 => Some(Lax::WritableByAll(bits)),
+        Secrecy::Secret | Secrecy::Public if owner != caller && owner != 0 => Some(Lax::Owner(owner)),
+        Secrecy::Public if bits & 0o020 != 0 => Some(Lax::WritableByGroup(bits)),
         _ => None,
     }
 }
@@ -94,6 +98,12 @@ impl Lax {
                     "the secret in {file} can be read or written by others than its owner (mode {bits:04o})"
                 ),
                 format!("Run: chmod 600 {file}"),
+            ),
+            Lax::WritableByGroup(bits) => (
+                format!(
+                    "{file} can be replaced by its group, whose key would then encrypt (mode {bits:04o})"
+                ),
+                format!("Run: chmod 644 {file}"),
             ),
             Lax::WritableByAll(bits) => (
                 format!("{file} can be replaced by everybody on this machine (mode {bits:04o})"),
@@ -200,8 +210,9 @@ mod tests {
                 .map_err(|problem| problem.code)
         };
         assert!(public(0o644).is_ok_and(|material| material.warning.is_none()));
-        assert!(public(0o664).is_ok());
-        assert_eq!(public(0o666).unwrap_err(), Code::KeyFilePermissions);
+        for mode in [0o664, 0o660, 0o666, 0o646] {
+            assert_eq!(public(mode).unwrap_err(), Code::KeyFilePermissions, "{mode:o}");
+        }
     }
 
     #[test]
@@ -213,7 +224,11 @@ mod tests {
             Some(Lax::Owner(1001))
         );
         assert_eq!(laxity(Secrecy::Secret, 0o100600, 1001, 0), Some(Lax::Owner(1001)));
-        assert_eq!(laxity(Secrecy::Public, 0o100644, 1001, 1000), None);
+        let replaceable = Some(Lax::Owner(1001));
+        assert_eq!(laxity(Secrecy::Public, 0o100644, 1001, 1000), replaceable);
+        assert_eq!(laxity(Secrecy::Public, 0o100644, 0, 1000), None);
+        // A keyring proves by itself who wrote it.
+        assert_eq!(laxity(Secrecy::Authentic, 0o100664, 1001, 1000), None);
     }
 
     #[test]

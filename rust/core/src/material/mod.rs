@@ -114,8 +114,10 @@ impl Location {
 /// Whether a file's content must be kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// Others may read it; not everybody may replace it.
+    /// Others may read it; who replaces it would have data encrypted to a key, or believe in a service, of their own.
     Public,
+    /// Others may read it, and what it holds proves who wrote it; not everybody may replace it.
+    Authentic,
     /// Only the owner may read or write it.
     Secret,
 }

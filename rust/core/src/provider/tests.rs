@@ -327,10 +327,51 @@ fn objects_of_emrfss_kms_provider_belong_to_the_kms_key_of_that_id() {
     assert!(written.description.is_empty(), "{:?}", written.description);
     for stored in [arn.as_str(), ID] {
         let read = provider.ask(Some(&[("kms_cmk_id", stored)])).unwrap();
-        assert!(matches!(&read.key, MaterialKey::Kms { key_id } if key_id == stored));
+        assert!(matches!(&read.key, MaterialKey::Kms { key_id } if *key_id == arn));
     }
     assert_eq!(
         code(provider.ask(Some(&[("kms_cmk_id", "alias/other")]))),
+        Code::KeyNotConfigured
+    );
+}
+
+#[test]
+fn an_object_does_not_choose_the_kms_key_that_is_called() {
+    const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const OLDER: &str = "arn:aws:kms:eu-west-1:111122223333:key/0000abcd-12ab-34cd-56ef-1234567890ab";
+    let foreign = ARN.replace("111122223333", "444455556666");
+    let fixture = || {
+        Fixture::new()
+            .set("emrkeys.key.k.type", "kms")
+            .set("emrkeys.key.k.kms-key-id", "alias/k")
+            .set("emrkeys.key.k.match.team", "red")
+            .set("emrkeys.default.key", "k")
+    };
+    let listed = [
+        fixture().set("emrkeys.key.k.previous-kms-key-ids", OLDER),
+        fixture().set("emrkeys.key.k.match.kms_cmk_id", OLDER),
+    ];
+    for claim in [("emrkeys.key", "k"), ("team", "red")] {
+        let read = |fixture: &Fixture, id: &str| fixture.open().ask(Some(&[claim, ("kms_cmk_id", id)]));
+        for other in [&*foreign, ARN, "alias/other"] {
+            assert_eq!(code(read(&fixture(), other)), Code::KeyVersionUnknown, "{other}");
+        }
+        for fixture in &listed {
+            assert_eq!(code(read(fixture, &foreign)), Code::KeyVersionUnknown);
+            let read = read(fixture, OLDER).unwrap();
+            assert!(matches!(read.key, MaterialKey::Kms { key_id } if key_id == OLDER));
+        }
+    }
+    for fixture in &listed {
+        assert!(fixture.open().ask(Some(&[("kms_cmk_id", OLDER)])).is_ok());
+        assert_eq!(
+            code(fixture.open().ask(Some(&[("kms_cmk_id", &*foreign)]))),
+            Code::KeyNotConfigured
+        );
+    }
+    let by_arn = fixture().set("emrkeys.key.k.kms-key-id", ARN);
+    assert_eq!(
+        code(by_arn.open().ask(Some(&[("kms_cmk_id", &*foreign)]))),
         Code::KeyNotConfigured
     );
 }
@@ -697,4 +738,31 @@ fn every_description_leads_to_the_name_that_the_key_has_now() {
     let code = |stored: &[(&str, &str)]| owner(Wrap::Kms, stored).unwrap_err().code();
     assert_eq!(code(&[("kms_cmk_id", "alias/other")]), Code::KeyNotConfigured);
     assert_eq!(code(&[("emrkeys.version", "1")]), Code::InvalidDescription);
+}
+
+#[test]
+fn no_line_of_the_audit_log_is_lost_while_the_configuration_is_refreshed() {
+    const THREADS: usize = 8;
+    const REQUESTS: usize = 2000;
+    let fixture = two_keys().set("emrkeys.audit", "log");
+    let provider = fixture.open();
+    let logged = std::sync::atomic::AtomicUsize::new(0);
+    let count = |lines: Vec<String>| logged.fetch_add(lines.len(), std::sync::atomic::Ordering::Relaxed);
+    let running = std::sync::atomic::AtomicUsize::new(THREADS);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..REQUESTS {
+                    assert!(provider.ask(None).is_ok());
+                    count(provider.take_audit());
+                }
+                running.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        while running.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            provider.refresh(&fixture.settings, &fixture.inputs).unwrap();
+        }
+    });
+    count(provider.take_audit());
+    assert_eq!(logged.into_inner(), THREADS * REQUESTS);
 }

@@ -94,7 +94,7 @@ pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> R
         .file_within(
             keyring::MAX_DOCUMENT,
             &config.document,
-            Secrecy::Public,
+            Secrecy::Authentic,
             Permissions::Enforce,
         )
         .and_then(|bytes| {
@@ -237,7 +237,7 @@ impl Shared {
             &self.property,
             &self.location,
             keyring::MAX_DOCUMENT,
-            Secrecy::Public,
+            Secrecy::Authentic,
             Permissions::Enforce,
             &Inputs::new(),
             &self.s3,

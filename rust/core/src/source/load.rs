@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::aws::kms::KmsTarget;
 use crate::config::loader::Loader;
 use crate::config::{Config, DataKeyServiceConfig, KeyConfig, KeyKind, KmsCachedConfig};
+use crate::description;
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::key_service::cache::KeyCache;
 use crate::key_service::kms::KmsService;
@@ -17,9 +18,18 @@ use crate::source::{aes, keyring, rsa, Source};
 /// Loads one configured key.
 pub(crate) fn load_key(name: &str, config: &Config, loader: &mut Loader) -> Result<Box<dyn Source>, Error> {
     let key = config.keys.get(name).ok_or_else(|| not_configured(name))?;
-    if let KeyKind::Kms { key_id } = &key.kind {
+    if let KeyKind::Kms(own) = &key.kind {
+        let listed = key.matches.iter();
+        let listed = listed.filter(|(field, _)| field == description::KMS_KEY_ID);
         return Ok(Box::new(KmsKey {
-            key_id: key_id.clone(),
+            name: name.to_owned(),
+            key_id: own.key_id.clone(),
+            previous: own
+                .previous
+                .iter()
+                .chain(listed.map(|(_, id)| id))
+                .cloned()
+                .collect(),
         }));
     }
     if let KeyKind::KmsCached(own) = &key.kind {
@@ -44,9 +54,7 @@ pub(crate) fn load_version(name: &str, config: &Config, loader: &mut Loader) -> 
     match config.keys.get(name).map(|key| &key.kind) {
         Some(KeyKind::Aes { origin, encoding }) => Ok(aes::load(origin, *encoding, loader)?),
         Some(KeyKind::Rsa(config)) => rsa::load(config, loader),
-        Some(
-            KeyKind::Kms { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_),
-        )
+        Some(KeyKind::Kms(_) | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_))
         | None => Err(not_configured(name).into()),
     }
 }
@@ -56,10 +64,14 @@ fn kms_cached(name: &str, own: &KmsCachedConfig, key: &KeyConfig, config: &Confi
         .previous
         .iter()
         .filter_map(|older| match &config.keys.get(older)?.kind {
-            KeyKind::KmsCached(older) => Some(older.target.clone()),
+            KeyKind::KmsCached(older) => Some(older),
             _ => None,
         });
-    let targets: Vec<KmsTarget> = std::iter::once(own.target.clone()).chain(older).collect();
+    let targets: Vec<KmsTarget> = std::iter::once(own)
+        .chain(older)
+        .flat_map(|own| std::iter::once(&own.target).chain(&own.previous))
+        .cloned()
+        .collect();
     let identity = format!("kms-cached {name} {targets:?} {:?}", own.context);
     let service: Arc<dyn KeyService> = Arc::new(KmsService::new(name, targets, own.context.clone()));
     CachedKey {

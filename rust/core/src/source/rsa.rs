@@ -12,7 +12,7 @@ use crate::config::loader::Loader;
 use crate::config::RsaConfig;
 use crate::description;
 use crate::error::{Code, Error, Problem, Problems};
-use crate::material::{Permissions, Secrecy};
+use crate::material::Secrecy;
 use crate::model::MaterialKey;
 
 pub(crate) fn load(config: &RsaConfig, loader: &mut Loader) -> Result<Version, Error> {
@@ -60,7 +60,7 @@ pub(crate) fn load(config: &RsaConfig, loader: &mut Loader) -> Result<Version, E
 }
 
 fn load_public(config: &RsaConfig, loader: &mut Loader) -> Result<PublicKey, Problem> {
-    let bytes = loader.file(&config.public, Secrecy::Public, Permissions::Enforce)?;
+    let bytes = loader.file(&config.public, Secrecy::Public, config.permissions)?;
     PublicKey::parse(bytes.expose_secret()).map_err(|error| problem(&config.public.property, error))
 }
 
@@ -68,14 +68,7 @@ fn load_private(config: &RsaConfig, loader: &mut Loader) -> Result<Option<Privat
     let Some(file) = &config.private else {
         return Ok(None);
     };
-    let bytes = loader.file(
-        file,
-        Secrecy::Secret,
-        match config.permissions {
-            Permissions::Enforce => Permissions::Enforce,
-            Permissions::Warn => Permissions::Warn,
-        },
-    )?;
+    let bytes = loader.file(file, Secrecy::Secret, config.permissions)?;
     let password = match &config.password {
         None => None,
         Some(credential) => Some(loader.credential(credential)?.expose_secret()),

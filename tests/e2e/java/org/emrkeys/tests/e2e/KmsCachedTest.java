@@ -10,6 +10,7 @@ import com.amazonaws.services.kms.model.CreateAliasRequest;
 import com.amazonaws.services.kms.model.DisableKeyRequest;
 import com.amazonaws.services.kms.model.EnableKeyRequest;
 import com.amazonaws.services.kms.model.ScheduleKeyDeletionRequest;
+import com.amazonaws.services.kms.model.UpdateAliasRequest;
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -137,6 +138,52 @@ class KmsCachedTest {
       int decrypted = Stack.calls(DECRYPT);
       Codes.assertCode("KEY_VERSION_UNKNOWN", () -> reader.get(uri("object")));
       assertEquals(decrypted, Stack.calls(DECRYPT), "KMS is not even asked");
+    }
+  }
+
+  @Test
+  void anAliasTrustsTheKeyThatItStandsForAndNoOther() throws Exception {
+    String alias = "alias/" + bucket;
+    String newer = aws.createKmsKey();
+    aws.kms().createAlias(new CreateAliasRequest().withAliasName(alias).withTargetKeyId(kmsKey));
+    try (EmrfsStandIn writer = cold(kmsKey).start(aws, MODE);
+        EmrfsStandIn foreign = cold(aws.createKmsKey()).start(aws, MODE);
+        EmrfsStandIn reader = cold(alias).start(aws, MODE)) {
+      writer.put(uri("older"), content);
+      foreign.put(uri("foreign"), content);
+      assertArrayEquals(content, reader.get(uri("older")));
+      int decrypted = Stack.calls(DECRYPT);
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> reader.get(uri("foreign")));
+      assertEquals(decrypted, Stack.calls(DECRYPT), "KMS is not even asked");
+    }
+    aws.kms().updateAlias(new UpdateAliasRequest().withAliasName(alias).withTargetKeyId(newer));
+    try (EmrfsStandIn cluster = cold(alias).start(aws, MODE);
+        EmrfsStandIn knowing =
+            cold(alias).set("emrkeys.key.k.previous-kms-key-ids", kmsKey).start(aws, MODE)) {
+      cluster.put(uri("newer"), content);
+      assertEquals(newer, Stack.stored(uri("newer")).description().get("emrkeys.kms-key"));
+      assertArrayEquals(content, knowing.get(uri("newer")));
+      assertArrayEquals(content, knowing.get(uri("older")));
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> cluster.get(uri("older")));
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> knowing.get(uri("foreign")));
+    }
+  }
+
+  @Test
+  void anAliasServesWhereTheRoleMayNotDescribeKeys() throws Exception {
+    String alias = "alias/" + bucket;
+    aws.kms().createAlias(new CreateAliasRequest().withAliasName(alias).withTargetKeyId(kmsKey));
+    try (EmrfsStandIn writer = cold(kmsKey).start(aws, MODE);
+        EmrfsStandIn foreign = cold(aws.createKmsKey()).start(aws, MODE);
+        EmrfsStandIn reader = cold(alias).start(aws, MODE)) {
+      writer.put(uri("object"), content);
+      foreign.put(uri("foreign"), content);
+      Stack.fault(
+          "{\"service\": \"kms\", \"op\": \"DescribeKey\", \"count\": null, \"status\": 400,"
+              + " \"code\": \"AccessDeniedException\"}");
+      assertArrayEquals(content, reader.get(uri("object")));
+      // KMS itself refuses, by IncorrectKeyException; the local server has another name for it.
+      Codes.assertCode("SOURCE_DENIED", () -> reader.get(uri("foreign")));
     }
   }
 
