@@ -15,7 +15,9 @@ from localaws.client import REGION
 MASTER = "local-cluster[2,1,1024]"
 JVMS = 3  # the driver and two executors
 MARKER = "emrkeys.test.application"
-SECONDS_TO_END = 20
+HANG = 900
+"""Seconds after which a test gives up. Every wait is for an event; this only ends a test whose event never comes, and is
+far beyond what a busy machine takes."""
 
 
 def s3a(endpoint: str) -> dict:
@@ -97,7 +99,7 @@ class Standalone:
         self._folder = folder
         self._processes = []
         log = self._start("Master", "127.0.0.1", "--port", "0")
-        self.url = wait_for(lambda: re.search(r"spark://127\.0\.0\.1:\d+", log.read_text()), 60).group()
+        self.url = wait_for(lambda: re.search(r"spark://127\.0\.0\.1:\d+", log.read_text())).group()
         for address in ("127.0.0.1", "127.0.0.2"):
             self._start("Worker", address, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / address), self.url)
 
@@ -114,7 +116,7 @@ class Standalone:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
-            process.wait(timeout=SECONDS_TO_END)
+            process.wait(timeout=HANG)
 
 
 class Application:
@@ -154,12 +156,12 @@ def jvms(marker: str) -> list:
 
 def assert_ended(marker: str) -> None:
     """Waits for the processes to end: a thread that keeps a JVM alive would keep it for good."""
-    wait_for(lambda: not jvms(marker), SECONDS_TO_END)
+    wait_for(lambda: not jvms(marker))
 
 
-def wait_for(condition, seconds: float):
-    """What `condition` returns, once that is true."""
-    end = time.monotonic() + seconds
+def wait_for(condition):
+    """Returns the result of `condition` once that is true."""
+    end = time.monotonic() + HANG
     while not (result := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)

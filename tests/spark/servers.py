@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from cluster import HANG
 from localaws.client import LocalAws
 
 KEY_FIELD = "emrkeys.key"
@@ -36,7 +37,7 @@ class Servers(LocalAws):
     def keyring(self, command: str, uri: str, *arguments: str) -> dict:
         """Runs `emrkeys keyring` and returns what it says."""
         command = [self._cli, "keyring", command, uri, *arguments, "--endpoint-url", self.endpoint, "--output", "json"]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=HANG)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 

@@ -45,7 +45,7 @@ def lake(servers, files, tmp_path_factory):
         java = [os.environ["JAVA_HOME"] + "/bin/java", "-cp", (files / "stand-in.classpath").read_text()]
         java += [f"-Demrkeys.test.endpoint={servers.endpoint}", "org.emrkeys.tests.emrfs.Transfer"]
         names = [str(name) for name in itertools.chain.from_iterable(pairs)]
-        done = subprocess.run([*java, mode, str(configuration), direction, *names], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*java, mode, str(configuration), direction, *names], capture_output=True, text=True, timeout=cluster.HANG)
         assert done.returncode == 0, done.stderr
 
     return types.SimpleNamespace(bucket=bucket, site=site, transfer=transfer, folder=folder)

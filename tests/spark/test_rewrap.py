@@ -53,7 +53,7 @@ def submit(spark_home, jar, site, *arguments):
 
 
 def finish(process) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=900)
+    out, err = process.communicate(timeout=cluster.HANG)
     return process.returncode, out, err
 
 
@@ -96,12 +96,12 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
         for _ in range(2):
             moved = lambda: servers.calls().get("s3.CopyObject", 0)
             before, process = moved(), submit(spark_home, emrkeys_jar, site, *arguments, *slow)
-            cluster.wait_for(lambda: moved() > before + MOVED_BEFORE_A_KILL or process.poll() is not None, 120)
+            cluster.wait_for(lambda: moved() > before + MOVED_BEFORE_A_KILL or process.poll() is not None)
             assert process.poll() is None, finish(process)
             process.send_signal(signal.SIGKILL)
             finish(process)
             before = len(reads)
-            cluster.wait_for(lambda: len(reads) > before, 120)
+            cluster.wait_for(lambda: len(reads) > before)
         status, out, err = finish(submit(spark_home, emrkeys_jar, site, *arguments))
     finally:
         stop.set()

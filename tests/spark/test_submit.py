@@ -10,7 +10,6 @@ import cluster
 from servers import KEY_FIELD, description
 
 JOB = pathlib.Path(__file__).parent / "job.py"
-SECONDS = 120
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def submit(spark_home, tmp_path):
         properties = tmp_path / "spark.properties"
         properties.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         command = [str(spark_home / "bin/spark-submit"), "--properties-file", str(properties), *options, str(JOB), target]
-        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        return subprocess.run(command, capture_output=True, text=True, timeout=cluster.HANG)
 
     return run
 
