@@ -16,8 +16,8 @@ MASTER = "local-cluster[2,1,1024]"
 JVMS = 3  # the driver and two executors
 MARKER = "emrkeys.test.application"
 HANG = 900
-"""Seconds after which a test gives up. Every wait is for an event; this only ends a test whose event never comes, and is
-far beyond what a busy machine takes."""
+"""Seconds after which a test gives up. Every wait is for an event; this only ends a test whose event never comes, and
+is far beyond what a busy machine takes."""
 
 
 def s3a(endpoint: str) -> dict:

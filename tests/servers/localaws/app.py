@@ -64,7 +64,7 @@ class Application:
 
         head = environ["REQUEST_METHOD"] == "HEAD"
         if head and self.faults.denies(operations.Operation("s3", "GetObjectTagging"), resource):
-            # Who may not read the tags is not told how many there are.
+            # S3 counts the tags only for callers that may read them.
             start = responses.without(start, "x-amz-tagging-count")
         outcome = self.faults.hit(operation, resource)
         if outcome is not None:

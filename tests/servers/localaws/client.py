@@ -1,4 +1,7 @@
-"""The servers as tests in Python use them: started, asked by boto3, told to fail. Needs boto3 alone, so that any Python of a test can."""
+"""The servers as tests in Python use them: started, asked by boto3, given faults.
+
+Needs boto3 alone, so that any Python of a test can import it.
+"""
 
 import csv
 import gzip
@@ -93,15 +96,18 @@ class LocalAws:
     def deny(self, service: str, op: str, **more) -> int:
         """Every such request is answered as where IAM does not allow it."""
         code, status = ("AccessDenied", 403) if service == "s3" else ("AccessDeniedException", 400)
-        return self.fault(service=service, op=op, status=status, code=code, message="not authorized", count=None, **more)
+        message = "not authorized"
+        return self.fault(service=service, op=op, status=status, code=code, message=message, count=None, **more)
 
     def calls(self) -> dict:
         """How often each operation was asked for since the counts were at zero, such as {"s3.PutObject": 3}."""
         return self.control("GET", "calls")
 
     def inventory(self, bucket: str, names: list[str], files: int = 2, **change) -> str:
-        """Lists these objects in a bucket of its own as S3 Inventory does, which is not there to be had, and gives the URI of the
-        manifest, in which `change` replaces fields."""
+        """Lists these objects in a bucket of its own as S3 Inventory does, which the servers lack; gives the manifest's URI.
+
+        `change` replaces fields of the manifest.
+        """
         lists = self.bucket()
         manifest = {
             "sourceBucket": bucket,

@@ -75,7 +75,7 @@ class Fault:
         return fault
 
     def public(self) -> dict:
-        """What the control API shows of it."""
+        """The fault as the control API shows it."""
         return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
 
     def matches(self, operation: Operation, resource: str) -> bool:
@@ -110,7 +110,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is to happen to a request: a delay in seconds, then perhaps an error, or an answer that breaks off."""
+    """The effect on a request: a delay in seconds, then perhaps an error, or an answer that breaks off."""
 
     delay: float
     status: Optional[int]

@@ -1,4 +1,4 @@
-"""What AWS KMS checks and moto does not: a key's state and kind, whether a request is a dry run, the form of a policy.
+"""The checks of AWS KMS that moto leaves out: a key's state and kind, dry runs, the form of a policy.
 
 Moto answers for disabled keys and keys that are pending deletion, and encrypts under the hidden symmetric
 half of an RSA key. The errors here are those of the KMS API reference.

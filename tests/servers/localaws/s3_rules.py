@@ -1,5 +1,8 @@
-"""What Amazon S3 does with a request and moto does not: it bounds the size of the user metadata, decides a conditional write and
-does it in one step, a copy too, and locks no object until a time that is past."""
+"""The rules of Amazon S3 that moto does not follow.
+
+It bounds the size of the user metadata, decides a conditional write or copy and does it in one step, and locks no
+object until a time that is past.
+"""
 
 import threading
 from datetime import datetime, timezone
@@ -39,7 +42,10 @@ both could win. "Prevent object overwrites with conditional writes", Amazon S3 u
 def is_conditional_write(operation: str, environ: dict) -> bool:
     """Whether the request writes only where the object is absent, or as it was."""
     return operation in {"PutObject", "CompleteMultipartUpload", *_COPIES} and (
-        any(name in environ for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", _SOURCE_IF_MATCH, _SOURCE_IF_UNMODIFIED))
+        any(
+            name in environ
+            for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", _SOURCE_IF_MATCH, _SOURCE_IF_UNMODIFIED)
+        )
     )
 
 
@@ -56,7 +62,7 @@ def locks_until_the_past(environ: dict) -> bool:
 
 
 def copy_fails(operation: str, environ: dict) -> bool:
-    """Whether a copy is on a condition that does not hold: moto looks at none of a copy's. "CopyObject", Amazon S3 API reference."""
+    """Whether a copy is on a condition that does not hold; moto ignores them. "CopyObject", Amazon S3 API reference."""
     if operation not in _COPIES:
         return False
     source = unquote(environ.get("HTTP_X_AMZ_COPY_SOURCE", "")).partition("?")[0]
@@ -76,7 +82,7 @@ def copy_fails(operation: str, environ: dict) -> bool:
 
 
 def change(bucket: str, key: str, modified: float | None = None, locked_until: str | None = None) -> None:
-    """Has an object be written at another time (in seconds since 1970), or its lock end then, so that no test has to wait."""
+    """Moves the time of the writing (in seconds since 1970) or the end of the lock, so that no test has to wait."""
     found = _find(f"{bucket}/{key}")
     if modified is not None:
         found.last_modified = datetime.fromtimestamp(modified, timezone.utc).replace(tzinfo=None)

@@ -121,7 +121,8 @@ def test_a_dry_run_does_nothing_and_says_so(stack, key):
         call(**arguments, DryRun=False)
     missing = "00000000-0000-4000-8000-000000000000"
     assert code_of(stack.kms.generate_data_key, KeyId=missing, KeySpec="AES_256", DryRun=True) == "NotFoundException"
-    assert code_of(stack.kms.decrypt, KeyId=key, CiphertextBlob=b"\xff" * 99, DryRun=True) == "InvalidCiphertextException"
+    wrong = {"KeyId": key, "CiphertextBlob": b"\xff" * 99}
+    assert code_of(stack.kms.decrypt, **wrong, DryRun=True) == "InvalidCiphertextException"
     stack.kms.disable_key(KeyId=key)
     assert code_of(stack.kms.generate_data_key, KeyId=key, KeySpec="AES_256", DryRun=True) == "DisabledException"
 

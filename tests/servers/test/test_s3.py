@@ -121,7 +121,8 @@ def test_a_copy_needs_its_source_not_to_be_younger(stack, bucket):
 def test_nothing_is_locked_until_the_past(stack, bucket):
     def put(year):
         until = datetime(year, 1, 1, tzinfo=timezone.utc)
-        stack.s3.put_object(Bucket=bucket, Key="k", Body=b"", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
+        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until}
+        stack.s3.put_object(Bucket=bucket, Key="k", Body=b"", **lock)
 
     assert code_of(put, year=2001) == "InvalidArgument"
 
