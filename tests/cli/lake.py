@@ -1,6 +1,7 @@
 """A bucket of objects under keys that a configuration knows."""
 
 import pathlib
+import time
 import urllib.parse
 
 from conftest import properties
@@ -53,5 +54,9 @@ class Lake:
     def delete(self, name: str) -> None:
         self.servers.s3.delete_object(Bucket=self.bucket, Key=name)
 
+    def age(self, name: str, seconds: float = 3600) -> None:
+        """Has the object be written so long ago."""
+        self.servers.control("POST", "object", {"bucket": self.bucket, "key": name, "modified": time.time() - seconds})
+
     def rewrap(self, *options, **more) -> dict:
-        return self.tool.json("rewrap", self.uri, "--to", "new", *properties(self.site), *options, **more)
+        return self.tool.json("rewrap", self.uri, "--to", "new", "--from", "old,pair", *properties(self.site), *options, **more)

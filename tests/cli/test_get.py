@@ -1,5 +1,6 @@
 """`emrkeys get` and `cat`: downloads that break off or are stopped, places that no file may take, what AES-CBC does not show."""
 
+import base64
 import os
 import signal
 import stat
@@ -30,6 +31,11 @@ def put(lake, name: str, how: str = "v2", text: bytes = TEXT, **metadata) -> str
     return lake.uri + name
 
 
+def unauthenticated(how: str) -> list[str]:
+    """What has AES-CBC read."""
+    return ["--allow-unauthenticated"] if how == "encryption-only" else []
+
+
 def cut(lake, **more) -> None:
     """Every answer breaks off, so that a download takes a while too: it pauses each time."""
     lake.servers.fault(service="s3", op="GetObject", **{"cut": CUT, "count": None, **more})
@@ -53,7 +59,7 @@ def end(process: subprocess.Popen) -> tuple[int, str]:
 def test_a_download_that_breaks_off_is_gone_on_with(lake, how):
     uri = put(lake, "x", how)
     cut(lake)
-    lake.tool.ok("get", uri, "out", *conf(lake))
+    lake.tool.ok("get", uri, "out", *unauthenticated(how), *conf(lake))
     assert (lake.tool.folder / "out").read_bytes() == TEXT
     assert lake.servers.calls()["s3.GetObject"] == len(TEXT) // CUT + 1 > 5
     if how != "encryption-only":
@@ -81,7 +87,7 @@ def test_an_object_that_is_replaced_while_its_download_pauses_is_not_mixed_with_
     uri = put(lake, "x", "encryption-only")
     cut(lake, count=1)
     lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1)
-    process = begin(lake, "get", uri, "out")
+    process = begin(lake, "get", uri, "out", "--allow-unauthenticated")
     wait_for(lambda: lake.servers.calls().get("s3.GetObject") == 2)
     put(lake, "x", "encryption-only")
     status, told = end(process)
@@ -164,25 +170,72 @@ def test_of_cbc_content_cut_at_a_block_only_the_noted_length_tells(lake, noted):
     for name, damaged in wrong.items():
         if damaged:
             for command in (["get", lake.uri + name, "out"], ["cat", lake.uri + name]):
-                assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, *command, *conf(lake))
-            assert lake.tool.run("cat", lake.uri + name, *conf(lake)).stdout == ""
+                assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, *command, "--allow-unauthenticated", *conf(lake))
+            assert lake.tool.run("cat", lake.uri + name, "--allow-unauthenticated", *conf(lake)).stdout == ""
             assert not leftovers(lake)
         else:
-            lake.tool.ok("get", lake.uri + name, name, *conf(lake))
+            lake.tool.ok("get", lake.uri + name, name, "--allow-unauthenticated", *conf(lake))
 
 
 @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"x", lambda body: b"", lambda body: body[:-16]])
 def test_of_damaged_cbc_content_nothing_is_there(lake, change):
     body, metadata = seal(TEXT, lake.old, "encryption-only", lake.describe("old"))
     lake.put("x", change(body), metadata)
-    assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    told = lake.tool.fails(1, "get", lake.uri + "x", "out", "--allow-unauthenticated", *conf(lake))
+    assert "[OBJECT_DAMAGED]" in told
     assert not leftovers(lake)
+
+
+def test_aes_cbc_is_read_only_where_that_is_asked_for(lake):
+    uri = put(lake, "x", "encryption-only")
+    for command in (["get", uri, "out"], ["cat", uri], ["cat", uri, "--release-unverified"]):
+        done = lake.tool.run(*command, *conf(lake))
+        assert done.returncode == 1 and "[CONTENT_UNAUTHENTICATED]" in done.stderr and done.stdout == ""
+    assert not leftovers(lake)
+    done = lake.tool.run("cat", uri, "--allow-unauthenticated", *conf(lake))
+    assert done.stdout.encode() == TEXT and done.stderr.count("AES-CBC") == 1
+
+
+def test_an_object_of_aes_gcm_is_not_read_as_aes_cbc(lake):
+    """Who knows the first block of an object's plaintext knows the first block of the cipher's stream, and could write AES-CBC by it:
+    nothing but the wrap would have to be the object's own."""
+    body, metadata = seal(TEXT, lake.old, "v1", lake.describe("old"))
+    del metadata["x-amz-tag-len"]
+    forged = {**metadata, "x-amz-cek-alg": "AES/CBC/PKCS5Padding", "x-amz-iv": base64.b64encode(bytes(16)).decode()}
+    for wrap in ("AESWrap", "AES/GCM", "AES"):
+        lake.put("x", body[:-4], {**forged, "x-amz-wrap-alg": wrap})
+        told = lake.tool.fails(1, "cat", lake.uri + "x", "--allow-unauthenticated", *conf(lake))
+        assert "[INVALID_ENVELOPE]" in told, wrap
+
+
+def test_a_file_that_changes_after_it_was_verified_is_not_printed(lake):
+    folder = lake.tool.folder
+    (folder / "in").write_bytes(TEXT * 10)
+    lake.tool.ok("put", "in", f"file://{folder}/x", *conf(lake))
+    process = begin(lake, "cat", f"file://{folder}/x", stdout=subprocess.PIPE, bufsize=0)
+    # It was verified before its first byte was printed; more than that it prints once somebody reads.
+    first = process.stdout.read(1)
+    with open(folder / "x", "r+b") as file:
+        file.seek(2_000_000)
+        file.write(bytes(1_000_000))
+    printed, told = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 3 and b"[OBJECT_CHANGED]" in told
+    assert (TEXT * 10).startswith(first + printed)
+
+
+def test_the_first_lines_of_a_large_object_need_not_all_of_it(lake):
+    uri = put(lake, "x", text=TEXT * 40)
+    lake.servers.fault(service="s3", op="GetObject", cut=1_000_000, count=None)
+    command = f"set -o pipefail; '{lake.tool.path}' cat {uri} --release-unverified {' '.join(conf(lake))} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT)
+    assert done.stdout == TEXT.splitlines(keepends=True)[0]
+    assert lake.servers.calls()["s3.GetObject"] <= 2
 
 
 def test_a_full_standard_error_hinders_nothing(lake):
     uri = put(lake, "x", "encryption-only")
     with open("/dev/full", "w") as full:
-        assert begin(lake, "get", uri, "out", stderr=full).wait(TIMEOUT) == 0
+        assert begin(lake, "get", uri, "out", "--allow-unauthenticated", stderr=full).wait(TIMEOUT) == 0
         assert begin(lake, "get", lake.uri + "none", "out", stderr=full).wait(TIMEOUT) == 1
 
 

@@ -108,7 +108,7 @@ class Operator:
         return content
 
     def cat(self, key: str, conf: str) -> bytes:
-        return self.shell(f"emrkeys cat s3://lake/{key} --conf {conf}").encode()
+        return self.shell(f"emrkeys cat s3://lake/{key} --allow-unauthenticated --conf {conf}").encode()
 
     def described(self, key: str) -> dict:
         """The stored description of s3://lake/KEY."""

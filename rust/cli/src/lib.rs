@@ -121,6 +121,7 @@ Exit codes:
      administrator out
   5  denied: S3, KMS or the file system does not let you
   6  audit --fail-on-findings: there are findings
+  7  audit, rewrap: there are no objects
   130  stopped by Ctrl-C; nothing is half done";
 
 /// The commands with their options, for the documentation.

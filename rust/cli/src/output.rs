@@ -32,6 +32,8 @@ pub(crate) enum Failure {
     Interrupted,
     /// An audit that should fail on findings has them, for so many objects.
     Findings(u64),
+    /// There are no objects to work on.
+    NoObjects(String),
     /// What was checked is not right; that was printed.
     Unhealthy,
     /// The result could not be printed.
@@ -80,6 +82,7 @@ impl Failure {
                 "stopped; what was under way was finished, and nothing is half done".to_owned(),
                 130,
             ),
+            Failure::NoObjects(text) => (text.clone(), 7),
             Failure::Findings(objects) => (format!("{} with findings", counted(*objects, "object")), 6),
             Failure::Unhealthy => return ExitCode::from(1),
             // The reader of our output has seen enough.

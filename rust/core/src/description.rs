@@ -26,7 +26,7 @@ pub const DATA_KEY_SERVICE_ID: &str = "keyid";
 pub const DATA_KEY_SERVICE_WRAPPED: &str = "encryptedkey";
 
 /// What a description says of the version of its key: a version's name, or the id of the KMS key.
-pub(crate) fn version_of(entries: &[(String, String)]) -> Option<&str> {
+pub fn version_of(entries: &[(String, String)]) -> Option<&str> {
     [VERSION, KMS_ARN, KMS_KEY_ID, DATA_KEY_SERVICE_ID, RSA_NAME]
         .into_iter()
         .find_map(|wanted| entries.iter().find(|(name, _)| name == wanted))

@@ -134,6 +134,12 @@ codes! {
     ContentUnsupported = "CONTENT_UNSUPPORTED",
     /// The envelope of an object (how it is encrypted, in its metadata or instruction file) is malformed or contradicts itself.
     InvalidEnvelope = "INVALID_ENVELOPE",
+    /// A client encrypted the object, and the instruction file that says how is gone.
+    InstructionFileMissing = "INSTRUCTION_FILE_MISSING",
+    /// The content of an object is in AES-CBC, which shows no change, and reading such objects was not allowed by name.
+    ContentUnauthenticated = "CONTENT_UNAUTHENTICATED",
+    /// It is not certain that a data key that was unwrapped is the one of the object's content, so that its envelope is not replaced.
+    DataKeyNotProven = "DATA_KEY_NOT_PROVEN",
     /// What should be an inventory of a bucket is none, or one of another bucket or format.
     InvalidInventory = "INVALID_INVENTORY",
     /// The content of an object does not decrypt: it was changed or cut short.

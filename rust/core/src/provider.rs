@@ -1,6 +1,6 @@
 //! The one façade: configuration and requests in, materials out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use arc_swap::ArcSwap;
 use crate::audit::{Audit, AuditRecord, AuditTarget, Waiting};
 use crate::aws::S3Access;
 use crate::config::loader::Loader;
-use crate::config::{Config, RuleTarget};
+use crate::config::{self, Config, RuleTarget};
 use crate::description::{self, Description};
-use crate::envelope::Wrap;
+use crate::envelope::{Envelope, Wrap};
 use crate::error::{Code, Error, Problem, Problems};
 use crate::inputs::{InputRef, Inputs, Settings};
-use crate::key_lookup::KeyLookup;
+use crate::key_lookup::{FoundKey, KeyLookup};
 use crate::model::{Client, KeyStats, MaterialKey, Materials, Report, Request};
 use crate::release;
 use crate::rules::Rules;
@@ -57,6 +57,45 @@ impl Provider {
             },
             report,
         ))
+    }
+
+    /// The names of all keys.
+    pub fn key_names(&self) -> BTreeSet<String> {
+        self.state.load().keys.keys().cloned().collect()
+    }
+
+    /// The keys that rules and default give to new objects, wherever they are.
+    pub fn keys_of_rules(&self) -> BTreeSet<String> {
+        let state = self.state.load();
+        let rules = state.rules.entries().map(|(_, _, target)| target.key.clone());
+        rules.chain(state.default_key.clone()).collect()
+    }
+
+    /// The keys that a new object may get there, for one job flow or another: bucket and key as S3 has them.
+    pub fn keys_at(&self, bucket: &str, key: &str) -> BTreeSet<String> {
+        let state = self.state.load();
+        config::keys_at(&state.rules, state.default_key.as_deref(), bucket, key)
+    }
+
+    /// The key that a new object gets there, of a writer that has no job flow.
+    ///
+    /// # Errors
+    /// `NO_RULE`
+    pub fn key_at(&self, bucket: &str, key: &str) -> Result<String, Error> {
+        let location = S3Location {
+            bucket: bucket.to_owned(),
+            key: key.as_bytes().to_vec(),
+        };
+        let state = self.state.load();
+        Ok(state.key_for_write(Some(&location), None)?.to_owned())
+    }
+
+    /// The key that a read of the object gets.
+    ///
+    /// # Errors
+    /// As [`KeyLookup::of`].
+    pub fn key_of(&self, envelope: &Envelope) -> Result<Option<FoundKey>, Error> {
+        self.state.load().key_lookup.of(envelope)
     }
 
     /// Does what [`open`](Provider::open) does and swaps the result in at once.

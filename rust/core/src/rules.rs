@@ -95,24 +95,51 @@ impl<T> Rules<T> {
 
     /// What the rule with the longest matching prefix gives; at one prefix a rule for the job flow comes first.
     pub(crate) fn find(&self, location: &S3Location, job_flow: Option<&str>) -> Option<&T> {
-        let nodes = self.buckets.get(&location.bucket)?;
+        self.matching(location).find_map(|node| {
+            job_flow
+                .and_then(|id| node.by_job_flow.get(id))
+                .or(node.any_job_flow.as_ref())
+        })
+    }
+
+    /// All that [`Rules::find`] may give there, for one job flow or another.
+    pub(crate) fn find_all(&self, location: &S3Location) -> Given<'_, T> {
+        let mut given = Given {
+            targets: Vec::new(),
+            to_all: false,
+        };
+        for node in self.matching(location) {
+            given.targets.extend(node.by_job_flow.values());
+            given.targets.extend(&node.any_job_flow);
+            given.to_all = node.any_job_flow.is_some();
+            if given.to_all {
+                break;
+            }
+        }
+        given
+    }
+
+    /// The entries that the location starts with, the longest first.
+    fn matching(&self, location: &S3Location) -> impl Iterator<Item = &Node<T>> {
+        let nodes = self.buckets.get(&location.bucket).map_or(&[][..], Vec::as_slice);
         let after = nodes.partition_point(|node| node.prefix <= location.key);
         let mut at = after.checked_sub(1);
         let common = at.map_or(0, |last| common_prefix(&nodes[last].prefix, &location.key));
-        while let Some(node) = at.map(|index| &nodes[index]) {
-            // Entries above are prefixes of the one found, so as far as `common` they are prefixes of the key too.
-            if node.prefix.len() <= common {
-                let found = job_flow
-                    .and_then(|id| node.by_job_flow.get(id))
-                    .or(node.any_job_flow.as_ref());
-                if found.is_some() {
-                    return found;
-                }
-            }
+        let linked = std::iter::from_fn(move || {
+            let node = &nodes[at?];
             at = node.parent;
-        }
-        None
+            Some(node)
+        });
+        // Entries above are prefixes of the one found, so as far as `common` they are prefixes of the key too.
+        linked.filter(move |node| node.prefix.len() <= common)
     }
+}
+
+/// What the rules give at a location, whatever the job flow.
+pub(crate) struct Given<'a, T> {
+    pub(crate) targets: Vec<&'a T>,
+    /// Whether they give something to every job flow.
+    pub(crate) to_all: bool,
 }
 
 fn link_parents<T>(mut nodes: Vec<Node<T>>) -> Vec<Node<T>> {

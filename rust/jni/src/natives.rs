@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use emrkeys_core::inspect::checks::{self, Cluster};
 use emrkeys_core::{Error, Provider, Request};
-use emrkeys_objects::{Listed, Listing, Store};
+use emrkeys_objects::{Listed, Listing, ObjectUri, Store};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -240,6 +240,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
             rewrap,
             jobs,
             objects,
+            ..
         } = wire::batch(&bytes)?;
         let results = rewrap.batch(&provider, &Store::of(&provider)?, objects, jobs)?;
         let head = Writer::success(results.len() * 160).number(results.len());
@@ -247,6 +248,27 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
             .iter()
             .fold(head, |writer, (name, line)| writer.text(name).text(line));
         Ok(writer.finish())
+    })
+}
+
+/// `byte[] rewrapTarget(long handle, byte[] objects)`: the keys and versions that `rewrap` wraps by.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_rewrapTarget<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    objects: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let bytes = required(env, &objects)?;
+        let wire::Batch { rewrap, bucket, .. } = wire::batch(&bytes)?;
+        let place = ObjectUri {
+            bucket,
+            key: String::new(),
+        };
+        let target = rewrap.target(&provider, &place)?;
+        Ok(Writer::success(target.len() + 8).text(&target).finish())
     })
 }
 

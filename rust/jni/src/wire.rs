@@ -4,6 +4,7 @@
 //! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success or 1 for a
 //! failure, and then the payload, or the failure's code and text.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use emrkeys_core::inspect::checks::{Finding, Level};
@@ -11,14 +12,14 @@ use emrkeys_core::{
     Client, Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
     KeyStats, MaterialKey, Materials, Problem, Report, Settings,
 };
-use emrkeys_objects::{ObjectUri, Rewrap};
+use emrkeys_objects::{ObjectUri, Rewrap, Target};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 7;
+pub(crate) const ABI: i32 = 8;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -175,17 +176,26 @@ pub(crate) struct Batch {
     pub(crate) rewrap: Rewrap,
     /// Threads.
     pub(crate) jobs: usize,
+    pub(crate) bucket: String,
     pub(crate) objects: Vec<ObjectUri>,
 }
 
-/// The key's name, two flags (upgrade of wraps, dry run), threads, the bucket and keys in it.
+/// The key's name or nothing for those of the rules, names of keys to move from, two flags (upgrade of wraps, dry run), threads, the bucket and keys in it.
 pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
     let mut reader = Reader::new(bytes);
-    let rewrap = Rewrap::to(reader.text(Code::InvalidValue, "the name of the key")?);
+    let target = match reader.text(Code::InvalidValue, "the name of the key")? {
+        "" => Target::Rules,
+        key => Target::Key(key.to_owned()),
+    };
+    let mut from = BTreeSet::new();
+    for _ in 0..reader.count(4)? {
+        from.insert(reader.text(Code::InvalidValue, "the name of a key")?.to_owned());
+    }
     let rewrap = Rewrap {
+        from,
         upgrade_wrap: reader.byte()? != 0,
         dry_run: reader.byte()? != 0,
-        ..rewrap
+        ..Rewrap::to(target)
     };
     let jobs = usize::try_from(reader.number()?).map_err(|_| malformed())?;
     let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
@@ -201,6 +211,7 @@ pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
     Ok(Batch {
         rewrap,
         jobs,
+        bucket: bucket.to_owned(),
         objects,
     })
 }

@@ -244,6 +244,31 @@ impl RangeOpener {
     }
 }
 
+/// Whether the data key is the one that the content was encrypted with, by the end of the content and without the rest.
+///
+/// AES-CBC: `end` holds the last two blocks of the ciphertext, or the only one; gives the length of the last block's plaintext, which is
+/// right for one wrong key in 256. AES-GCM that commits to its key: by the commitment, whatever `end` is; `None`. Other AES-GCM shows
+/// nothing but by its tag, over all of it; `None`.
+///
+/// # Errors
+/// `OBJECT_DAMAGED`
+pub(super) fn open_end(key: &DataKey, envelope: &Envelope, end: &[u8]) -> Result<Option<u64>, Problem> {
+    if envelope.content != Content::Cbc {
+        return content_key(key, envelope).map(|_| None);
+    }
+    let (before, last) = match end.split_at_checked(end.len().wrapping_sub(BLOCK)) {
+        Some(([], last)) => (envelope.nonce.as_slice(), last),
+        Some((before, last)) if before.len() == BLOCK => (before, last),
+        _ => return Err(damaged(CipherError::BlockSize)),
+    };
+    let mut cbc = Cbc::new(key.bytes(), Padding::Pkcs7).map_err(damaged)?;
+    cbc.start(Direction::Decrypt, before).map_err(damaged)?;
+    let mut plaintext = Zeroizing::new([0; 2 * BLOCK]);
+    let length = cbc.update(last, &mut plaintext[..]).map_err(damaged)?;
+    let rest = cbc.finish(&mut plaintext[length..]).map_err(damaged)?;
+    Ok(Some((length + rest) as u64))
+}
+
 type Key = Zeroizing<[u8; DATA_KEY_BYTES]>;
 
 /// The key and vector of AES-GCM content.
@@ -376,6 +401,8 @@ mod tests {
         let refused = Opener::new(&other, &envelope).err().map(|error| error.code());
         assert_eq!(refused, Some(Code::ObjectDamaged));
         assert!(RangeOpener::new(&other, &envelope, 0).is_err());
+        assert!(open_end(&other, &envelope, &[]).is_err());
+        assert_eq!(open_end(&key, &envelope, &[]).unwrap(), None);
     }
 
     #[test]
@@ -403,5 +430,15 @@ mod tests {
         assert_eq!(open(&key, &envelope, &sealed, 33).unwrap(), plaintext);
         let cut = open(&key, &envelope, &sealed[..100], 33).unwrap_err().code();
         assert_eq!(cut, Code::ObjectDamaged);
+        assert_eq!(open_end(&key, &envelope, &sealed[80..]).unwrap(), Some(4));
+        for end in [&sealed[..], &sealed[90..], &[]] {
+            let refused = open_end(&key, &envelope, end).unwrap_err();
+            assert_eq!(refused.code, Code::ObjectDamaged);
+        }
+        let wrong = (0..2560).filter(|_| {
+            let other = DataKey::generate().unwrap();
+            open_end(&other, &envelope, &sealed[80..]).is_ok()
+        });
+        assert!(wrong.count() < 50);
     }
 }

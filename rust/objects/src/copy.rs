@@ -1,5 +1,7 @@
 //! Objects that get other metadata and keep everything else: S3 copies them onto themselves, and no byte of content moves.
 
+use std::time::{Duration, SystemTime};
+
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
@@ -18,6 +20,9 @@ const PART: u64 = 1024 * 1024 * 1024;
 /// The most parts of one object. Source: Amazon S3 User Guide, "Multipart upload limits".
 const MAX_PARTS: u64 = 10_000;
 
+/// The most that the clock of this machine and that of S3 differ. Source: Amazon S3 API Reference, `RequestTimeTooSkewed`.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(15 * 60);
+
 /// Sets on a request that makes an object what the object had that it replaces. What S3 copies by itself only with the metadata, which
 /// is replaced here, has to be said again. Access control lists cannot be copied at all.
 macro_rules! keep {
@@ -35,10 +40,21 @@ macro_rules! keep {
             .set_server_side_encryption(head.server_side_encryption.clone())
             .set_ssekms_key_id(head.ssekms_key_id.clone().filter(|_| under_kms(head)))
             .set_bucket_key_enabled(head.bucket_key_enabled.filter(|_| under_kms(head)))
-            .set_object_lock_mode(head.object_lock_mode.as_ref().map(|mode| mode.as_str().into()))
-            .set_object_lock_retain_until_date(head.object_lock_retain_until_date)
+            .set_object_lock_mode(
+                head.object_lock_mode
+                    .as_ref()
+                    .filter(|_| is_locked(head))
+                    .map(|mode| mode.as_str().into()),
+            )
+            .set_object_lock_retain_until_date(head.object_lock_retain_until_date.filter(|_| is_locked(head)))
             .set_object_lock_legal_hold_status(head.object_lock_legal_hold_status.clone())
     }};
+}
+
+/// Whether the object is kept until a time that is still to come: S3 refuses one that is past.
+fn is_locked(head: &HeadObjectOutput) -> bool {
+    let until = head.object_lock_retain_until_date;
+    until.is_some_and(|until| until > DateTime::from(SystemTime::now()))
 }
 
 fn http_date(text: &str) -> Option<DateTime> {
@@ -52,7 +68,73 @@ fn under_kms(head: &HeadObjectOutput) -> bool {
     )
 }
 
+/// What a copy leaves as it is. Two answers of the same object agree in all of it.
+fn kept(head: &HeadObjectOutput) -> [Option<String>; 14] {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    [
+        text(head.content_type()),
+        text(head.cache_control()),
+        text(head.content_disposition()),
+        text(head.content_encoding()),
+        text(head.content_language()),
+        text(head.expires_string()),
+        text(head.website_redirect_location()),
+        text(head.storage_class().map(StorageClass::as_str)),
+        text(head.server_side_encryption().map(ServerSideEncryption::as_str)),
+        text(head.ssekms_key_id()),
+        head.bucket_key_enabled().map(|enabled| enabled.to_string()),
+        head.object_lock_retain_until_date()
+            .filter(|_| is_locked(head))
+            .map(ToString::to_string),
+        text(head.object_lock_legal_hold_status().map(|status| status.as_str())),
+        head.tag_count().map(|count| count.to_string()),
+    ]
+}
+
+/// What S3 says of an object that it has just written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    /// Where the bucket has versions.
+    version: Option<String>,
+    /// When, in whole seconds; not said of copies in parts.
+    modified: Option<i64>,
+}
+
+impl Written {
+    /// Whether `now` is the object that was written in the place of `before` with this user metadata, and nobody changed it since.
+    pub(super) fn is(&self, before: &Head, metadata: &Metadata, now: &Head) -> bool {
+        let same_write = match &self.version {
+            Some(version) => now.version_id() == Some(version),
+            None => self.modified.is_none() || self.modified == seconds(&now.raw),
+        };
+        same_write
+            && now.length == before.length
+            && now.metadata == *metadata
+            && kept(&now.raw) == kept(&before.raw)
+    }
+}
+
+fn seconds(head: &HeadObjectOutput) -> Option<i64> {
+    head.last_modified().map(DateTime::secs)
+}
+
 impl Head {
+    /// Whether S3 has written nothing in the object's place since, not even the same content with other metadata, which has the same ETag.
+    fn is_still(&self, now: &Head) -> bool {
+        self.etag == now.etag
+            && self.version_id() == now.version_id()
+            && self.raw.last_modified() == now.raw.last_modified()
+            && self.metadata == now.metadata
+            && kept(&self.raw) == kept(&now.raw)
+    }
+
+    /// Whether every later write has a later time: S3 knows the second in which an object was written, and no more. Longer ago than
+    /// clocks differ, or S3 would not take a request that this one signs.
+    fn is_settled(&self) -> bool {
+        let modified = self.modified.and_then(|modified| modified.elapsed().ok());
+        modified.is_some_and(|age| age > CLOCKS_DIFFER)
+    }
+
     /// Whether the content is archived, so that S3 cannot copy it.
     pub fn is_archived(&self) -> bool {
         let archived = matches!(
@@ -71,6 +153,10 @@ impl Head {
 impl Store {
     /// Replaces the user metadata of an object, if it is still the one of `head`. Readers see the old object or the new one.
     ///
+    /// The copy is on the condition that nothing was written since, where the time of the object tells that, else that the content is
+    /// the same. What somebody writes while S3 copies counts by its ETag alone: a change of metadata at that moment is lost in a bucket
+    /// without versions.
+    ///
     /// # Errors
     /// `OBJECT_CHANGED` where somebody else wrote it; `STORE_DENIED`, `STORE_UNAVAILABLE`.
     pub(super) fn replace_metadata(
@@ -79,39 +165,74 @@ impl Store {
         head: &Head,
         metadata: &Metadata,
         multipart_above: u64,
-    ) -> Result<(), Problem> {
+    ) -> Result<Written, Problem> {
         if head.length > multipart_above {
             return self.replace_in_parts(uri, head, metadata);
         }
+        self.expect(uri, head)?;
+        let (since, etag) = conditions(head);
         let call = self
             .client
             .copy_object()
             .bucket(&uri.bucket)
             .key(&uri.key)
             .copy_source(source(uri))
-            .copy_source_if_match(&head.etag)
+            .set_copy_source_if_unmodified_since(since)
+            .set_copy_source_if_match(etag)
             // The source is the destination, and may be written between the two looks at it.
             .if_match(&head.etag)
             .metadata_directive(MetadataDirective::Replace)
             .set_metadata(Some(metadata.clone().into_iter().collect()));
-        wait(uri, "CopyObject", keep!(call, &head.raw).send()).map(|_| ())
+        let copied = wait(uri, "CopyObject", keep!(call, &head.raw).send())?;
+        if let (Some(seen), Some(taken)) = (head.version_id(), copied.copy_source_version_id()) {
+            if seen != taken {
+                return Err(Problem::new(
+                    Code::ObjectChanged,
+                    format!(
+                        "{uri} was written by somebody else at the same moment: what they wrote is version {taken}, and the version \
+                         that stands now has the metadata of the one before, {seen}"
+                    ),
+                    "Copy the metadata of that version, if it matters.",
+                ));
+            }
+        }
+        Ok(Written {
+            version: copied.version_id().map(str::to_owned),
+            modified: copied
+                .copy_object_result()
+                .and_then(|result| result.last_modified().map(DateTime::secs)),
+        })
     }
 
-    fn replace_in_parts(&self, uri: &ObjectUri, head: &Head, metadata: &Metadata) -> Result<(), Problem> {
-        let tags = match head.raw.tag_count() {
-            None | Some(0) => None,
-            Some(_) => Some(self.tags(uri)?),
-        };
+    /// Looks once more at an object whose time tells nothing yet.
+    fn expect(&self, uri: &ObjectUri, head: &Head) -> Result<(), Problem> {
+        if head.is_settled() {
+            return Ok(());
+        }
+        match self.head(uri).map_err(first_problem)? {
+            Some(now) if head.is_still(&now) => Ok(()),
+            _ => Err(changed(uri)),
+        }
+    }
+
+    fn replace_in_parts(
+        &self,
+        uri: &ObjectUri,
+        head: &Head,
+        metadata: &Metadata,
+    ) -> Result<Written, Problem> {
+        // S3 tells how many there are only to those who may read them: it has to be asked.
+        let tags = self.tags(uri)?;
         let call = self
             .client
             .create_multipart_upload()
             .bucket(&uri.bucket)
             .key(&uri.key)
-            .set_tagging(tags)
+            .set_tagging(Some(tags.clone()).filter(|tags| !tags.is_empty()))
             .set_metadata(Some(metadata.clone().into_iter().collect()));
         let upload = wait(uri, "CreateMultipartUpload", keep!(call, &head.raw).send())?;
         let id = upload.upload_id().unwrap_or_default().to_owned();
-        self.copy_parts(uri, head, &id).inspect_err(|_| {
+        self.copy_parts(uri, head, &id, &tags).inspect_err(|_| {
             let call = self
                 .client
                 .abort_multipart_upload()
@@ -122,8 +243,9 @@ impl Store {
         })
     }
 
-    fn copy_parts(&self, uri: &ObjectUri, head: &Head, id: &str) -> Result<(), Problem> {
+    fn copy_parts(&self, uri: &ObjectUri, head: &Head, id: &str, tags: &str) -> Result<Written, Problem> {
         let size = PART.max(head.length.div_ceil(MAX_PARTS));
+        let (since, etag) = conditions(head);
         let mut parts = Vec::new();
         let mut start = 0;
         while start < head.length {
@@ -137,7 +259,8 @@ impl Store {
                 .upload_id(id)
                 .part_number(number)
                 .copy_source(source(uri))
-                .copy_source_if_match(&head.etag)
+                .set_copy_source_if_unmodified_since(since)
+                .set_copy_source_if_match(etag.clone())
                 .copy_source_range(format!("bytes={start}-{}", end - 1));
             let copied = wait(uri, "UploadPartCopy", call.send())?;
             let etag = copied.copy_part_result.and_then(|part| part.e_tag);
@@ -149,6 +272,11 @@ impl Store {
             );
             start = end;
         }
+        // The parts took their time, and metadata and tags were said before them.
+        let now = self.head(uri).map_err(first_problem)?;
+        if !now.is_some_and(|now| head.is_still(&now)) || self.tags(uri)? != tags {
+            return Err(changed(uri));
+        }
         let call = self
             .client
             .complete_multipart_upload()
@@ -157,10 +285,14 @@ impl Store {
             .upload_id(id)
             .if_match(&head.etag)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
-        wait(uri, "CompleteMultipartUpload", call.send()).map(|_| ())
+        let done = wait(uri, "CompleteMultipartUpload", call.send())?;
+        Ok(Written {
+            version: done.version_id().map(str::to_owned),
+            modified: None,
+        })
     }
 
-    /// The tags of an object, as a header takes them.
+    /// The tags of an object, as a header takes them; empty for none.
     fn tags(&self, uri: &ObjectUri) -> Result<String, Problem> {
         let call = self.client.get_object_tagging().bucket(&uri.bucket).key(&uri.key);
         let tags = wait(uri, "GetObjectTagging", call.send())?.tag_set;
@@ -170,7 +302,10 @@ impl Store {
         Ok(pairs.collect::<Vec<_>>().join("&"))
     }
 
-    /// Replaces an instruction file, if it still has the ETag `etag`.
+    /// Replaces the content of an instruction file, if it still has the ETag `etag`. Its own metadata and tags stay.
+    ///
+    /// # Errors
+    /// As [`Store::replace_metadata`].
     pub(super) fn replace_instruction(
         &self,
         uri: &ObjectUri,
@@ -182,15 +317,28 @@ impl Store {
             .map_err(first_problem)?
             .filter(|head| head.etag == etag)
             .ok_or_else(|| changed(uri))?;
+        let mut metadata = head.metadata.clone();
+        metadata.entry(INSTRUCTION_MARK.to_owned()).or_default();
         let call = self
             .client
             .put_object()
             .bucket(&uri.bucket)
             .key(&uri.key)
             .if_match(etag)
-            .metadata(INSTRUCTION_MARK, "")
+            .set_metadata(Some(metadata.into_iter().collect()))
+            .set_tagging(Some(self.tags(uri)?).filter(|tags| !tags.is_empty()))
             .body(ByteStream::from(content));
         wait(uri, "PutObject", keep!(call, &head.raw).send()).map(|_| ())
+    }
+}
+
+/// The source of a copy: not written since, where its time tells that, else of this content. S3 does not look at the time where the
+/// ETag is asked for and right.
+fn conditions(head: &Head) -> (Option<DateTime>, Option<String>) {
+    if head.is_settled() {
+        (head.raw.last_modified().copied(), None)
+    } else {
+        (None, Some(head.etag.clone()))
     }
 }
 

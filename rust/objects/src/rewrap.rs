@@ -4,28 +4,41 @@
 //! An object is readable at every moment: its metadata changes with one request of S3's, which replaces the object as a whole or not at
 //! all, and so does an instruction file. Whoever wrote the object in the meantime wins.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use super::copy::MAX_COPY;
+use super::copy::{Written, MAX_COPY};
 use super::data_key::{internal, materials_to_wrap, unwrap_data_key, wrap, DataKey, Generation};
-use super::store::{Found, ObjectUri, Place, Store};
+use super::prove::{prove, Doubts};
+use super::store::{Found, Head, ObjectUri, Place, Store};
 use super::work::{work_on, Pace};
 use emrkeys_core::description;
 use emrkeys_core::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
-use emrkeys_core::{Code, Error, Problem};
+use emrkeys_core::{excerpt, Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Materials, Provider, Request};
 
 /// The most bytes of user metadata, names and values together. Source: Amazon S3 User Guide, "User-defined object metadata".
 const MAX_METADATA: usize = 2 * 1024;
 
+/// The key that is to wrap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The key of this name, wherever the object is.
+    Key(String),
+    /// The key that the rules give to new objects at its place.
+    Rules,
+}
+
 /// What is to be done to objects.
 #[derive(Clone, Debug)]
 pub struct Rewrap {
-    /// The name of the key that is to wrap.
-    pub to: String,
+    /// The key that is to wrap.
+    pub target: Target,
+    /// Names of keys whose objects are moved though the rules do not give these keys at their place.
+    pub from: BTreeSet<String>,
     /// Whether wraps of the SDK v1's first client become those of its second, which S3A reads without being told to, and releases of
     /// the SDK v1 before 1.11.838 do not read. Content in AES-CBC keeps its wrap.
     pub upgrade_wrap: bool,
@@ -33,16 +46,20 @@ pub struct Rewrap {
     pub dry_run: bool,
     /// Objects of more bytes are copied in parts; at most 5 GiB, which S3 copies at once.
     pub multipart_above: u64,
+    /// The keys that did not open objects so far; clones of this share it.
+    pub doubts: Doubts,
 }
 
 impl Rewrap {
-    /// To the key of this name, each wrap staying of its generation.
-    pub fn to(key: &str) -> Rewrap {
+    /// To that key, each wrap staying of its generation, and of objects under keys of their place alone.
+    pub fn to(target: Target) -> Rewrap {
         Rewrap {
-            to: key.to_owned(),
+            target,
+            from: BTreeSet::new(),
             upgrade_wrap: false,
             dry_run: false,
             multipart_above: MAX_COPY,
+            doubts: Doubts::default(),
         }
     }
 }
@@ -50,12 +67,25 @@ impl Rewrap {
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its data key is (or with a dry run: would be) wrapped anew.
+    /// Its data key is wrapped anew.
     Rewrapped {
         /// Key and version before, as the description says.
         from: String,
         /// Key and version now.
         to: String,
+    },
+    /// Its data key would be wrapped anew, were this not a dry run.
+    Planned {
+        /// Key and version now, as the description says.
+        from: String,
+        /// Key and version that it would get.
+        to: String,
+    },
+    /// Nothing was done: its key is not one that the rules give at its place. Whoever may write there may have copied it from elsewhere,
+    /// to have it given to the holders of the key.
+    OtherKey {
+        /// Key and version, as the description says.
+        key: String,
     },
     /// Nothing was done.
     Skipped(Skipped),
@@ -90,16 +120,73 @@ impl Skipped {
 }
 
 impl Rewrap {
+    /// The keys and versions that wrap now what is at `place` or below it, in words: two runs to the same bring objects to the same. Blocks
+    /// where a key service is asked.
+    ///
+    /// # Errors
+    /// `KEY_NOT_CONFIGURED` for a key to move to or from that is not there; those of a write under the key.
+    pub fn target(&self, provider: &Provider, place: &ObjectUri) -> Result<String, Error> {
+        let known = provider.key_names();
+        let to = match &self.target {
+            Target::Key(key) => BTreeSet::from([key.clone()]),
+            Target::Rules => provider.keys_of_rules(),
+        };
+        for (option, key) in to
+            .iter()
+            .map(|key| ("to", key))
+            .chain(self.from.iter().map(|key| ("from", key)))
+        {
+            if !known.contains(key) {
+                let known: Vec<String> = known.into_iter().collect();
+                return Err(Problem::new(
+                    Code::KeyNotConfigured,
+                    format!("no key {} to move objects {option} is configured", excerpt(key)),
+                    format!("Name one of these: {}.", known.join(", ")),
+                )
+                .into());
+            }
+        }
+        let mut targets = Vec::new();
+        for key in &to {
+            let request = Request::WriteUnder {
+                bucket: &place.bucket,
+                key: &place.key,
+                under: key,
+            };
+            let materials = provider.materials(request)?.unwrap_or_else(|| Materials {
+                key: MaterialKey::Kms { key_id: key.clone() },
+                description: Vec::new(),
+            });
+            targets.push(
+                match (description::version_of(&materials.description), &materials.key) {
+                    (Some(version), _) => format!("{key}/{version}"),
+                    (None, MaterialKey::Kms { key_id }) => format!("{key}/{key_id}"),
+                    (None, _) => key.clone(),
+                },
+            );
+        }
+        Ok(targets.join(", "))
+    }
+
     /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the same moment, it is
     /// that object which is moved.
     ///
     /// # Errors
-    /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_CHANGED` where somebody
-    /// else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata; those of
-    /// S3. After any of them the object is as it was or as it should be, or somebody else's.
+    /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_DAMAGED` where the data key
+    /// does not open the content, `DATA_KEY_NOT_PROVEN` where that cannot be known; `OBJECT_CHANGED` where somebody else wrote the object
+    /// twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata; those of S3. After any of
+    /// them the object is as it was or as it should be, or somebody else's.
     pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
-        match self.try_object(provider, store, uri) {
-            Err(error) if error.code() == Code::ObjectChanged => self.try_object(provider, store, uri),
+        let mut written = None;
+        match self.try_object(provider, store, uri, &mut written) {
+            Err(error) if error.code() == Code::ObjectChanged => {
+                let again = self.try_object(provider, store, uri, &mut written.clone());
+                match (again, written) {
+                    // Others changed something else of it since.
+                    (Ok(Outcome::Skipped(Skipped::Current)), Some(outcome)) => Ok(outcome),
+                    (again, _) => again,
+                }
+            }
             other => other,
         }
     }
@@ -130,7 +217,14 @@ impl Rewrap {
         Ok(results)
     }
 
-    fn try_object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
+    /// `written` gets the outcome once S3 was told to store it.
+    fn try_object(
+        &self,
+        provider: &Provider,
+        store: &Store,
+        uri: &ObjectUri,
+        written: &mut Option<Outcome>,
+    ) -> Result<Outcome, Error> {
         let Some(found) = store.find(uri)? else {
             return Ok(Outcome::Skipped(Skipped::Gone));
         };
@@ -141,15 +235,74 @@ impl Rewrap {
         let Some((old, place)) = envelope else {
             return Ok(Outcome::Skipped(Skipped::Plaintext));
         };
+        let (new, metadata) = match self.new_envelope(provider, store, uri, head, old, place)? {
+            Ok(new) => new,
+            Err(outcome) => return Ok(outcome),
+        };
+        let (from, to) = (named(old), named(&new));
+        if self.dry_run {
+            return Ok(Outcome::Planned { from, to });
+        }
+        let outcome = Outcome::Rewrapped { from, to };
+        let stored = match place {
+            Place::Metadata => store.replace_metadata(uri, head, &metadata, self.multipart_above),
+            Place::InstructionFile { etag } => store
+                .replace_instruction(&uri.instruction(), new.to_instruction().0, etag)
+                .map(|()| Written::default()),
+        };
+        let answer = match &stored {
+            Err(problem) if !is_doubtful(problem.code) => return Err(problem.clone().into()),
+            Err(_) => Written::default(),
+            Ok(answer) => {
+                *written = Some(outcome.clone());
+                answer.clone()
+            }
+        };
+        // Read back: it may be somebody else's by now, and an answer may be lost although the work was done.
+        let wanted = Envelope::parse(&new.to_metadata())?;
+        let metadata = match place {
+            Place::Metadata => &metadata,
+            Place::InstructionFile { .. } => &head.metadata,
+        };
+        let is_there = store.find(uri)?.is_some_and(|found| {
+            let envelope = found.envelope.map(|(envelope, _)| envelope);
+            envelope == wanted && answer.is(head, metadata, &found.head)
+        });
+        match (stored, is_there) {
+            (_, true) => Ok(outcome),
+            (Err(problem), false) => Err(problem.into()),
+            (Ok(_), false) => Err(Problem::new(
+                Code::ObjectChanged,
+                "the object is not what was just stored: somebody else wrote or deleted it at the same moment",
+                "Try again.",
+            )
+            .into()),
+        }
+    }
+
+    /// The envelope that is to stand in the place of `old`, with the user metadata that has it; or why there is to be none.
+    fn new_envelope(
+        &self,
+        provider: &Provider,
+        store: &Store,
+        uri: &ObjectUri,
+        head: &Head,
+        old: &Envelope,
+        place: &Place,
+    ) -> Result<Result<(Envelope, Metadata), Outcome>, Error> {
         let generation = match old.content {
             Content::Cbc => Generation::EncryptionOnly,
             _ if self.upgrade_wrap => Generation::V2,
             _ => Generation::of(old.wrap),
         };
+        let under = match &self.target {
+            Target::Key(key) => key.clone(),
+            Target::Rules => provider.key_at(&uri.bucket, &uri.key)?,
+        };
         let request = Request::WriteUnder {
             bucket: &uri.bucket,
             key: &uri.key,
-            under: &self.to,
+            under: &under,
         };
         let materials = materials_to_wrap(provider, request, generation)?;
         let into_kms = match &materials.key {
@@ -159,15 +312,24 @@ impl Rewrap {
         // AES-CBC has one wrap for each type of key.
         let same_wrap = old.content == Content::Cbc || generation == Generation::of(old.wrap);
         if same_wrap && is_current(old, &materials) {
-            return Ok(Outcome::Skipped(Skipped::Current));
+            return Ok(Err(Outcome::Skipped(Skipped::Current)));
         }
-        if *place == Place::Metadata && head.is_archived() {
-            return Ok(Outcome::Skipped(Skipped::Archived));
+        if !self.may_move(provider, uri, old, &under)? {
+            return Ok(Err(Outcome::OtherKey { key: named(old) }));
         }
-        let data_key = unwrap_data_key(provider, old)?;
+        if head.is_archived() && (*place == Place::Metadata || old.content == Content::Cbc) {
+            return Ok(Err(Outcome::Skipped(Skipped::Archived)));
+        }
+        let data_key = unwrap_data_key(provider, old);
+        let invalid = |error: &Error| error.code() == Code::WrappedKeyInvalid;
+        if data_key.is_ok() || data_key.as_ref().is_err_and(invalid) {
+            self.doubts.note(&key_of(old), old, data_key.is_ok())?;
+        }
+        let data_key = data_key?;
         if same_wrap && into_kms.is_some_and(|key_id| is_current_in_kms(old, &key_id)) {
-            return Ok(Outcome::Skipped(Skipped::Current));
+            return Ok(Err(Outcome::Skipped(Skipped::Current)));
         }
+        prove(store, uri, head, old, &data_key)?;
         let wrapped = wrap(materials, &data_key, old.content, generation)?;
         let new = Envelope {
             // AES-CBC under KMS stands in the second format, which can say so; all other AES-CBC in the first.
@@ -183,44 +345,46 @@ impl Rewrap {
         };
         // Whatever is wrong with the new envelope is better found before it is stored.
         same(&unwrap_data_key(provider, &new)?, &data_key)?;
-        let outcome = Outcome::Rewrapped {
-            from: named(old),
-            to: named(&new),
-        };
         let metadata = new.replace_in(&head.metadata);
         if *place == Place::Metadata {
             check_size(&metadata)?;
         }
-        if self.dry_run {
-            return Ok(outcome);
-        }
-        match place {
-            Place::Metadata => store.replace_metadata(uri, head, &metadata, self.multipart_above)?,
-            Place::InstructionFile { etag } => {
-                store.replace_instruction(&uri.instruction(), new.to_instruction().0, etag)?;
-            }
-        }
-        // Read back: it may be somebody else's by now.
-        let wanted = Envelope::parse(&new.to_metadata())?.map(|envelope| (head.length, envelope));
-        let stored = store
-            .find(uri)?
-            .and_then(|found| Some((found.head.length, found.envelope?.0)));
-        if stored != wanted {
-            return Err(Problem::new(
-                Code::ObjectChanged,
-                "the object is not what was just stored: somebody else wrote or deleted it at the same moment",
-                "Try again.",
-            )
-            .into());
-        }
-        Ok(outcome)
+        Ok(Ok((new, metadata)))
     }
+
+    /// Whether the holders of the key that is to wrap may get at the object: they do already, the rules give its key at its place, for one
+    /// job flow or another, or the operator named it.
+    fn may_move(
+        &self,
+        provider: &Provider,
+        uri: &ObjectUri,
+        old: &Envelope,
+        under: &str,
+    ) -> Result<bool, Error> {
+        let Some(found) = provider.key_of(old)? else {
+            return Ok(true); // nothing leads to its key, which the read says with the remedy
+        };
+        Ok(found.key == under
+            || self.from.contains(&found.key)
+            || !provider.key_names().contains(&found.key)
+            || provider.keys_at(&uri.bucket, &uri.key).contains(&found.key))
+    }
+}
+
+/// Whether the object may be as it should be all the same.
+fn is_doubtful(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ObjectChanged | Code::ObjectNotFound | Code::StoreUnavailable
+    )
 }
 
 /// What became of an object, in a word that reports count by.
 pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
     match result {
         Ok(Outcome::Rewrapped { .. }) => "rewrapped",
+        Ok(Outcome::Planned { .. }) => "would-be-rewrapped",
+        Ok(Outcome::OtherKey { .. }) => "other-key",
         Ok(Outcome::Skipped(why)) => why.name(),
         Err(_) => "failed",
     }
@@ -230,8 +394,11 @@ pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
 pub fn report_line(uri: &ObjectUri, result: &Result<Outcome, Error>) -> String {
     let uri = uri.to_string();
     let line = match result {
-        Ok(Outcome::Rewrapped { from, to }) => {
-            json!({ "uri": uri, "outcome": "rewrapped", "from": from, "to": to })
+        Ok(Outcome::Rewrapped { from, to } | Outcome::Planned { from, to }) => {
+            json!({ "uri": uri, "outcome": outcome_name(result), "from": from, "to": to })
+        }
+        Ok(Outcome::OtherKey { key }) => {
+            json!({ "uri": uri, "outcome": "skipped", "why": outcome_name(result), "key": key })
         }
         Ok(Outcome::Skipped(why)) => json!({ "uri": uri, "outcome": "skipped", "why": why.name() }),
         Err(error) => {
@@ -267,6 +434,11 @@ fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
     let mut stored = envelope.description.iter();
     let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);
     envelope.wrap.is_kms() && stored.is_none_or(|(_, stored)| stored == key_id)
+}
+
+/// The key that a description names, of whatever version.
+fn key_of(envelope: &Envelope) -> String {
+    envelope.key().map_or_else(|| named(envelope), str::to_owned)
 }
 
 /// Key and version, for reports.

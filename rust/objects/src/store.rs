@@ -364,7 +364,7 @@ impl Store {
     /// An object and its envelope. The instruction file is asked for where the metadata holds no envelope, or a part of one.
     ///
     /// # Errors
-    /// As [`Store::head`]; `INVALID_ENVELOPE`.
+    /// As [`Store::head`]; `INVALID_ENVELOPE`, `INSTRUCTION_FILE_MISSING`.
     pub fn find(&self, uri: &ObjectUri) -> Result<Option<Found>, Error> {
         let Some(head) = self.head(uri)? else {
             return Ok(None);
@@ -377,8 +377,7 @@ impl Store {
                     Envelope::parse_instruction(&bytes, &head.metadata)?,
                     Place::InstructionFile { etag },
                 )),
-                // Says what is missing, where a part of an envelope is there.
-                None => Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata)),
+                None => Envelope::parse_alone(&head.metadata)?.map(|envelope| (envelope, Place::Metadata)),
             }
         };
         Ok(Some(Found { head, envelope }))

@@ -5,8 +5,8 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::store::{wait, ObjectUri, Store};
-use emrkeys_core::envelope::Metadata;
-use emrkeys_core::Error;
+use emrkeys_core::envelope::{Envelope, Metadata};
+use emrkeys_core::{Code, Error, Problem};
 
 /// A multipart upload that is under way. What is never completed or aborted, the bucket's lifecycle rules remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Upload {
     pub id: String,
     /// Where the object will be.
     pub uri: ObjectUri,
+    /// Its user metadata.
+    pub metadata: Metadata,
 }
 
 impl Store {
@@ -37,8 +39,26 @@ impl Store {
             .set_metadata(Some(metadata.clone().into_iter().collect()))
             .set_if_none_match(absent.then(|| "*".to_owned()))
             .body(ByteStream::from(content.into()));
-        wait(uri, "PutObject", call.send())?;
-        Ok(())
+        let put = wait(uri, "PutObject", call.send());
+        self.or_made(uri, metadata, put.map(drop))
+    }
+
+    /// An answer may be lost although the object was made, and where the request is repeated S3 says that there is one, or no such upload
+    /// any more. An envelope has a data key of its own, so that the object that is there shows whose it is.
+    fn or_made(&self, uri: &ObjectUri, metadata: &Metadata, made: Result<(), Problem>) -> Result<(), Error> {
+        let Err(problem) = made else { return Ok(()) };
+        let doubtful = matches!(
+            problem.code,
+            Code::ObjectChanged | Code::ObjectNotFound | Code::StoreUnavailable
+        );
+        if doubtful && Envelope::is_in(metadata) {
+            if let Ok(Some(head)) = self.head(uri) {
+                if head.metadata == *metadata {
+                    return Ok(());
+                }
+            }
+        }
+        Err(problem.into())
     }
 
     /// Begins an object that is uploaded in parts.
@@ -56,6 +76,7 @@ impl Store {
         Ok(Upload {
             id: begun.upload_id.unwrap_or_default(),
             uri: uri.clone(),
+            metadata: metadata.clone(),
         })
     }
 
@@ -98,8 +119,8 @@ impl Store {
                     .set_parts(Some(parts.collect()))
                     .build(),
             );
-        wait(&upload.uri, "CompleteMultipartUpload", call.send())?;
-        Ok(())
+        let made = wait(&upload.uri, "CompleteMultipartUpload", call.send());
+        self.or_made(&upload.uri, &upload.metadata, made.map(drop))
     }
 
     /// Gives an upload up, and its parts.

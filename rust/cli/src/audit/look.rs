@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emrkeys_core::{config_summary, Code, Error, KeyLookup, Provider, Request};
+use emrkeys_core::{config_summary, Code, Error, Explainer, KeyLookup, Provider, Request};
 use emrkeys_objects::{
-    unwrap_data_key, Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, INSTRUCTION_MARK,
-    INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
+    prove, unwrap_data_key, Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, Wrap,
+    INSTRUCTION_MARK, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
 use serde_json::{json, Value};
 
+use super::share::Protection;
 use super::tally::Finding;
 use crate::aws::Aws;
 use crate::conf::{open, Client, Conf};
@@ -31,7 +32,7 @@ pub(super) struct Group {
     pub(super) place: String,
     /// S3's own encryption.
     pub(super) sse: String,
-    /// `yes`, `-` for what was not tried, or the code of the error.
+    /// `yes`, `not proven`, `-` for what was not tried, or the code of the error.
     pub(super) readable: String,
 }
 
@@ -58,7 +59,10 @@ impl Group {
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) uri: String,
+    /// The object's key.
+    pub(super) key: String,
     pub(super) bytes: u64,
+    pub(super) protection: Protection,
     pub(super) group: Group,
     pub(super) findings: BTreeSet<Finding>,
 }
@@ -95,6 +99,8 @@ pub(super) struct Auditor {
     provider: Option<Provider>,
     /// `None` without a configuration.
     key_lookup: Option<KeyLookup>,
+    /// The keys of new objects at each place; `None` without a configuration.
+    explainer: Option<Explainer>,
     /// The names of the keys that new objects may get.
     encrypting: BTreeSet<String>,
     /// The version that encrypts, by key, where asking for it costs no call of KMS for each write.
@@ -117,6 +123,7 @@ impl Auditor {
         let mut auditor = Auditor {
             provider: None,
             key_lookup: None,
+            explainer: None,
             encrypting: BTreeSet::new(),
             active: BTreeMap::new(),
             allow_legacy: false,
@@ -131,6 +138,7 @@ impl Auditor {
             .get("emrkeys.s3a.allow-legacy")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
         auditor.key_lookup = Some(KeyLookup::new(conf.usage.into(), &settings)?);
+        auditor.explainer = Some(Explainer::new(conf.usage.into(), &settings)?);
         auditor.encrypting = summary
             .keys
             .iter()
@@ -180,7 +188,9 @@ impl Auditor {
         let uri = &listed.uri;
         let mut row = Row {
             uri: uri.to_string(),
+            key: uri.key.clone(),
             bytes: listed.length,
+            protection: Protection::NotCounted,
             group: Group::default(),
             findings: BTreeSet::new(),
         };
@@ -190,8 +200,12 @@ impl Auditor {
             if row.group.mode.is_empty() {
                 row.group.mode = "unknown".to_owned();
             }
+            if matches!(code, Code::InvalidEnvelope | Code::InstructionFileMissing) {
+                row.protection = Protection::Client;
+            }
             row.findings.insert(match code {
                 Code::InvalidEnvelope => Finding::Malformed,
+                Code::InstructionFileMissing => Finding::InstructionMissing,
                 _ => Finding::NotSeen(code),
             });
         }
@@ -222,34 +236,58 @@ impl Auditor {
             // Hadoop's markers of folders have nothing in them to protect.
             row.group.mode = if head.length == 0 { "empty" } else { "plaintext" }.to_owned();
             if head.length > 0 {
-                row.findings.insert(Finding::Plaintext);
+                let (protection, finding) = match algorithm {
+                    "" => (Protection::None, Finding::Plaintext),
+                    _ => (Protection::ServerSide, Finding::ServerSideOnly),
+                };
+                row.protection = protection;
+                row.findings.insert(finding);
             }
             return Ok(());
         };
+        row.protection = Protection::Client;
         if envelope.noted_length(&head.metadata, head.length).is_err() {
             row.findings.insert(Finding::WrongLength);
         }
-        self.judge(&envelope, row);
+        let unwrapped = self.unwrap(store, uri, &head, &envelope, row);
+        self.judge(uri, &envelope, unwrapped, row);
         Ok(())
     }
 
-    fn judge(&self, envelope: &Envelope, row: &mut Row) {
-        let group = &mut row.group;
-        let mut unwrapped = false;
-        if let Some(provider) = &self.provider {
-            match unwrap_data_key(provider, envelope) {
-                Ok(_) => {
-                    group.readable = "yes".to_owned();
-                    unwrapped = true;
-                }
-                Err(error) => {
-                    group.readable = error.code().as_str().to_owned();
-                    row.findings.insert(Finding::Unreadable(error.code()));
-                }
+    /// Whether the data key unwraps. Where the wrap alone does not prove that it is the right one, the end of the content does.
+    fn unwrap(
+        &self,
+        store: &Store,
+        uri: &ObjectUri,
+        head: &Head,
+        envelope: &Envelope,
+        row: &mut Row,
+    ) -> bool {
+        let Some(provider) = &self.provider else {
+            return false;
+        };
+        let proven = unwrap_data_key(provider, envelope).and_then(|key| match envelope.wrap {
+            Wrap::RsaPkcs1 if head.is_archived() => Ok("not proven"),
+            Wrap::RsaPkcs1 => prove(store, uri, head, envelope, &key).map(|()| "yes"),
+            _ => Ok("yes"),
+        });
+        match proven {
+            Ok(readable) => {
+                row.group.readable = readable.to_owned();
+                true
+            }
+            Err(error) => {
+                row.group.readable = error.code().as_str().to_owned();
+                row.findings.insert(Finding::Unreadable(error.code()));
+                false
             }
         }
-        let (owner, judgement) = self.owner(envelope, unwrapped);
+    }
+
+    fn judge(&self, uri: &ObjectUri, envelope: &Envelope, unwrapped: bool, row: &mut Row) {
+        let (owner, judgement) = self.owner(uri, envelope, unwrapped);
         row.findings.extend(judgement);
+        let group = &mut row.group;
         let stored = envelope.key().or(envelope.version());
         let key = owner.as_deref().or(stored).unwrap_or_default();
         // Other providers' names stand for key and version at once.
@@ -267,23 +305,32 @@ impl Auditor {
     }
 
     /// The key's name in the configuration, and what is wrong with having that key.
-    fn owner(&self, envelope: &Envelope, unwrapped: bool) -> (Option<String>, Option<Finding>) {
+    fn owner(&self, uri: &ObjectUri, envelope: &Envelope, unwrapped: bool) -> (Option<String>, Vec<Finding>) {
         let key = match self.key_lookup.as_ref().map(|key_lookup| key_lookup.of(envelope)) {
             // What says nothing of its key may be anybody's, until it proves to be this one's.
             Some(Ok(Some(owner))) if owner.named || unwrapped => owner.key,
             Some(Err(error)) if error.code() == Code::KeyNotConfigured => {
-                return (None, Some(Finding::Retired))
+                return (None, vec![Finding::Retired])
             }
-            _ => return (None, None),
+            _ => return (None, Vec::new()),
         };
         let version = entry(&envelope.description, "emrkeys.version");
-        let finding = if !self.encrypting.contains(&key) {
-            Some(Finding::Retired)
-        } else {
-            let active = self.active.get(&key).map(String::as_str);
-            (active.is_some() && version.is_some() && active != version).then_some(Finding::OldVersion)
-        };
-        (Some(key), finding)
+        if !self.encrypting.contains(&key) {
+            return (Some(key), vec![Finding::Retired]);
+        }
+        let mut findings = Vec::new();
+        let active = self.active.get(&key).map(String::as_str);
+        if active.is_some() && version.is_some() && active != version {
+            findings.push(Finding::OldVersion);
+        }
+        let given = self
+            .explainer
+            .as_ref()
+            .map(|explainer| explainer.keys_at(&uri.bucket, &uri.key));
+        if given.is_some_and(|given| !given.contains(&key)) {
+            findings.push(Finding::OtherKey);
+        }
+        (Some(key), findings)
     }
 }
 
@@ -303,7 +350,7 @@ fn find_envelope(
             return Ok(Some(Envelope::parse_instruction(&bytes, &head.metadata)?));
         }
     }
-    let envelope = Envelope::parse(&head.metadata)?;
+    let envelope = Envelope::parse_alone(&head.metadata)?;
     if envelope.is_some() {
         row.group.place = "metadata".to_owned();
     }

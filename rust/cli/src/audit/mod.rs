@@ -2,6 +2,7 @@
 
 mod look;
 mod page;
+mod share;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::files::NewFile;
 use crate::object::Prefix;
 use crate::output::{at, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
+use crate::text::printable;
 use crate::Form;
 use look::{Auditor, Row};
 use tally::{csv_line, Tally};
@@ -76,7 +78,7 @@ impl Command {
             Some(path) => Some(Objects::create(path)?),
             None => None,
         };
-        let mut tally = Tally::new(self.examples);
+        let mut tally = Tally::new(&prefix.key, self.examples);
         let mut progress = Progress::of("objects", None);
         let mut listing = Listing::open(&store, &prefix, inventory.as_ref(), None)?;
         while let Some(page) = listing.next_page()? {
@@ -109,6 +111,12 @@ impl Command {
             write_whole(path, page::html(&about, &tally).as_bytes())?;
         }
         shown(print(form, csv, &about, &tally))?;
+        if tally.objects == 0 {
+            return Err(Failure::NoObjects(format!(
+                "no object's key begins so: {}",
+                printable(&about.prefix)
+            )));
+        }
         if self.fail_on_findings && tally.has_findings() {
             return Err(Failure::Findings(tally.finding_objects()));
         }
@@ -148,6 +156,7 @@ fn print(form: Form, csv: bool, about: &About, tally: &Tally) -> Result<(), Fail
             let document = json!({
                 "prefix": about.prefix, "when": about.when, "tool": emrkeys_core::VERSION, "client": about.client,
                 "unwrapped": about.unwrapped, "objects": tally.objects, "bytes": tally.bytes,
+                "shares": tally.shares.json(), "folders": tally.folders.json(),
                 "groups": tally.groups_json(), "findings": tally.findings_json(),
             });
             writeln!(out, "{document:#}")?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::look::Group;
-use super::tally::{Amount, Tally};
+use super::share::Amount;
+use super::tally::Tally;
 use super::About;
 use crate::text::{counted, plural, printable};
 
@@ -43,6 +44,7 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
         kinds,
         plural(kinds, "kind")
     );
+    let _ = writeln!(out, "<p>{}</p>", escaped(&tally.shares.text()));
     out.push_str("<div class=\"charts\">\n");
     chart(&mut out, tally, "By key and version", |group| {
         let key = if group.key.is_empty() {
@@ -59,6 +61,7 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
     chart(&mut out, tally, "By readability", |group| {
         match group.readable.as_str() {
             "yes" => "readable".to_owned(),
+            "not proven" => "not proven".to_owned(),
             "-" => "not encrypted by a client, or not tried".to_owned(),
             code => code.to_owned(),
         }
@@ -193,7 +196,7 @@ mod tests {
             client: "s3",
             unwrapped: false,
         };
-        assert_eq!(html(&about, &Tally::new(1)).matches("<script").count(), 1);
+        assert_eq!(html(&about, &Tally::new("", 1)).matches("<script").count(), 1);
     }
 
     #[test]

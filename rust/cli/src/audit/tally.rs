@@ -7,6 +7,7 @@ use emrkeys_core::Code;
 use serde_json::{json, Value};
 
 use super::look::{Group, Row};
+use super::share::{Amount, Folders, Shares};
 use crate::text::{counted, printable};
 
 /// More groups than that are counted as one: names in descriptions are outside input.
@@ -15,8 +16,14 @@ const MAX_GROUPS: usize = 10_000;
 /// What an auditor should know of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Finding {
-    /// No client encrypted it.
+    /// Nobody encrypted it.
     Plaintext,
+    /// No client encrypted it, and S3 itself does.
+    ServerSideOnly,
+    /// It is ciphertext whose instruction file is gone.
+    InstructionMissing,
+    /// Its key is not one that the rules give at its place.
+    OtherKey,
     /// The configuration does not read it.
     Unreadable(Code),
     /// S3A would corrupt it.
@@ -41,6 +48,9 @@ impl Finding {
     pub(super) fn name(&self) -> String {
         let (name, code) = match self {
             Finding::Plaintext => ("plaintext", None),
+            Finding::ServerSideOnly => ("server-side-only", None),
+            Finding::InstructionMissing => ("instruction-file-missing", None),
+            Finding::OtherKey => ("other-key", None),
             Finding::Unreadable(code) => ("unreadable", Some(code)),
             Finding::Cbc => ("cbc", None),
             Finding::LegacyWrap => ("legacy-wrap", None),
@@ -56,7 +66,10 @@ impl Finding {
 
     pub(super) fn what(&self) -> &'static str {
         match self {
-            Finding::Plaintext => "No client encrypted the object; at most S3 itself does (column sse).",
+            Finding::Plaintext => "Neither a client nor S3 encrypted the object.",
+            Finding::ServerSideOnly => "No client encrypted the object; S3 itself does (column sse), and decrypts it for everyone who may read it.",
+            Finding::InstructionMissing => "A client encrypted the object (it notes the length of the plaintext), and the instruction file that says how is gone: nobody can read it.",
+            Finding::OtherKey => "Another key protects the object than the rules give to new objects at its place: it was written before the rules, or copied from elsewhere.",
             Finding::Unreadable(code) | Finding::NotSeen(code) => code.meaning(),
             Finding::Cbc => "The content is in AES-CBC: not authenticated, and S3A would return it truncated or as ciphertext.",
             Finding::LegacyWrap => "The data key is wrapped as the first client of the SDK v1 did: S3A refuses it without emrkeys.s3a.allow-legacy.",
@@ -70,7 +83,15 @@ impl Finding {
 
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Finding::Plaintext => "Copy it through an encrypting client, if it should be encrypted.",
+            Finding::Plaintext | Finding::ServerSideOnly => {
+                "Copy it through an encrypting client, if it should be encrypted."
+            }
+            Finding::InstructionMissing => {
+                "Restore the instruction file, from an older version of it or a copy; do not encrypt the object again."
+            }
+            Finding::OtherKey => {
+                "Where it belongs there, re-wrap it with --from that key; else see who copied it."
+            }
             Finding::Unreadable(_) => {
                 "Configure the key that the object names, or see what its code says in docs/configuration.md."
             }
@@ -93,37 +114,28 @@ impl Finding {
     }
 }
 
-/// How much.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Amount {
-    pub(super) objects: u64,
-    pub(super) bytes: u64,
-}
-
-impl Amount {
-    fn add(&mut self, bytes: u64) {
-        self.objects += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
-}
-
 /// Everything that was seen.
 pub(super) struct Tally {
     pub(super) objects: u64,
     pub(super) bytes: u64,
     pub(super) groups: BTreeMap<Group, Amount>,
     pub(super) findings: BTreeMap<Finding, (Amount, Vec<String>)>,
+    pub(super) shares: Shares,
+    pub(super) folders: Folders,
     with_findings: u64,
     examples: usize,
 }
 
 impl Tally {
-    pub(super) fn new(examples: usize) -> Tally {
+    /// Of the objects whose keys begin with `prefix`.
+    pub(super) fn new(prefix: &str, examples: usize) -> Tally {
         Tally {
             objects: 0,
             bytes: 0,
             groups: BTreeMap::new(),
             findings: BTreeMap::new(),
+            shares: Shares::default(),
+            folders: Folders::below(prefix),
             with_findings: 0,
             examples,
         }
@@ -132,7 +144,11 @@ impl Tally {
     pub(super) fn add(&mut self, row: Row) {
         self.objects += 1;
         self.bytes = self.bytes.saturating_add(row.bytes);
-        self.with_findings += u64::from(!row.findings.is_empty());
+        let with_findings = !row.findings.is_empty();
+        self.with_findings += u64::from(with_findings);
+        self.shares.add(row.protection, row.bytes, with_findings);
+        self.folders
+            .add(&row.key, row.protection, row.bytes, with_findings);
         for finding in &row.findings {
             let (amount, examples) = self.findings.entry(*finding).or_default();
             amount.add(row.bytes);
@@ -204,10 +220,11 @@ impl Tally {
 
     pub(super) fn text(&self, prefix: &str) -> String {
         let mut out = format!(
-            "{}: {}, {}\n\n",
+            "{}: {}, {}\n{}\n\n",
             printable(prefix),
             counted(self.objects, "object"),
-            counted(self.bytes, "byte")
+            counted(self.bytes, "byte"),
+            self.shares.text()
         );
         let rows: Vec<Vec<String>> = self
             .table()
@@ -232,6 +249,7 @@ impl Tally {
             out.push_str(line.join("  ").trim_end());
             out.push('\n');
         }
+        out.push_str(&self.folders.text());
         if self.findings.is_empty() {
             out.push_str("\nNo findings.\n");
         }
@@ -278,12 +296,15 @@ pub(super) fn csv_line<T: AsRef<str>>(cells: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::share::Protection;
     use super::*;
     use std::collections::BTreeSet;
 
     fn row(key: &str, finding: Option<Finding>) -> Row {
         Row {
             uri: format!("s3://b/{key}"),
+            key: key.to_owned(),
+            protection: Protection::Client,
             bytes: 10,
             group: Group {
                 key: key.to_owned(),
@@ -295,7 +316,7 @@ mod tests {
 
     #[test]
     fn examples_and_groups_are_bounded_and_nothing_is_lost_from_the_sums() {
-        let mut tally = Tally::new(2);
+        let mut tally = Tally::new("", 2);
         let count = MAX_GROUPS as u64 + 5;
         for number in 0..count {
             tally.add(row(&number.to_string(), Some(Finding::Plaintext)));

@@ -4,7 +4,8 @@ use std::io::{stdout, Error, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use emrkeys_core::Code;
+use emrkeys_core::{Code, Provider};
+use emrkeys_crypto::digest::sha256;
 use emrkeys_objects::{unwrap_data_key, Content, DataKey, Opener, RangeOpener, TAG_BYTES};
 
 use super::{Place, Sealed, Stores, PIECE};
@@ -19,7 +20,7 @@ pub(crate) struct Get {
     /// The object: s3://bucket/key or file:///path
     #[arg(value_name = "URI")]
     uri: String,
-    /// The file to write; it appears when the whole object has proved authentic
+    /// The file to write; it appears when the whole object is read and, but for AES-CBC, has proved authentic
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -33,8 +34,8 @@ pub(crate) struct Cat {
     /// The objects: s3://bucket/key or file:///path
     #[arg(value_name = "URI", required = true)]
     uris: Vec<String>,
-    /// Print what is decrypted before the whole object has proved authentic: read once instead of twice, and believe nothing of it
-    /// unless the exit code is 0
+    /// Print what is decrypted before the whole object has proved authentic: the object is read once instead of twice, and what is
+    /// printed is authentic only if the exit code is 0
     #[arg(long)]
     release_unverified: bool,
     #[command(flatten)]
@@ -45,6 +46,10 @@ pub(crate) struct Cat {
 
 #[derive(Args)]
 struct Part {
+    /// Read AES-CBC (EncryptionOnly mode of the SDK v1) too. Whoever can write an object or its metadata can change what such an object
+    /// decrypts to, and can make one of an object in AES-GCM whose data key is wrapped without its cipher (AESWrap, kms)
+    #[arg(long)]
+    allow_unauthenticated: bool,
     /// Bytes of the content, from 0 on and the last one included, such as 0-99 or 100-. A part is NOT authenticated
     #[arg(long, value_name = "FROM-TO", value_parser = range)]
     range: Option<(u64, Option<u64>)>,
@@ -71,11 +76,10 @@ impl Get {
         // Where it cannot be, nobody is asked for anything.
         let mut file = NewFile::create(path).map_err(at(path))?;
         let stores = Stores::new(aws);
-        let object = Sealed::find(Place::parse(&self.uri)?, &stores)?;
-        let key = unwrap_data_key(&provider, &object.envelope)?;
-        let mut progress = Progress::of("bytes", Some(object.length));
-        let write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
-        let done = copy(&object, &key, &stores, self.part.range, write, &mut |count| {
+        let object = Reading::begin(&self.uri, &self.part, &provider, &stores)?;
+        let mut progress = Progress::of("bytes", Some(object.sealed.length));
+        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
+        let done = object.copy(&mut Pieces::Unseen, &mut write, &mut |count| {
             progress.add(count);
             if is_set(&stop) {
                 return Err(Failure::Interrupted);
@@ -95,12 +99,10 @@ impl Cat {
         let mut out = stdout().lock();
         let whole = self.part.range.is_none();
         for uri in &self.uris {
-            let object = Sealed::find(Place::parse(uri)?, &stores)?;
-            let key = unwrap_data_key(&provider, &object.envelope)?;
-            let mut nothing = |_| Ok(());
-            // First to the end, to see that it is authentic; then once more, the same object, to print it.
+            let object = Reading::begin(uri, &self.part, &provider, &stores)?;
+            let mut pieces = Pieces::Unseen;
             if whole && !self.release_unverified {
-                copy(&object, &key, &stores, None, |_| Ok(()), &mut nothing)?;
+                pieces = object.verify()?;
             }
             let mut write = |bytes: &[u8]| match out.write_all(bytes) {
                 // Whoever goes away early must not take what they have for authentic.
@@ -110,38 +112,129 @@ impl Cat {
                 }
                 other => Ok(other?),
             };
-            copy(&object, &key, &stores, self.part.range, &mut write, &mut nothing)?;
+            object.copy(&mut pieces, &mut write, &mut |_| Ok(()))?;
         }
         Ok(out.flush()?)
     }
 }
 
-/// Decrypts an object, or a part of it, piece by piece.
-fn copy(
-    object: &Sealed,
-    key: &DataKey,
-    stores: &Stores,
-    range: Option<(u64, Option<u64>)>,
-    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
-    read: &mut impl FnMut(u64) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut buffer = vec![0; PIECE + TAG_BYTES];
-    let mut left = Vec::new();
-    let Some((first, last)) = range else {
-        if object.envelope.content == Content::Cbc {
-            note(format_args!(
-                "note: {} is encrypted with AES-CBC, which shows no change that somebody made to it",
-                object.place
-            ));
+/// The ciphertext that was read so far, where it is read twice.
+enum Pieces {
+    /// It is read once.
+    Unseen,
+    /// SHA-256 of each piece, as it is read the first time.
+    Noted(Vec<[u8; 32]>),
+    /// The digests of the pieces that are to come once more. A store or a disk may hold something else by now, which nothing verified.
+    Awaited(std::vec::IntoIter<[u8; 32]>),
+}
+
+impl Pieces {
+    fn see(&mut self, piece: &[u8], place: &Place) -> Result<(), Failure> {
+        let as_before = match self {
+            Pieces::Unseen => true,
+            Pieces::Noted(digests) => {
+                digests.push(sha256(piece));
+                true
+            }
+            Pieces::Awaited(digests) => digests.next() == Some(sha256(piece)),
+        };
+        if as_before {
+            return Ok(());
         }
-        let mut opener = Opener::new(key, &object.envelope)?;
-        let mut source = object.open(stores, None)?;
+        Err(problem(
+            Code::ObjectChanged,
+            format!("{place} was changed after it had been verified"),
+            "Read it again.",
+        ))
+    }
+}
+
+/// An object with all that is needed to read it, or a part of it.
+struct Reading<'a> {
+    sealed: Sealed,
+    key: DataKey,
+    stores: &'a Stores<'a>,
+    range: Option<(u64, Option<u64>)>,
+}
+
+impl<'a> Reading<'a> {
+    fn begin(
+        uri: &str,
+        part: &Part,
+        provider: &Provider,
+        stores: &'a Stores<'a>,
+    ) -> Result<Reading<'a>, Failure> {
+        let sealed = Sealed::find(Place::parse(uri)?, stores)?;
+        if sealed.envelope.content == Content::Cbc {
+            let what = format!(
+                "{} is encrypted with AES-CBC, which does not show whether somebody changed it",
+                sealed.place
+            );
+            if !part.allow_unauthenticated {
+                return Err(problem(
+                    Code::ContentUnauthenticated,
+                    what,
+                    "Add --allow-unauthenticated where only people whom you trust can write the object and its metadata.",
+                ));
+            }
+            note(format_args!("note: {what}"));
+        }
+        let key = unwrap_data_key(provider, &sealed.envelope)?;
+        Ok(Reading {
+            sealed,
+            key,
+            stores,
+            range: part.range,
+        })
+    }
+
+    /// Reads the object to its end, to see that it is authentic, and notes it, so that the same can be read once more.
+    fn verify(&self) -> Result<Pieces, Failure> {
+        let mut progress = Progress::of("bytes verified", Some(self.sealed.length));
+        let mut pieces = Pieces::Noted(Vec::new());
+        let done = self.whole(&mut pieces, &mut |_| Ok(()), &mut |count| {
+            progress.add(count);
+            Ok(())
+        });
+        progress.finish();
+        done?;
+        Ok(match pieces {
+            Pieces::Noted(digests) => Pieces::Awaited(digests.into_iter()),
+            other => other,
+        })
+    }
+
+    /// Decrypts the object, or the part of it that was asked for, piece by piece.
+    fn copy(
+        &self,
+        pieces: &mut Pieces,
+        write: &mut impl FnMut(&[u8]) -> Result<(), Failure>,
+        read: &mut impl FnMut(u64) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match self.range {
+            None => self.whole(pieces, write, read),
+            Some((first, last)) => self.part(first, last, write, read),
+        }
+    }
+
+    fn whole(
+        &self,
+        pieces: &mut Pieces,
+        write: &mut impl FnMut(&[u8]) -> Result<(), Failure>,
+        read: &mut impl FnMut(u64) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let object = &self.sealed;
+        let mut buffer = vec![0; PIECE + TAG_BYTES];
+        let mut left = Vec::new();
+        let mut opener = Opener::new(&self.key, &object.envelope)?;
+        let mut source = object.open(self.stores, None)?;
         let mut plaintext = 0;
         loop {
             let length = source.read(&mut buffer[..PIECE], &mut left)?;
             if length == 0 {
                 break;
             }
+            pieces.see(&buffer[..length], &object.place)?;
             let decrypted = opener.update(&mut buffer, length)?;
             plaintext += decrypted as u64;
             write(&buffer[..decrypted])?;
@@ -156,37 +249,46 @@ fn copy(
                 return Err(problem(
                     Code::ObjectDamaged,
                     format!(
-                        "{} has {plaintext} bytes of content, and who wrote it noted {noted}",
+                        "{} has {plaintext} bytes of content, and its writer noted {noted}",
                         object.place
                     ),
                     "Restore the object from an older version or a copy.",
                 ));
             }
         }
-        return write(&rest[..length]);
-    };
-    let total = object
-        .envelope
-        .content
-        .plaintext_length(object.length)
-        .unwrap_or(0);
-    if first >= total {
-        return Err(problem(
-            Code::InvalidValue,
-            format!("the range begins behind the {total} bytes of {}", object.place),
-            "Correct --range.",
-        ));
+        write(&rest[..length])
     }
-    note("note: a part of an object is not authenticated: somebody may have changed it");
-    let last = last.map_or(total - 1, |last| last.min(total - 1));
-    let mut opener = RangeOpener::new(key, &object.envelope, first)?;
-    let mut source = object.open(stores, Some((RangeOpener::start_of(first), last)))?;
-    loop {
-        let length = source.read(&mut buffer[..PIECE], &mut left)?;
-        if length == 0 {
-            return Ok(());
+
+    fn part(
+        &self,
+        first: u64,
+        last: Option<u64>,
+        write: &mut impl FnMut(&[u8]) -> Result<(), Failure>,
+        read: &mut impl FnMut(u64) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let object = &self.sealed;
+        let total = object.envelope.content.plaintext_length(object.length);
+        let total = total.unwrap_or(0);
+        if first >= total {
+            return Err(problem(
+                Code::InvalidValue,
+                format!("the range begins behind the {total} bytes of {}", object.place),
+                "Correct --range.",
+            ));
         }
-        write(opener.update(&mut buffer[..length])?)?;
-        read(length as u64)?;
+        note("note: a part of an object is not authenticated: somebody may have changed it");
+        let last = last.map_or(total - 1, |last| last.min(total - 1));
+        let mut opener = RangeOpener::new(&self.key, &object.envelope, first)?;
+        let mut source = object.open(self.stores, Some((RangeOpener::start_of(first), last)))?;
+        let mut buffer = vec![0; PIECE];
+        let mut left = Vec::new();
+        loop {
+            let length = source.read(&mut buffer, &mut left)?;
+            if length == 0 {
+                return Ok(());
+            }
+            write(opener.update(&mut buffer[..length])?)?;
+            read(length as u64)?;
+        }
     }
 }

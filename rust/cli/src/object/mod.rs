@@ -8,6 +8,7 @@ mod put;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -113,19 +114,32 @@ pub(crate) struct Sealed {
     pub(crate) length: u64,
     /// Bytes of plaintext, where who wrote an object in S3 noted them.
     noted: Option<u64>,
-    /// Of an object in S3, so that all of it is read from the same one.
-    etag: Option<String>,
+    from: Origin,
+}
+
+/// Where the ciphertext of an object comes from, however often it is read.
+enum Origin {
+    /// With its ETag, so that all of it is from the same object.
+    S3(ObjectUri, String),
+    /// Opened once: another file may have the name by the next time.
+    File(PathBuf, File),
 }
 
 /// Its bytes, as they come.
-pub(crate) enum Source {
+pub(crate) enum Source<'a> {
     S3(Body),
-    File(PathBuf, std::io::Take<File>),
+    File {
+        path: &'a Path,
+        file: &'a File,
+        /// Where the next byte is in the file, and where the range ends.
+        next: u64,
+        end: u64,
+    },
 }
 
 impl Sealed {
     pub(crate) fn find(place: Place, stores: &Stores) -> Result<Sealed, Failure> {
-        let (envelope, length, noted, etag) = match &place {
+        let (envelope, length, noted, from) = match &place {
             Place::S3(uri) => {
                 let found = stores.s3()?.find(uri)?.ok_or_else(|| absent(&place))?;
                 (
@@ -133,15 +147,21 @@ impl Sealed {
                     found.head.length,
                     // What is no length says nothing, as for the clients.
                     noted_length(&found.head.metadata).ok().flatten(),
-                    Some(found.head.etag),
+                    Origin::S3(uri.clone(), found.head.etag),
                 )
             }
             Place::File(path) => {
-                let length = match path.metadata() {
+                let file = match File::open(path) {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(&place)),
-                    other => other.map_err(at(path))?.len(),
+                    other => other.map_err(at(path))?,
                 };
-                (instruction_beside(path)?, length, None, None)
+                let length = file.metadata().map_err(at(path))?.len();
+                (
+                    instruction_beside(path)?,
+                    length,
+                    None,
+                    Origin::File(path.clone(), file),
+                )
             }
         };
         let Some(envelope) = envelope else {
@@ -156,25 +176,28 @@ impl Sealed {
             envelope,
             length,
             noted,
-            etag,
+            from,
         })
     }
 
     /// The ciphertext, or `range` of it in bytes, the last one included.
-    pub(crate) fn open(&self, stores: &Stores, range: Option<(u64, u64)>) -> Result<Source, Failure> {
-        match &self.place {
-            Place::S3(uri) => Ok(Source::S3(stores.s3()?.get(uri, self.etag.as_deref(), range)?)),
-            Place::File(path) => {
-                let mut file = File::open(path).map_err(at(path))?;
-                let (first, last) = range.unwrap_or((0, u64::MAX - 1));
-                std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(first)).map_err(at(path))?;
-                Ok(Source::File(path.clone(), file.take(last - first + 1)))
+    pub(crate) fn open(&self, stores: &Stores, range: Option<(u64, u64)>) -> Result<Source<'_>, Failure> {
+        match &self.from {
+            Origin::S3(uri, etag) => Ok(Source::S3(stores.s3()?.get(uri, Some(etag.as_str()), range)?)),
+            Origin::File(path, file) => {
+                let (next, last) = range.unwrap_or((0, u64::MAX - 1));
+                Ok(Source::File {
+                    path,
+                    file,
+                    next,
+                    end: last + 1,
+                })
             }
         }
     }
 }
 
-impl Source {
+impl Source<'_> {
     /// Fills `buffer` from its start; fewer bytes than there is room for only at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], left: &mut Vec<u8>) -> Result<usize, Failure> {
         let mut length = 0;
@@ -196,10 +219,23 @@ impl Source {
                         length += taken;
                     }
                 },
-                Source::File(path, file) => match file.read(&mut buffer[length..]).map_err(at(path))? {
-                    0 => break,
-                    taken => length += taken,
-                },
+                Source::File {
+                    path,
+                    file,
+                    next,
+                    end,
+                } => {
+                    let wanted = (buffer.len() - length) as u64;
+                    let wanted = wanted.min(end.saturating_sub(*next)) as usize;
+                    let room = &mut buffer[length..length + wanted];
+                    match file.read_at(room, *next).map_err(at(path))? {
+                        0 => break,
+                        taken => {
+                            *next += taken as u64;
+                            length += taken;
+                        }
+                    }
+                }
             }
         }
         Ok(length)

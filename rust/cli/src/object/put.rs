@@ -328,6 +328,7 @@ impl S3Object<'_> {
         let upload = Upload {
             id: state.upload.clone(),
             uri: self.uri.clone(),
+            metadata: state.metadata.clone(),
         };
         let give_up = |why| {
             // It may be gone already.

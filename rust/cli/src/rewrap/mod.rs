@@ -1,39 +1,55 @@
 //! `emrkeys rewrap`
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+mod checkpoint;
+mod confirm;
+mod tally;
+
+use std::fs::File;
 use std::io::{stdout, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use emrkeys_core::{Code, Error};
+use emrkeys_core::{Code, Error, Provider};
 use emrkeys_objects::{
-    outcome_name, report_line, work_on, InOrder, Listing, ObjectUri, Outcome, Pace, Rewrap,
+    report_line, work_on, InOrder, Listing, ObjectUri, Outcome, Pace, Rewrap, Store, Target,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::aws::Aws;
 use crate::conf::Conf;
-use crate::files::NewFile;
 use crate::object::Prefix;
 use crate::output::{at, note, problem, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
+use crate::text::{counted, printable};
 use crate::Form;
+use checkpoint::{Checkpoint, Run};
+use confirm::Beginning;
+use tally::Tally;
 
 /// How often the checkpoint is written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
-/// The most failed objects that a checkpoint remembers; more than that and something else is wrong.
-const MAX_FAILED: usize = 10_000;
 
 #[derive(Args)]
 pub(crate) struct Command {
     #[command(flatten)]
     prefix: Prefix,
-    /// The name of the key that is to wrap their data keys, as in emrkeys.key.NAME.type
-    #[arg(long, value_name = "KEY")]
-    to: String,
+    /// Take the URI for a prefix: all objects whose keys begin so. A URI that ends in a slash is one anyway
+    #[arg(long)]
+    recursive: bool,
+    /// The name of the key that is to wrap the data keys, as in emrkeys.key.NAME.type
+    #[arg(long, value_name = "KEY", required_unless_present = "to_rules")]
+    to: Option<String>,
+    /// Wrap each object's data key by the key that the rules give to new objects at its place
+    #[arg(long, conflicts_with = "to")]
+    to_rules: bool,
+    /// Move objects under these keys too, though the rules give others at their place. Whoever holds the new key can read them then
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    from: Vec<String>,
+    /// Do not ask before more than 1000 objects are moved
+    #[arg(long)]
+    yes: bool,
     /// Work everything out and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -43,7 +59,7 @@ pub(crate) struct Command {
     /// Objects begun in a second, at most: from 0.001 to 1000000
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
-    /// A file that remembers how far the work got; the same command goes on from there
+    /// A file that remembers how far the work got; the same command goes on from there. Removed when every object was looked at
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// A file that gets a line of JSON for each object
@@ -64,85 +80,129 @@ fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "write a number from 0.001 to 1000000".to_owned())
 }
 
-/// What a checkpoint file holds.
-#[derive(Serialize, Deserialize)]
-struct Checkpoint {
-    prefix: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inventory: Option<String>,
-    to: String,
-    upgrade_wrap: bool,
-    /// The mark of the last object up to which every one was worked on.
-    after: Option<String>,
-    /// Objects before it that failed, and are tried again.
-    failed: BTreeSet<String>,
-    counts: BTreeMap<String, u64>,
+/// The objects of a run.
+struct Scope {
+    uri: ObjectUri,
+    inventory: Option<ObjectUri>,
+    /// The object of that key and no other.
+    exact: bool,
 }
 
-impl Checkpoint {
-    fn is_of_the_run_of(&self, other: &Checkpoint) -> bool {
-        self.prefix == other.prefix
-            && self.inventory == other.inventory
-            && self.to == other.to
-            && self.upgrade_wrap == other.upgrade_wrap
-    }
+/// An object with its place in the listing; those that are tried again stand before the mark wherever they are.
+type Item = (ObjectUri, Option<String>);
 
-    /// Counts what became of an object; one that failed before and is tried again is counted by its last outcome.
-    fn count(&mut self, key: &str, result: &Result<Outcome, Error>) -> Result<(), Failure> {
-        if self.failed.remove(key) {
-            if let Some(failed) = self.counts.get_mut("failed") {
-                *failed -= 1;
-                if *failed == 0 {
-                    self.counts.remove("failed");
-                }
-            }
-        }
-        *self.counts.entry(outcome_name(result).to_owned()).or_default() += 1;
-        if result.is_err() {
-            self.failed.insert(key.to_owned());
-        }
-        if self.failed.len() > MAX_FAILED {
-            return Err(problem(
-                Code::ObjectsFailed,
-                format!("more than {MAX_FAILED} objects failed"),
-                "See the lines above for the cause that they share.",
-            ));
-        }
-        Ok(())
-    }
+/// What one pass needs besides the command line.
+struct Work<'a> {
+    rewrap: &'a Rewrap,
+    provider: &'a Provider,
+    store: &'a Store,
+    stop: &'a AtomicBool,
 }
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
-        let (prefix, inventory) = self.prefix.parse()?;
+        let scope = self.scope()?;
         let stop = interrupted()?;
         let (provider, report) = self.conf.open_provider(aws)?;
         for warning in report.warnings {
             note(format_args!("warning: {warning}"));
         }
+        let rewrap = self.rewrap();
+        let target = rewrap.target(&provider, &scope.uri)?;
         let store = aws.store()?;
-        let rewrap = Rewrap {
+        let path = self.checkpoint.as_deref().filter(|_| !self.dry_run);
+        let mut checkpoint = Checkpoint::open(path, self.identity(&scope), target)?;
+        let work = Work {
+            rewrap: &rewrap,
+            provider: &provider,
+            store: &store,
+            stop: &stop,
+        };
+        let mut tally = Tally::default();
+        let mut asked = self.yes || self.dry_run;
+        loop {
+            self.pass(&work, &scope, &mut checkpoint, &mut tally, &mut asked)?;
+            let target = rewrap.target(&provider, &scope.uri)?;
+            if is_set(&stop) || self.dry_run || checkpoint.is_to(&target) {
+                break;
+            }
+            note(format_args!(
+                "note: {target} wraps by now, since the work began: looks at every object again"
+            ));
+            checkpoint.restart(target);
+        }
+        if is_set(&stop) {
+            self.write(&checkpoint)?;
+        } else {
+            checkpoint.remove()?;
+        }
+        shown(self.summary(&scope, &checkpoint, &tally, is_set(&stop), form))?;
+        if is_set(&stop) {
+            return Err(Failure::Interrupted);
+        }
+        self.verdict(&scope, &checkpoint, &tally)
+    }
+
+    fn rewrap(&self) -> Rewrap {
+        Rewrap {
+            from: self.from.iter().cloned().collect(),
             upgrade_wrap: self.upgrade_wrap,
             dry_run: self.dry_run,
             multipart_above: self.multipart_above,
-            ..Rewrap::to(&self.to)
-        };
-        let mut checkpoint = self.read_checkpoint(&prefix, inventory.as_ref())?;
+            ..Rewrap::to(match &self.to {
+                Some(key) => Target::Key(key.clone()),
+                None => Target::Rules,
+            })
+        }
+    }
+
+    fn scope(&self) -> Result<Scope, Failure> {
+        let (uri, inventory) = self.prefix.parse()?;
+        let exact = !self.recursive && !uri.key.is_empty() && !uri.key.ends_with('/');
+        if exact && inventory.is_some() {
+            return Err(Failure::Usage(format!(
+                "{uri} is one object, and an inventory is of many: end the URI with a slash, or add --recursive"
+            )));
+        }
+        Ok(Scope {
+            uri,
+            inventory,
+            exact,
+        })
+    }
+
+    /// The options that two runs must share to go on from each other's checkpoints.
+    fn identity(&self, scope: &Scope) -> Run {
+        let all = if scope.exact { "" } else { "*" };
+        Run {
+            objects: format!("{}{all}", scope.uri),
+            inventory: scope.inventory.as_ref().map(ObjectUri::to_string),
+            to: self.to.clone(),
+            from: self.from.iter().cloned().collect(),
+            upgrade_wrap: self.upgrade_wrap,
+        }
+    }
+
+    /// Looks at every object behind the checkpoint's mark, and at those before it that failed.
+    fn pass(
+        &self,
+        work: &Work<'_>,
+        scope: &Scope,
+        checkpoint: &mut Checkpoint,
+        tally: &mut Tally,
+        asked: &mut bool,
+    ) -> Result<(), Failure> {
+        let mut items = items(work.store, scope, checkpoint)?;
+        if !*asked {
+            let beginning = Beginning::of(&mut items)?;
+            beginning.confirm(work, self.jobs)?;
+            items = beginning.and(items);
+            *asked = true;
+        }
         let mut lines = match &self.report {
             None => None,
             Some(path) => Some(BufWriter::new(append(path)?)),
         };
-        // They stay in the checkpoint until they succeed, whatever ends this run.
-        let again = checkpoint.failed.clone();
-        let again = again.into_iter().map(|key| ObjectUri {
-            bucket: prefix.bucket.clone(),
-            key,
-        });
-        let listing = Listing::open(&store, &prefix, inventory.as_ref(), checkpoint.after.as_deref())?;
-        // Those that are tried again stand before the mark wherever they are.
-        let items = again
-            .map(|uri| Ok((uri, None)))
-            .chain(listing.map(|listed| listed.map(|listed| (listed.uri.clone(), Some(listed.mark())))));
         let pace = Pace {
             jobs: self.jobs.into(),
             per_second: self.rate,
@@ -154,48 +214,37 @@ impl Command {
         let ended = work_on(
             items,
             pace,
-            &stop,
-            |(uri, _)| rewrap.object(&provider, &store, uri),
+            work.stop,
+            |(uri, _)| work.rewrap.object(work.provider, work.store, uri),
             |number, (uri, mark), result| {
                 progress.add(1);
-                let counted = checkpoint.count(&uri.key, &result);
+                tally.add(&uri, &result);
+                let outcome = emrkeys_objects::outcome_name(&result);
+                let counted = checkpoint.state.count(&uri, outcome, result.is_err());
                 let told = self.tell(&uri, &result, &mut lines);
                 for mark in order.put(number, mark) {
-                    checkpoint.after = mark.or(checkpoint.after.take());
+                    checkpoint.state.after = mark.or(checkpoint.state.after.take());
                 }
                 let saved = if written.elapsed() >= CHECKPOINT_EVERY {
                     written = Instant::now();
                     // What the checkpoint covers has its line.
-                    self.flush(&mut lines)
-                        .and_then(|()| self.write_checkpoint(&checkpoint))
+                    self.flush(&mut lines).and_then(|()| self.write(checkpoint))
                 } else {
                     Ok(())
                 };
                 if let Err(failure) = told.and(saved).and(counted) {
-                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                    work.stop.store(true, Ordering::Relaxed);
                     broken = broken.take().or(Some(failure));
                 }
             },
         );
         progress.finish();
         self.flush(&mut lines)?;
-        self.write_checkpoint(&checkpoint)?;
-        if let Some(failure) = broken {
-            return Err(failure);
+        let failure = broken.map_or_else(|| ended.map_err(Failure::from), Err);
+        if failure.is_err() {
+            self.write(checkpoint)?;
         }
-        ended?;
-        shown(self.summary(&checkpoint, is_set(&stop), form))?;
-        if is_set(&stop) {
-            return Err(Failure::Interrupted);
-        }
-        match checkpoint.failed.len() {
-            0 => Ok(()),
-            failed => Err(problem(
-                Code::ObjectsFailed,
-                format!("{failed} objects could not be re-wrapped; their data keys are as they were"),
-                "See the lines above and the report; the same command tries them again.",
-            )),
-        }
+        failure
     }
 
     fn tell(
@@ -204,9 +253,6 @@ impl Command {
         result: &Result<Outcome, Error>,
         lines: &mut Option<BufWriter<File>>,
     ) -> Result<(), Failure> {
-        if let Err(error) = result {
-            note(format_args!("{uri}: {error}"));
-        }
         let (Some(lines), Some(path)) = (lines, &self.report) else {
             return Ok(());
         };
@@ -220,71 +266,111 @@ impl Command {
         }
     }
 
-    fn summary(&self, checkpoint: &Checkpoint, interrupted: bool, form: Form) -> Result<(), Failure> {
+    /// A dry run leaves no trace.
+    fn write(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        if self.dry_run {
+            return Ok(());
+        }
+        checkpoint.write()
+    }
+
+    fn summary(
+        &self,
+        scope: &Scope,
+        checkpoint: &Checkpoint,
+        tally: &Tally,
+        interrupted: bool,
+        form: Form,
+    ) -> Result<(), Failure> {
         let mut out = stdout().lock();
+        let earlier = checkpoint.resumed.then_some(&checkpoint.state);
         if form == Form::Json {
-            let document = json!({
-                "prefix": checkpoint.prefix,
+            let mut document = json!({
+                "prefix": scope.uri.to_string(),
                 "to": self.to,
                 "dryRun": self.dry_run,
                 "complete": !interrupted,
-                "counts": checkpoint.counts,
+                "counts": tally.counts,
+                "changes": tally.ways_json(),
+                "errors": tally.errors_json(),
             });
+            if let Some(state) = earlier {
+                document["withEarlierRuns"] = json!({ "started": state.started, "counts": state.counts });
+            }
             return Ok(writeln!(out, "{document:#}")?);
         }
+        let to = self.to.as_deref().unwrap_or("the keys of the rules");
         let dry = if self.dry_run {
-            " (nothing was written)"
+            " (a dry run: nothing was written)"
         } else {
             ""
         };
-        writeln!(out, "{} -> {}{dry}", checkpoint.prefix, self.to)?;
-        for (kind, count) in &checkpoint.counts {
-            writeln!(out, "  {count:>10}  {kind}")?;
+        writeln!(out, "{} -> {to}{dry}", printable(&scope.uri.to_string()))?;
+        tally.print(&mut out)?;
+        if let Some(state) = earlier {
+            writeln!(out, "\nWith the earlier runs since {}:", state.started)?;
+            for (kind, count) in &state.counts {
+                writeln!(out, "  {count:>10}  {kind}")?;
+            }
         }
         Ok(())
     }
 
-    fn read_checkpoint(
-        &self,
-        prefix: &ObjectUri,
-        inventory: Option<&ObjectUri>,
-    ) -> Result<Checkpoint, Failure> {
-        let new = Checkpoint {
-            prefix: prefix.to_string(),
-            inventory: inventory.map(ObjectUri::to_string),
-            to: self.to.clone(),
-            upgrade_wrap: self.upgrade_wrap,
-            after: None,
-            failed: BTreeSet::new(),
-            counts: BTreeMap::new(),
-        };
-        let Some(path) = self.checkpoint.as_ref().filter(|path| path.exists()) else {
-            return Ok(new);
-        };
-        let wrong = |what: String| {
-            Failure::Configuration(format!("{}: {what}; remove it to begin anew", path.display()))
-        };
-        let found: Checkpoint = serde_json::from_slice(&fs::read(path).map_err(at(path))?)
-            .map_err(|error| wrong(format!("it is not a checkpoint ({error})")))?;
-        if !found.is_of_the_run_of(&new) {
-            return Err(wrong(format!(
-                "it is of another run ({} -> {})",
-                found.inventory.unwrap_or(found.prefix),
-                found.to
+    fn verdict(&self, scope: &Scope, checkpoint: &Checkpoint, tally: &Tally) -> Result<(), Failure> {
+        let uri = printable(&scope.uri.to_string());
+        if scope.exact && tally.count("gone") > 0 {
+            return Err(Failure::NoObjects(format!(
+                "{uri} does not exist; for all objects whose keys begin so add --recursive"
             )));
         }
-        Ok(found)
+        if tally.objects() == 0 && checkpoint.state.counts.is_empty() {
+            return Err(Failure::NoObjects(format!("no object's key begins so: {uri}")));
+        }
+        let failed = checkpoint.state.failed.len() as u64;
+        if failed > 0 {
+            return Err(problem(
+                Code::ObjectsFailed,
+                format!(
+                    "{} could not be re-wrapped; the data keys are as they were",
+                    counted(failed, "object")
+                ),
+                "See the lines above and the report; the same command tries them again.",
+            ));
+        }
+        match tally.count("other-key") {
+            0 => Ok(()),
+            others => Err(problem(
+                Code::ObjectsFailed,
+                format!(
+                    "{} left alone, under a key that the rules do not give at the object's place: it may have been copied there \
+                     so that holders of another key can read it",
+                    counted(others, "object")
+                ),
+                "Where that is meant, name the keys in --from.",
+            )),
+        }
     }
+}
 
-    /// A dry run leaves no trace.
-    fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        let Some(path) = self.checkpoint.as_ref().filter(|_| !self.dry_run) else {
-            return Ok(());
-        };
-        let mut file = NewFile::create(path).map_err(at(path))?;
-        serde_json::to_writer(&mut file, checkpoint).map_err(|error| at(path)(error.into()))?;
-        file.replace().map_err(at(path))
+/// The objects of a run, from the checkpoint's mark on.
+fn items<'a>(
+    store: &Store,
+    scope: &Scope,
+    checkpoint: &Checkpoint,
+) -> Result<Box<dyn Iterator<Item = Result<Item, Error>> + Send + 'a>, Failure> {
+    if scope.exact {
+        return Ok(Box::new(std::iter::once(Ok((scope.uri.clone(), None)))));
     }
+    // They stay in the checkpoint until they succeed, whatever ends this run.
+    let bucket = scope.uri.bucket.clone();
+    let again = checkpoint.state.failed.clone().into_iter().map(move |key| {
+        let bucket = bucket.clone();
+        Ok((ObjectUri { bucket, key }, None))
+    });
+    let after = checkpoint.state.after.as_deref();
+    let listing = Listing::open(store, &scope.uri, scope.inventory.as_ref(), after)?;
+    let listed = listing.map(|listed| listed.map(|listed| (listed.uri.clone(), Some(listed.mark()))));
+    Ok(Box::new(again.chain(listed)))
 }
 
 fn append(path: &Path) -> Result<File, Failure> {

@@ -59,6 +59,23 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
+/// The keys that rules and default may give to a new object there, for one job flow or another.
+pub(crate) fn keys_at(
+    rules: &Rules<RuleTarget>,
+    default_key: Option<&str>,
+    bucket: &str,
+    key: &str,
+) -> BTreeSet<String> {
+    let location = S3Location {
+        bucket: bucket.to_owned(),
+        key: key.as_bytes().to_vec(),
+    };
+    let given = rules.find_all(&location.committed());
+    let default_key = default_key.filter(|_| !given.to_all).map(str::to_owned);
+    let targets = given.targets.into_iter().map(|target| target.key.clone());
+    targets.chain(default_key).collect()
+}
+
 /// What a rule gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RuleTarget {

@@ -1,7 +1,9 @@
 //! Which key a new object would get, and why: the rules, looked at one by one and without asking anybody.
 
+use std::collections::BTreeSet;
+
 use crate::config::loader::Loader;
-use crate::config::{Config, FileRef, KeyKind, KeyringConfig, Origin, RuleTarget};
+use crate::config::{self, Config, FileRef, KeyKind, KeyringConfig, Origin, RuleTarget};
 use crate::error::{Code, Error, Problem};
 use crate::inputs::{Inputs, Settings};
 use crate::keyring::{self, State};
@@ -93,6 +95,12 @@ impl Explainer {
     /// The key of the local disks.
     pub fn local_disk_key(&self) -> Option<&str> {
         self.config.local_disk.key.as_deref()
+    }
+
+    /// The keys that a new object may get there, for one job flow or another: bucket and key as S3 has them.
+    pub fn keys_at(&self, bucket: &str, key: &str) -> BTreeSet<String> {
+        let default_key = self.config.default_key.as_deref();
+        config::keys_at(&self.config.rules, default_key, bucket, key)
     }
 
     /// The key of a new object at `uri`, whose key is literal, written by the cluster `job_flow`.

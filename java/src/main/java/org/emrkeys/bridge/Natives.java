@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 7;
+  public static final int ABI = 8;
 
   private Natives() {}
 
@@ -112,11 +112,21 @@ public final class Natives {
    * Wraps the data keys of objects under another key, in place.
    *
    * @param handle of an open provider
-   * @param objects string name of the key, u8 upgrade of wraps, u8 dry run, i32 threads, string
-   *     bucket, i32 n, n times string key
+   * @param objects string name of the key or empty for those of the rules, i32 m, m times string name
+   *     of a key to move from, u8 upgrade of wraps, u8 dry run, i32 threads, string bucket, i32 n, n
+   *     times string key
    * @return i32 n, n times (string outcome, string line of a report)
    */
   public static native byte[] rewrap(long handle, byte[] objects);
+
+  /**
+   * The keys and versions that {@link #rewrap} wraps by.
+   *
+   * @param handle of an open provider
+   * @param objects as for {@link #rewrap}, with none
+   * @return string
+   */
+  public static native byte[] rewrapTarget(long handle, byte[] objects);
 
   /**
    * What the keys of key services asked for.

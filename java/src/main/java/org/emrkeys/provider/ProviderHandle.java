@@ -225,6 +225,19 @@ public final class ProviderHandle implements AutoCloseable {
     return results;
   }
 
+  /**
+   * The keys and versions that an order wraps by now.
+   *
+   * @param order without objects
+   * @return in words; two runs to the same bring objects to the same
+   * @throws EmrKeysException {@code KEY_NOT_CONFIGURED} if a key of the order is not configured
+   * @throws IllegalStateException after {@link #close}
+   */
+  public String rewrapTarget(RewrapOrder order) {
+    check();
+    return answer(Natives.rewrapTarget(handle, order.encode())).string();
+  }
+
   private KeyMaterials ask(byte[] description) {
     check();
     return materials(Natives.materials(handle, description));

@@ -10,6 +10,7 @@ public final class RewrapOrder implements Serializable {
   private static final long serialVersionUID = 1L;
 
   private final String to;
+  private final ArrayList<String> from;
   private final boolean upgradeWraps;
   private final boolean dryRun;
   private final int threads;
@@ -19,7 +20,8 @@ public final class RewrapOrder implements Serializable {
   /**
    * Says what to do.
    *
-   * @param to name of the key that is to wrap
+   * @param to name of the key that is to wrap; the empty string for the keys that the rules give
+   * @param from names of keys whose objects are moved though the rules do not give these keys there
    * @param upgradeWraps whether wraps of the SDK v1's first client become those of its second
    * @param dryRun whether nothing is to be written
    * @param threads objects at work at once
@@ -28,12 +30,14 @@ public final class RewrapOrder implements Serializable {
    */
   public RewrapOrder(
       String to,
+      List<String> from,
       boolean upgradeWraps,
       boolean dryRun,
       int threads,
       String bucket,
       List<String> keys) {
     this.to = to;
+    this.from = new ArrayList<>(from);
     this.upgradeWraps = upgradeWraps;
     this.dryRun = dryRun;
     this.threads = threads;
@@ -46,20 +50,19 @@ public final class RewrapOrder implements Serializable {
     List<RewrapOrder> slices = new ArrayList<>();
     for (int from = 0; from < keys.size(); from += size) {
       List<String> some = keys.subList(from, Math.min(keys.size(), from + size));
-      slices.add(new RewrapOrder(to, upgradeWraps, dryRun, threads, bucket, some));
+      slices.add(new RewrapOrder(to, from, upgradeWraps, dryRun, threads, bucket, some));
     }
     return slices;
   }
 
   byte[] encode() {
-    Wire.Encoder out =
-        new Wire.Encoder()
-            .string(to)
-            .u8(upgradeWraps ? 1 : 0)
-            .u8(dryRun ? 1 : 0)
-            .i32(threads)
-            .string(bucket)
-            .i32(keys.size());
+    Wire.Encoder out = new Wire.Encoder().string(to).i32(from.size());
+    from.forEach(out::string);
+    out.u8(upgradeWraps ? 1 : 0)
+        .u8(dryRun ? 1 : 0)
+        .i32(threads)
+        .string(bucket)
+        .i32(keys.size());
     keys.forEach(out::string);
     return out.toBytes();
   }

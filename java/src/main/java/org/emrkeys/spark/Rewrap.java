@@ -12,16 +12,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.ObjectListing;
 import org.emrkeys.provider.RewrapOrder;
-import org.emrkeys.provider.Client;
 
 /**
  * Moves every object below a prefix, or of an S3 Inventory, to another key, or to the newest version of its key, on all
@@ -42,10 +43,14 @@ public final class Rewrap {
           System.lineSeparator(),
           "usage: spark-submit --class org.emrkeys.spark.Rewrap emrkeys.jar PREFIX --to KEY [OPTION]...",
           "",
-          "  PREFIX               s3://bucket/prefix: all objects whose keys begin so",
+          "  PREFIX               s3://bucket/prefix/: all objects whose keys begin so",
+          "  --recursive          the prefix need not end in a slash",
           "  --inventory URI      take the objects from an S3 Inventory in CSV, instead of listing the prefix:",
           "                       the URI of its manifest.json",
           "  --to KEY             the name of the key that is to wrap, as in emrkeys.key.KEY.type",
+          "  --to-rules           in place of --to: the keys that the rules give to new objects",
+          "  --from KEY,...       move objects under these keys too, though the rules give others at their place:",
+          "                       holders of the new key can read them then",
           "  --for s3|s3a         whose configuration it is; s3a where fs.s3a.encryption.algorithm is",
           "                       CSE-CUSTOM, else s3",
           "  --report DIR         a folder, in any file system of Hadoop's, that gets a line of JSON for",
@@ -58,7 +63,8 @@ public final class Rewrap {
           "  --dry-run            work everything out and change nothing",
           "",
           "Properties are those of the cluster and spark.hadoop.*. Exit codes: 0 done, 1 failed, also where",
-          "single objects did, 2 the command line is wrong.");
+          "single objects did or were left under keys of other places, 2 the command line is wrong, 7 there",
+          "are no objects.");
 
   /** Rounds have as many tasks for each core, so that slow ones do not keep the others waiting. */
   private static final int TASKS_PER_CORE = 4;
@@ -68,7 +74,11 @@ public final class Rewrap {
 
   private final Options options;
   private final Configuration conf;
+
+  /** Outcomes of this run, and of those before it that it goes on from. */
   private final Map<String, Long> counts = new TreeMap<>();
+
+  private final Map<String, Long> earlier = new TreeMap<>();
   private final long started = System.currentTimeMillis();
   private String after = "";
   private int round;
@@ -114,10 +124,31 @@ public final class Rewrap {
     Client client = options.client(conf);
     ConfiguredProvider provider = RewrapTask.provider(client, conf);
     RewrapTask task = new RewrapTask(client, conf);
-    readCheckpoint();
+    RewrapOrder nothing = options.order(new ArrayList<>());
+    String target = provider.ask(handle -> handle.rewrapTarget(nothing));
+    readCheckpoint(target, out);
+    while (true) {
+      pass(provider, task, context, target);
+      String now = provider.ask(handle -> handle.rewrapTarget(nothing));
+      if (options.dryRun || now.equals(target)) {
+        break;
+      }
+      out.println(now + " wraps by now, since the work began: looks at every object again");
+      target = now;
+      after = "";
+      earlier.clear();
+    }
+    removeCheckpoint();
+    return summary(out);
+  }
+
+  /** Every object behind the mark. */
+  private void pass(
+      ConfiguredProvider provider, RewrapTask task, JavaSparkContext context, String target)
+      throws IOException {
     String from = after;
     try (ObjectListing listing =
-            provider.ask(handle -> handle.list(options.prefix, options.inventory, from))) {
+        provider.ask(handle -> handle.list(options.prefix, options.inventory, from))) {
       for (List<RewrapOrder> orders = round(listing, context);
           !orders.isEmpty();
           orders = round(listing, context)) {
@@ -127,20 +158,44 @@ public final class Rewrap {
         }
         report(results);
         after = listing.mark();
-        writeCheckpoint();
+        writeCheckpoint(target);
       }
     }
-    out.println(
-        options.prefix + " -> " + options.to + (options.dryRun ? " (nothing was written)" : ""));
+  }
+
+  /** The exit code. */
+  private int summary(PrintStream out) {
+    out.println(options.identity() + (options.dryRun ? " (a dry run: nothing was written)" : ""));
     counts.forEach((outcome, count) -> out.printf("  %10d  %s%n", count, outcome));
-    if (options.checkpoint != null && !options.dryRun) {
-      // All is done or was tried: the next run looks at everything, and so at what failed.
-      Path file = new Path(options.checkpoint);
-      FileSystem fs = FileSystem.get(file.toUri(), conf);
-      fs.delete(file, false);
-      fs.delete(file.suffix(NEW), false);
+    if (!earlier.isEmpty()) {
+      out.println("The earlier runs that it went on from:");
+      earlier.forEach((outcome, count) -> out.printf("  %10d  of them %s%n", count, outcome));
     }
-    return counts.containsKey("failed") ? 1 : 0;
+    if (counts.isEmpty() && earlier.isEmpty()) {
+      out.println("No object's key begins so.");
+      return 7;
+    }
+    long others = counts.getOrDefault("other-key", 0L) + earlier.getOrDefault("other-key", 0L);
+    if (others > 0) {
+      out.println(
+          others
+              + " objects were left alone, under keys that the rules do not give at their place: they may"
+              + " have been copied there so that holders of another key can read them. Where that is meant,"
+              + " name the keys in --from.");
+    }
+    boolean failed = counts.containsKey("failed") || earlier.containsKey("failed");
+    return failed || others > 0 ? 1 : 0;
+  }
+
+  /** All is done or was tried: the next run looks at everything, and so at what failed. */
+  private void removeCheckpoint() throws IOException {
+    if (options.checkpoint == null || options.dryRun) {
+      return;
+    }
+    Path file = new Path(options.checkpoint);
+    FileSystem fs = FileSystem.get(file.toUri(), conf);
+    fs.delete(file, false);
+    fs.delete(file.suffix(NEW), false);
   }
 
   /** As much as keeps the executors busy that are there by now. */
@@ -171,8 +226,9 @@ public final class Rewrap {
     }
   }
 
-  private void readCheckpoint() throws IOException {
-    if (options.checkpoint == null) {
+  /** Goes on from the checkpoint, if the same keys and versions wrap that wrapped when it began; else begins anew. */
+  private void readCheckpoint(String target, PrintStream out) throws IOException {
+    if (options.checkpoint == null || options.dryRun) {
       return;
     }
     Path file = new Path(options.checkpoint);
@@ -195,25 +251,38 @@ public final class Rewrap {
           "Name another file, or remove it to begin anew.",
           null);
     }
+    if (!target.equals(found.getProperty("target"))) {
+      // Of an older release, or of before a rotation.
+      out.println(
+          "The checkpoint is of a run to "
+              + found.getProperty("target", "versions of keys that it does not say")
+              + ", and "
+              + target
+              + " wraps by now: begins anew");
+      return;
+    }
     after = found.getProperty("after", "");
     round = Integer.parseInt(found.getProperty("round", "0"));
     for (String name : found.stringPropertyNames()) {
       if (name.startsWith("count.")) {
-        counts.put(name.substring("count.".length()), Long.valueOf(found.getProperty(name)));
+        earlier.put(name.substring("count.".length()), Long.valueOf(found.getProperty(name)));
       }
     }
   }
 
   /** To a file beside it first: where the file system can, one takes the other's place in a step. */
-  private void writeCheckpoint() throws IOException {
+  private void writeCheckpoint(String target) throws IOException {
     if (options.checkpoint == null || options.dryRun) {
       return;
     }
     Properties state = new Properties();
     state.setProperty("of", options.identity());
+    state.setProperty("target", target);
     state.setProperty("after", after);
     state.setProperty("round", Integer.toString(round));
-    counts.forEach((outcome, count) -> state.setProperty("count." + outcome, count.toString()));
+    Map<String, Long> all = new TreeMap<>(earlier);
+    counts.forEach((outcome, count) -> all.merge(outcome, count, Long::sum));
+    all.forEach((outcome, count) -> state.setProperty("count." + outcome, count.toString()));
     Path file = new Path(options.checkpoint);
     Path fresh = file.suffix(NEW);
     FileSystem fs = FileSystem.get(file.toUri(), conf);
@@ -230,7 +299,10 @@ public final class Rewrap {
     private String prefix;
     private String bucket;
     private String inventory = "";
-    private String to;
+    private String to = "";
+    private List<String> from = new ArrayList<>();
+    private boolean toRules;
+    private boolean recursive;
     private String client;
     private String report;
     private String checkpoint;
@@ -246,6 +318,15 @@ public final class Rewrap {
         switch (arg) {
           case "--to":
             to = value(arg, rest);
+            break;
+          case "--to-rules":
+            toRules = true;
+            break;
+          case "--from":
+            from.addAll(Arrays.asList(value(arg, rest).split(",")));
+            break;
+          case "--recursive":
+            recursive = true;
             break;
           case "--inventory":
             inventory = value(arg, rest);
@@ -278,8 +359,12 @@ public final class Rewrap {
             setPrefix(arg);
         }
       }
-      if (prefix == null || to == null) {
-        throw new IllegalArgumentException("PREFIX and --to KEY are needed");
+      if (prefix == null || to.isEmpty() != toRules) {
+        throw new IllegalArgumentException("PREFIX and one of --to KEY and --to-rules are needed");
+      }
+      if (!recursive && !prefix.endsWith("/") && !prefix.endsWith("/" + bucket)) {
+        throw new IllegalArgumentException(
+            prefix + " does not end in a slash: end it so, or add --recursive for all keys that begin so");
       }
       if (client != null && !client.equals("s3") && !client.equals("s3a")) {
         throw new IllegalArgumentException("--for " + client + ": write s3 or s3a");
@@ -323,13 +408,17 @@ public final class Rewrap {
     }
 
     RewrapOrder order(List<String> keys) {
-      return new RewrapOrder(to, upgradeWrap, dryRun, threads, bucket, keys);
+      return new RewrapOrder(to, from, upgradeWrap, dryRun, threads, bucket, keys);
     }
 
     /** What two runs must share to go on from each other's checkpoints. */
     String identity() {
       String objects = inventory.isEmpty() ? prefix : prefix + " of " + inventory;
-      return objects + " -> " + to + (upgradeWrap ? " (wraps upgraded)" : "");
+      return objects
+          + " -> "
+          + (toRules ? "the keys of the rules" : to)
+          + (from.isEmpty() ? "" : " from " + String.join(", ", new TreeSet<>(from)))
+          + (upgradeWrap ? " (wraps upgraded)" : "");
     }
   }
 }

@@ -82,7 +82,9 @@ public final class Cli {
     Path folder = Files.createTempDirectory("emrkeys-get");
     Path file = folder.resolve("content");
     try {
-      List<String> command = new ArrayList<>(Arrays.asList("get", uri, file.toString()));
+      List<String> command =
+          new ArrayList<>(
+              Arrays.asList("get", uri, file.toString(), "--allow-unauthenticated"));
       for (String part : range) {
         command.add("--range=" + part);
       }

@@ -1,0 +1,143 @@
+//! The outcomes of one run, added up: bounded, however many objects there are.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use emrkeys_core::Error;
+use emrkeys_objects::{outcome_name, ObjectUri, Outcome};
+use serde_json::{json, Value};
+
+use crate::output::{note, Failure};
+use crate::text::{counted, printable};
+
+/// Objects that are named for each code.
+const EXAMPLES: usize = 3;
+/// More ways from one key to another than that are counted as one: names in descriptions are outside input.
+const MAX_WAYS: usize = 1000;
+
+/// Objects that failed with one code.
+struct Failed {
+    objects: u64,
+    /// Of the first of them.
+    message: String,
+    examples: Vec<String>,
+}
+
+/// The outcomes of a run.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) counts: BTreeMap<String, u64>,
+    /// Objects by the key and version before and after.
+    ways: BTreeMap<(String, String), u64>,
+    errors: BTreeMap<&'static str, Failed>,
+}
+
+impl Tally {
+    /// Adds an object, and says on standard error how the first few failed.
+    pub(super) fn add(&mut self, uri: &ObjectUri, result: &Result<Outcome, Error>) {
+        *self.counts.entry(outcome_name(result).to_owned()).or_default() += 1;
+        match result {
+            Ok(Outcome::Rewrapped { from, to } | Outcome::Planned { from, to }) => {
+                self.count_way(from.clone(), to.clone());
+            }
+            Ok(Outcome::OtherKey { key }) => self.count_way(key.clone(), "left alone (other-key)".to_owned()),
+            Ok(Outcome::Skipped(_)) => {}
+            Err(error) => {
+                let failed = self
+                    .errors
+                    .entry(error.code().as_str())
+                    .or_insert_with(|| Failed {
+                        objects: 0,
+                        message: error.to_string(),
+                        examples: Vec::new(),
+                    });
+                failed.objects += 1;
+                if failed.examples.len() < EXAMPLES {
+                    failed.examples.push(uri.to_string());
+                    note(format_args!(
+                        "{}: {}",
+                        printable(&uri.to_string()),
+                        printable(&error.to_string())
+                    ));
+                } else if failed.objects == EXAMPLES as u64 + 1 {
+                    note(format_args!(
+                        "[{}] more objects fail so; they are counted",
+                        error.code()
+                    ));
+                }
+            }
+        }
+    }
+
+    fn count_way(&mut self, from: String, to: String) {
+        let way = (from, to);
+        let way = if self.ways.len() < MAX_WAYS || self.ways.contains_key(&way) {
+            way
+        } else {
+            ("others".to_owned(), String::new())
+        };
+        *self.ways.entry(way).or_default() += 1;
+    }
+
+    pub(super) fn count(&self, outcome: &str) -> u64 {
+        self.counts.get(outcome).copied().unwrap_or(0)
+    }
+
+    pub(super) fn objects(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    pub(super) fn ways_json(&self) -> Value {
+        self.ways
+            .iter()
+            .map(|((from, to), objects)| json!({ "from": from, "to": to, "objects": objects }))
+            .collect()
+    }
+
+    pub(super) fn errors_json(&self) -> Value {
+        self.errors
+            .iter()
+            .map(|(code, failed)| {
+                json!({
+                    "code": code, "objects": failed.objects, "message": failed.message, "examples": failed.examples,
+                })
+            })
+            .collect()
+    }
+
+    /// The counts, the ways from key to key, and the errors by code.
+    pub(super) fn print(&self, out: &mut impl Write) -> Result<(), Failure> {
+        for (kind, count) in &self.counts {
+            writeln!(out, "  {count:>10}  {kind}")?;
+        }
+        self.print_ways(out)?;
+        for (code, failed) in &self.errors {
+            writeln!(
+                out,
+                "\n{code}: {}\n  {}",
+                counted(failed.objects, "object"),
+                printable(&failed.message)
+            )?;
+            for example in &failed.examples {
+                writeln!(out, "  - {}", printable(example))?;
+            }
+            let more = failed.objects - failed.examples.len() as u64;
+            if more > 0 {
+                writeln!(out, "  and {more} more, which --report lists")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A line for each way from one key and version to another.
+    pub(super) fn print_ways(&self, out: &mut impl Write) -> Result<(), Failure> {
+        if self.ways.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n     objects  from -> to")?;
+        for ((from, to), objects) in &self.ways {
+            writeln!(out, "  {objects:>10}  {} -> {}", printable(from), printable(to))?;
+        }
+        Ok(())
+    }
+}
