@@ -50,7 +50,7 @@ public final class RewrapOrder implements Serializable {
     List<RewrapOrder> slices = new ArrayList<>();
     for (int from = 0; from < keys.size(); from += size) {
       List<String> some = keys.subList(from, Math.min(keys.size(), from + size));
-      slices.add(new RewrapOrder(to, from, upgradeWraps, dryRun, threads, bucket, some));
+      slices.add(new RewrapOrder(to, this.from, upgradeWraps, dryRun, threads, bucket, some));
     }
     return slices;
   }
