@@ -13,6 +13,7 @@ from typing import NoReturn
 from tools import bench, checks, demo, jdk, package, packages, schedule, setup, suites, tally
 from tools.console import Failure, end_all, note, say, step, warn
 from tools.paths import BUILD, CARGO_TARGET, ROOT
+from tools.schedule import Run
 
 USAGE = """\
 usage: ./dev COMMAND
@@ -23,8 +24,9 @@ usage: ./dev COMMAND
                   quick: lints, unit tests and one pass end to end, on one JDK
                   --full: the shipped library, aarch64 too, every suite whole on every JDK, long soak, 2 million
                   rows through Spark
-  check           formatting, lints, checksums of dependencies: what needs no test run; --memory: instead, the
-                  ciphers' tests under valgrind and AddressSanitizer
+  check           formatting, lints, style, licences and checksums of dependencies: all that needs no test run;
+                  --release: advisories for crates too, from GitHub
+                  --memory: instead, the ciphers' tests under valgrind and AddressSanitizer
   bench NAME      a benchmark, result in build/bench/NAME.json; NAME: materials crypto objects kms cli spark
                   --java HOME: on another Java (NAME-javaN.json); --rounds N (kms: --objects N);
                   --chart: draws docs/*.svg from the results
@@ -70,7 +72,8 @@ def _close(counted: tally.Tally) -> int:
     return 0 if counted.ok else 1
 
 
-def _test(arguments: Sequence[str]) -> int:
+def _test(arguments: Sequence[str], last: Run | None = None) -> int:
+    """`last` runs after everything else and adds its counts."""
     parser = _Parser("test")
     parser.add_argument("parts", nargs="*")
     parser.add_argument("--full", action="store_true")
@@ -93,17 +96,24 @@ def _test(arguments: Sequence[str]) -> int:
         if jdk.java8() is None:
             warn("no Java 8 found or installed: the suites are not run on it")
     options = suites.Options(parts, chosen.full, quick)
-    return _close(schedule.run(suites.Suites(options, builder).jobs(), _cores()))
+    counted = schedule.run(suites.Suites(options, builder).jobs(), _cores())
+    if chosen.full and set(suites.PARTS) <= set(parts):
+        counted.counts += package.reproducible()
+    for count in last() if last else ():
+        counted.add(count)
+    return _close(counted)
 
 
 def _check(arguments: Sequence[str]) -> int:
     parser = _Parser("check")
     parser.add_argument("--memory", action="store_true")
-    if parser.parse_args(arguments).memory:
+    parser.add_argument("--release", action="store_true")
+    chosen = parser.parse_args(arguments)
+    if chosen.memory:
         if not shutil.which("valgrind"):
             packages.need("valgrind", "valgrind")
         return _close(tally.Tally(suites.memory_counts()))
-    return _test(["check"])
+    return _test(["check"], checks.advisories if chosen.release else None)
 
 
 def _demo(arguments: Sequence[str]) -> int:

