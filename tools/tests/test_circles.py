@@ -1,6 +1,7 @@
 """Import circles are found, whatever the form of the import; and what is no circle is not reported."""
 
 from tools import circles
+from tools.paths import ROOT
 
 
 def crate(folder, files):
@@ -57,6 +58,12 @@ def test_packages_that_need_each_other_are_a_circle(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert circles.circles(circles.java_arrows(tmp_path)) == [["org.x", "org.x.y"]]
+
+
+def test_vocabulary_imports_nothing_of_the_project():
+    for name in circles.VOCABULARY:
+        text = (ROOT / "java/src/main/java" / (name.replace(".", "/") + ".java")).read_text()
+        assert "import org.emrkeys" not in text
 
 
 def test_allowed_arrow_hides_its_circle_until_it_is_no_longer_needed():
