@@ -52,6 +52,7 @@ class Operator:
             **os.environ,
             "AWS_ENDPOINT_URL": servers.endpoint,
             "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,  # boto3 reads this one alone
             "HOME": str(folder),
             "PATH": f"{path}:{os.environ['PATH']}",
         }
@@ -81,7 +82,19 @@ class Operator:
         return self.shell(self.text(name), status)
 
     def shell(self, commands: str, status: int = 0) -> str:
-        done = subprocess.run(
+        """What the commands print; they must end with this status."""
+        done = self._shell(commands)
+        assert done.returncode == status, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def errors(self, commands: str) -> str:
+        """What commands that fail say on standard error."""
+        done = self._shell(commands)
+        assert done.returncode != 0, commands
+        return done.stderr
+
+    def _shell(self, commands: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
             capture_output=True,
             text=True,
@@ -90,8 +103,6 @@ class Operator:
             env=self.env,
             timeout=TIMEOUT,
         )
-        assert done.returncode == status, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
-        return done.stdout
 
     def put(self, key: str, conf: str) -> bytes:
         """Has the tool write s3://lake/KEY as a cluster with this configuration does; gives the content."""
@@ -312,6 +323,20 @@ def test_a_kms_cached_key_is_rotated(operator):
     contents = {name: operator.put(name, f"{name}.properties") for name in ("before", "readers", "rotated")}
     for conf in ("readers", "rotated"):
         assert_reads(operator, contents, f"{conf}.properties")
+
+
+@recipes("kms-alias", "kms-alias-moved")
+def test_a_kms_alias_is_moved(operator):
+    old = operator.kms_key(KMS_ARN)
+    operator.servers.client("kms", REGION).create_alias(AliasName="alias/main", TargetKeyId=old)
+    operator.save("kms-alias", "alias.properties")
+    contents = {"before": operator.put("before", "alias.properties")}
+    operator.run("kms-alias-moved")
+    contents["after"] = operator.put("after", "alias.properties")
+    assert_reads(operator, contents, "alias.properties")
+    without = re.sub(".*previous-kms-key-ids.*\n", "", (operator.folder / "alias.properties").read_text())
+    (operator.folder / "without.properties").write_text(without)
+    assert "KEY_VERSION_UNKNOWN" in operator.errors("emrkeys cat s3://lake/before --conf without.properties")
 
 
 @recipes("kms-keyring-create", "keyring-two-protectors", "keyring-reprotect")
