@@ -1,4 +1,4 @@
-"""The commands of the AWS CLI that the recipes of the documents use, over boto3: the AWS CLI itself is not installed for the tests.
+"""The commands of the AWS CLI that the recipes use, over boto3: the AWS CLI itself is not installed for the tests.
 
 `aws s3 cp FILE URI` and `aws SERVICE OPERATION --option value …`. Endpoint and credentials come from the environment.
 """

@@ -481,7 +481,8 @@ def test_content_that_emrfs_does_not_authenticate_is_a_warning(doctor, keys):
 def test_a_name_that_aws_properties_gave_and_no_key_takes_over_is_a_warning(servers, tool, doctor, keys):
     public, private = keys.rsa("pair")
     kms = {"fs.s3.cse.kms.keyId": servers.kms_key()}
-    rsa = {"fs.s3.cse.rsa.public": public, "fs.s3.cse.rsa.private": private, "fs.s3.cse.rsa.name": "payroll-2019"}
+    pair = {"public": public, "private": private, "name": "payroll-2019"}
+    rsa = {f"fs.s3.cse.rsa.{name}": value for name, value in pair.items()}
     for theirs, named in ((kms, ["fs.s3.cse.kms.keyId"]), (rsa, ["fs.s3.cse.rsa.public", "fs.s3.cse.rsa.name"])):
         drop_in = {**EMRFS, **theirs, "fs.s3.cse.materialsDescription.enabled": "false"}
         assert "config.warning" not in doctor(drop_in)[0]

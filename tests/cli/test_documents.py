@@ -31,13 +31,29 @@ def test_links_lead_to_files_and_headings(document):
 def sentences(text: str) -> list[str]:
     """The sentences of a document outside of blocks and generated parts, of at least eight words."""
     prose = markdown.without(markdown.BLOCK, markdown.without(markdown.GENERATED, text))
-    parts = (re.split(r"(?<=[.:;])\s+|\s*\|\s*", paragraph) for paragraph in re.split(r"\n\s*\n|\n(?=\||#|- |\d+\. )", prose))
+    paragraphs = re.split(r"\n\s*\n|\n(?=\||#|- |\d+\. )", prose)
+    parts = (re.split(r"(?<=[.:;])\s+|\s*\|\s*", paragraph) for paragraph in paragraphs)
     cleaned = (" ".join(part.split()).strip(" .-") for part in itertools.chain.from_iterable(parts))
     return [sentence for sentence in cleaned if len(sentence.split()) >= 8]
 
 
 def test_no_sentence_stands_twice():
-    found = collections.Counter(itertools.chain.from_iterable(sentences(path.read_text()) for path in markdown.DOCUMENTS))
+    all_of_them = (sentences(path.read_text()) for path in markdown.DOCUMENTS)
+    found = collections.Counter(itertools.chain.from_iterable(all_of_them))
     assert len(found) > 500
     twice = [sentence for sentence, count in found.items() if count > 1]
     assert not twice, "\n".join(twice)
+
+
+def test_the_tests_that_the_security_model_names_exist():
+    text = (markdown.ROOT / "docs/security.md").read_text()
+    table = text[text.index("## An adversary's table") : text.index("## Separation")]
+    rows = [row.split("|")[3] for row in table.splitlines() if row.startswith("| ")]
+    named = {name for row in rows[1:] for name in re.findall(r"`([^`]+)`", row)}
+    assert len(named) > 20
+    sources = [*(markdown.ROOT / "rust").rglob("*.rs"), *(markdown.ROOT / "java").rglob("*Test.java")]
+    sources += [path for kind in ("*.py", "*Test.java") for path in (markdown.ROOT / "tests").rglob(kind)]
+    defined = set()
+    for path in sources:
+        defined |= set(re.findall(r"\b(?:fn|def|void|class) (\w+)", path.read_text()))
+    assert not named - defined

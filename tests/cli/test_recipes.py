@@ -1,7 +1,7 @@
-"""The recipes of README.md and docs/*.md, run as they are printed: commands by a shell, properties as files that `--conf` reads.
+"""The recipes of README.md and docs/*.md, run as they are printed.
 
-Placeholders stand for what differs from reader to reader, and are replaced by what the test has: KMS keys by those of the local
-KMS, `/etc/emrkeys` by the test's folder. Buckets have their printed names.
+A shell runs the commands; properties are files that `--conf` reads. Placeholders are replaced by what the test has: KMS
+keys by those of the local KMS, `/etc/emrkeys` by the test's folder. Buckets have their printed names.
 """
 
 import base64
@@ -82,13 +82,13 @@ class Operator:
         return self.shell(self.text(name), status)
 
     def shell(self, commands: str, status: int = 0) -> str:
-        """What the commands print; they must end with this status."""
+        """Runs commands that must end with this status; gives what they print."""
         done = self._shell(commands)
         assert done.returncode == status, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def errors(self, commands: str) -> str:
-        """What commands that fail say on standard error."""
+        """Runs commands that must fail; gives what they print on standard error."""
         done = self._shell(commands)
         assert done.returncode != 0, commands
         return done.stderr
@@ -308,6 +308,10 @@ def test_a_keyring_is_rotated_objects_move_and_the_old_version_is_destroyed(oper
     assert_reads(operator, contents, "lake.properties")
     operator.run("rewrap")
     assert {operator.described(key)["emrkeys.version"].partition("-")[0] for key in contents} == {"2"}
+    # The same commands again, with the same checkpoint, move every object again.
+    operator.run("keyring-rotate")
+    operator.run("rewrap")
+    assert {operator.described(key)["emrkeys.version"].partition("-")[0] for key in contents} == {"3"}
     operator.run("keyring-retire")
     assert_reads(operator, contents, "lake.properties")
 
@@ -318,7 +322,8 @@ def test_a_kms_cached_key_is_rotated(operator):
     operator.save("kms-cached-rotated", "rotated.properties")
     before = f"emrkeys.key.lake.type=kms-cached\nemrkeys.key.lake.kms-key-id={old}\nemrkeys.default.key=lake\n"
     (operator.folder / "before.properties").write_text(before)
-    readers = before + f"emrkeys.key.lake.previous=next\nemrkeys.key.next.type=kms-cached\nemrkeys.key.next.kms-key-id={new}\n"
+    older = f"emrkeys.key.next.type=kms-cached\nemrkeys.key.next.kms-key-id={new}\n"
+    readers = before + "emrkeys.key.lake.previous=next\n" + older
     (operator.folder / "readers.properties").write_text(readers)
     contents = {name: operator.put(name, f"{name}.properties") for name in ("before", "readers", "rotated")}
     for conf in ("readers", "rotated"):
@@ -362,7 +367,8 @@ def test_an_aes_key_is_rotated_readers_first(operator):
     operator.run("aes-keygen")
     for name in ("aes-readers-first", "aes-rotated"):
         operator.save(name, f"{name}.properties")
-    contents = {name: operator.put(name, f"{name}.properties") for name in ("before", "aes-readers-first", "aes-rotated")}
+    names = ("before", "aes-readers-first", "aes-rotated")
+    contents = {name: operator.put(name, f"{name}.properties") for name in names}
     written = {name: operator.described(name)["emrkeys.version"] for name in contents}
     assert written["before"] == written["aes-readers-first"] != written["aes-rotated"]
     for conf in ("aes-readers-first", "aes-rotated"):
@@ -430,7 +436,7 @@ def test_a_line_of_the_audit_log_has_the_printed_fields(operator):
     operator.put("a", "audited.properties")
     line = json.loads((operator.folder / "audit.json").read_text().splitlines()[0])
     assert line.keys() == printed.keys()
-    assert {name: line[name] for name in ("purpose", "source", "outcome")} == {"purpose": "encrypt", "source": "aes", "outcome": "ok"}
+    assert (line["purpose"], line["source"], line["outcome"]) == ("encrypt", "aes", "ok")
 
 
 @recipes("kms-keyring-create", "kms-to-keyring", "audit")

@@ -1,4 +1,4 @@
-//! What EMRFS, S3A and EMR have to be told, beside keys and rules. What is said in properties the core checks, for the
+//! Checks of the settings that EMRFS, S3A and EMR need beside keys and rules. The core checks the properties, for the
 //! doctor in Java as well.
 
 use emrkeys_core::inspect::checks::{self, whose, Cluster, Finding, Level};

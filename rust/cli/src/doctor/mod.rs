@@ -39,10 +39,12 @@ Example:
 What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
   hadoop jar emrkeys.jar doctor")]
 pub(crate) struct Command {
-    /// Make a data key under each KMS key that encrypts and open it again, where else KMS is only asked whether it would (DryRun)
+    /// Make a data key under each KMS key that encrypts and open it again, where else KMS is only asked whether it
+    /// would (DryRun)
     #[arg(long)]
     live: bool,
-    /// A bucket whose region is compared with those of all keys, as those of rules are with that of theirs; several by repeating
+    /// A bucket whose region is compared with those of all keys, as those of rules are with that of theirs; several by
+    /// repeating
     #[arg(long, value_name = "NAME")]
     bucket: Vec<String>,
     /// The role that should be a key user, by ARN; the one of the caller, if not given
@@ -57,8 +59,8 @@ pub(crate) struct Command {
     /// EMR's security configuration, in JSON: its classes, and the KMS keys of S3 and of local disks
     #[arg(long, value_name = "FILE")]
     security_configuration: Option<PathBuf>,
-    /// EMR's release, such as emr-7.12.0; it decides whether EMRFS or S3A serves s3://. Without it, the cluster's document
-    /// (ReleaseLabel) or, on a node, the node's own file names the release
+    /// EMR's release, such as emr-7.12.0; it decides whether EMRFS or S3A serves s3://. Without it, the cluster's
+    /// document (ReleaseLabel) or, on a node, the node's own file names the release
     #[arg(long, value_name = "LABEL", value_parser = release)]
     release: Option<Release>,
     /// Fail on warnings, too

@@ -1,5 +1,5 @@
-//! Properties of AWS's providers that a key of our own switches off. Objects that were written under them stay readable only if a
-//! key takes over the names that these objects carry.
+//! Properties of AWS's providers that a key of our own switches off. Objects that were written under them stay readable
+//! only if a key takes over the names that these objects carry.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ pub(super) fn warnings(settings: &Settings, keys: &BTreeMap<String, KeyConfig>) 
     let mut warnings = Vec::new();
     if let Some(id) = get(KMS_KEY_ID).filter(|id| !keys.values().any(|key| is_kms(key, id))) {
         warnings.push(format!(
-            "{KMS_KEY_ID} has no effect, because emrkeys.key.… configures keys, and no key of type kms has the id {}: objects that \
-             EMRFS's KMS provider wrote under it cannot be read. Configure a key of type kms with that kms-key-id, or remove the \
-             property if there are no such objects (docs/migration.md)",
+            "{KMS_KEY_ID} has no effect, because emrkeys.key.… configures keys, and no key of type kms has the id {}: \
+             objects that EMRFS's KMS provider wrote under it cannot be read. Configure a key of type kms with that \
+             kms-key-id, or remove the property if there are no such objects (docs/migration.md)",
             excerpt(id)
         ));
     }
@@ -32,17 +32,17 @@ pub(super) fn warnings(settings: &Settings, keys: &BTreeMap<String, KeyConfig>) 
         .flat_map(|(name, key)| std::iter::once(name).chain(&key.aliases));
     if !names.any(|name| name == DROP_IN_KEY) {
         warnings.push(format!(
-            "{property} has no effect, because emrkeys.key.… configures keys, and no key has the name or the alias {DROP_IN_KEY}: \
-             objects that were written while fs.s3.cse.rsa.* defined the key carry that name and cannot be read. Set \
-             emrkeys.key.<name>.aliases={DROP_IN_KEY} for the key that replaces it, or remove fs.s3.cse.rsa.* if there are no such \
-             objects (docs/migration.md)"
+            "{property} has no effect, because emrkeys.key.… configures keys, and no key has the name or the alias \
+             {DROP_IN_KEY}: objects that were written while fs.s3.cse.rsa.* defined the key carry that name and cannot \
+             be read. Set emrkeys.key.<name>.aliases={DROP_IN_KEY} for the key that replaces it, or remove \
+             fs.s3.cse.rsa.* if there are no such objects (docs/migration.md)"
         ));
     }
     if let Some(name) = get(RSA_NAME).filter(|name| !keys.values().any(|key| is_rsa(key, name))) {
         warnings.push(format!(
-            "{RSA_NAME} has no effect, because emrkeys.key.… configures keys, and no key has the legacy-name {}: objects that AWS's \
-             RSA provider wrote cannot be read. Set emrkeys.key.<name>.legacy-name for the key with that pair, or remove \
-             fs.s3.cse.rsa.* if there are no such objects (docs/migration.md)",
+            "{RSA_NAME} has no effect, because emrkeys.key.… configures keys, and no key has the legacy-name {}: \
+             objects that AWS's RSA provider wrote cannot be read. Set emrkeys.key.<name>.legacy-name for the key with \
+             that pair, or remove fs.s3.cse.rsa.* if there are no such objects (docs/migration.md)",
             excerpt(name)
         ));
     }

@@ -1,7 +1,8 @@
-//! What EMRFS and S3A have to be told, beside keys and rules. Pure: properties in, findings out.
+//! Checks of the properties that EMRFS and S3A need beside keys and rules. Pure: properties in, findings out.
 //!
-//! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a custom
-//! provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with Hadoop.
+//! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a
+//! custom provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with
+//! Hadoop.
 
 mod connector;
 
@@ -31,16 +32,16 @@ pub enum Level {
     Failure,
 }
 
-/// What one check says.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Stable: what scripts look at.
     pub check: &'static str,
     /// How bad it is.
     pub level: Level,
-    /// What is so.
+    /// The state that was found.
     pub message: String,
-    /// What to do; there for warnings and failures.
+    /// The remedy; present for warnings and failures.
     pub remedy: Option<String>,
 }
 
@@ -156,7 +157,8 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
     findings
 }
 
-/// S3A's options, without the `fs.s3a.` or `fs.s3a.bucket.NAME.` before them, and what is said of a property and its value.
+/// S3A's options, without the `fs.s3a.` or `fs.s3a.bucket.NAME.` before them, and what is said of a property and its
+/// value.
 const S3A: [(&str, Judge); 6] = [
     (ALGORITHM, algorithm),
     ("encryption.cse.custom.keyring.class.name", keyring),
@@ -217,7 +219,7 @@ pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
                 None => continue,
             };
             let found = judge(&name, value);
-            // What is said of all buckets is the same for each.
+            // A finding about all buckets is the same for each.
             if !findings.contains(&found) {
                 findings.push(found);
             }

@@ -1,9 +1,9 @@
 //! The connector behind `s3://` on a release of EMR, and the content that EMRFS writes.
 //!
-//! Sources: Amazon EMR Release Guide, "Migrate from EMRFS to S3A" and "S3A encryption properties", for the connector, the
-//! properties that EMR maps to S3A's, and the default of `v1.compatibility`. That such a cluster writes plaintext is inferred
-//! from them; it was not tried. EMRFS is closed source: the default of `cryptoMode` is that of a public listing of its class
-//! `CSEConstants`, of an unknown release.
+//! Sources: Amazon EMR Release Guide, "Migrate from EMRFS to S3A" and "S3A encryption properties", for the connector,
+//! the properties that EMR maps to S3A's, and the default of `v1.compatibility`. That such a cluster writes plaintext
+//! is inferred from them; it was not tried. EMRFS is closed source: the default of `cryptoMode` is that of a public
+//! listing of its class `CSEConstants`, of an unknown release.
 
 use super::{
     failure, get, is_true, note, ok, said, warning, Finding, ALGORITHM, CUSTOM, S3A_CLASS, S3A_INTERCEPTOR,
@@ -41,16 +41,16 @@ impl Connector {
     }
 }
 
-/// Whether EMRFS, for which the configuration is, serves `s3://`. If S3A does and has no keyring, objects are written in
-/// plaintext without an error.
+/// Whether EMRFS, for which the configuration is, serves `s3://`. If S3A does and has no keyring, objects are written
+/// in plaintext without an error.
 pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
     const CHECK: &str = "emrfs.connector";
     match connector {
         Connector::Emrfs => ok(CHECK, "EMRFS serves s3://".to_owned()),
         Connector::Unknown => note(
             CHECK,
-            "the release of EMR is not known: from emr-7.10.0 on S3A serves s3://, which reads none of EMRFS's properties for \
-             client-side encryption; name the release by --release"
+            "the release of EMR is not known: from emr-7.10.0 on S3A serves s3://, which reads none of EMRFS's \
+             properties for client-side encryption; name the release by --release"
                 .to_owned(),
         ),
         Connector::S3a => {
@@ -66,8 +66,8 @@ pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
                 CHECK,
                 format!(
                     "S3A serves s3:// on this cluster. EMR's release guide maps neither {ENABLED} nor \
-                     fs.s3.cse.encryptionMaterialsProvider to S3A, and {name} is {}: the cluster would write objects that no \
-                     client has encrypted (inferred from the guide, not tried on a cluster)",
+                     fs.s3.cse.encryptionMaterialsProvider to S3A, and {name} is {}: the cluster would write objects \
+                     that no client has encrypted (inferred from the guide, not tried on a cluster)",
                     value.unwrap_or("not set")
                 ),
                 format!(
@@ -94,8 +94,8 @@ pub(super) fn for_s3a(connector: Connector, settings: &Settings) -> Option<Findi
         Connector::Emrfs => Some(warning(
             CHECK,
             format!(
-                "EMRFS serves s3:// on this cluster, and S3A s3a:// alone; {ENABLED} is not true, so that objects written to \
-                 s3:// are not encrypted by any client"
+                "EMRFS serves s3:// on this cluster, and S3A s3a:// alone; {ENABLED} is not true, so that objects \
+                 written to s3:// are not encrypted by any client"
             ),
             "Name locations as s3a://, or configure EMRFS as well and check it with --for s3.".to_owned(),
         )),
@@ -109,13 +109,14 @@ pub(super) fn content(settings: &Settings) -> Finding {
         warning(
             CHECK,
             format!(
-                "{why}: the content of new objects is in AES-CBC, which is not authenticated, gains nothing from our ciphers, \
-                 and cannot be read by S3A"
+                "{why}: the content of new objects is in AES-CBC, which is not authenticated, gains nothing from our \
+                 ciphers, and cannot be read by S3A"
             ),
             format!(
                 "Set {V2}=true (AES-GCM by the V2 client; a key of type kms then has to be the default key), or \
-                 {CRYPTO_MODE}=AuthenticatedEncryption (AES-GCM by the V1 client; S3A then needs emrkeys.s3a.allow-legacy=true). \
-                 Ranges stay readable, sizes grow by 16 bytes, and existing objects stay as they are."
+                 {CRYPTO_MODE}=AuthenticatedEncryption (AES-GCM by the V1 client; S3A then needs \
+                 emrkeys.s3a.allow-legacy=true). Ranges stay readable, sizes grow by 16 bytes, and existing objects \
+                 stay as they are."
             ),
         )
     };
@@ -128,8 +129,8 @@ pub(super) fn content(settings: &Settings) -> Finding {
         }
         Some("EncryptionOnly") => of_cbc(format!("{CRYPTO_MODE}=EncryptionOnly")),
         None => of_cbc(format!(
-            "neither {V2} nor {CRYPTO_MODE} is set, and EMRFS's default is EncryptionOnly (as a public listing of its classes has \
-             it; emrkeys inspect shows the format of an object that your cluster wrote)"
+            "neither {V2} nor {CRYPTO_MODE} is set, and EMRFS's default is EncryptionOnly (as a public listing of its \
+             classes has it; emrkeys inspect shows the format of an object that your cluster wrote)"
         )),
         Some(other) => failure(
             CHECK,

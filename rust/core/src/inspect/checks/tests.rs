@@ -25,7 +25,7 @@ const EMRFS: &[(&str, &str)] = &[
     ("emrkeys.default.key", "a"),
 ];
 
-/// What `check` says of EMRFS's properties with these changes; an empty value removes one.
+/// The level of `check` for EMRFS's properties with these changes; an empty value removes one.
 fn of_emrfs(changes: &[(&str, &str)], check: &str) -> Level {
     let all = settings(&[EMRFS, changes].concat());
     level(&client(Client::S3, &all, Cluster::default()), check)
@@ -219,7 +219,7 @@ fn a_security_configuration_wins_over_what_turns_emrfs_on() {
     );
 }
 
-/// What `check` says, and of which property.
+/// The levels of `check`, each with its property.
 fn of_buckets(entries: &[(&str, &str)], check: &str) -> Vec<(Level, String)> {
     client(Client::S3a, &settings(entries), Cluster::default())
         .into_iter()
@@ -290,7 +290,7 @@ fn what_a_bucket_has_of_its_own_is_told_beside_what_all_have() {
             "{property}={value}"
         );
     }
-    // What is not looked at, and names that are none of a bucket.
+    // Options that no check looks at, and names without a bucket.
     for property in [
         "fs.s3a.bucket.lake.endpoint",
         "fs.s3a.bucket.encryption.algorithm",
