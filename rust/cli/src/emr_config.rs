@@ -4,7 +4,7 @@ use std::io::{stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use emrkeys_core::aws::KmsTarget;
-use emrkeys_core::{config_summary, Code, KeySummary, Settings};
+use emrkeys_core::{config_summary, Code, Config, KeySummary, Settings};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
@@ -134,7 +134,7 @@ impl SecurityConfiguration {
         let mut s3 = Map::new();
         let mode = match self.s3 {
             S3Mode::CseCustom => {
-                config_summary(emrkeys_core::Client::S3, &settings)
+                Config::parse(emrkeys_core::Client::S3, &settings)
                     .map_err(|error| settings.located(error))?;
                 s3.insert("S3Object".to_owned(), json!(jar(self.jar.as_deref())?));
                 s3.insert("EncryptionKeyProviderClass".to_owned(), json!(S3_CLASS));
@@ -158,7 +158,7 @@ impl SecurityConfiguration {
         at_rest.insert("S3EncryptionConfiguration".to_owned(), Value::Object(s3));
         let disk = match disk {
             DiskMode::Custom => {
-                config_summary(emrkeys_core::Client::LocalDisk, &settings)
+                Config::parse(emrkeys_core::Client::LocalDisk, &settings)
                     .map_err(|error| settings.located(error))?;
                 Some(json!({
                     "EncryptionKeyProviderType": "Custom",
@@ -244,7 +244,8 @@ fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
 /// The properties of the configuration that are ours or that decide how the client asks, and those without which it would not ask.
 fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
     let settings = conf.load(aws)?;
-    let summary = config_summary(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
+    let config = Config::parse(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
+    let summary = config_summary(&config);
     let mut properties: Settings = settings
         .iter()
         .filter(|(name, _)| OURS.iter().any(|prefix| name.starts_with(prefix)))
@@ -284,7 +285,10 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
 /// `None`: nothing has to be allowed.
 fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
     let settings = conf.load(aws)?;
-    let summary_for = |usage| config_summary(usage, &settings).map_err(|error| settings.located(error));
+    let summary_for = |client| match Config::parse(client, &settings) {
+        Ok(config) => Ok(config_summary(&config)),
+        Err(error) => Err(settings.located(error)),
+    };
     let mut summaries = vec![summary_for(conf.usage.into())?];
     // The instances that read and write S3 open the key of their disks, too.
     if conf.usage != Client::LocalDisk && summaries[0].local_disk_key.is_some() {

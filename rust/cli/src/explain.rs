@@ -4,7 +4,7 @@ use std::io::{stdin, stdout, BufRead, Write};
 use std::path::Path;
 
 use clap::Args;
-use emrkeys_core::{Considered, Current, Error, Explainer, Verdict};
+use emrkeys_core::{current_version, explain, Config, Considered, Current, Error, Verdict};
 use serde_json::{json, Value};
 
 use crate::aws::Aws;
@@ -52,15 +52,15 @@ struct Key {
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let settings = self.conf.load(aws)?;
-        let explainer =
-            Explainer::new(self.conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
-        for warning in explainer.warnings() {
+        let config =
+            Config::parse(self.conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
+        for warning in config.warnings() {
             note(format_args!("warning: {warning}"));
         }
         let key = |name: &str| Key {
             name: name.to_owned(),
-            type_name: explainer.type_of(name).unwrap_or_default(),
-            current: explainer.current(name).map_err(|error| settings.located(error)),
+            type_name: config.key_type(name).unwrap_or_default(),
+            current: current_version(&config, name).map_err(|error| settings.located(error)),
         };
         let uris = self.uris()?;
         let answers: Vec<Result<Answer, (String, Error)>> = match (self.conf.usage, uris.as_slice()) {
@@ -70,7 +70,7 @@ impl Command {
                 considered: Vec::new(),
                 others: 0,
                 by_default: false,
-                key: explainer.local_disk_key().map(key),
+                key: config.local_disk_key().map(key),
             })],
             (Client::LocalDisk, _) => {
                 return Err(Failure::Usage(
@@ -81,8 +81,7 @@ impl Command {
             (_, uris) => uris
                 .iter()
                 .map(|uri| {
-                    let found = explainer
-                        .explain(uri, self.job_flow.as_deref())
+                    let found = explain(&config, uri, self.job_flow.as_deref())
                         .map_err(|error| (uri.clone(), error))?;
                     Ok(Answer {
                         uri: Some(uri.clone()),

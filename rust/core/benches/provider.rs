@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt;
 
 use criterion::{criterion_group, criterion_main, Criterion};
-use emrkeys_core::{Client, Inputs, Provider, Request, Settings};
+use emrkeys_core::{Client, Config, Inputs, Provider, Request, Settings, StoredDescription};
 
 const RULES: usize = 10_000;
 
@@ -36,7 +36,7 @@ fn settings(folder: &std::path::Path) -> Settings {
 fn benches(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
-    let open = || Provider::open(Client::S3, &settings, &Inputs::new()).unwrap();
+    let open = || Provider::open(Config::parse(Client::S3, &settings).unwrap(), &Inputs::new()).unwrap();
     criterion.bench_function("open/10000-rules", |bencher| bencher.iter(open));
 
     let (provider, _) = open();
@@ -47,20 +47,21 @@ fn benches(criterion: &mut Criterion) {
     criterion.bench_function("write/10000-rules", |bencher| {
         bencher.iter(|| {
             provider
-                .materials(Request::Description(black_box(&write)))
+                .materials(Request::Description(StoredDescription::from_iter(black_box(
+                    write,
+                ))))
                 .unwrap()
         })
     });
-    let written = provider.materials(Request::Description(&write)).unwrap().unwrap();
-    let stored: Vec<(&str, &str)> = written
-        .description
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
+    let written = provider
+        .materials(Request::Description(StoredDescription::from_iter(write)))
+        .unwrap()
+        .unwrap();
+    let stored = written.description;
     criterion.bench_function("read/10000-rules", |bencher| {
         bencher.iter(|| {
             provider
-                .materials(Request::Description(black_box(&stored)))
+                .materials(Request::Description(black_box(&stored).clone()))
                 .unwrap()
         })
     });

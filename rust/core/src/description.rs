@@ -1,7 +1,9 @@
-//! What is stored with an object, and what a client hands over: the materials description.
+//! The materials description: the entries that a client stores with an object, and hands over when it asks for a key.
 //!
-//! One map serves for two things. On encryption a client may fill it with the object's location; on decryption it is
-//! what was stored. Which of the two it is shows only in its content.
+//! One map serves for two things. On encryption a client may fill it with the object's location; on decryption it is the
+//! description that was stored. Only its content tells the two apart.
+
+use std::ops::Deref;
 
 use crate::error::{excerpt, Code, Problem};
 use crate::uri::S3Location;
@@ -25,50 +27,90 @@ pub const DATA_KEY_SERVICE_ID: &str = "keyid";
 /// The wrapped key that the HTTP data key service's provider stores, as the service wrote it.
 pub const DATA_KEY_SERVICE_WRAPPED: &str = "encryptedkey";
 
-/// What a description says of the version of its key: a version's name, or the id of the KMS key.
-pub fn version_of(entries: &[(String, String)]) -> Option<&str> {
-    [VERSION, KMS_ARN, KMS_KEY_ID, DATA_KEY_SERVICE_ID, RSA_NAME]
-        .into_iter()
-        .find_map(|wanted| entries.iter().find(|(name, _)| name == wanted))
-        .map(|(_, value)| value.as_str())
-}
-
 /// The most entries that a description may have.
 const MAX_ENTRIES: usize = 256;
 /// The most bytes of names and values together. S3 stores 2 KiB; instruction files may hold more.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// A description as a client handed it over: small, without control characters but in the object's location.
-#[derive(Debug)]
-pub(crate) struct Description<'a> {
-    entries: &'a [(&'a str, &'a str)],
-    request: WriteRequest<'a>,
-}
+/// A materials description: names and values in the order in which they came, never a secret. It is carried unchanged
+/// from the client's request, or from an object's envelope, to the materials that answer it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredDescription(Vec<(String, String)>);
 
-/// What EMRFS puts into the description of a write. Names compare without regard to case.
-#[derive(Debug, Default)]
-struct WriteRequest<'a> {
+/// The part of a description by which EMRFS describes a write. Names compare without regard to case.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WriteRequest<'a> {
     path: Option<&'a str>,
     destination: Option<&'a str>,
     job_flow: Option<&'a str>,
 }
 
-impl<'a> Description<'a> {
-    /// Checks sizes and characters.
+impl Deref for StoredDescription {
+    type Target = [(String, String)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl From<Vec<(String, String)>> for StoredDescription {
+    fn from(entries: Vec<(String, String)>) -> Self {
+        StoredDescription(entries)
+    }
+}
+
+impl FromIterator<(String, String)> for StoredDescription {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(entries: T) -> Self {
+        StoredDescription(entries.into_iter().collect())
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for StoredDescription {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(entries: T) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        entries.into_iter().map(owned).collect()
+    }
+}
+
+impl<'a> IntoIterator for &'a StoredDescription {
+    type Item = &'a (String, String);
+    type IntoIter = std::slice::Iter<'a, (String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl StoredDescription {
+    /// The value of an entry; names compare byte for byte.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let entry = self.0.iter().find(|(known, _)| known == name);
+        entry.map(|(_, value)| value.as_str())
+    }
+
+    /// The version of the key, as far as the description says: a version's name, or the id of the KMS key.
+    pub fn version(&self) -> Option<&str> {
+        [VERSION, KMS_ARN, KMS_KEY_ID, DATA_KEY_SERVICE_ID, RSA_NAME]
+            .into_iter()
+            .find_map(|name| self.get(name))
+    }
+
+    /// Checks sizes and characters, and gives the entries that describe a write.
     ///
     /// # Errors
-    /// `DESCRIPTION_TOO_LARGE`; `INVALID_DESCRIPTION` for control characters and for contradicting locations.
-    pub(crate) fn new(entries: &'a [(&'a str, &'a str)]) -> Result<Self, Problem> {
-        let bytes: usize = entries.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if entries.len() > MAX_ENTRIES || bytes > MAX_BYTES {
+    /// `DESCRIPTION_TOO_LARGE`; `INVALID_DESCRIPTION` for control characters (a location may hold them) and for
+    /// contradicting locations.
+    pub(crate) fn check(&self) -> Result<WriteRequest<'_>, Problem> {
+        let bytes: usize = self.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.len() > MAX_ENTRIES || bytes > MAX_BYTES {
             return Err(Problem::new(
                 Code::DescriptionTooLarge,
-                format!("the materials description has {} entries and {bytes} bytes", entries.len()),
+                format!("the materials description has {} entries and {bytes} bytes", self.len()),
                 format!("A description that a client stored has at most {MAX_ENTRIES} entries and {MAX_BYTES} bytes: check who wrote this object's metadata."),
             ));
         }
         let mut request = WriteRequest::default();
-        for &(name, value) in entries {
+        for (name, value) in self {
             let slot = match name {
                 _ if name.eq_ignore_ascii_case("Path") => &mut request.path,
                 _ if name.eq_ignore_ascii_case("DstPath") => &mut request.destination,
@@ -88,37 +130,29 @@ impl<'a> Description<'a> {
                 _ => {}
             }
         }
-        Ok(Description { entries, request })
+        Ok(request)
     }
 
-    /// The value of an entry; names compare byte for byte.
-    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
-        self.entries
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| *value)
+    /// The names of the entries, for a message; never the values.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<String> = self.iter().take(10).map(|(name, _)| excerpt(name)).collect();
+        let more = if self.len() > names.len() { ", …" } else { "" };
+        format!("{}{more}", names.join(", "))
     }
+}
 
+impl<'a> WriteRequest<'a> {
+    /// Whether the client describes no write: it gave neither a location nor a job flow.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.path.or(self.destination).or(self.job_flow).is_none()
     }
 
-    /// Whether the client describes a write: it gave a location or a job flow.
-    pub(crate) fn is_write_request(&self) -> bool {
-        let WriteRequest {
-            path,
-            destination,
-            job_flow,
-        } = &self.request;
-        path.or(*destination).or(*job_flow).is_some()
-    }
-
-    /// Where the object goes, as the client wrote it.
+    /// The place of the new object, as the client wrote it.
     pub(crate) fn location_text(&self) -> Option<&'a str> {
-        self.request.destination.or(self.request.path)
+        self.destination.or(self.path)
     }
 
-    /// Where the object goes: the destination of a copy, else the path. `None` where the client did not say.
+    /// The place of the new object: the destination of a copy, else the path. `None` if the client did not say.
     ///
     /// # Errors
     /// `INVALID_URI`
@@ -137,36 +171,7 @@ impl<'a> Description<'a> {
 
     /// The job flow (cluster) id of a write, such as `j-2AXXXXXXGAPLF`.
     pub(crate) fn job_flow(&self) -> Option<&'a str> {
-        self.request.job_flow
-    }
-
-    /// The entries as they were handed over.
-    pub(crate) fn entries(&self) -> &'a [(&'a str, &'a str)] {
-        self.entries
-    }
-
-    /// The entries as they were handed over, copied.
-    pub(crate) fn to_owned_entries(&self) -> Vec<(String, String)> {
-        self.entries
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    }
-
-    /// The names of the entries, for a message; never the values.
-    pub(crate) fn names(&self) -> String {
-        let names: Vec<String> = self
-            .entries
-            .iter()
-            .take(10)
-            .map(|(name, _)| excerpt(name))
-            .collect();
-        let more = if self.entries.len() > names.len() {
-            ", …"
-        } else {
-            ""
-        };
-        format!("{}{more}", names.join(", "))
+        self.job_flow
     }
 }
 
@@ -189,15 +194,19 @@ mod tests {
             ("DSTPATH", "s3://lake/b"),
             ("jobflowid", "j-1"),
         ];
-        let description = Description::new(&entries).unwrap();
-        assert!(description.is_write_request());
-        assert_eq!(description.location().unwrap().unwrap().key, b"b");
-        assert_eq!(description.job_flow(), Some("j-1"));
+        let description = StoredDescription::from_iter(entries);
+        let request = description.check().unwrap();
+        assert!(!request.is_empty());
+        assert_eq!(request.location().unwrap().unwrap().key, b"b");
+        assert_eq!(request.job_flow(), Some("j-1"));
     }
 
     #[test]
     fn sizes_and_characters_are_bounded() {
-        let code = |entries: &[(&str, &str)]| Description::new(entries).unwrap_err().code;
+        let code = |entries: &[(&str, &str)]| {
+            let description = StoredDescription::from_iter(entries.iter().copied());
+            description.check().unwrap_err().code
+        };
         let many = vec![("a", "b"); 10_000];
         assert_eq!(code(&many), Code::DescriptionTooLarge);
         assert_eq!(code(&[("a", &"b".repeat(1 << 20))]), Code::DescriptionTooLarge);
@@ -213,7 +222,8 @@ mod tests {
     fn keys_of_s3_may_hold_control_characters_so_locations_may() {
         let entries = [("Path", "s3://lake/a\nb")];
         assert_eq!(
-            Description::new(&entries)
+            StoredDescription::from_iter(entries)
+                .check()
                 .unwrap()
                 .location()
                 .unwrap()
@@ -227,7 +237,12 @@ mod tests {
     fn a_location_that_is_none_is_refused_when_it_is_needed() {
         let entries = [("Path", "/a/b")];
         assert_eq!(
-            Description::new(&entries).unwrap().location().unwrap_err().code,
+            StoredDescription::from_iter(entries)
+                .check()
+                .unwrap()
+                .location()
+                .unwrap_err()
+                .code,
             Code::InvalidUri
         );
     }

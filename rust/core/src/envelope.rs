@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding};
 
-use crate::description;
+use crate::description::{self, StoredDescription};
 use crate::error::{excerpt, Code, Problem};
 
 /// User metadata of an object: names in lower case, without S3's `x-amz-meta-`.
@@ -207,7 +207,7 @@ pub struct Envelope {
     /// The commitment to the data key; there for [`Content::CommittingGcm`] alone.
     pub commitment: Option<[u8; COMMITMENT_BYTES]>,
     /// The materials description; with KMS the encryption context.
-    pub description: Vec<(String, String)>,
+    pub description: StoredDescription,
 }
 
 impl Envelope {
@@ -314,7 +314,7 @@ impl Envelope {
 
     /// What the description says of the version of its key: a version's name, or the id of another provider's or of KMS's key.
     pub fn version(&self) -> Option<&str> {
-        description::version_of(&self.description)
+        self.description.version()
     }
 
     /// The length of the plaintext that a client noted in `metadata`, the user metadata of an object of `length` bytes. `None` where it
@@ -559,9 +559,9 @@ impl Fields<'_> {
     }
 
     /// None is none; clients write an empty one as `{}` or not at all.
-    fn description(&self, name: &str) -> Result<Vec<(String, String)>, Problem> {
+    fn description(&self, name: &str) -> Result<StoredDescription, Problem> {
         let Some(text) = self.0.get(name) else {
-            return Ok(Vec::new());
+            return Ok(StoredDescription::default());
         };
         let entries: Option<BTreeMap<String, String>> = serde_json::from_str(text)
             .map_err(|error| invalid(format!("{name} is not a JSON object of strings ({error})")))?;
@@ -569,7 +569,7 @@ impl Fields<'_> {
     }
 }
 
-fn json(description: &[(String, String)]) -> String {
+fn json(description: &StoredDescription) -> String {
     let entries: BTreeMap<&str, &str> = description
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -606,7 +606,7 @@ mod tests {
             wrapped_key: vec![1; 60],
             nonce: vec![2; 12],
             commitment: None,
-            description: vec![("emrkeys.key".to_owned(), "main".to_owned())],
+            description: StoredDescription::from_iter([("emrkeys.key", "main")]),
         }
         .to_metadata()
     }
@@ -677,7 +677,7 @@ mod tests {
                 wrapped_key: Vec::new(),
                 nonce: Vec::new(),
                 commitment: None,
-                description: Vec::new(),
+                description: StoredDescription::default(),
             };
             let mut metadata = Metadata::new();
             note_length(&mut metadata, plaintext);
@@ -716,7 +716,7 @@ mod tests {
             wrapped_key: vec![1; 60],
             nonce: vec![2; 28],
             commitment: Some([3; 28]),
-            description: Vec::new(),
+            description: StoredDescription::default(),
         };
         let (instruction, beside) = envelope.to_instruction();
         assert!(Envelope::is_split(&beside));
@@ -757,7 +757,7 @@ mod tests {
                     wrapped_key: vec![1; 48],
                     nonce: vec![2; content.nonce_bytes()],
                     commitment: None,
-                    description: Vec::new(),
+                    description: StoredDescription::default(),
                 };
                 let written = match content {
                     Content::Cbc => wrap == Wrap::Kms,
@@ -790,7 +790,7 @@ mod tests {
             wrapped_key: vec![1; 60],
             nonce: vec![2; 28],
             commitment: Some([3; 28]),
-            description: Vec::new(),
+            description: StoredDescription::default(),
         };
         let (_, beside) = committing.to_instruction();
         assert_eq!(alone(&beside), Err(Code::InstructionFileMissing));

@@ -214,6 +214,11 @@ impl Problem {
             ..Problem::new(code, message, remedy)
         }
     }
+
+    /// A defect of emrkeys: something that cannot happen has happened.
+    pub fn defect(message: impl Into<String>) -> Self {
+        Problem::new(Code::Internal, message, "Report this defect.")
+    }
 }
 
 impl fmt::Display for Problem {
@@ -296,6 +301,18 @@ impl Problems {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The value, if nothing went wrong; else every problem.
+    ///
+    /// # Errors
+    /// Every problem that was added; `INTERNAL` if there is neither a problem nor a value.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Error> {
+        match (self.into_error(), value) {
+            (Some(error), _) => Err(error),
+            (None, Some(value)) => Ok(value),
+            (None, None) => Err(Problem::defect("a value was neither made nor refused").into()),
+        }
     }
 
     pub(crate) fn into_error(self) -> Option<Error> {

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::aws::arn::same_kms_key;
 use crate::config::{Config, KeyKind};
-use crate::description::{self, Description};
+use crate::description::{self, StoredDescription};
 use crate::envelope::{Envelope, Wrap};
 use crate::error::{excerpt, Code, Error, Problem};
-use crate::inputs::Settings;
-use crate::model::Client;
-use crate::names::same_kms_key;
 
 /// The key of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,42 +35,36 @@ pub struct KeyLookup {
 }
 
 impl KeyLookup {
-    /// Reads a configuration without opening anything that it names.
-    ///
-    /// # Errors
-    /// Every problem of the configuration.
-    pub fn new(usage: Client, settings: &Settings) -> Result<KeyLookup, Error> {
-        Config::parse(usage, settings).map(|config| KeyLookup::of_config(usage, &config))
-    }
-
-    pub(crate) fn of_config(usage: Client, config: &Config) -> KeyLookup {
-        let mut key_lookup = KeyLookup {
+    /// The keys of a configuration. Opens nothing that it names.
+    pub fn new(config: &Config) -> KeyLookup {
+        let mut lookup = KeyLookup {
             legacy_key: config.legacy_key.clone(),
             ..KeyLookup::default()
         };
         let keys = config
-            .keys_for(usage)
+            .used_keys()
             .filter_map(|name| Some((name, config.keys.get(name)?)));
         for (name, key) in keys {
             let owned = |text: &str| (text.to_owned(), name.to_owned());
-            key_lookup
+            lookup
                 .aliases
                 .extend(key.aliases.iter().map(|alias| owned(alias)));
             for (field, value) in &key.matches {
-                let values = key_lookup.matches.entry(field.clone()).or_default();
+                let values = lookup.matches.entry(field.clone()).or_default();
                 values.extend([owned(value)]);
             }
-            match &key.kind {
-                KeyKind::Rsa(rsa) => key_lookup.rsa_names.extend(rsa.legacy_name.as_deref().map(owned)),
-                KeyKind::Kms(kms) => {
-                    let ids = std::iter::once(&kms.key_id).chain(&kms.previous);
-                    key_lookup.kms_ids.extend(ids.map(|id| owned(id)));
-                }
-                KeyKind::DataKeyService(_) => key_lookup.data_key_services.push(name.to_owned()),
-                KeyKind::Aes { .. } | KeyKind::KmsCached(_) | KeyKind::Keyring(_) => {}
+            for (field, value) in key.kind.peer_names() {
+                let names = match field {
+                    description::RSA_NAME => &mut lookup.rsa_names,
+                    _ => &mut lookup.kms_ids,
+                };
+                names.extend([owned(value)]);
+            }
+            if let KeyKind::DataKeyService(_) = key.kind {
+                lookup.data_key_services.push(name.to_owned());
             }
         }
-        key_lookup
+        lookup
     }
 
     /// The key that a read of the object gets; `None` where neither the description nor the configuration leads to one.
@@ -81,15 +73,11 @@ impl KeyLookup {
     /// `KEY_NOT_CONFIGURED` for another provider's name of a key that no key is configured for; `DESCRIPTION_AMBIGUOUS`,
     /// `INVALID_DESCRIPTION`, `DESCRIPTION_TOO_LARGE`.
     pub fn of(&self, envelope: &Envelope) -> Result<Option<FoundKey>, Error> {
-        let entries: Vec<(&str, &str)> = envelope
-            .description
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let stored = Description::new(&entries)?;
-        let named = match self.named(&stored)? {
+        let stored = &envelope.description;
+        stored.check()?;
+        let named = match self.named(stored)? {
             Some(key) => Some(key),
-            None => self.foreign(&stored)?,
+            None => self.foreign(stored)?,
         };
         let key = named.or_else(|| self.presumed(Some(envelope.wrap)));
         Ok(key.map(|key| FoundKey {
@@ -99,7 +87,7 @@ impl KeyLookup {
     }
 
     /// The key that the description names in our own way, its alias replaced.
-    pub(crate) fn named<'a>(&'a self, stored: &Description<'a>) -> Result<Option<&'a str>, Problem> {
+    pub(crate) fn named<'a>(&'a self, stored: &'a StoredDescription) -> Result<Option<&'a str>, Problem> {
         if let Some(name) = stored.get(description::KEY) {
             return Ok(Some(self.aliases.get(name).map_or(name, String::as_str)));
         }
@@ -136,7 +124,7 @@ impl KeyLookup {
     }
 
     /// The key to which a description of another provider belongs.
-    pub(crate) fn foreign(&self, stored: &Description) -> Result<Option<&str>, Problem> {
+    pub(crate) fn foreign(&self, stored: &StoredDescription) -> Result<Option<&str>, Problem> {
         let mut unknown = None;
         let mut found: BTreeSet<&str> = BTreeSet::new();
         let kms_id = |id: &str| {

@@ -5,6 +5,7 @@
 
 mod audit;
 pub mod aws;
+mod client;
 mod config;
 mod counters;
 pub mod description;
@@ -22,26 +23,30 @@ mod model;
 mod names;
 mod provider;
 pub mod release;
+mod resolution;
 mod rules;
 mod s3a;
 mod source;
 mod stderr_log;
 pub mod uri;
 
+pub use client::Client;
 pub use config::properties::{reference as property_reference, Property};
+pub use config::Config;
 pub use counters::Counts;
+pub use description::StoredDescription;
 pub use error::{excerpt, Code, Error, Failure, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use inspect::config_summary::{config_summary, ConfigSummary, FileSummary, KeySummary, RuleSummary};
-pub use inspect::explain::{Considered, Current, Explainer, Explanation, Verdict};
+pub use inspect::explain::{current_version, explain, Considered, Current, Explanation, Verdict};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
 pub use key_lookup::{FoundKey, KeyLookup};
 #[cfg(feature = "simulation")]
 pub use key_service::cache::simulation;
 pub use material::MAX_MATERIAL;
-pub use model::{Client, KeyStats, MaterialKey, Materials, Report, Request};
+pub use model::{KeyStats, MaterialKey, Materials, Report, Request};
 pub use names::is_name;
-pub use provider::{required_inputs, Provider};
+pub use provider::Provider;
 
 /// The version of this crate, of the native library and of the jar: they are released as one.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

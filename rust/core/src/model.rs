@@ -7,18 +7,8 @@ use std::time::Duration;
 use secrecy::SecretSlice;
 
 use crate::counters::Counts;
+use crate::description::{StoredDescription, WriteRequest};
 use crate::jce::JceSettings;
-
-/// Who asks for keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Client {
-    /// An S3 client that encrypts on the client's side: all keys, chosen by rules.
-    S3,
-    /// Hadoop's S3A connector, by the keyring of its S3 encryption client: all keys, chosen by rules.
-    S3a,
-    /// EMR's local disks: the one key of `emrkeys.local-disk.key`.
-    LocalDisk,
-}
 
 /// A key and what is stored with what it encrypts.
 #[derive(Clone, Debug)]
@@ -26,7 +16,7 @@ pub struct Materials {
     /// The key-encryption key, or how to get at it.
     pub key: MaterialKey,
     /// On encryption what is to be stored, at most 1 KiB and never a secret; on decryption what was stored.
-    pub description: Vec<(String, String)>,
+    pub description: StoredDescription,
 }
 
 /// The key of [`Materials`]. Copies share the secret, which is zeroized with the last of them.
@@ -70,7 +60,7 @@ impl fmt::Debug for MaterialKey {
 }
 
 /// How a client asks for materials.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Request<'a> {
     /// Its call without an argument: a write of which nothing is known.
     NoArgument,
@@ -81,7 +71,7 @@ pub enum Request<'a> {
     /// Source: `S3CryptoModuleBase.createContentCryptoMaterial` and `ContentCryptoMaterial.matdescFromJson`.
     NoDescription,
     /// Its call with a description: names and values.
-    Description(&'a [(&'a str, &'a str)]),
+    Description(StoredDescription),
     /// A write, by a client that says which object it writes: the names as S3 has them, nothing encoded.
     Write {
         /// The bucket.
@@ -101,7 +91,7 @@ pub enum Request<'a> {
     /// A read, by a client that says so: never taken for a write, whatever the description holds.
     Read {
         /// The stored description.
-        stored: &'a [(&'a str, &'a str)],
+        stored: StoredDescription,
         /// How the data key is wrapped, such as `AES/GCM`.
         wrap: &'a str,
         /// The cipher of the content, such as `AES/GCM/NoPadding`.
@@ -109,6 +99,40 @@ pub enum Request<'a> {
         /// Bucket and key of the object, for the audit log, where they are known.
         object: Option<(&'a str, &'a str)>,
     },
+}
+
+impl Request<'_> {
+    /// The description that came with the request.
+    pub(crate) fn stored(&self) -> Option<&StoredDescription> {
+        match self {
+            Request::Description(stored) | Request::Read { stored, .. } => Some(stored),
+            Request::NoArgument
+            | Request::NoDescription
+            | Request::Write { .. }
+            | Request::WriteUnder { .. } => None,
+        }
+    }
+
+    /// The same, to keep; empty if there is none.
+    pub(crate) fn into_stored(self) -> StoredDescription {
+        match self {
+            Request::Description(stored) | Request::Read { stored, .. } => stored,
+            _ => StoredDescription::default(),
+        }
+    }
+
+    /// The object, for the audit log, as far as the client says.
+    pub(crate) fn uri(&self, write: &WriteRequest) -> Option<String> {
+        match self {
+            Request::Write { bucket, key }
+            | Request::WriteUnder { bucket, key, .. }
+            | Request::Read {
+                object: Some((bucket, key)),
+                ..
+            } => Some(format!("s3://{bucket}/{key}")),
+            _ => write.location_text().map(str::to_owned),
+        }
+    }
 }
 
 /// What a start or a refresh has to say.

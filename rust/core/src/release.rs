@@ -52,6 +52,24 @@ pub(crate) fn of_node(file: &Path) -> Result<Option<Release>, String> {
         })
 }
 
+/// The algorithm name for the keys of local disks, and a warning if the release is not known: `release` as configured,
+/// else as the node's `file` says.
+pub(crate) fn local_disk_algorithm(
+    release: Option<(u32, u32)>,
+    file: Option<&Path>,
+) -> (&'static str, Option<String>) {
+    let mut warning = None;
+    let release = release.or_else(|| {
+        of_node(file.unwrap_or(Path::new(RELEASE_FILE))).unwrap_or_else(|why| {
+            warning = Some(format!(
+                "the EMR release is not known ({why}); local-disk keys get the algorithm name of the newest; set emrkeys.local-disk.emr-release"
+            ));
+            None
+        })
+    });
+    (release.map_or(ALGORITHM, algorithm), warning)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

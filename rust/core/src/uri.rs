@@ -19,8 +19,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use crate::client::Client;
 use crate::error::excerpt;
-use crate::model::Client;
 
 /// The longest key that S3 allows, in bytes of UTF-8.
 /// Source: Amazon S3 User Guide, "Object key naming guidelines".

@@ -1,14 +1,15 @@
-//! What Java holds instead of pointers: numbers that name a provider or a listing, or nothing any more.
+//! What Java holds instead of pointers: numbers that name a configuration, a provider or a listing, or nothing any more.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use emrkeys_core::{Code, Error, Problem, Provider};
+use emrkeys_core::{Code, Config, Error, Problem, Provider};
 use emrkeys_objects::Listing;
 use once_cell::sync::Lazy;
 
+pub(crate) static CONFIGS: Lazy<Table<Config>> = Lazy::new(Table::default);
 pub(crate) static PROVIDERS: Lazy<Table<Provider>> = Lazy::new(Table::default);
 pub(crate) static LISTINGS: Lazy<Table<Mutex<Listing>>> = Lazy::new(Table::default);
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use emrkeys_core::inspect::checks::{self, Cluster};
-use emrkeys_core::{Error, Provider, Request};
+use emrkeys_core::{Config, Error, Provider, Request};
 use emrkeys_objects::{Listed, Listing, ObjectUri, Store};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
@@ -36,48 +36,60 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_about<'local>(
     })
 }
 
-/// `byte[] plan(int usage, byte[] properties)`: what only Java can open.
+/// `byte[] configure(int client, byte[] properties)`: a handle of the configuration, and the inputs that only Java can open.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_plan<'local>(
+extern "system" fn Java_org_emrkeys_bridge_Natives_configure<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
-    usage: jint,
+    client: jint,
     properties: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
         let settings = wire::settings(&required(env, &properties)?)?;
-        emrkeys_core::required_inputs(wire::usage(usage)?, &settings).map(|inputs| wire::plan(&inputs))
+        let config = Config::parse(wire::client(client)?, &settings)?;
+        let inputs = config.required_inputs();
+        let handle = handles::CONFIGS.insert(config);
+        Ok(wire::configuration(handle, &inputs))
     })
 }
 
-/// `byte[] checks(int usage, byte[] properties)`: what is said of the properties of the client.
+/// `int discard(long config)`: as `close`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_discard(
+    _env: EnvUnowned,
+    _class: JClass,
+    config: jlong,
+) -> jint {
+    std::panic::catch_unwind(|| handles::CONFIGS.remove(config)).map_or(-1, jint::from)
+}
+
+/// `byte[] checks(int client, byte[] properties)`: what is said of the properties of the client.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_checks<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
-    usage: jint,
+    client: jint,
     properties: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
         let settings = wire::settings(&required(env, &properties)?)?;
-        let findings = checks::client(wire::usage(usage)?, &settings, Cluster::of_node());
+        let findings = checks::client(wire::client(client)?, &settings, Cluster::of_node());
         Ok(Writer::success(2048).findings(&findings).finish())
     })
 }
 
-/// `byte[] open(int usage, byte[] properties, byte[] inputs)`: a handle and a report.
+/// `byte[] open(long config, byte[] inputs)`: a handle and a report.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_open<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
-    usage: jint,
-    properties: JByteArray<'local>,
+    config: jlong,
     inputs: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let settings = wire::settings(&required(env, &properties)?)?;
+        let config = handles::CONFIGS.get(config)?;
         let inputs = wire::inputs(&required(env, &inputs)?)?;
-        let (provider, report) = Provider::open(wire::usage(usage)?, &settings, &inputs)?;
+        let (provider, report) = Provider::open(config, &inputs)?;
         Ok(Writer::success(256)
             .long(handles::PROVIDERS.insert(provider))
             .report(&report)
@@ -85,20 +97,20 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_open<'local>(
     })
 }
 
-/// `byte[] refresh(long handle, byte[] properties, byte[] inputs)`: a report.
+/// `byte[] refresh(long handle, long config, byte[] inputs)`: a report.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_refresh<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
-    properties: JByteArray<'local>,
+    config: jlong,
     inputs: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
         let provider = handles::PROVIDERS.get(handle)?;
-        let settings = wire::settings(&required(env, &properties)?)?;
+        let config = handles::CONFIGS.get(config)?;
         let inputs = wire::inputs(&required(env, &inputs)?)?;
-        let report = provider.refresh(&settings, &inputs)?;
+        let report = provider.refresh(config, &inputs)?;
         Ok(Writer::success(256).report(&report).finish())
     })
 }
@@ -115,7 +127,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
         let provider = handles::PROVIDERS.get(handle)?;
         let bytes = argument(env, &description)?;
         let entries = bytes.as_ref().map(|bytes| wire::description(bytes)).transpose()?;
-        let request = match &entries {
+        let request = match entries {
             None => Request::NoArgument,
             Some(None) => Request::NoDescription,
             Some(Some(entries)) => Request::Description(entries),
@@ -163,7 +175,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_read<'local>(
         } = wire::envelope(&bytes)?;
         provider
             .materials(Request::Read {
-                stored: &stored,
+                stored,
                 wrap,
                 content,
                 object,

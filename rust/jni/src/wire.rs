@@ -10,7 +10,7 @@ use std::time::Duration;
 use emrkeys_core::inspect::checks::{Finding, Level};
 use emrkeys_core::{
     Client, Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
-    KeyStats, MaterialKey, Materials, Problem, Report, Settings,
+    KeyStats, MaterialKey, Materials, Problem, Report, Settings, StoredDescription,
 };
 use emrkeys_objects::{ObjectUri, Rewrap, Target};
 use secrecy::ExposeSecret;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 8;
+pub(crate) const ABI: i32 = 9;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -99,7 +99,7 @@ fn bad_text(code: Code, what: &str, why: &str) -> Error {
 }
 
 /// Who asks: 0 is S3, 1 local disks, 2 S3A.
-pub(crate) fn usage(number: i32) -> Result<Client, Error> {
+pub(crate) fn client(number: i32) -> Result<Client, Error> {
     match number {
         0 => Ok(Client::S3),
         1 => Ok(Client::LocalDisk),
@@ -128,7 +128,7 @@ pub(crate) fn settings(bytes: &[u8]) -> Result<Settings, Error> {
 
 /// A list of entries of a materials description; `None` where −1 stands in place of the count: a description that is
 /// `null`.
-pub(crate) fn description(bytes: &[u8]) -> Result<Option<Vec<(&str, &str)>>, Error> {
+pub(crate) fn description(bytes: &[u8]) -> Result<Option<StoredDescription>, Error> {
     if bytes == (-1i32).to_be_bytes() {
         return Ok(None);
     }
@@ -220,7 +220,7 @@ pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
 pub(crate) struct Envelope<'a> {
     pub(crate) wrap: &'a str,
     pub(crate) content: &'a str,
-    pub(crate) stored: Vec<(&'a str, &'a str)>,
+    pub(crate) stored: StoredDescription,
     pub(crate) object: Option<(&'a str, &'a str)>,
 }
 
@@ -241,17 +241,15 @@ pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, Error> {
     Ok(envelope)
 }
 
-fn entries<'a>(reader: &mut Reader<'a>) -> Result<Vec<(&'a str, &'a str)>, Error> {
+fn entries(reader: &mut Reader) -> Result<StoredDescription, Error> {
     let count = reader.count(8)?;
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
         let name = reader.text(Code::InvalidDescription, "a name in the materials description")?;
-        entries.push((
-            name,
-            reader.text(Code::InvalidDescription, "a value in the materials description")?,
-        ));
+        let value = reader.text(Code::InvalidDescription, "a value in the materials description")?;
+        entries.push((name.to_owned(), value.to_owned()));
     }
-    Ok(entries)
+    Ok(entries.into())
 }
 
 /// What Java found behind the [`InputRef`]s.
@@ -417,9 +415,9 @@ pub(crate) fn failure(error: &Error) -> Response {
     writer.finish()
 }
 
-/// The response for a plan.
-pub(crate) fn plan(inputs: &[InputRef]) -> Response {
-    let head = Writer::success(256).number(inputs.len());
+/// The response for a configuration: its handle, and the inputs that only Java can open.
+pub(crate) fn configuration(handle: i64, inputs: &[InputRef]) -> Response {
+    let head = Writer::success(256).long(handle).number(inputs.len());
     let writer = inputs.iter().fold(head, |writer, input| match input {
         InputRef::Uri(uri) => writer.byte(0).text(uri),
         InputRef::Credential(alias) => writer.byte(1).text(alias),
@@ -489,7 +487,8 @@ mod tests {
     #[test]
     fn entries_come_through_as_they_were_sent() {
         let bytes = list(&[(b"a", "ü".as_bytes()), (b"", b"")]);
-        assert_eq!(description(&bytes).unwrap().unwrap(), [("a", "ü"), ("", "")]);
+        let expected = StoredDescription::from_iter([("a", "ü"), ("", "")]);
+        assert_eq!(description(&bytes).unwrap(), Some(expected));
         assert_eq!(description(&(-1i32).to_be_bytes()).unwrap(), None);
         assert_eq!(settings(&bytes).unwrap()["a"], "ü");
     }
@@ -528,7 +527,7 @@ mod tests {
                     key_id: "alias/k".into(),
                 },
             ] {
-                let description = vec![("emrkeys.key".to_owned(), "main".to_owned())];
+                let description = StoredDescription::from_iter([("emrkeys.key", "main")]);
                 let response = materials(Some(&Materials { key, description }));
                 assert!(
                     response.capacity() <= response.len() + 16,

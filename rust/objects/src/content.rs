@@ -316,6 +316,7 @@ fn damaged(error: CipherError) -> Problem {
 mod tests {
     use super::*;
     use emrkeys_core::envelope::{Format, Wrap};
+    use emrkeys_core::StoredDescription;
     use proptest::prelude::*;
 
     fn seal(key: &DataKey, content: Content, plaintext: &[u8]) -> (Vec<u8>, Envelope) {
@@ -327,7 +328,7 @@ mod tests {
             wrapped_key: Vec::new(),
             nonce: sealer.nonce().to_vec(),
             commitment: sealer.commitment(),
-            description: Vec::new(),
+            description: StoredDescription::default(),
         };
         let mut sealed = plaintext.to_vec();
         sealer.update(&mut sealed).unwrap();
@@ -419,7 +420,7 @@ mod tests {
             wrapped_key: Vec::new(),
             nonce: vec![3; 16],
             commitment: None,
-            description: Vec::new(),
+            description: StoredDescription::default(),
         };
         let mut cbc = Cbc::new(key.bytes(), Padding::Pkcs7).unwrap();
         cbc.start(Direction::Encrypt, &envelope.nonce).unwrap();

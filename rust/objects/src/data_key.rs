@@ -14,6 +14,7 @@ use emrkeys_core::aws::{Context, KmsAccess, KmsTarget};
 use emrkeys_core::description;
 use emrkeys_core::envelope::{Content, Envelope, Wrap};
 use emrkeys_core::key_service::{self, Answer};
+use emrkeys_core::StoredDescription;
 use emrkeys_core::{Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Materials, Provider, Request};
 
@@ -87,13 +88,8 @@ impl Generation {
 /// The codes of a read (see [`Provider::materials`]); `WRAPPED_KEY_INVALID` where the key that the description names does not
 /// unwrap it; those of KMS.
 pub fn unwrap_data_key(provider: &Provider, envelope: &Envelope) -> Result<DataKey, Error> {
-    let stored: Vec<(&str, &str)> = envelope
-        .description
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
     let request = Request::Read {
-        stored: &stored,
+        stored: envelope.description.clone(),
         wrap: envelope.wrap.name(),
         content: envelope.content.name(),
         object: None,
@@ -132,7 +128,7 @@ pub(super) fn materials_to_wrap(
 pub(super) struct Wrapped {
     pub(super) wrap: Wrap,
     pub(super) key: Vec<u8>,
-    pub(super) description: Vec<(String, String)>,
+    pub(super) description: StoredDescription,
 }
 
 /// A fresh data key for content of one kind, wrapped as the second generation of clients does. A key of type `kms` has KMS make it,
@@ -376,7 +372,7 @@ mod tests {
                 algorithm: "AES",
                 bytes: Arc::new(SecretSlice::from(vec![byte; 32])),
             },
-            description: Vec::new(),
+            description: StoredDescription::default(),
         }
     }
 
@@ -389,7 +385,7 @@ mod tests {
                 public: public.as_ref().to_vec(),
                 private: Some(Arc::new(SecretSlice::from(private.as_ref().to_vec()))),
             },
-            description: Vec::new(),
+            description: StoredDescription::default(),
         }
     }
 
@@ -401,7 +397,7 @@ mod tests {
             wrapped_key,
             nonce: Vec::new(),
             commitment: None,
-            description: Vec::new(),
+            description: StoredDescription::default(),
         }
     }
 

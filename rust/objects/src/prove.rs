@@ -126,7 +126,7 @@ mod tests {
             wrapped_key: Vec::new(),
             nonce: Vec::new(),
             commitment: None,
-            description: Vec::new(),
+            description: emrkeys_core::StoredDescription::default(),
         }
     }
 

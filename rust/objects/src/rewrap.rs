@@ -17,6 +17,7 @@ use super::store::{Found, Head, ObjectUri, Place, Store};
 use super::work::{work_on, Pace};
 use emrkeys_core::description;
 use emrkeys_core::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
+use emrkeys_core::StoredDescription;
 use emrkeys_core::{excerpt, Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Materials, Provider, Request};
 
@@ -155,15 +156,13 @@ impl Rewrap {
             };
             let materials = provider.materials(request)?.unwrap_or_else(|| Materials {
                 key: MaterialKey::Kms { key_id: key.clone() },
-                description: Vec::new(),
+                description: StoredDescription::default(),
             });
-            targets.push(
-                match (description::version_of(&materials.description), &materials.key) {
-                    (Some(version), _) => format!("{key}/{version}"),
-                    (None, MaterialKey::Kms { key_id }) => format!("{key}/{key_id}"),
-                    (None, _) => key.clone(),
-                },
-            );
+            targets.push(match (materials.description.version(), &materials.key) {
+                (Some(version), _) => format!("{key}/{version}"),
+                (None, MaterialKey::Kms { key_id }) => format!("{key}/{key_id}"),
+                (None, _) => key.clone(),
+            });
         }
         Ok(targets.join(", "))
     }
@@ -487,13 +486,13 @@ mod tests {
             wrapped_key: Vec::new(),
             nonce: Vec::new(),
             commitment: None,
-            description: entries(old),
+            description: entries(old).into(),
         };
         let materials = Materials {
             key: MaterialKey::Kms {
                 key_id: String::new(),
             },
-            description: entries(new),
+            description: entries(new).into(),
         };
         is_current(&envelope, &materials)
     }

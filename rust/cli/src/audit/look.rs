@@ -1,8 +1,9 @@
 //! One object: what protects it, and what is wrong with that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use emrkeys_core::{config_summary, Code, Error, Explainer, KeyLookup, Provider, Request};
+use emrkeys_core::{config_summary, Code, Config, Error, KeyLookup, Provider, Request};
 use emrkeys_objects::{
     prove, unwrap_data_key, Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, Wrap,
     INSTRUCTION_MARK, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
@@ -100,7 +101,7 @@ pub(super) struct Auditor {
     /// `None` without a configuration.
     key_lookup: Option<KeyLookup>,
     /// The keys of new objects at each place; `None` without a configuration.
-    explainer: Option<Explainer>,
+    config: Option<Arc<Config>>,
     /// The names of the keys that new objects may get.
     encrypting: BTreeSet<String>,
     /// The version that encrypts, by key, where asking for it costs no call of KMS for each write.
@@ -123,7 +124,7 @@ impl Auditor {
         let mut auditor = Auditor {
             provider: None,
             key_lookup: None,
-            explainer: None,
+            config: None,
             encrypting: BTreeSet::new(),
             active: BTreeMap::new(),
             allow_legacy: false,
@@ -133,12 +134,13 @@ impl Auditor {
             return Ok(auditor);
         }
         let settings = conf.load(aws)?;
-        let summary = config_summary(conf.usage.into(), &settings)?;
+        let config = Arc::new(Config::parse(conf.usage.into(), &settings)?);
+        let summary = config_summary(&config);
         auditor.allow_legacy = settings
             .get("emrkeys.s3a.allow-legacy")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
-        auditor.key_lookup = Some(KeyLookup::new(conf.usage.into(), &settings)?);
-        auditor.explainer = Some(Explainer::new(conf.usage.into(), &settings)?);
+        auditor.key_lookup = Some(KeyLookup::new(&config));
+        auditor.config = Some(Arc::clone(&config));
         auditor.encrypting = summary
             .keys
             .iter()
@@ -148,7 +150,7 @@ impl Auditor {
         if no_unwrap {
             return Ok(auditor);
         }
-        let (provider, _) = open(conf.usage.into(), &settings)?;
+        let (provider, _) = open(config)?;
         for key in summary
             .keys
             .iter()
@@ -324,9 +326,9 @@ impl Auditor {
             findings.push(Finding::OldVersion);
         }
         let given = self
-            .explainer
+            .config
             .as_ref()
-            .map(|explainer| explainer.keys_at(&uri.bucket, &uri.key));
+            .map(|config| config.keys_at(&uri.bucket, &uri.key));
         if given.is_some_and(|given| !given.contains(&key)) {
             findings.push(Finding::OtherKey);
         }

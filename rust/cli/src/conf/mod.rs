@@ -9,11 +9,10 @@ use std::fmt;
 use std::io::Read;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::{
-    required_inputs, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings,
-};
+use emrkeys_core::{Config, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
@@ -247,7 +246,8 @@ impl Conf {
     /// The provider of this configuration, with every key that its use needs.
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
         let settings = self.load(aws)?;
-        Ok(open(self.usage.into(), &settings).map_err(|error| settings.located(error))?)
+        let config = Config::parse(self.usage.into(), &settings);
+        Ok(config.and_then(open).map_err(|error| settings.located(error))?)
     }
 }
 
@@ -284,9 +284,11 @@ fn environment(name: &str) -> Option<String> {
 /// How a problem begins that is none for Hadoop.
 pub(crate) const ONLY_HADOOP: &str = "only Hadoop can";
 
-/// The provider of a configuration, with every key that its use needs.
-pub(crate) fn open(usage: emrkeys_core::Client, settings: &Settings) -> Result<(Provider, Report), Error> {
-    let inputs: Inputs = required_inputs(usage, settings)?
+/// The provider of a configuration, with every key that its client needs.
+pub(crate) fn open(config: impl Into<Arc<Config>>) -> Result<(Provider, Report), Error> {
+    let config = config.into();
+    let inputs: Inputs = config
+        .required_inputs()
         .into_iter()
         .map(|input| {
             let why = match &input {
@@ -296,7 +298,7 @@ pub(crate) fn open(usage: emrkeys_core::Client, settings: &Settings) -> Result<(
             (input, InputValue::Failed(format!("{ONLY_HADOOP} {why}")))
         })
         .collect();
-    Provider::open(usage, settings, &inputs)
+    Provider::open(config, &inputs)
 }
 
 /// What a file sets, whatever its format.

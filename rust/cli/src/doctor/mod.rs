@@ -15,7 +15,7 @@ use emrkeys_core::aws;
 use emrkeys_core::inspect::checks::Cluster;
 use emrkeys_core::keyring::{Editor, State, Summary};
 use emrkeys_core::release::{self, Release};
-use emrkeys_core::{config_summary, ConfigSummary, KeySummary, RuleSummary, Settings};
+use emrkeys_core::{config_summary, Config, ConfigSummary, KeySummary, RuleSummary, Settings};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -338,13 +338,14 @@ fn configuration(
         emrkeys_core::Client::S3a => "S3A",
         emrkeys_core::Client::LocalDisk => "local disks",
     };
-    let config = match config_summary(usage, settings) {
-        Ok(config) => config,
+    let parsed = match Config::parse(usage, settings) {
+        Ok(parsed) => parsed,
         Err(error) => {
             findings.error("config.valid", &error);
             return None;
         }
     };
+    let config = config_summary(&parsed);
     findings.ok(
         "config.valid",
         format!("every property for {what} is known and valid"),
@@ -356,7 +357,7 @@ fn configuration(
             "docs/configuration.md has every property.",
         );
     }
-    match open(usage, settings) {
+    match open(parsed) {
         Ok((_, report)) => {
             findings.ok("keys.open", report.summary);
             for warning in report

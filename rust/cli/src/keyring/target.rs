@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use emrkeys_core::keyring::{Access, Editor, Protection};
-use emrkeys_core::{config_summary, is_name, Client, ConfigSummary, KeySummary};
+use emrkeys_core::{config_summary, is_name, Client, Config, ConfigSummary, KeySummary};
 
 use super::seen::Seen;
 use crate::aws::Aws;
@@ -102,7 +102,7 @@ impl Target {
         // Keyrings are the same for all clients; a configuration of one need not be valid for another.
         let summary = [Client::S3, Client::S3a, Client::LocalDisk]
             .into_iter()
-            .map(|usage| config_summary(usage, &settings))
+            .map(|client| Config::parse(client, &settings).map(|config| config_summary(&config)))
             .reduce(|found, next| found.or_else(|first| next.map_err(|_| first)))
             .transpose()
             .map_err(|error| settings.located(error))?;

@@ -2,9 +2,10 @@
 
 use std::io::{stdout, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use clap::Args;
-use emrkeys_core::{Code, Error, Explainer, Problem, Provider};
+use emrkeys_core::{explain, Code, Config, Error, Problem, Provider};
 use emrkeys_objects::{
     unwrap_data_key, work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
 };
@@ -62,19 +63,18 @@ impl Inspect {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
         let settings = self.conf.files.load_if_given(aws)?;
-        let usage = self.conf.usage.into();
         // Without a word on keys there is still all that objects say of themselves.
         let configured = settings
             .keys()
             .any(|name| name.starts_with("emrkeys.key.") || name.starts_with("fs.s3.cse."));
-        let (provider, explainer) = if configured {
-            (
-                Some(open(usage, &settings)?.0),
-                Some(Explainer::new(usage, &settings)?),
-            )
-        } else {
-            (None, None)
-        };
+        let config = configured
+            .then(|| Config::parse(self.conf.usage.into(), &settings).map(Arc::new))
+            .transpose()?;
+        let provider = config
+            .clone()
+            .map(open)
+            .transpose()?
+            .map(|(provider, _)| provider);
         let stores = Stores::new(aws);
         let places = self
             .uris
@@ -105,7 +105,7 @@ impl Inspect {
                 place,
                 store: store.as_ref(),
                 provider: provider.as_ref(),
-                explainer: explainer.as_ref(),
+                config: config.as_deref(),
             };
             look.answer()
         };
@@ -246,7 +246,7 @@ struct Look<'a> {
     place: &'a Place,
     store: Option<&'a emrkeys_objects::Store>,
     provider: Option<&'a Provider>,
-    explainer: Option<&'a Explainer>,
+    config: Option<&'a Config>,
 }
 
 impl Look<'_> {
@@ -293,8 +293,8 @@ impl Look<'_> {
         if let (Some(provider), Some((envelope, _))) = (self.provider, &answer.envelope) {
             answer.readable = Some(unwrap_data_key(provider, envelope).map(|_| ()));
         }
-        if let (Some(explainer), Place::S3(uri)) = (self.explainer, self.place) {
-            answer.rule = explainer.explain(&uri.to_string(), None)?.key;
+        if let (Some(config), Place::S3(uri)) = (self.config, self.place) {
+            answer.rule = explain(config, &uri.to_string(), None)?.key;
         }
         Ok(answer)
     }

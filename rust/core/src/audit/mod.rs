@@ -30,10 +30,27 @@ pub(crate) enum AuditTarget {
     File(PathBuf),
 }
 
-/// What is known of a request, filled in on its way.
-#[derive(Debug, Default)]
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Encrypt,
+    Decrypt,
+}
+
+impl Purpose {
+    /// The word in the audit log.
+    fn name(self) -> &'static str {
+        match self {
+            Purpose::Encrypt => "encrypt",
+            Purpose::Decrypt => "decrypt",
+        }
+    }
+}
+
+/// One request, as the audit log tells it.
+#[derive(Debug)]
 pub(crate) struct AuditRecord {
-    pub(crate) purpose: &'static str,
+    pub(crate) purpose: Purpose,
     /// The object's location, as the client gave it.
     pub(crate) uri: Option<String>,
     pub(crate) key: Option<String>,
@@ -133,7 +150,7 @@ fn line(record: &AuditRecord, outcome: &str) -> String {
         .unwrap_or_default();
     json!({
         "time": time,
-        "purpose": record.purpose,
+        "purpose": record.purpose.name(),
         "uri": record.uri,
         "key": record.key,
         "version": record.version,

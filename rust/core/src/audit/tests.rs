@@ -4,10 +4,11 @@ use std::path::Path;
 
 fn record() -> AuditRecord {
     AuditRecord {
-        purpose: "encrypt",
+        purpose: Purpose::Encrypt,
         uri: Some("s3://lake/a\n\"b".to_owned()),
         key: Some("audit".to_owned()),
-        ..AuditRecord::default()
+        source: None,
+        version: None,
     }
 }
 

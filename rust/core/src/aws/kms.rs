@@ -19,6 +19,7 @@ use aws_sdk_kms::Client;
 use secrecy::SecretSlice;
 use zeroize::Zeroize;
 
+use crate::aws::arn::Arn;
 use crate::aws::connect;
 use crate::aws::error::{self as aws_error, causes};
 use crate::error::{excerpt, Code, Problem};
@@ -82,7 +83,7 @@ pub struct DataKey {
 
 /// The region in an ARN of a KMS key or alias.
 pub(crate) fn region_of(key_id: &str) -> Option<&str> {
-    key_id.strip_prefix("arn:")?.split(':').nth(2)
+    Arn::parse(key_id).map(|arn| arn.region)
 }
 
 impl KmsTarget {

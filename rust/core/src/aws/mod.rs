@@ -1,5 +1,6 @@
 //! AWS: clients that are configured alike, the runtime to call them on, and their errors.
 
+pub(crate) mod arn;
 pub(crate) mod connect;
 pub(crate) mod error;
 pub(crate) mod kms;
@@ -9,6 +10,7 @@ pub(crate) mod s3;
 pub use aws_config::profile::ProfileSet;
 pub use aws_config::SdkConfig;
 
+pub use arn::Arn;
 pub use connect::{block_on, config, profiles};
 pub use error::{answer, causes, request};
 pub use kms::{Context, KmsAccess, KmsTarget, Role};

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{KeyConfig, KeyKind, RsaConfig, DROP_IN_KEY, KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
+use super::keys::{KeyConfig, KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
+use super::DROP_IN_KEY;
+use crate::aws::arn::same_kms_key;
 use crate::description;
 use crate::error::excerpt;
 use crate::inputs::Settings;
@@ -15,7 +17,13 @@ pub(super) fn warnings(settings: &Settings, keys: &BTreeMap<String, KeyConfig>) 
         value.filter(|value| !value.is_empty())
     };
     let mut warnings = Vec::new();
-    if let Some(id) = get(KMS_KEY_ID).filter(|id| !keys.values().any(|key| is_kms(key, id))) {
+    if let Some(id) = get(KMS_KEY_ID).filter(|id| {
+        !keys.values().any(|key| {
+            is_known_as(key, description::KMS_KEY_ID, |known| {
+                known == *id || same_kms_key(known, id)
+            })
+        })
+    }) {
         warnings.push(format!(
             "{KMS_KEY_ID} has no effect, because emrkeys.key.… configures keys, and no key of type kms has the id {}: \
              objects that EMRFS's KMS provider wrote under it cannot be read. Configure a key of type kms with that \
@@ -38,7 +46,11 @@ pub(super) fn warnings(settings: &Settings, keys: &BTreeMap<String, KeyConfig>) 
              fs.s3.cse.rsa.* if there are no such objects (docs/migration.md)"
         ));
     }
-    if let Some(name) = get(RSA_NAME).filter(|name| !keys.values().any(|key| is_rsa(key, name))) {
+    if let Some(name) = get(RSA_NAME).filter(|name| {
+        !keys
+            .values()
+            .any(|key| is_known_as(key, description::RSA_NAME, |known| known == *name))
+    }) {
         warnings.push(format!(
             "{RSA_NAME} has no effect, because emrkeys.key.… configures keys, and no key has the legacy-name {}: \
              objects that AWS's RSA provider wrote cannot be read. Set emrkeys.key.<name>.legacy-name for the key with \
@@ -49,28 +61,21 @@ pub(super) fn warnings(settings: &Settings, keys: &BTreeMap<String, KeyConfig>) 
     warnings
 }
 
-fn is_kms(key: &KeyConfig, id: &str) -> bool {
-    let end = |id: &str| id.rsplit_once(":key/").map_or(id, |(_, id)| id).to_owned();
-    matches!(&key.kind, KeyKind::Kms(kms) if end(&kms.key_id) == end(id))
-        || matches(key, description::KMS_KEY_ID, id)
-}
-
-fn is_rsa(key: &KeyConfig, name: &str) -> bool {
-    matches!(&key.kind, KeyKind::Rsa(RsaConfig { legacy_name: Some(legacy), .. }) if legacy == name)
-        || matches(key, description::RSA_NAME, name)
-}
-
-fn matches(key: &KeyConfig, field: &str, value: &str) -> bool {
-    key.matches
+/// Whether a key is known by a value of `field` of other providers' descriptions that `same` accepts.
+fn is_known_as(key: &KeyConfig, field: &str, same: impl Fn(&str) -> bool) -> bool {
+    let matches = key
+        .matches
         .iter()
-        .any(|(name, known)| name == field && known == value)
+        .map(|(field, value)| (field.as_str(), value.as_str()));
+    let mut names = key.kind.peer_names().into_iter().chain(matches);
+    names.any(|(known, value)| known == field && same(value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use crate::client::Client;
     use crate::inputs::Settings;
-    use crate::model::Client;
 
     const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     const RSA: [(&str, &str); 3] = [

@@ -1,4 +1,12 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::keys::{KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
 use super::*;
+use crate::inputs::{InputRef, Settings};
+use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
+use crate::material::Permissions;
+use crate::{Client, Code};
 
 /// A configuration that is valid: what a test adds or changes is what it is about.
 fn settings(changes: &[(&str, &str)]) -> Settings {
@@ -362,14 +370,11 @@ fn the_properties_of_awss_providers_define_a_key_where_none_of_ours_does() {
     let config = parse(&rsa).unwrap();
     assert_eq!(config.default_key.as_deref(), Some("default"));
     assert!(matches!(&config.keys["default"].kind,
-        KeyKind::Rsa(RsaConfig { legacy_name: Some(name), permissions: Permissions::Warn, .. }) if name == "n"));
-    assert_eq!(
-        config.inputs_for(Client::S3),
-        [InputRef::Uri("/keys/private".into())]
-    );
+        KeyKind::Rsa(RsaKey { legacy_name: Some(name), permissions: Permissions::Warn, .. }) if name == "n"));
+    assert_eq!(config.required_inputs(), [InputRef::Uri("/keys/private".into())]);
 
     let config = parse(&[(KMS_KEY_ID, "alias/k")]).unwrap();
-    assert!(matches!(&config.keys["default"].kind, KeyKind::Kms(kms) if kms.key_id == "alias/k"));
+    assert!(matches!(&config.keys["default"].kind, KeyKind::Kms(key) if key.target.key_id == "alias/k"));
 
     let both = [&rsa[..], &[(KMS_KEY_ID, "alias/k")]].concat();
     assert_eq!(parse(&both).unwrap_err().code(), Code::Conflict);
@@ -433,13 +438,14 @@ fn each_use_loads_only_the_keys_it_needs() {
         ("emrkeys.local-disk.key", "disk"),
     ];
     let config = Config::parse(Client::LocalDisk, &settings(&own)).unwrap();
-    assert_eq!(config.keys_for(Client::LocalDisk).collect::<Vec<_>>(), ["disk"]);
-    assert_eq!(config.keys_for(Client::S3).collect::<Vec<_>>(), ["main"]);
+    assert_eq!(config.used_keys().collect::<Vec<_>>(), ["disk"]);
+    let of_s3 = Config::parse(Client::S3, &settings(&own)).unwrap();
+    assert_eq!(of_s3.used_keys().collect::<Vec<_>>(), ["main"]);
     assert_eq!(
-        config.inputs_for(Client::LocalDisk),
+        config.required_inputs(),
         [InputRef::Credential("disk.key".into())]
     );
-    assert!(config.inputs_for(Client::S3).is_empty());
+    assert!(of_s3.required_inputs().is_empty());
 }
 
 proptest::proptest! {
@@ -564,7 +570,7 @@ fn what_a_keyring_is_made_of_is_opened_with_it() {
         InputRef::Uri("hdfs:///keys/master".into()),
         InputRef::Credential("disk.key".into()),
     ];
-    assert_eq!(config.inputs_for(Client::S3), expected);
+    assert_eq!(config.required_inputs(), expected);
 }
 
 #[test]
@@ -580,7 +586,7 @@ fn a_data_key_service_has_an_address_and_someone_who_asks() {
         all.extend_from_slice(changes);
         Config::parse(Client::S3, &settings(&all))
     };
-    let inputs = service(&[]).unwrap().inputs_for(Client::S3);
+    let inputs = service(&[]).unwrap().required_inputs();
     assert_eq!(
         inputs,
         [

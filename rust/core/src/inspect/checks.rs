@@ -8,9 +8,10 @@ mod connector;
 
 use std::collections::BTreeSet;
 
+use crate::client::Client;
+use crate::config::Config;
 use crate::inputs::Settings;
 use crate::inspect::config_summary::{config_summary, ConfigSummary};
-use crate::model::Client;
 use crate::release::{self, Release};
 use connector::Connector;
 
@@ -67,7 +68,10 @@ impl Cluster {
 /// The checks of the client that asks for keys; local disks have none.
 pub fn client(usage: Client, settings: &Settings, cluster: Cluster) -> Vec<Finding> {
     match usage {
-        Client::S3 => emrfs(settings, config_summary(usage, settings).ok().as_ref(), cluster),
+        Client::S3 => {
+            let config = Config::parse(usage, settings).ok();
+            emrfs(settings, config.as_ref().map(config_summary).as_ref(), cluster)
+        }
         Client::S3a => s3a(settings, cluster),
         Client::LocalDisk => Vec::new(),
     }

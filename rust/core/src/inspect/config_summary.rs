@@ -3,16 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::aws::kms::{KmsAccess, KmsTarget};
-use crate::config::{Config, CredentialRef, FileRef, KeyConfig, KeyKind, KeyringConfig, Origin};
+use crate::aws::kms::KmsTarget;
+use crate::client::Client;
+use crate::config::{Config, FileRef, KeyConfig, KeyKind, KeyringKey};
 use crate::description;
-use crate::error::Error;
-use crate::inputs::Settings;
 use crate::material::Location;
-use crate::model::Client;
-
-/// Where EMRFS looks for the KMS keys of its own client.
-const EMRFS_KMS_REGION: &str = "fs.s3.cse.kms.region";
 
 /// A valid configuration, read for one use. Every name in it is that of a key in `keys`.
 #[derive(Clone, Debug)]
@@ -88,29 +83,20 @@ pub struct RuleSummary {
     pub key: String,
 }
 
-/// Reads a configuration without opening anything that it names.
-///
-/// # Errors
-/// Every problem of the configuration, as [`Provider::open`](crate::Provider::open) reports them.
-pub fn config_summary(usage: Client, settings: &Settings) -> Result<ConfigSummary, Error> {
-    let config = Config::parse(usage, settings)?;
-    let used: Vec<&str> = config.keys_for(usage).collect();
-    let encrypts = |name: &str| match usage {
+/// The names and places of a configuration. Opens nothing.
+pub fn config_summary(config: &Config) -> ConfigSummary {
+    let used: Vec<&str> = config.used_keys().collect();
+    let encrypts = |name: &str| match config.client {
         Client::LocalDisk => config.local_disk.key.as_deref() == Some(name),
         Client::S3 | Client::S3a => {
             config.default_key.as_deref() == Some(name)
                 || config.rule_names.iter().any(|rule| rule.key == name)
         }
     };
-    let emrfs_region = settings
-        .get(EMRFS_KMS_REGION)
-        .filter(|_| usage == Client::S3)
-        .map(|region| region.trim().to_owned())
-        .filter(|region| !region.is_empty());
     let keys = config.keys.iter().map(|(name, key)| KeySummary {
         used: used.contains(&name.as_str()),
         encrypts: encrypts(name),
-        ..key_summary(name, key, &config, emrfs_region.clone())
+        ..key_summary(name, key, config)
     });
     let rules = config
         .rules
@@ -122,7 +108,7 @@ pub fn config_summary(usage: Client, settings: &Settings) -> Result<ConfigSummar
             job_flow: job_flow.map(str::to_owned),
             key: target.key.clone(),
         });
-    Ok(ConfigSummary {
+    ConfigSummary {
         keys: keys.collect(),
         rules: rules.collect(),
         default_key: config.default_key.clone(),
@@ -132,97 +118,52 @@ pub fn config_summary(usage: Client, settings: &Settings) -> Result<ConfigSummar
         s3_region: config.s3.region.clone(),
         keyring_max_age: config.keyring_max_age,
         warnings: config.warnings.clone(),
-    })
+    }
 }
 
-fn key_summary(name: &str, key: &KeyConfig, config: &Config, emrfs_region: Option<String>) -> KeySummary {
-    let mut summary = KeySummary {
+fn key_summary(name: &str, key: &KeyConfig, config: &Config) -> KeySummary {
+    let kind = &key.kind;
+    let mut files: Vec<&FileRef> = kind.files().collect();
+    let mut credentials = kind.credentials();
+    if let KeyKind::Keyring(keyring) = kind {
+        for version in protector_versions(keyring, config) {
+            files.extend(version.kind.files());
+            credentials.extend(version.kind.credentials());
+        }
+    }
+    let mut kms = kind.kms_targets().to_vec();
+    if let KeyKind::Kms(_) = kind {
+        for target in &mut kms {
+            target.access.region.clone_from(&config.emrfs_kms_region);
+        }
+    }
+    let mut encryption_context = kind.encryption_context().cloned().unwrap_or_default();
+    if kind.encryption_context().is_some() {
+        encryption_context.insert(description::KEY.to_owned(), name.to_owned());
+    }
+    KeySummary {
         name: name.to_owned(),
-        key_type: key.kind.type_name(),
+        key_type: kind.type_name(),
         used: false,
         encrypts: false,
-        kms: Vec::new(),
-        encryption_context: BTreeMap::new(),
-        files: Vec::new(),
-        credentials: Vec::new(),
+        kms,
+        encryption_context,
+        files: files.into_iter().map(place).collect(),
+        credentials: credentials
+            .into_iter()
+            .map(|credential| credential.alias.clone())
+            .collect(),
         previous: key.previous.clone(),
         aliases: key.aliases.clone(),
-    };
-    let mut credentials: Vec<&CredentialRef> = Vec::new();
-    match &key.kind {
-        KeyKind::Aes { origin, .. } => match origin {
-            Origin::File(file) => summary.files.push(place(file)),
-            Origin::Credential(credential) => credentials.push(credential),
-        },
-        KeyKind::Rsa(rsa) => {
-            summary.files.push(place(&rsa.public));
-            summary.files.extend(rsa.private.iter().map(place));
-            credentials.extend(&rsa.password);
-        }
-        KeyKind::Kms(kms) => summary.kms.push(KmsTarget {
-            property: format!("emrkeys.key.{name}.kms-key-id"),
-            key_id: kms.key_id.clone(),
-            access: KmsAccess {
-                region: emrfs_region,
-                ..KmsAccess::default()
-            },
-        }),
-        KeyKind::KmsCached(kms) => {
-            summary.kms.push(kms.target.clone());
-            summary.encryption_context.clone_from(&kms.context);
-            summary
-                .encryption_context
-                .insert(description::KEY.to_owned(), name.to_owned());
-        }
-        KeyKind::Keyring(keyring) => {
-            summary.files.push(place(&keyring.document));
-            summary.kms.clone_from(&keyring.kms);
-            summary.files.extend(keyring.files.iter().map(place));
-            let (files, aliases) = protector_key(keyring, config);
-            summary.files.extend(files.into_iter().map(place));
-            credentials.extend(aliases);
-        }
-        KeyKind::DataKeyService(service) => {
-            summary
-                .files
-                .extend(service.identity.iter().chain(&service.trust).map(place));
-            credentials.extend(&service.password);
-        }
     }
-    summary.credentials = credentials
-        .into_iter()
-        .map(|credential| credential.alias.clone())
-        .collect();
-    summary
 }
 
-/// Where the key of type `aes` that may protect a keyring, and its older versions, are.
-fn protector_key<'a>(
-    keyring: &KeyringConfig,
-    config: &'a Config,
-) -> (Vec<&'a FileRef>, Vec<&'a CredentialRef>) {
-    let named = keyring
-        .key
-        .as_ref()
-        .and_then(|(_, name)| Some((name, config.keys.get(name)?)));
-    let versions = named.into_iter().flat_map(|(_, key)| {
+/// The key of type `aes` that may protect a keyring, and its older versions.
+fn protector_versions<'a>(keyring: &KeyringKey, config: &'a Config) -> impl Iterator<Item = &'a KeyConfig> {
+    let named = keyring.key.as_ref().and_then(|(_, name)| config.keys.get(name));
+    named.into_iter().flat_map(|key| {
         std::iter::once(key).chain(key.previous.iter().filter_map(|old| config.keys.get(old)))
-    });
-    let (mut files, mut credentials) = (Vec::new(), Vec::new());
-    for version in versions {
-        match &version.kind {
-            KeyKind::Aes {
-                origin: Origin::File(file),
-                ..
-            } => files.push(file),
-            KeyKind::Aes {
-                origin: Origin::Credential(credential),
-                ..
-            } => credentials.push(credential),
-            _ => {}
-        }
-    }
-    (files, credentials)
+    })
 }
 
 /// The place as a URI that [`Location::literal`] reads back.
@@ -238,6 +179,11 @@ fn place(file: &FileRef) -> FileSummary {
 mod tests {
     use super::*;
     use crate::error::Code;
+    use crate::inputs::Settings;
+
+    fn summary_of(client: Client, settings: &Settings) -> ConfigSummary {
+        config_summary(&Config::parse(client, settings).unwrap())
+    }
 
     fn settings(entries: &[(&str, &str)]) -> Settings {
         entries
@@ -267,7 +213,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_named_is_there() {
-        let summary = config_summary(Client::S3, &settings(BASE)).unwrap();
+        let summary = summary_of(Client::S3, &settings(BASE));
         let key = |name: &str| summary.keys.iter().find(|key| key.name == name).unwrap();
         let uris: Vec<_> = key("lake")
             .files
@@ -306,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_use_has_its_own_keys_and_the_errors_are_those_of_the_provider() {
-        let disk = config_summary(Client::LocalDisk, &settings(BASE)).unwrap();
+        let disk = summary_of(Client::LocalDisk, &settings(BASE));
         let encrypts: Vec<_> = disk
             .keys
             .iter()
@@ -314,7 +260,7 @@ mod tests {
             .map(|key| key.name.as_str())
             .collect();
         assert_eq!(encrypts, ["disk"]);
-        let error = config_summary(Client::S3, &settings(&[("emrkeys.defualt.key", "a")])).unwrap_err();
+        let error = Config::parse(Client::S3, &settings(&[("emrkeys.defualt.key", "a")])).unwrap_err();
         assert_eq!(error.code(), Code::UnknownProperty);
     }
 
@@ -322,14 +268,9 @@ mod tests {
     fn keys_of_type_kms_are_where_emrfs_looks_for_them() {
         let entries = settings(&[
             ("fs.s3.cse.kms.keyId", "alias/a"),
-            (EMRFS_KMS_REGION, "eu-west-1"),
+            ("fs.s3.cse.kms.region", "eu-west-1"),
         ]);
-        let region = |usage| {
-            config_summary(usage, &entries).unwrap().keys[0].kms[0]
-                .access
-                .region
-                .clone()
-        };
+        let region = |usage| summary_of(usage, &entries).keys[0].kms[0].access.region.clone();
         assert_eq!(region(Client::S3).as_deref(), Some("eu-west-1"));
         assert_eq!(region(Client::S3a), None);
     }

@@ -1,23 +1,15 @@
 //! Which key a new object would get, and why: the rules, looked at one by one and without asking anybody.
 
-use std::collections::BTreeSet;
-
 use crate::config::loader::Loader;
-use crate::config::{self, Config, FileRef, KeyKind, KeyringConfig, Origin, RuleTarget};
+use crate::config::{Config, KeyConfig, KeyKind, KeyringKey, RuleTarget};
 use crate::error::{Code, Error, Problem};
-use crate::inputs::{Inputs, Settings};
+use crate::inputs::Inputs;
 use crate::keyring::{self, State};
-use crate::material::{self, Location, Permissions, Secrecy};
-use crate::model::Client;
+use crate::material::{Location, Permissions, Secrecy};
 use crate::source::load::load_version;
 use crate::uri::S3Location;
 
-/// A valid configuration that can be asked. Thread-safe.
-#[derive(Debug)]
-pub struct Explainer {
-    client: Client,
-    config: Config,
-}
+use secrecy::ExposeSecret;
 
 /// Why a new object at one location gets its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,179 +67,126 @@ pub enum Current {
     Elsewhere(String),
 }
 
-impl Explainer {
-    /// Reads and checks a configuration; opens nothing that it names.
-    ///
-    /// # Errors
-    /// Every problem of the configuration.
-    pub fn new(usage: Client, settings: &Settings) -> Result<Explainer, Error> {
-        Config::parse(usage, settings).map(|config| Explainer {
-            client: usage,
-            config,
-        })
+/// The key of a new object at `uri`, whose key is literal, written by the cluster `job_flow`.
+///
+/// # Errors
+/// `INVALID_URI`
+pub fn explain(config: &Config, uri: &str, job_flow: Option<&str>) -> Result<Explanation, Error> {
+    let named = S3Location::literal(uri).map_err(|error| {
+        Problem::new(
+            Code::InvalidUri,
+            error.to_string(),
+            "Write it as s3://bucket/key.",
+        )
+    })?;
+    let key = String::from_utf8_lossy(&named.key);
+    let location = S3Location::for_rules(config.client, &named.bucket, &key);
+    let committed = location.committed();
+    let winner = config.rules.find(&committed, job_flow);
+    let mut matching: Vec<(S3Location, Option<&str>, &RuleTarget)> = Vec::new();
+    let mut others = 0;
+    for entry in config.rules.entries() {
+        if entry.0.bucket == committed.bucket && committed.key.starts_with(&entry.0.key) {
+            matching.push(entry);
+        } else {
+            others += 1;
+        }
     }
-
-    /// What should be changed and keeps nothing from working.
-    pub fn warnings(&self) -> &[String] {
-        &self.config.warnings
-    }
-
-    /// The key of the local disks.
-    pub fn local_disk_key(&self) -> Option<&str> {
-        self.config.local_disk.key.as_deref()
-    }
-
-    /// The keys that a new object may get there, for one job flow or another: bucket and key as S3 has them.
-    pub fn keys_at(&self, bucket: &str, key: &str) -> BTreeSet<String> {
-        let default_key = self.config.default_key.as_deref();
-        config::keys_at(&self.config.rules, default_key, bucket, key)
-    }
-
-    /// The key of a new object at `uri`, whose key is literal, written by the cluster `job_flow`.
-    ///
-    /// # Errors
-    /// `INVALID_URI`
-    pub fn explain(&self, uri: &str, job_flow: Option<&str>) -> Result<Explanation, Error> {
-        let named = S3Location::literal(uri).map_err(|error| {
-            Problem::new(
-                Code::InvalidUri,
-                error.to_string(),
-                "Write it as s3://bucket/key.",
-            )
-        })?;
-        let key = String::from_utf8_lossy(&named.key);
-        let location = S3Location::for_rules(self.client, &named.bucket, &key);
-        let committed = location.committed();
-        let winner = self.config.rules.find(&committed, job_flow);
-        let mut matching: Vec<(S3Location, Option<&str>, &RuleTarget)> = Vec::new();
-        let mut others = 0;
-        for entry in self.config.rules.entries() {
-            if entry.0.bucket == committed.bucket && committed.key.starts_with(&entry.0.key) {
-                matching.push(entry);
-            } else {
-                others += 1;
+    matching.sort_by_key(|(prefix, of, _)| (std::cmp::Reverse(prefix.key.len()), of.is_none()));
+    let mut won_at = None;
+    let considered = matching.into_iter().map(|(prefix, of, target)| {
+        let verdict = match (of, won_at) {
+            (Some(id), _) if Some(id) != job_flow => Verdict::OtherJobFlow,
+            (_, None) => {
+                won_at = Some(prefix.key.len());
+                Verdict::Wins
             }
+            (_, Some(length)) if length == prefix.key.len() => Verdict::LessSpecific,
+            (_, Some(_)) => Verdict::Shorter,
+        };
+        Considered {
+            rule: target.rule.clone(),
+            prefix: prefix.to_string(),
+            job_flow: of.map(str::to_owned),
+            key: target.key.clone(),
+            verdict,
         }
-        matching.sort_by_key(|(prefix, of, _)| (std::cmp::Reverse(prefix.key.len()), of.is_none()));
-        let mut won_at = None;
-        let considered = matching.into_iter().map(|(prefix, of, target)| {
-            let verdict = match (of, won_at) {
-                (Some(id), _) if Some(id) != job_flow => Verdict::OtherJobFlow,
-                (_, None) => {
-                    won_at = Some(prefix.key.len());
-                    Verdict::Wins
-                }
-                (_, Some(length)) if length == prefix.key.len() => Verdict::LessSpecific,
-                (_, Some(_)) => Verdict::Shorter,
-            };
-            Considered {
-                rule: target.rule.clone(),
-                prefix: prefix.to_string(),
-                job_flow: of.map(str::to_owned),
-                key: target.key.clone(),
-                verdict,
-            }
-        });
-        let considered: Vec<Considered> = considered.collect();
-        Ok(Explanation {
-            committed: (*committed != location).then(|| named.committed().shown()),
-            considered,
-            others,
-            key: winner
-                .map(|target| &target.key)
-                .or(self.config.default_key.as_ref())
-                .cloned(),
-            by_default: winner.is_none() && self.config.default_key.is_some(),
-        })
-    }
+    });
+    let considered: Vec<Considered> = considered.collect();
+    Ok(Explanation {
+        committed: (*committed != location).then(|| named.committed().shown()),
+        considered,
+        others,
+        key: winner
+            .map(|target| &target.key)
+            .or(config.default_key.as_ref())
+            .cloned(),
+        by_default: winner.is_none() && config.default_key.is_some(),
+    })
+}
 
-    /// The type of a key, as configured; `None` for a key that is not.
-    pub fn type_of(&self, key: &str) -> Option<&'static str> {
-        self.config.keys.get(key).map(|key| key.kind.type_name())
+/// The version of a key that would encrypt now, as far as this machine's disks say. Asks no service.
+///
+/// # Errors
+/// Every problem of the key's material.
+pub fn current_version(config: &Config, key: &str) -> Result<Current, Error> {
+    let Some(KeyConfig { kind, .. }) = config.keys.get(key) else {
+        let problem = Problem::new(
+            Code::UnknownKey,
+            format!("{key} is not configured"),
+            "Configure it.",
+        );
+        return Err(problem.into());
+    };
+    if let Some(url) = kind.service_url() {
+        return Ok(Current::Elsewhere(url.to_owned()));
     }
+    let files = kind.material_files();
+    if let ([], [target, ..]) = (files.as_slice(), kind.kms_targets()) {
+        return Ok(Current::Kms(target.key_id.clone()));
+    }
+    let away = files.iter().map(|file| &file.location);
+    if let Some(location) = away.into_iter().find(|place| !matches!(place, Location::File(_))) {
+        return Ok(Current::Elsewhere(location.to_string()));
+    }
+    if let Some(credential) = kind.credentials().first() {
+        return Ok(Current::Elsewhere(format!("credential {}", credential.alias)));
+    }
+    let inputs = Inputs::new();
+    let mut loader = Loader {
+        config,
+        inputs: &inputs,
+        warnings: Vec::new(),
+    };
+    if let KeyKind::Keyring(keyring) = kind {
+        return Ok(active_version(keyring, &mut loader)?);
+    }
+    // An older version may be elsewhere, and does not matter here.
+    Ok(Current::Version(load_version(key, &mut loader)?.id))
+}
 
-    /// The version of a key that would encrypt now, as far as this machine's disks say.
-    ///
-    /// # Errors
-    /// Every problem with the key's material.
-    pub fn current(&self, key: &str) -> Result<Current, Error> {
-        let elsewhere = |file: &FileRef| match &file.location {
-            Location::File(_) => None,
-            other => Some(Current::Elsewhere(other.to_string())),
-        };
-        let Some(config) = self.config.keys.get(key) else {
-            return Err(Problem::new(
-                Code::UnknownKey,
-                format!("{key} is not configured"),
-                "Configure it.",
-            )
-            .into());
-        };
-        let away = match &config.kind {
-            KeyKind::Kms(kms) => Some(Current::Kms(kms.key_id.clone())),
-            KeyKind::KmsCached(kms) => Some(Current::Kms(kms.target.key_id.clone())),
-            KeyKind::DataKeyService(service) => Some(Current::Elsewhere(service.url.as_str().to_owned())),
-            KeyKind::Aes {
-                origin: Origin::Credential(credential),
-                ..
-            } => Some(Current::Elsewhere(format!("credential {}", credential.alias))),
-            KeyKind::Aes {
-                origin: Origin::File(file),
-                ..
-            } => elsewhere(file),
-            KeyKind::Rsa(rsa) => [&rsa.public]
-                .into_iter()
-                .chain(&rsa.private)
-                .find_map(elsewhere)
-                .or_else(|| {
-                    let password = rsa.password.as_ref()?;
-                    Some(Current::Elsewhere(format!("credential {}", password.alias)))
-                }),
-            KeyKind::Keyring(keyring) => elsewhere(&keyring.document),
-        };
-        if let Some(away) = away {
-            return Ok(away);
-        }
-        if let KeyKind::Keyring(keyring) = &config.kind {
-            return self.active_version(keyring);
-        }
-        // An older version may be elsewhere, and does not matter here.
-        let inputs = Inputs::new();
-        let mut loader = Loader {
-            config: &self.config,
-            inputs: &inputs,
-            warnings: Vec::new(),
-        };
-        Ok(Current::Version(load_version(key, &self.config, &mut loader)?.id))
-    }
-
-    fn active_version(&self, keyring: &KeyringConfig) -> Result<Current, Error> {
-        let FileRef { property, location } = &keyring.document;
-        let s3 = &self.config.s3;
-        let none = Inputs::new();
-        let document = material::read(
-            property,
-            location,
-            keyring::MAX_DOCUMENT,
-            Secrecy::Authentic,
-            Permissions::Enforce,
-            &none,
-            s3,
-        )?;
-        let found = keyring::inspect(secrecy::ExposeSecret::expose_secret(&document.bytes))?;
-        let active = found
-            .versions
-            .into_iter()
-            .find(|version| version.state == State::Active);
-        Ok(Current::Unverified(
-            active.map(|version| version.id).unwrap_or_default(),
-        ))
-    }
+fn active_version(keyring: &KeyringKey, loader: &mut Loader) -> Result<Current, Error> {
+    let document = loader.file_within(
+        keyring::MAX_DOCUMENT,
+        &keyring.document,
+        Secrecy::Authentic,
+        Permissions::Enforce,
+    )?;
+    let found = keyring::inspect(document.expose_secret())?;
+    let active = found
+        .versions
+        .into_iter()
+        .find(|version| version.state == State::Active);
+    Ok(Current::Unverified(
+        active.map(|version| version.id).unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
+    use crate::inputs::Settings;
     use proptest::prelude::*;
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -275,9 +214,9 @@ mod tests {
             ("emrkeys.rule.mine.job-flow", "j-1"),
             ("emrkeys.rule.mine.key", "k"),
         ]);
-        let explainer = Explainer::new(Client::S3, &settings).unwrap();
+        let config = Config::parse(Client::S3, &settings).unwrap();
         let verdicts = |uri: &str, job_flow| {
-            let found = explainer.explain(uri, job_flow).unwrap();
+            let found = explain(&config, uri, job_flow).unwrap();
             let verdicts = found
                 .considered
                 .into_iter()
@@ -303,14 +242,14 @@ mod tests {
             [told("mine", Verdict::Wins), told("pii", Verdict::LessSpecific)]
         );
         assert_eq!(verdicts("s3://none/a", None), (vec![], None, 4));
-        let staged = explainer
-            .explain("s3://lake/pii/_temporary/0/_temporary/attempt_1/part-0", None)
-            .unwrap();
+        let staged = explain(
+            &config,
+            "s3://lake/pii/_temporary/0/_temporary/attempt_1/part-0",
+            None,
+        )
+        .unwrap();
         assert_eq!(staged.committed.as_deref(), Some("s3://lake/pii/part-0"));
-        assert_eq!(
-            explainer.explain("/a", None).unwrap_err().code(),
-            Code::InvalidUri
-        );
+        assert_eq!(explain(&config, "/a", None).unwrap_err().code(), Code::InvalidUri);
     }
 
     #[test]
@@ -336,19 +275,28 @@ mod tests {
             ("emrkeys.key.c.file", "file:///none/c"),
             ("emrkeys.default.key", "a"),
         ]);
-        let explainer = Explainer::new(Client::S3, &settings).unwrap();
+        let config = Config::parse(Client::S3, &settings).unwrap();
         let fingerprint = emrkeys_crypto::fingerprint::aes(&[7; 32]);
-        assert_eq!(explainer.current("a").unwrap(), Current::Version(fingerprint));
         assert_eq!(
-            explainer.current("b").unwrap(),
+            current_version(&config, "a").unwrap(),
+            Current::Version(fingerprint)
+        );
+        assert_eq!(
+            current_version(&config, "b").unwrap(),
             Current::Elsewhere("s3://keys/b".to_owned())
         );
         assert_eq!(
-            explainer.current("k").unwrap(),
+            current_version(&config, "k").unwrap(),
             Current::Kms("alias/k".to_owned())
         );
-        assert_eq!(explainer.current("c").unwrap_err().code(), Code::KeyFileNotFound);
-        assert_eq!(explainer.current("d").unwrap_err().code(), Code::UnknownKey);
+        assert_eq!(
+            current_version(&config, "c").unwrap_err().code(),
+            Code::KeyFileNotFound
+        );
+        assert_eq!(
+            current_version(&config, "d").unwrap_err().code(),
+            Code::UnknownKey
+        );
     }
 
     proptest! {
@@ -366,13 +314,13 @@ mod tests {
                     properties.insert(format!("emrkeys.rule.r{number}.job-flow"), format!("j-{of}"));
                 }
             }
-            let explainer = Explainer::new(Client::S3, &properties).unwrap();
+            let config = Config::parse(Client::S3, &properties).unwrap();
             let uri = format!("s3://lake/{key}");
             let job_flow = job_flow.map(|id| format!("j-{id}"));
-            let told = explainer.explain(&uri, job_flow.as_deref()).unwrap();
+            let told = explain(&config, &uri, job_flow.as_deref()).unwrap();
             let winners: Vec<&Considered> = told.considered.iter().filter(|c| c.verdict == Verdict::Wins).collect();
             let location = S3Location::parse(&uri).unwrap();
-            let found = explainer.config.rules.find(&location, job_flow.as_deref());
+            let found = config.rules.find(&location, job_flow.as_deref());
             prop_assert_eq!(winners.first().map(|c| &c.rule), found.map(|target| &target.rule));
             prop_assert!(winners.len() <= 1);
             prop_assert_eq!(told.considered.len() + told.others, prefixes.len());

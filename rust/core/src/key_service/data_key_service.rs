@@ -17,11 +17,11 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::config::loader::Loader;
-use crate::config::{DataKeyServiceConfig, FileRef};
-use crate::description::{self, invalid, Description};
+use crate::config::{DataKeyServiceKey, FileRef};
+use crate::description::{self, invalid, StoredDescription};
 use crate::error::{excerpt, Code, Problem};
 use crate::http::{Answered, Fault, HttpClient, ServiceUrl, Tls, TlsProblem, MAX_ANSWER};
-use crate::key_service::{Answer, Failure, KeyService, NewKey, WrappedKey};
+use crate::key_service::{Answer, DescriptionCodec, Failure, KeyService, NewKey, WrappedKey};
 use crate::material::{Permissions, Secrecy};
 use crate::uri::percent_encode;
 
@@ -45,7 +45,7 @@ pub(crate) struct DataKeyService {
 /// decides what it answers: a renewed certificate makes another service.
 pub(crate) fn load(
     name: &str,
-    config: &DataKeyServiceConfig,
+    config: &DataKeyServiceKey,
     loader: &mut Loader,
 ) -> Result<(DataKeyService, String), Problem> {
     let mut content = DefaultHasher::new();
@@ -76,7 +76,7 @@ pub(crate) fn load(
 fn read_store(
     file: &FileRef,
     secrecy: Secrecy,
-    config: &DataKeyServiceConfig,
+    config: &DataKeyServiceKey,
     loader: &mut Loader,
     content: &mut DefaultHasher,
 ) -> Result<KeyStore, Problem> {
@@ -181,7 +181,9 @@ impl KeyService for DataKeyService {
             call.key(&mut call.json(sent)?)
         })
     }
+}
 
+impl DescriptionCodec for DataKeyService {
     fn description(&self, wrapped: &WrappedKey) -> Vec<(String, String)> {
         vec![
             (
@@ -196,7 +198,7 @@ impl KeyService for DataKeyService {
     }
 
     /// What keys there are is the service's to say: any id is passed on to it.
-    fn wrapped(&self, stored: &Description) -> Result<WrappedKey, Problem> {
+    fn wrapped(&self, stored: &StoredDescription) -> Result<WrappedKey, Problem> {
         let field = |name: &str| match stored.get(name) {
             None => Err(invalid(format!(
                 "it belongs to key {} and has no {name}",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
 
+use crate::aws::arn::{is_kms_alias, same_kms_key, Arn};
 use crate::aws::kms::{Context, KmsTarget};
-use crate::description::{self, invalid, Description};
+use crate::description::{self, invalid, StoredDescription};
 use crate::error::{excerpt, Code, Failure, Problem};
 use crate::key_service::kms_alias::{Alias, Stands};
-use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
-use crate::names::{is_alias, same_kms_key, KmsArn};
+use crate::key_service::{Answer, DescriptionCodec, KeyService, NewKey, WrappedKey};
 
 use secrecy::SecretSlice;
 
@@ -41,9 +41,9 @@ impl KmsService {
     /// that was configured, or that KMS gave for a configured alias. A multi-region key is the same key in every
     /// region, and the nearest is the one configured.
     fn trusted(&self, stored: &str) -> Option<(&KmsTarget, String)> {
-        KmsArn::parse(stored)?.key_id()?;
+        Arn::parse(stored)?.kms_key_id()?;
         self.keys.iter().find_map(|target| {
-            let id = if is_alias(&target.key_id) {
+            let id = if is_kms_alias(&target.key_id) {
                 match Alias::of(target).stands()? {
                     Stands::For(arn) => arn,
                     Stands::Unsaid => return None,
@@ -57,15 +57,15 @@ impl KmsService {
 
     /// The configured aliases that may stand for the key with the ARN `stored`, as far as their names say.
     fn aliases<'a>(&'a self, stored: &'a str) -> impl Iterator<Item = (&'a KmsTarget, Arc<Alias>)> + 'a {
-        let stored = KmsArn::parse(stored).filter(|stored| stored.key_id().is_some());
+        let stored = Arn::parse(stored).filter(|stored| stored.kms_key_id().is_some());
         self.keys.iter().filter_map(move |target| {
-            let own = KmsArn::parse(&target.key_id);
+            let own = Arn::parse(&target.key_id);
             let possible = match (stored, own) {
                 (None, _) => false,
-                (Some(stored), Some(own)) => own.same_account(&stored),
+                (Some(stored), Some(own)) => own.is_same_account(&stored),
                 (Some(_), None) => true,
             };
-            (possible && is_alias(&target.key_id)).then(|| (target, Alias::of(target)))
+            (possible && is_kms_alias(&target.key_id)).then(|| (target, Alias::of(target)))
         })
     }
 
@@ -112,7 +112,7 @@ impl KeyService for KmsService {
             let context = with_name(&self.context, &self.name);
             let target = &self.keys[0];
             let made = target.generate(&context).await?;
-            if is_alias(&target.key_id) {
+            if is_kms_alias(&target.key_id) {
                 Alias::of(target).learn(Stands::For(made.key_arn.clone()));
             }
             Ok(NewKey {
@@ -134,7 +134,9 @@ impl KeyService for KmsService {
             }
         })
     }
+}
 
+impl DescriptionCodec for KmsService {
     fn description(&self, wrapped: &WrappedKey) -> Vec<(String, String)> {
         let mut entries = vec![
             (description::KMS_ARN.to_owned(), wrapped.key_id.clone()),
@@ -152,7 +154,7 @@ impl KeyService for KmsService {
         entries
     }
 
-    fn wrapped(&self, stored: &Description) -> Result<WrappedKey, Problem> {
+    fn wrapped(&self, stored: &StoredDescription) -> Result<WrappedKey, Problem> {
         let field = |name: &str| {
             stored
                 .get(name)
@@ -174,9 +176,9 @@ impl KeyService for KmsService {
         if self.trusted(arn).is_none() && !self.aliases(arn).any(may_ask) {
             return Err(self.unknown(arn));
         }
-        let user = stored.entries().iter().filter_map(|(name, value)| {
+        let user = stored.iter().filter_map(|(name, value)| {
             let field = name.strip_prefix(description::CONTEXT_PREFIX)?;
-            Some((field.to_owned(), (*value).to_owned()))
+            Some((field.to_owned(), value.clone()))
         });
         let name = stored.get(description::KEY).unwrap_or(&self.name);
         Ok(WrappedKey {
@@ -223,7 +225,7 @@ mod tests {
     /// Whether KMS would be asked anything for an object under `stored`.
     fn asks(service: &KmsService, stored: &str) -> bool {
         let entries = [("emrkeys.kms-key", stored), ("emrkeys.wrapped", "AAAA")];
-        match service.wrapped(&Description::new(&entries).unwrap()) {
+        match service.wrapped(&entries.iter().copied().collect()) {
             Ok(_) => true,
             Err(problem) => {
                 assert_eq!(problem.code, Code::KeyVersionUnknown);
@@ -290,7 +292,7 @@ mod tests {
         assert!(size < 1024, "{size}");
         let entries: Vec<(&str, &str)> = stored.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
-            service.wrapped(&Description::new(&entries).unwrap()).unwrap(),
+            service.wrapped(&entries.iter().copied().collect()).unwrap(),
             wrapped
         );
 
@@ -299,7 +301,7 @@ mod tests {
             changed.retain(|(name, _)| *name != field);
             changed.extend(value.map(|value| (field, value)));
             service
-                .wrapped(&Description::new(&changed).unwrap())
+                .wrapped(&changed.iter().copied().collect())
                 .unwrap_err()
                 .code
         };

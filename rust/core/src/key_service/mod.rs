@@ -16,31 +16,34 @@ use std::pin::Pin;
 
 use secrecy::SecretSlice;
 
-use crate::description::Description;
+use crate::description::StoredDescription;
 pub use crate::error::Failure;
 use crate::error::Problem;
 
 /// The answer of a service, some time later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// Makes and opens wrapped keys. Shared by all threads.
+/// Makes and opens wrapped keys over a network. Shared by all threads.
 pub(crate) trait KeyService: Send + Sync + 'static {
     /// A new key-encryption key of 16, 24 or 32 bytes, in the clear and wrapped. One call of the service.
     fn generate(&self) -> Answer<'_, NewKey>;
 
     /// The key that `wrapped` holds. One call of the service, which refuses what was changed.
     fn open<'a>(&'a self, wrapped: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>>;
+}
 
-    /// What is stored with objects under a key: at most 1 KiB, all that [`wrapped`](KeyService::wrapped) needs, and
-    /// no secret.
+/// Writes wrapped keys into descriptions and finds them there. No call of the service. Shared by all threads.
+pub(crate) trait DescriptionCodec: Send + Sync + 'static {
+    /// The entries that are stored with objects under a key: at most 1 KiB, all that
+    /// [`wrapped`](DescriptionCodec::wrapped) needs, and no secret.
     fn description(&self, wrapped: &WrappedKey) -> Vec<(String, String)>;
 
-    /// Finds the wrapped key in what is stored with an object. No call of the service.
+    /// Finds the wrapped key in a stored description.
     ///
     /// # Errors
-    /// `INVALID_DESCRIPTION` for what is missing or malformed; `KEY_VERSION_UNKNOWN` for a key of the service that is
+    /// `INVALID_DESCRIPTION` if an entry is missing or malformed; `KEY_VERSION_UNKNOWN` for a key of the service that is
     /// not one of those configured.
-    fn wrapped(&self, stored: &Description) -> Result<WrappedKey, Problem>;
+    fn wrapped(&self, stored: &StoredDescription) -> Result<WrappedKey, Problem>;
 }
 
 /// A key-encryption key fresh from the service.

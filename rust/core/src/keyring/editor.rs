@@ -8,6 +8,7 @@ use super::document::{Document, Protector, State};
 use super::protector::{AesProtector, Protectors};
 use super::store::{self, Store, Stored};
 use super::{Keyring, Root};
+use crate::aws::arn::is_kms_alias;
 use crate::aws::kms::{KmsAccess, KmsTarget, Role};
 use crate::aws::S3Access;
 use crate::config::Limits;
@@ -15,7 +16,7 @@ use crate::error::{excerpt, Code, Error, Problem};
 use crate::inputs::Inputs;
 use crate::material::aes_key::{parse_aes_key, Encoding};
 use crate::material::{self, Location, Permissions, Secrecy};
-use crate::names::{is_alias, is_name};
+use crate::names::is_name;
 
 /// How to reach S3 and KMS; what is not set comes from the AWS environment or profile.
 #[derive(Clone, Debug, Default)]
@@ -279,7 +280,7 @@ fn protectors(protection: &Protection, access: &Access) -> Result<Protectors, Er
         }),
     };
     let ids = &protection.kms_key_ids;
-    if ids.len() > 1 && ids.iter().any(|id| is_alias(id)) {
+    if ids.len() > 1 && ids.iter().any(|id| is_kms_alias(id)) {
         return Err(Problem::new(
             Code::InvalidValue,
             "among several KMS keys there is an alias, and only KMS knows which key it stands for",

@@ -10,14 +10,14 @@ use zeroize::Zeroizing;
 
 use super::document::{Canonical, Document, Protector, FORMAT};
 use super::{crypto_failed, Root};
+use crate::aws::arn::{is_kms_alias, same_kms_key};
 use crate::aws::kms::{Context, KmsTarget};
 use crate::config::Limits;
 use crate::counters::Counts;
-use crate::description::{self, Description};
+use crate::description;
 use crate::error::{excerpt, Code, Problem};
 use crate::key_service::cache::KeyCache;
 use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
-use crate::names::is_alias;
 
 /// So that no data key of another use opens as a document key, and a policy of KMS can tell them apart.
 const CONTEXT_USE: &str = "emrkeys.use";
@@ -123,15 +123,6 @@ impl KeyService for DocumentKeys {
                 .await
         })
     }
-
-    /// Nothing of a document key stands with an object.
-    fn description(&self, _: &WrappedKey) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn wrapped(&self, _: &Description) -> Result<WrappedKey, Problem> {
-        Err(description::invalid("it holds no document key".to_owned()))
-    }
 }
 
 impl Protectors {
@@ -225,8 +216,8 @@ impl Protectors {
     pub(super) fn kms_for(&self, arn: &str) -> Option<&str> {
         let ids = || self.kms.iter().map(|target| target.key_id.as_str());
         ids()
-            .find(|id| *id == arn || same_multi_region_key(id, arn) || arn.ends_with(&format!(":key/{id}")))
-            .or_else(|| ids().find(|id| is_alias(id)))
+            .find(|id| same_kms_key(id, arn))
+            .or_else(|| ids().find(|id| is_kms_alias(id)))
     }
 
     fn unknown(&self, what: &str) -> Problem {
@@ -271,16 +262,4 @@ fn key_cache(targets: &[KmsTarget], name: &str, deadline: Duration) -> Arc<KeyCa
             name: name.to_owned(),
         })
     })
-}
-
-/// A multi-region key is one key with an ARN in each region.
-fn same_multi_region_key(one: &str, other: &str) -> bool {
-    let parts = |arn: &str| -> Option<(String, String, String)> {
-        let mut parts = arn.splitn(6, ':');
-        let (head, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        let (_region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-        (head == "arn" && service == "kms" && resource.starts_with("key/mrk-"))
-            .then(|| (partition.to_owned(), account.to_owned(), resource.to_owned()))
-    };
-    parts(one).is_some_and(|one| parts(other) == Some(one))
 }

@@ -5,8 +5,14 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::envelope::{Content, Envelope, Format};
-use crate::inputs::InputValue;
+use crate::envelope::{Content, Envelope, Format, Wrap};
+use crate::inputs::{InputRef, InputValue, Settings};
+use crate::key_lookup::KeyLookup;
+use crate::{Code, MaterialKey, StoredDescription};
+
+fn open(client: Client, settings: &Settings, inputs: &Inputs) -> Result<(Provider, Report), Error> {
+    Provider::open(Config::parse(client, settings)?, inputs)
+}
 
 /// A folder of key files and the properties that name them.
 struct Fixture {
@@ -61,15 +67,11 @@ impl Fixture {
     }
 
     fn open(&self) -> Provider {
-        Provider::open(Client::S3, &self.settings, &self.inputs)
-            .unwrap()
-            .0
+        open(Client::S3, &self.settings, &self.inputs).unwrap().0
     }
 
     fn open_error(&self) -> Code {
-        Provider::open(Client::S3, &self.settings, &self.inputs)
-            .unwrap_err()
-            .code()
+        open(Client::S3, &self.settings, &self.inputs).unwrap_err().code()
     }
 }
 
@@ -80,7 +82,9 @@ trait Ask {
 
 impl Ask for Provider {
     fn ask(&self, description: Option<&[(&str, &str)]>) -> Result<Materials, Error> {
-        let request = description.map_or(Request::NoArgument, Request::Description);
+        let request = description.map_or(Request::NoArgument, |entries| {
+            Request::Description(entries.iter().copied().collect())
+        });
         self.materials(request).map(|materials| materials.unwrap())
     }
 }
@@ -103,11 +107,7 @@ fn symmetric(materials: &Materials) -> u8 {
 }
 
 fn value<'a>(materials: &'a Materials, name: &str) -> Option<&'a str> {
-    materials
-        .description
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value.as_str())
+    materials.description.get(name)
 }
 
 fn code(result: Result<Materials, Error>) -> Code {
@@ -116,12 +116,8 @@ fn code(result: Result<Materials, Error>) -> Code {
 
 /// What `written` stored is handed over on decryption.
 fn read(provider: &Provider, written: &Materials) -> Result<Materials, Error> {
-    let stored: Vec<(&str, &str)> = written
-        .description
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
-    provider.ask(Some(&stored))
+    let request = Request::Description(written.description.clone());
+    provider.materials(request).map(|materials| materials.unwrap())
 }
 
 #[test]
@@ -308,7 +304,7 @@ fn objects_of_awss_rsa_provider_are_read_and_can_be_read_by_it() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    let (provider, _) = Provider::open(Client::S3, &drop_in, &Inputs::new()).unwrap();
+    let (provider, _) = open(Client::S3, &drop_in, &Inputs::new()).unwrap();
     assert!(provider.ask(Some(&[("rsa_name", "payroll")])).is_ok());
     assert_eq!(value(&provider.ask(None).unwrap(), "rsa_name"), Some("payroll"));
 }
@@ -456,7 +452,12 @@ fn a_refresh_swaps_everything_or_nothing() {
     let provider = fixture.open();
     fixture.file("main", &[7; 32]);
     fixture.file("audit", &[8; 31]);
-    let error = provider.refresh(&fixture.settings, &fixture.inputs).unwrap_err();
+    let error = provider
+        .refresh(
+            Config::parse(Client::S3, &fixture.settings).unwrap(),
+            &fixture.inputs,
+        )
+        .unwrap_err();
     assert_eq!(error.code(), Code::KeySize);
     assert_eq!(
         symmetric(&provider.ask(None).unwrap()),
@@ -464,7 +465,12 @@ fn a_refresh_swaps_everything_or_nothing() {
         "the old key serves on"
     );
     fixture.file("audit", &[8; 32]);
-    provider.refresh(&fixture.settings, &fixture.inputs).unwrap();
+    provider
+        .refresh(
+            Config::parse(Client::S3, &fixture.settings).unwrap(),
+            &fixture.inputs,
+        )
+        .unwrap();
     assert_eq!(symmetric(&provider.ask(None).unwrap()), 7);
     assert_eq!(
         symmetric(&provider.ask(Some(&[("Path", "s3://lake/audit/x")])).unwrap()),
@@ -477,7 +483,7 @@ fn every_key_that_does_not_load_is_reported() {
     let fixture = two_keys();
     fixture.file("main", &[7; 31]);
     fixture.file("audit", b"");
-    let error = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap_err();
+    let error = open(Client::S3, &fixture.settings, &fixture.inputs).unwrap_err();
     let codes: Vec<Code> = error.problems().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::KeyFileEmpty, Code::KeySize]);
 }
@@ -501,7 +507,9 @@ fn a_secret_comes_from_a_credential_and_not_from_a_site_file() {
         })
     };
     assert_eq!(
-        required_inputs(Client::S3, &with(None).settings).unwrap(),
+        Config::parse(Client::S3, &with(None).settings)
+            .unwrap()
+            .required_inputs(),
         [InputRef::Credential("main.key".into())]
     );
     assert_eq!(symmetric(&with(found(false)).open().ask(None).unwrap()), 5);
@@ -526,7 +534,7 @@ fn local_disks_get_the_same_key_every_time_under_the_name_of_the_release() {
     for (release, algorithm) in [("emr-7.0.0", "AES/GCM/NoPadding"), ("emr-7.1.0", "AES")] {
         let mut settings = fixture.settings.clone();
         settings.insert("emrkeys.local-disk.emr-release".into(), release.into());
-        let (provider, report) = Provider::open(Client::LocalDisk, &settings, &Inputs::new()).unwrap();
+        let (provider, report) = open(Client::LocalDisk, &settings, &Inputs::new()).unwrap();
         assert!(report.warnings.is_empty(), "{:?}", report.warnings);
         let written = provider.ask(None).unwrap();
         for materials in [
@@ -551,10 +559,10 @@ fn nothing_secret_shows_in_debug_output_or_reports() {
     let canary = b"CANARYCANARYCANARYCANARYCANARY!!";
     let fixture = Fixture::new().aes("main", 0).set("emrkeys.default.key", "main");
     fixture.file("main", &[&canary[..], b"?"].concat());
-    let error = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap_err();
+    let error = open(Client::S3, &fixture.settings, &fixture.inputs).unwrap_err();
     fixture.file("main", canary);
     let fixture = fixture.set("emrkeys.key.main.encoding", "raw");
-    let (provider, report) = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap();
+    let (provider, report) = open(Client::S3, &fixture.settings, &fixture.inputs).unwrap();
     let materials = provider.ask(None).unwrap();
     let shown = format!("{error} {error:?} {provider:?} {report:?} {materials:?}");
     let hex = hex::encode(canary);
@@ -567,7 +575,7 @@ fn nothing_secret_shows_in_debug_output_or_reports() {
 #[test]
 fn the_start_up_line_names_keys_and_rules() {
     let fixture = two_keys();
-    let (_, report) = Provider::open(Client::S3, &fixture.settings, &fixture.inputs).unwrap();
+    let (_, report) = open(Client::S3, &fixture.settings, &fixture.inputs).unwrap();
     assert_eq!(
         report.summary,
         format!(
@@ -616,7 +624,7 @@ const GCM: &str = "AES/GCM/NoPadding";
 #[test]
 fn s3a_says_where_it_writes_and_nothing_of_the_key_is_decoded() {
     let fixture = two_keys();
-    let (provider, _) = Provider::open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
+    let (provider, _) = open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
     let key_of = |key: &str| {
         let written = provider
             .materials(Request::Write { bucket: "lake", key })
@@ -632,11 +640,11 @@ fn s3a_says_where_it_writes_and_nothing_of_the_key_is_decoded() {
 #[test]
 fn a_read_of_s3a_is_never_taken_for_a_write() {
     let fixture = two_keys();
-    let (provider, _) = Provider::open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
+    let (provider, _) = open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
     let read = |stored: &[(&str, &str)], wrap: &str| {
         provider
             .materials(Request::Read {
-                stored,
+                stored: stored.iter().copied().collect(),
                 wrap,
                 content: GCM,
                 object: None,
@@ -666,10 +674,10 @@ fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
         .set("emrkeys.key.k.kms-key-id", "alias/k")
         .set("emrkeys.default.key", "k");
     let read = |fixture: &Fixture| {
-        let (provider, _) = Provider::open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
+        let (provider, _) = open(Client::S3a, &fixture.settings, &fixture.inputs).unwrap();
         provider
             .materials(Request::Read {
-                stored: &[("aws:x-amz-cek-alg", GCM)],
+                stored: StoredDescription::from_iter([("aws:x-amz-cek-alg", GCM)]),
                 wrap: "kms+context",
                 content: GCM,
                 object: None,
@@ -681,9 +689,7 @@ fn what_kms_wrapped_without_a_key_id_belongs_to_the_only_kms_key() {
         .set("emrkeys.key.l.type", "kms")
         .set("emrkeys.key.l.kms-key-id", "alias/l");
     assert_eq!(
-        Provider::open(Client::S3a, &two.settings, &two.inputs)
-            .unwrap_err()
-            .code(),
+        open(Client::S3a, &two.settings, &two.inputs).unwrap_err().code(),
         Code::Conflict
     );
     let two = two.aes("main", 1).set("emrkeys.default.key", "main");
@@ -706,7 +712,7 @@ fn every_description_leads_to_the_name_that_the_key_has_now() {
         .set("emrkeys.key.hsm.type", "data-key-service")
         .set("emrkeys.key.hsm.url", "http://127.0.0.1:1")
         .set("emrkeys.legacy.key", "main");
-    let key_lookup = KeyLookup::new(Client::S3, &fixture.settings).unwrap();
+    let key_lookup = KeyLookup::new(&Config::parse(Client::S3, &fixture.settings).unwrap());
     let owner = |wrap: Wrap, stored: &[(&str, &str)]| {
         key_lookup.of(&Envelope {
             format: Format::V2,
@@ -715,10 +721,7 @@ fn every_description_leads_to_the_name_that_the_key_has_now() {
             wrapped_key: Vec::new(),
             nonce: Vec::new(),
             commitment: None,
-            description: stored
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+            description: stored.iter().copied().collect(),
         })
     };
     let of = |wrap, stored: &[(&str, &str)]| {
@@ -760,7 +763,12 @@ fn no_line_of_the_audit_log_is_lost_while_the_configuration_is_refreshed() {
             });
         }
         while running.load(std::sync::atomic::Ordering::Relaxed) > 0 {
-            provider.refresh(&fixture.settings, &fixture.inputs).unwrap();
+            provider
+                .refresh(
+                    Config::parse(Client::S3, &fixture.settings).unwrap(),
+                    &fixture.inputs,
+                )
+                .unwrap();
         }
     });
     count(provider.take_audit());

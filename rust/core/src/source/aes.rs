@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::versions::Version;
 use crate::config::loader::Loader;
-use crate::config::{FileRef, Origin};
+use crate::config::{AesKey, FileRef, Origin};
 use crate::error::Problem;
 use crate::keyring::AesProtector;
 use crate::material::aes_key::{parse_aes_key, Encoding};
@@ -14,8 +14,9 @@ use crate::material::{Permissions, Secrecy};
 use crate::model::MaterialKey;
 use crate::release;
 
-pub(crate) fn load(origin: &Origin, encoding: Encoding, loader: &mut Loader) -> Result<Version, Problem> {
-    let key = match origin {
+pub(crate) fn load(config: &AesKey, loader: &mut Loader) -> Result<Version, Problem> {
+    let encoding = config.encoding;
+    let key = match &config.origin {
         Origin::File(file) => {
             let bytes = loader.file(file, Secrecy::Secret, Permissions::Enforce)?;
             parse_aes_key(&file.property, bytes.expose_secret(), encoding)?

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::counters::Counts;
-use crate::description::{self, Description};
+use crate::description::{self, StoredDescription};
 use crate::error::Problem;
 use crate::key_service::cache::KeyCache;
-use crate::key_service::KeyService;
+use crate::key_service::DescriptionCodec;
 use crate::model::{MaterialKey, Materials};
 use crate::release;
 use crate::source::Source;
@@ -18,12 +18,12 @@ use secrecy::SecretSlice;
 pub(crate) struct CachedKey {
     pub(crate) name: String,
     pub(crate) type_name: &'static str,
-    pub(crate) service: Arc<dyn KeyService>,
+    pub(crate) codec: Arc<dyn DescriptionCodec>,
     pub(crate) cache: Arc<KeyCache>,
 }
 
 impl CachedKey {
-    fn materials(key: Arc<SecretSlice<u8>>, description: Vec<(String, String)>) -> Materials {
+    fn materials(key: Arc<SecretSlice<u8>>, description: StoredDescription) -> Materials {
         Materials {
             key: MaterialKey::Symmetric {
                 algorithm: release::ALGORITHM,
@@ -38,16 +38,16 @@ impl Source for CachedKey {
     fn for_encryption(&self) -> Result<Materials, Problem> {
         let current = self.cache.current()?;
         let mut description = vec![(description::KEY.to_owned(), self.name.clone())];
-        description.extend(self.service.description(&current.wrapped));
-        Ok(Self::materials(Arc::clone(&current.key), description))
+        description.extend(self.codec.description(&current.wrapped));
+        Ok(Self::materials(Arc::clone(&current.key), description.into()))
     }
 
-    fn for_decryption(&self, stored: &Description) -> Result<Materials, Problem> {
-        let key = self.cache.open(&self.service.wrapped(stored)?)?;
-        Ok(Self::materials(key, stored.to_owned_entries()))
+    fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem> {
+        let key = self.cache.open(&self.codec.wrapped(&stored)?)?;
+        Ok(Self::materials(key, stored))
     }
 
-    fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption_of_foreign(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         self.for_decryption(stored)
     }
 

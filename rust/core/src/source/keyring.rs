@@ -18,9 +18,9 @@ use super::{aes, Source};
 use crate::aws::runtime;
 use crate::aws::S3Access;
 use crate::config::loader::Loader;
-use crate::config::{KeyKind, KeyringConfig};
+use crate::config::{self, KeyKind};
 use crate::counters::Counts;
-use crate::description::{self, invalid, Description};
+use crate::description::{self, invalid, StoredDescription};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::Inputs;
 use crate::keyring::{self, AesProtector, Document, Keyring, Protector, Protectors, State};
@@ -85,7 +85,11 @@ struct Opened {
 /// The newest state of each keyring that this process has opened: an older one is not accepted again.
 static SEEN: Mutex<BTreeMap<String, (u64, [u8; 32])>> = Mutex::new(BTreeMap::new());
 
-pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> Result<KeyringKey, Error> {
+pub(crate) fn load(
+    name: &str,
+    config: &config::KeyringKey,
+    loader: &mut Loader,
+) -> Result<KeyringKey, Error> {
     let mut problems = Problems::default();
     let property = config.document.property.clone();
     let aes = aes_protectors(config, loader, &mut problems);
@@ -105,11 +109,7 @@ pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> R
             )
         });
     let document = problems.keep(read);
-    let document = match (problems.into_error(), document) {
-        (None, Some(document)) => document,
-        (Some(error), _) => return Err(error),
-        (None, None) => return Err(defect().into()),
-    };
+    let document = problems.finish(document)?;
     let shared = Arc::new(Shared {
         name: name.to_owned(),
         aliases: loader
@@ -142,16 +142,20 @@ pub(crate) fn load(name: &str, config: &KeyringConfig, loader: &mut Loader) -> R
 }
 
 /// The AES keys that may protect the keyring. The older versions of one count where they are long enough.
-fn aes_protectors(config: &KeyringConfig, loader: &mut Loader, problems: &mut Problems) -> Vec<AesProtector> {
+fn aes_protectors(
+    config: &config::KeyringKey,
+    loader: &mut Loader,
+    problems: &mut Problems,
+) -> Vec<AesProtector> {
     let keys = &loader.config.keys;
     let mut protectors = Vec::new();
     if let Some((property, name)) = &config.key {
         let older = keys.get(name).map_or(&[][..], |key| &key.previous);
         for version in std::iter::once(name).chain(older) {
-            let Some(KeyKind::Aes { origin, encoding }) = keys.get(version).map(|key| &key.kind) else {
+            let Some(KeyKind::Aes(own)) = keys.get(version).map(|key| &key.kind) else {
                 continue;
             };
-            let loaded = problems.keep(aes::load(origin, *encoding, loader));
+            let loaded = problems.keep(aes::load(own, loader));
             if let Some(MaterialKey::Symmetric { bytes, .. }) = loaded.map(|version| version.key) {
                 let protector = AesProtector::new(property, bytes);
                 if version == name {
@@ -456,12 +460,13 @@ impl Source for KeyringKey {
             vec![
                 (description::KEY.to_owned(), self.shared.name.clone()),
                 (description::VERSION.to_owned(), id.to_owned()),
-            ],
+            ]
+            .into(),
         ))
     }
 
     /// The stored version and no other.
-    fn for_decryption(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         let Some(id) = stored.get(description::VERSION) else {
             return Err(invalid(format!(
                 "it has {} and no {}",
@@ -484,7 +489,7 @@ impl Source for KeyringKey {
         match opened.keyring.document().versions[place].state {
             State::Active | State::DecryptOnly => {
                 let key = shared.materials(opened, place)?;
-                Ok(materials(key, stored.to_owned_entries()))
+                Ok(materials(key, stored))
             }
             State::Disabled => refused(
                 Code::KeyVersionDisabled,
@@ -501,7 +506,7 @@ impl Source for KeyringKey {
     }
 
     /// No other provider has ever had a key of a keyring.
-    fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption_of_foreign(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         Err(Problem::at(
             &self.shared.property,
             Code::DescriptionUnknown,
@@ -538,7 +543,7 @@ impl Source for KeyringKey {
     }
 }
 
-fn materials(key: Arc<SecretSlice<u8>>, description: Vec<(String, String)>) -> Materials {
+fn materials(key: Arc<SecretSlice<u8>>, description: StoredDescription) -> Materials {
     Materials {
         key: MaterialKey::Symmetric {
             algorithm: release::ALGORITHM,
@@ -557,11 +562,7 @@ fn shown(location: &Location) -> String {
 }
 
 fn defect() -> Problem {
-    Problem::new(
-        Code::Internal,
-        "a keyring was neither read nor refused",
-        "Report this defect.",
-    )
+    Problem::defect("a version of a keyring was lost")
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Keys of type `kms`: the S3 client's own KMS mode. The client calls KMS; emrkeys names the key.
 
-use crate::description::{self, Description};
+use crate::aws::arn::same_kms_key;
+use crate::description::{self, StoredDescription};
 use crate::error::{excerpt, Code, Problem};
 use crate::model::{MaterialKey, Materials};
-use crate::names::same_kms_key;
 use crate::source::Source;
 
 /// A KMS key that the client is told to use.
@@ -41,12 +41,12 @@ impl Source for KmsKey {
         };
         Ok(Materials {
             key,
-            description: Vec::new(),
+            description: StoredDescription::default(),
         })
     }
 
     /// The key whose id is stored, by the id that is configured for it: the object does not choose whom the client calls.
-    fn for_decryption(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         let key_id = match stored.get(description::KMS_KEY_ID) {
             None => &self.key_id,
             Some(stored) => std::iter::once(&self.key_id)
@@ -58,11 +58,11 @@ impl Source for KmsKey {
             key: MaterialKey::Kms {
                 key_id: key_id.clone(),
             },
-            description: stored.to_owned_entries(),
+            description: stored,
         })
     }
 
-    fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption_of_foreign(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         self.for_decryption(stored)
     }
 

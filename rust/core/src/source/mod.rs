@@ -13,7 +13,7 @@ pub(crate) mod versions;
 use std::time::Duration;
 
 use crate::counters::Counts;
-use crate::description::Description;
+use crate::description::StoredDescription;
 use crate::error::Problem;
 use crate::model::Materials;
 
@@ -24,10 +24,10 @@ pub(crate) trait Source: Send + Sync {
 
     /// Materials for an object whose stored description names this key and, where keys of the type have versions,
     /// the version `stored` says.
-    fn for_decryption(&self, stored: &Description) -> Result<Materials, Problem>;
+    fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem>;
 
     /// Materials for an object that another provider wrote and that was attributed to exactly this key.
-    fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem>;
+    fn for_decryption_of_foreign(&self, stored: StoredDescription) -> Result<Materials, Problem>;
 
     /// Asks for what may have changed since, on a refresh.
     ///

@@ -9,13 +9,13 @@ use secrecy::ExposeSecret;
 
 use super::versions::Version;
 use crate::config::loader::Loader;
-use crate::config::RsaConfig;
+use crate::config::RsaKey;
 use crate::description;
 use crate::error::{Code, Error, Problem, Problems};
 use crate::material::Secrecy;
 use crate::model::MaterialKey;
 
-pub(crate) fn load(config: &RsaConfig, loader: &mut Loader) -> Result<Version, Error> {
+pub(crate) fn load(config: &RsaKey, loader: &mut Loader) -> Result<Version, Error> {
     let mut problems = Problems::default();
     let public = problems.keep(load_public(config, loader));
     let private = match &config.private {
@@ -32,18 +32,7 @@ pub(crate) fn load(config: &RsaConfig, loader: &mut Loader) -> Result<Version, E
             ));
         }
     }
-    let public = match (problems.into_error(), public) {
-        (Some(error), _) => return Err(error),
-        (None, Some(public)) => public,
-        (None, None) => {
-            return Err(Problem::new(
-                Code::Internal,
-                "a key was neither loaded nor refused",
-                "Report this defect.",
-            )
-            .into())
-        }
-    };
+    let public = problems.finish(public)?;
     let spki = public.spki_der().to_vec();
     let also_stored = config
         .legacy_name
@@ -59,12 +48,12 @@ pub(crate) fn load(config: &RsaConfig, loader: &mut Loader) -> Result<Version, E
     })
 }
 
-fn load_public(config: &RsaConfig, loader: &mut Loader) -> Result<PublicKey, Problem> {
+fn load_public(config: &RsaKey, loader: &mut Loader) -> Result<PublicKey, Problem> {
     let bytes = loader.file(&config.public, Secrecy::Public, config.permissions)?;
     PublicKey::parse(bytes.expose_secret()).map_err(|error| problem(&config.public.property, error))
 }
 
-fn load_private(config: &RsaConfig, loader: &mut Loader) -> Result<Option<PrivateKey>, Problem> {
+fn load_private(config: &RsaKey, loader: &mut Loader) -> Result<Option<PrivateKey>, Problem> {
     let Some(file) = &config.private else {
         return Ok(None);
     };

@@ -1,6 +1,6 @@
 //! Keys whose material is at hand, in several versions: the first encrypts, all decrypt.
 
-use crate::description::{self, invalid, Description};
+use crate::description::{self, invalid, StoredDescription};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::model::{MaterialKey, Materials};
 use crate::source::Source;
@@ -36,24 +36,15 @@ impl VersionedKey {
             .iter()
             .filter_map(|older| problems.keep(load(older)))
             .collect();
-        match (problems.into_error(), current) {
-            (None, Some(current)) => Ok(VersionedKey {
-                name: name.to_owned(),
-                type_name,
-                current,
-                older,
-            }),
-            (Some(error), _) => Err(error),
-            (None, None) => Err(Problem::new(
-                Code::Internal,
-                "a key was neither loaded nor refused",
-                "Report this defect.",
-            )
-            .into()),
-        }
+        Ok(VersionedKey {
+            name: name.to_owned(),
+            type_name,
+            current: problems.finish(current)?,
+            older,
+        })
     }
 
-    fn decrypting(&self, version: &Version, stored: &Description) -> Result<Materials, Problem> {
+    fn decrypting(&self, version: &Version, stored: StoredDescription) -> Result<Materials, Problem> {
         if let MaterialKey::KeyPair { private: None, .. } = version.key {
             return Err(Problem::at(
                 format!("emrkeys.key.{}.private", self.name),
@@ -67,7 +58,7 @@ impl VersionedKey {
         }
         Ok(Materials {
             key: version.key.clone(),
-            description: stored.to_owned_entries(),
+            description: stored,
         })
     }
 }
@@ -82,11 +73,11 @@ impl Source for VersionedKey {
         description.extend(also_stored.iter().cloned());
         Ok(Materials {
             key: key.clone(),
-            description,
+            description: description.into(),
         })
     }
 
-    fn for_decryption(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         let Some(id) = stored.get(description::VERSION) else {
             return Err(invalid(format!(
                 "it has {} and no {}",
@@ -111,7 +102,7 @@ impl Source for VersionedKey {
         self.decrypting(version, stored)
     }
 
-    fn for_decryption_of_foreign(&self, stored: &Description) -> Result<Materials, Problem> {
+    fn for_decryption_of_foreign(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         self.decrypting(&self.current, stored)
     }
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 use secrecy::SecretSlice;
 
 use super::{Clock, KeyCache, Limits};
-use crate::description::Description;
 use crate::error::Problem;
 use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
 
@@ -194,14 +193,6 @@ impl KeyService for Service {
     fn open<'a>(&'a self, _: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>> {
         self.count();
         Box::pin(std::future::ready(Ok(SecretSlice::from(vec![0; 32]))))
-    }
-
-    fn description(&self, _: &WrappedKey) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn wrapped(&self, _: &Description) -> Result<WrappedKey, Problem> {
-        Ok(wrapped(0))
     }
 }
 

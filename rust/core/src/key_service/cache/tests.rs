@@ -79,14 +79,6 @@ impl KeyService for Service {
         let n = u64::from_be_bytes(wrapped.ciphertext.clone().try_into().unwrap());
         self.answer(key(n))
     }
-
-    fn description(&self, _: &WrappedKey) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn wrapped(&self, _: &crate::description::Description) -> Result<WrappedKey, Problem> {
-        Ok(wrapped(0))
-    }
 }
 
 fn unavailable() -> Failure {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::aws::runtime;
+use crate::client::Client;
 use crate::config::{Config, KeyConfig, KeyKind};
 use crate::inputs::{InputRef, InputValue, Inputs};
-use crate::model::Client;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -205,7 +205,7 @@ fn a_new_key_comes_in_the_clear_and_wrapped() {
         ]
     );
     let entries: Vec<(&str, &str)> = stored.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let again = service.wrapped(&Description::new(&entries).unwrap()).unwrap();
+    let again = service.wrapped(&entries.iter().copied().collect()).unwrap();
     assert_eq!(again, new.wrapped);
 }
 
@@ -408,7 +408,7 @@ fn what_is_stored_with_an_object_must_be_whole() {
         vec![("keyid", "i"), ("encryptedkey", "")],
         vec![("keyid", "i"), ("encryptedkey", &long)],
     ] {
-        let problem = service.wrapped(&Description::new(&entries).unwrap()).unwrap_err();
+        let problem = service.wrapped(&entries.iter().copied().collect()).unwrap_err();
         assert_eq!(problem.code, Code::InvalidDescription, "{entries:?}");
     }
 }

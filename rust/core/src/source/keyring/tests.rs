@@ -7,7 +7,14 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use crate::keyring::{Access, Change, Editor, Protection};
-use crate::{Client, Code, Inputs, MaterialKey, Materials, Provider, Request, Settings};
+use crate::{
+    Client, Code, Config, Error, Inputs, MaterialKey, Materials, Provider, Report, Request, Settings,
+    StoredDescription,
+};
+
+fn open(client: Client, settings: &Settings, inputs: &Inputs) -> Result<(Provider, Report), Error> {
+    Provider::open(Config::parse(client, settings)?, inputs)
+}
 
 /// A folder with a keyring and the file that protects it.
 struct Place {
@@ -85,7 +92,7 @@ impl Place {
     }
 
     fn open(&self, more: &[(&str, &str)]) -> Result<Provider, Code> {
-        Provider::open(Client::S3, &self.settings(more), &Inputs::new())
+        open(Client::S3, &self.settings(more), &Inputs::new())
             .map(|(provider, _)| provider)
             .map_err(|error| error.code())
     }
@@ -100,12 +107,7 @@ fn write(provider: &Provider) -> Materials {
 }
 
 fn read(provider: &Provider, stored: &Materials) -> Result<Vec<u8>, Code> {
-    let entries: Vec<(&str, &str)> = stored
-        .description
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
-    match provider.materials(Request::Description(&entries)) {
+    match provider.materials(Request::Description(stored.description.clone())) {
         Ok(found) => Ok(bytes(&found.unwrap())),
         Err(error) => Err(error.code()),
     }
@@ -119,12 +121,7 @@ fn bytes(materials: &Materials) -> Vec<u8> {
 }
 
 fn version(materials: &Materials) -> &str {
-    let (_, id) = materials
-        .description
-        .iter()
-        .find(|(name, _)| name == "emrkeys.version")
-        .unwrap();
-    id
+    materials.description.version().unwrap()
 }
 
 #[track_caller]
@@ -185,19 +182,15 @@ fn an_unknown_version_is_looked_for_once_in_a_while() {
     let place = Place::new();
     let provider = place.open(&[]).unwrap();
     let mut stored = write(&provider);
-    stored
-        .description
-        .iter_mut()
-        .find(|(name, _)| name == "emrkeys.version")
-        .unwrap()
-        .1 = "9-0123456789abcdef".to_owned();
+    stored.description =
+        StoredDescription::from_iter([("emrkeys.key", "lake"), ("emrkeys.version", "9-0123456789abcdef")]);
     assert_eq!(read(&provider, &stored), Err(Code::KeyVersionUnknown));
     let start = Instant::now();
     for _ in 0..1000 {
         assert_eq!(read(&provider, &stored), Err(Code::KeyVersionUnknown));
     }
     assert!(start.elapsed() < Duration::from_secs(1), "believed not to exist");
-    stored.description.retain(|(name, _)| name != "emrkeys.version");
+    stored.description = StoredDescription::from_iter([("emrkeys.key", "lake")]);
     assert_eq!(read(&provider, &stored), Err(Code::InvalidDescription));
 }
 
@@ -246,7 +239,10 @@ fn a_process_goes_on_with_what_it_has_and_a_new_one_refuses() {
         assert_eq!(place.open(&[]).unwrap_err(), code);
         std::thread::sleep(Duration::from_millis(1200));
         assert_eq!(read(&running, &stored), Ok(bytes(&stored)));
-        let refreshed = running.refresh(&place.settings(&[]), &Inputs::new());
+        let refreshed = running.refresh(
+            Config::parse(Client::S3, &place.settings(&[])).unwrap(),
+            &Inputs::new(),
+        );
         assert_eq!(refreshed.unwrap_err().code(), code);
         assert_eq!(version(&write(&running)), version(&stored));
         // Repaired, it is taken over again.
@@ -300,7 +296,9 @@ fn a_rewrapped_keyring_needs_its_new_protector() {
         .unwrap();
     assert_eq!(read(&after, &stored), Ok(bytes(&stored)));
     let settings = place.settings(&[("emrkeys.key.lake.protector-file", &both)]);
-    prepared.refresh(&settings, &Inputs::new()).unwrap();
+    prepared
+        .refresh(Config::parse(Client::S3, &settings).unwrap(), &Inputs::new())
+        .unwrap();
     assert_eq!(read(&prepared, &stored), Ok(bytes(&stored)));
 }
 
@@ -317,7 +315,7 @@ fn a_configured_key_protects_as_do_its_older_versions() {
         ]);
         settings.remove("emrkeys.key.lake.protector-file");
         settings.extend(more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-        Provider::open(Client::S3, &settings, &Inputs::new()).map_err(|error| error.code())
+        open(Client::S3, &settings, &Inputs::new()).map_err(|error| error.code())
     };
     by_key(&master, &[]).unwrap();
     assert_eq!(by_key(&newer, &[]).unwrap_err(), Code::KeyringProtector);
@@ -337,9 +335,7 @@ fn the_name_is_that_of_the_key_or_an_older_one() {
         let value = settings.remove(&format!("emrkeys.key.lake.{field}")).unwrap();
         settings.insert(format!("emrkeys.key.sea.{field}"), value);
     }
-    let open = |settings: &Settings| {
-        Provider::open(Client::S3, settings, &Inputs::new()).map_err(|error| error.code())
-    };
+    let open = |settings: &Settings| open(Client::S3, settings, &Inputs::new()).map_err(|error| error.code());
     assert_eq!(open(&settings).unwrap_err(), Code::KeyringInvalid);
     settings.insert("emrkeys.key.sea.aliases".to_owned(), "lake".to_owned());
     open(&settings).unwrap();
@@ -359,7 +355,9 @@ fn objects_of_others_are_not_a_keyrings() {
     let place = Place::new();
     let provider = place.open(&[("emrkeys.key.lake.match.owner", "me")]).unwrap();
     let error = provider
-        .materials(Request::Description(&[("owner", "me")]))
+        .materials(Request::Description(StoredDescription::from_iter([(
+            "owner", "me",
+        )])))
         .unwrap_err();
     assert_eq!(error.code(), Code::DescriptionUnknown);
 }

@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 8;
+  public static final int ABI = 9;
 
   private Natives() {}
 
@@ -23,39 +23,42 @@ public final class Natives {
   public static native byte[] about();
 
   /**
-   * What Java must open for a configuration.
+   * Parses a configuration, once for all that is done with it.
    *
-   * @param usage 0 S3, 1 local disk, 2 S3A
+   * @param client 0 S3, 1 local disk, 2 S3A
    * @param properties map of Hadoop properties
-   * @return i32 n, n times (u8 kind: 0 URI, 1 credential alias; string name)
+   * @return i64 handle of the configuration, which {@link #discard} frees; i32 n, n times (u8 kind:
+   *     0 URI, 1 credential alias; string name) that Java must open
    */
-  public static native byte[] plan(int usage, byte[] properties);
+  public static native byte[] configure(int client, byte[] properties);
+
+  /** As {@link #close}, for a configuration. */
+  public static native int discard(long config);
 
   /**
    * The checks of the client's own properties.
    *
-   * @param usage 0 S3, 1 local disk, 2 S3A
+   * @param client 0 S3, 1 local disk, 2 S3A
    * @param properties map of Hadoop properties
    * @return i32 n, n times (string check, u8 level: 0 ok, 1 note, 2 warning, 3 failure; string
    *     message, string remedy or null)
    */
-  public static native byte[] checks(int usage, byte[] properties);
+  public static native byte[] checks(int client, byte[] properties);
 
   /**
    * Opens a provider.
    *
-   * @param usage 0 S3, 1 local disk, 2 S3A
-   * @param properties map of Hadoop properties
+   * @param config of {@link #configure}; may be discarded afterwards
    * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
    *     plaintext, bytes value or text of the failure)
    * @return i64 handle, report (string summary, i32 n, n times string warning, JCE settings: u8
    *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in; u8 audit to log,
    *     i64 milliseconds between log lines of counters)
    */
-  public static native byte[] open(int usage, byte[] properties, byte[] inputs);
+  public static native byte[] open(long config, byte[] inputs);
 
   /** Reads everything again and swaps it in, or keeps all as it was. Response: report. */
-  public static native byte[] refresh(long handle, byte[] properties, byte[] inputs);
+  public static native byte[] refresh(long handle, long config, byte[] inputs);
 
   /**
    * The materials for a description.

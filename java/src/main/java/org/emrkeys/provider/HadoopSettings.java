@@ -106,14 +106,14 @@ public final class HadoopSettings {
     }
   }
 
-  /** Opens what a plan asks for; the caller wipes the result. */
-  byte[] inputs(Wire.Decoder plan) {
-    int count = plan.count(5);
+  /** Opens what a configuration requires of Java; the caller wipes the result. */
+  byte[] inputs(Wire.Decoder required) {
+    int count = required.count(5);
     try (Wire.Encoder out = new Wire.Encoder()) {
       out.i32(count);
       for (int i = 0; i < count; i++) {
-        int kind = plan.u8();
-        String name = plan.string();
+        int kind = required.u8();
+        String name = required.string();
         out.u8(kind).string(name);
         if (kind == URI) {
           file(name, out);

@@ -49,22 +49,40 @@ public final class ProviderHandle implements AutoCloseable {
     }
   }
 
-  /** The bytes that decide what a provider is: properties, and what Java reads for them. */
-  private static final class Start implements AutoCloseable {
+  /**
+   * What one start or refresh takes: the configuration, parsed once by the native core, and the
+   * inputs that Java opened for it, which may hold secrets and are wiped.
+   */
+  static final class Start implements AutoCloseable {
+    /** The properties, as they crossed. */
     final byte[] properties;
+
+    /** Of the configuration in the native core. */
+    final long config;
+
     final byte[] inputs;
 
     Start(Client client, HadoopSettings settings) {
       NativeLoader.load(settings.nativeFolder());
       properties = settings.properties();
-      inputs = settings.inputs(Wire.response(Natives.plan(client.number(), properties)));
+      Wire.Decoder in = Wire.response(Natives.configure(client.number(), properties));
+      config = in.i64();
+      byte[] opened = null;
+      try {
+        opened = settings.inputs(in);
+      } finally {
+        if (opened == null) {
+          Natives.discard(config);
+        }
+      }
+      inputs = opened;
     }
 
-    /** Wipes them: both may hold secrets. */
     @Override
     public void close() {
       Arrays.fill(properties, (byte) 0);
       Arrays.fill(inputs, (byte) 0);
+      Natives.discard(config);
     }
   }
 
@@ -100,8 +118,7 @@ public final class ProviderHandle implements AutoCloseable {
   public static ProviderHandle open(Client client, HadoopSettings settings) {
     NativeOwner.releaseForgotten();
     try (Start start = new Start(client, settings)) {
-      Wire.Decoder in =
-          Wire.response(Natives.open(client.number(), start.properties, start.inputs));
+      Wire.Decoder in = Wire.response(Natives.open(start.config, start.inputs));
       long handle = in.i64();
       return new ProviderHandle(client, handle, Report.read(in));
     }
@@ -118,8 +135,8 @@ public final class ProviderHandle implements AutoCloseable {
   public Report refresh(HadoopSettings settings) {
     check();
     try (Start start = new Start(client, settings)) {
-      Report refreshed =
-          Report.read(answer(Natives.refresh(handle, start.properties, start.inputs)));
+      byte[] response = Natives.refresh(handle, start.config, start.inputs);
+      Report refreshed = Report.read(answer(response));
       beans.show(client, this, handle);
       return refreshed;
     }

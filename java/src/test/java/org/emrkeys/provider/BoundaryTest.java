@@ -109,18 +109,20 @@ public class BoundaryTest {
   void nullsAndNonsenseFromJavaAreRefused() {
     byte[] none = {0, 0, 0, 0};
     for (byte[] bad : new byte[][] {null, {}, {1}, {0, 0, 0, 1}, {127, -1, -1, -1}, {-1, 0, 0, 0}}) {
-      assertCode("INTERNAL", () -> Wire.response(Natives.plan(0, bad)));
-      assertCode("INTERNAL", () -> Wire.response(Natives.open(0, bad, none)));
+      assertCode("INTERNAL", () -> Wire.response(Natives.configure(0, bad)));
+      try (ProviderHandle.Start start = new ProviderHandle.Start(Client.S3, settings)) {
+        assertCode("INTERNAL", () -> Wire.response(Natives.open(start.config, bad)));
+      }
     }
-    assertCode("INTERNAL", () -> Wire.response(Natives.plan(7, none)));
-    assertCode("INTERNAL", () -> Wire.response(Natives.open(-1, none, none)));
+    assertCode("INTERNAL", () -> Wire.response(Natives.configure(7, none)));
+    assertCode("CLOSED", () -> Wire.response(Natives.open(-1, none)));
   }
 
   @Test
   void anyBytesFromJavaGiveAnAnswer() {
     ProviderHandle handle = ProviderHandle.open(Client.S3, settings);
     Random random = new Random(1);
-    byte[] properties = settings.properties();
+    ProviderHandle.Start start = new ProviderHandle.Start(Client.S3, settings);
     byte[] whole = new Wire.Encoder().map(handle.materials().description()).toBytes();
     for (int i = 0; i < CASES; i++) {
       byte[] bytes = random.nextBoolean() ? whole.clone() : new byte[random.nextInt(64)];
@@ -129,10 +131,11 @@ public class BoundaryTest {
       } else {
         random.nextBytes(bytes);
       }
-      answered(Natives.plan(0, bytes));
-      answered(Natives.open(0, properties, bytes));
+      answered(Natives.configure(0, bytes));
+      answered(Natives.open(start.config, bytes));
       answered(Natives.materials(1, bytes));
     }
+    start.close();
     handle.close();
   }
 
