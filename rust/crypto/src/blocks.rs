@@ -1,4 +1,4 @@
-//! What ECB and CBC share: whole blocks, a remainder, padding.
+//! The parts that ECB and CBC have in common: whole blocks, a remainder, padding.
 
 use crate::backend::{CipherContext, Mode};
 use crate::cipher::{CipherError, Direction, BLOCK};

@@ -1,4 +1,4 @@
-//! What all ciphers of this crate share: direction, errors, sizes.
+//! The parts that all ciphers of this crate have in common: direction, errors, sizes.
 
 /// Bytes in an AES block, in a CTR or CBC initialisation vector and in a full GCM tag.
 pub const BLOCK: usize = 16;

@@ -1,4 +1,4 @@
-//! Fingerprints of key material: they tell two versions of a key apart and give nothing of it away.
+//! Fingerprints of key material: they differ between versions of a key and give nothing of it away.
 //!
 //! A fingerprint is stored with every object, in the clear, for as long as the object lives. So the algorithm is part
 //! of the format and never changes: another one gets another prefix than `fp1-`.
@@ -6,7 +6,7 @@
 use aws_lc_rs::{digest, hmac};
 use std::fmt::Write;
 
-/// What every fingerprint of this format begins with.
+/// The beginning of every fingerprint of this format.
 const PREFIX: &str = "fp1-";
 
 /// Bytes of the hash that are kept: 128 bits, at which no two of a deployment's keys meet by chance.

@@ -1,9 +1,9 @@
 //! AES-GCM decryption that releases no plaintext before the tag is verified (NIST SP 800-38D, section 5.2.2: a
 //! decryption returns the plaintext or FAIL).
 //!
-//! Each byte of input is read once: the ciphertext is copied into memory that only this module sees, and decrypted there
-//! once its tag is known. What is verified is therefore what is decrypted, whoever changes the caller's memory
-//! meanwhile. (A GCM kernel reads its input twice, for the hash and for the key stream, so decrypting straight from the
+//! Each byte of input is read once: the ciphertext is copied into memory that only this module sees, and decrypted
+//! there //! once its tag is known. So the verified bytes are the decrypted ones, whatever changes the caller's memory meanwhile.
+//! (A GCM kernel reads its input twice, for the hash and for the key stream, so decrypting straight from the
 //! caller's memory would not do.) If the tag is wrong, that memory is wiped; if it is right, it is copied to the caller
 //! and wiped.
 
@@ -235,8 +235,8 @@ impl GcmVerified {
         Ok(())
     }
 
-    /// Ends the message: decrypts it and compares its tag in constant time. Returns the length of the plaintext, which
-    /// [`Self::release`] then gives out.
+    /// Ends the message: decrypts it and compares its tag in constant time. Returns the length of the plaintext,
+    /// which [`Self::release`] then gives out.
     ///
     /// # Errors
     /// [`CipherError::TagMismatch`], after which only [`Self::start`] works.
@@ -275,8 +275,8 @@ impl GcmVerified {
         Ok(done)
     }
 
-    /// Decrypts a whole message where it is: `buffer` is verified, and wiped if the tag is wrong. For memory that nobody
-    /// but the caller sees, since unverified plaintext stands in it for a moment. Returns the length of the plaintext, or
+    /// Decrypts a whole message where it is: `buffer` is verified, and wiped if the tag is wrong. For memory that only
+    /// the caller sees, since unverified plaintext stands in it for a moment. Returns the length of the plaintext, or
     /// `None`, with nothing done, if part of the message came in before.
     ///
     /// # Errors

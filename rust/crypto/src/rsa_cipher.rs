@@ -201,7 +201,7 @@ impl RsaDecryptor {
         let size = block.len();
         let longest = size - PKCS1_OVERHEAD;
 
-        // What a rejected ciphertext decrypts to.
+        // A rejected ciphertext decrypts to this.
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &*self.rejection);
         let derived = hmac::sign(&secret, ciphertext);
         let derived = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());

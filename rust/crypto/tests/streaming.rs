@@ -194,7 +194,7 @@ proptest! {
                 verified.aad(part).expect("aad");
             }
             for part in cut(sealed, &pieces) {
-                // What the caller's memory holds after the call plays no part.
+                // The content of the caller's memory after the call plays no part.
                 let mut caller = part.to_vec();
                 verified.hold(&caller).expect("hold");
                 caller.fill(0xa5);

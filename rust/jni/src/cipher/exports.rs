@@ -189,10 +189,10 @@ pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_run(
     })
 }
 
-/// A whole short message of GCM between arrays, without additional data: what `run` does, with fewer calls of the JVM, which
-/// cost as much as the cipher does. No length is asked for (the JVM checks the ranges of the copies and throws), no vector is
-/// copied (its 12 bytes are three big-endian numbers), and decryption is one pass that is verified before anything is written,
-/// whatever the mode.
+/// A whole short message of GCM between arrays, without additional data: as `run`, with fewer calls of the JVM, which
+/// cost as much as the cipher does. No length is asked for (the JVM checks the ranges of the copies and throws), no
+/// vector is copied (its 12 bytes are three big-endian numbers), and decryption is one pass that is verified before
+/// anything is written, whatever the mode.
 #[no_mangle]
 #[allow(clippy::too_many_arguments)]
 pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_runShort(
@@ -264,8 +264,8 @@ fn oaep_hash(number: jint) -> Result<OaepHash, jint> {
     })
 }
 
-/// RSA with OAEP, by the kind of the key. `mask` is a hash or, to decrypt with SHA-256, `EITHER`. `out` has at least the
-/// bytes of the modulus. Returns the length of the result.
+/// RSA with OAEP, by the kind of the key. `mask` is a hash or, to decrypt with SHA-256, `EITHER`. `out` has at least
+/// the bytes of the modulus. Returns the length of the result.
 #[no_mangle]
 #[allow(clippy::too_many_arguments)]
 pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_oaep(

@@ -22,7 +22,7 @@ pub(crate) enum Refusal {
     Busy,
 }
 
-/// What handles stand for. Operations on different slots do not wait for each other, except in [`Table::insert`] and
+/// Objects by their handles. Operations on different slots do not wait for each other, except in [`Table::insert`] and
 /// [`Table::remove`], for the list of free slots.
 pub(crate) struct Table<T> {
     chunks: [OnceLock<Box<[Mutex<Slot<T>>]>>; CHUNKS],

@@ -1,9 +1,9 @@
 //! Java's memory: arrays and direct buffers, borrowed for one call.
 //!
-//! Rules that this module keeps, so that the rest of the crate has none to remember:
+//! This module keeps these rules, so that the rest of the crate need not know them:
 //!
-//! - An array is pinned by `GetPrimitiveArrayCritical` for at most 256 KiB of work. While one is pinned there is no call
-//!   of Java, no allocation and no wait in this crate; the bodies that run meanwhile call ciphers alone.
+//! - An array is pinned by `GetPrimitiveArrayCritical` for at most 256 KiB of work. While one is pinned there is no
+//!   call of Java, no allocation and no wait in this crate; the bodies that run meanwhile call ciphers alone.
 //! - The JVM may pin or copy; `-Xcheck:jni` and JVMs that cannot pin copy. So an input is released without write-back
 //!   (`JNI_ABORT`): a copy that is written back would undo the output. An array that is input and output is pinned once,
 //!   because two copies of one array do not see each other.

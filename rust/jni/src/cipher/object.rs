@@ -1,4 +1,4 @@
-//! What a handle stands for: a cipher under one key, or an RSA key.
+//! The object of a handle: a cipher under one key, or an RSA key.
 
 use std::sync::Arc;
 
@@ -31,10 +31,10 @@ pub(super) struct GcmState {
     max_held: u64,
 }
 
-/// What the message under way is.
+/// The kind of message that is under way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// There is none.
+    /// No message is under way.
     Idle,
     Seal,
     Stream,

@@ -26,7 +26,7 @@ const KEY: [u8; 32] = [9; 32];
 const IV: [u8; 12] = [5; 12];
 
 /// A byte array of a JVM that copies: what `GetPrimitiveArrayCritical` gives is a copy of the whole array, which
-/// `ReleasePrimitiveArrayCritical` writes back unless it is told not to.
+/// `ReleasePrimitiveArrayCritical` writes back unless its mode forbids it.
 struct Array {
     bytes: Vec<u8>,
     lent: Option<Vec<u8>>,
@@ -318,7 +318,7 @@ fn overlap_is_that_of_sets_of_bytes() {
     }
 }
 
-/// What `CipherNatives` and this crate call the same is the same number, and neither has one that the other lacks.
+/// A name that `CipherNatives` and this crate have in common is the same number, and neither lacks a name of the other.
 #[test]
 fn java_has_the_same_numbers() {
     let java = include_str!("../../../../java/src/main/java/org/emrkeys/bridge/CipherNatives.java");

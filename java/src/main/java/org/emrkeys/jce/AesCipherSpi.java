@@ -67,7 +67,7 @@ public abstract class AesCipherSpi extends NativeCipherSpi {
   private byte[] key;
 
   /**
-   * What the key was initialised from, where that never changes: with short messages, to compare
+   * The key object of the last initialisation, if it never changes: with short messages, to compare
    * bytes is a tenth of the time.
    */
   private Key keyObject;

@@ -22,12 +22,12 @@ final class BouncyCastleStandIn extends Provider {
 
   private static final String OAEP_SHA256 = "RSA/ECB/OAEPWithSHA-256AndMGF1Padding";
 
-  /** What is served here, by the upper-case name: JCE compares names without regard to case. */
+  /** The services of this class, by the upper-case name: JCE compares names without regard to case. */
   private final transient Map<String, Service> own = new TreeMap<>();
 
   private final transient Provider real;
 
-  /** Stands in for {@code real}, which is null where there is none. */
+  /** Stands in for {@code real}, which may be null. */
   @SuppressWarnings(
       "deprecation") // the constructor with a String for the version is newer than Java 8
   BouncyCastleStandIn(Provider real) {

@@ -5,7 +5,7 @@ import org.emrkeys.bridge.CipherNatives;
 
 /**
  * The JCE provider {@code EmrKeys}: AES and RSA as the S3 encryption clients use them, in native
- * code. What the JDK does as well is not registered. Thread-safe; a {@code Cipher} that it gives is
+ * code. The JDK serves all else. Thread-safe; a {@code Cipher} that it gives is
  * for one thread at a time, and use by two at once is an {@link IllegalStateException}.
  *
  * <p>{@code S3EncryptionMaterialsProvider.setConf} installs it as {@code emrkeys.jce.install} says.

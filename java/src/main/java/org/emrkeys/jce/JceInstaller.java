@@ -23,7 +23,7 @@ import org.emrkeys.EmrKeysException;
  * that plaintext which is never to be released unverified is not.
  */
 public final class JceInstaller {
-  /** What was done, for {@link #uninstall}; null where nothing was. */
+  /** The installation in force, for {@link #uninstall}; null if nothing was done. */
   private static JceInstaller installed;
 
   /**
@@ -231,7 +231,7 @@ public final class JceInstaller {
     }
   }
 
-  /** A JVM in FIPS mode is to use validated modules alone, and this provider is none. */
+  /** A JVM in FIPS mode is to use validated modules alone, and this provider is not validated. */
   private static void warnOfFips(Log log) {
     for (Provider other : Security.getProviders()) {
       if (other.getName().toUpperCase(Locale.ROOT).contains("FIPS")) {

@@ -4,7 +4,7 @@ import java.util.Objects;
 import java.util.Properties;
 
 /**
- * What {@code emrkeys.jce.*} says, for the whole JVM. Immutable. Internal.
+ * The values of {@code emrkeys.jce.*}, for the whole JVM. Immutable. Internal.
  *
  * <p>The core reads and checks the Hadoop properties. Where nobody configured anything, because the
  * provider stands in {@code java.security} or a program registers it, system properties of the same

@@ -15,8 +15,8 @@ import org.emrkeys.EmrKeysException;
 
 /**
  * Whether a client that decrypts content gets nothing of an altered message: tried out, by the very
- * calls that the client will make. What stands in the way may be another provider, another class
- * loader, another configuration or a system property; the outcome alone counts.
+ * calls that the client will make. Another provider, another class loader, another configuration or a
+ * system property may stand in the way; the outcome alone counts.
  */
 final class ReleaseCheck {
   private static final String GCM = "AES/GCM/NoPadding";
@@ -114,7 +114,7 @@ final class ReleaseCheck {
         : "the provider " + provider.getName();
   }
 
-  /** What is wrong, or null if an altered message gives nothing and a whole one gives all. */
+  /** The fault, or null if an altered message gives nothing and a whole one gives all. */
   private static String tryOut(Cipher cipher, AlgorithmParameterSpec spec)
       throws GeneralSecurityException {
     SecretKeySpec key = new SecretKeySpec(new byte[32], "AES");

@@ -98,8 +98,8 @@ public abstract class RsaCipherSpi extends CipherSpi {
   private int modulus;
 
   /**
-   * What came so far, which may be a key to be wrapped: wiped at the end. One byte too many is
-   * enough to be refused.
+   * The input so far, which may be a key to be wrapped: wiped at the end. One byte too many is enough
+   * to be refused.
    */
   private byte[] pending = NOTHING;
 

@@ -2,7 +2,7 @@ package org.emrkeys.jce;
 
 import java.security.Provider;
 
-/** What an AWS SDK v1 on the class path will ask JCE for. */
+/** The ciphers that an AWS SDK v1 on the class path will ask JCE for. */
 final class SdkCrypto {
   /**
    * The packages below which an SDK may lie: its own, and the one of EMRFS. A shaded copy reads a

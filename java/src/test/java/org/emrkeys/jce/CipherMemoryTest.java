@@ -54,7 +54,7 @@ class CipherMemoryTest {
     return plain;
   }
 
-  /** What happens to a message; ours decrypts by both kinds of release. */
+  /** A kind of message; ours decrypts by both kinds of release. */
   private enum Way {
     SEAL,
     OPEN_AT_ONCE,
@@ -191,7 +191,7 @@ class CipherMemoryTest {
     assertFalse(said.contains("WARNING in native method"), said);
   }
 
-  /** What is verified is what is decrypted, though another thread changes the input meanwhile. */
+  /** The verified bytes are the decrypted ones, though another thread changes the input meanwhile. */
   @Test
   void inputThatChangesGivesThePlaintextOrAnException() throws Exception {
     byte[][] message = Way.OPEN_VERIFIED.message(64 << 10);

@@ -495,7 +495,7 @@ class EmrKeysProviderTest {
         assertThrows(BadPaddingException.class, () -> mine.doFinal(wrong));
       }
     }
-    // What Bouncy Castle calls OAEPWithSHA-256AndMGF1Padding.
+    // Bouncy Castle's meaning of OAEPWithSHA-256AndMGF1Padding.
     JceSettings before = JceSettings.current();
     try {
       JceSettings.set(settings(JceSettings.Release.SDK, 1 << 20, JceSettings.Mgf1.BOTH));

@@ -31,7 +31,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What installation does to the JVM, and that all of it can be undone. */
+/** Installation, its effects on the JVM, and that all of it can be undone. */
 class JceInstallerTest {
   private static final String GCM = "AES/GCM/NoPadding";
   private static final String OAEP = "RSA/ECB/OAEPWithSHA-256AndMGF1Padding";
@@ -248,7 +248,7 @@ class JceInstallerTest {
     assertTrue(Security.getAlgorithms("MessageDigest").contains("TIGER"));
     Provider standIn = Security.getProvider("BC");
     assertEquals(real.getServices().size() + own(real), standIn.getServices().size());
-    // Whoever adds Bouncy Castle later finds the name taken.
+    // A program that adds Bouncy Castle later finds the name taken.
     assertEquals(-1, Security.addProvider(new BouncyCastleProvider()));
 
     EmrKeysProvider.uninstall();

@@ -177,7 +177,7 @@ class SoakTest {
     assertEquals(key, cipher.unwrap(wrapped, "AES", Cipher.SECRET_KEY));
   }
 
-  /** What a reader does that stops in the middle: nothing closes the cipher. */
+  /** A reader that stops in the middle: nothing closes the cipher. */
   private static void abandon(Key key, byte[] iv, byte[] data) throws GeneralSecurityException {
     cipher(ours, "AES/GCM/NoPadding", Cipher.DECRYPT_MODE, key, new GCMParameterSpec(128, iv), null)
         .update(data);

@@ -48,7 +48,7 @@ class WycheproofTest {
             Paths.get(System.getProperty("emrkeys.test.wycheproof")), StandardCharsets.US_ASCII);
   }
 
-  /** What a vector demands; all fields but the first three are bytes. */
+  /** The demand of a vector; all fields but the first three are bytes. */
   private interface Check {
     void run(String algorithm, boolean valid, String what, byte[][] fields) throws Exception;
   }
