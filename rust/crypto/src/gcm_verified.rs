@@ -2,8 +2,8 @@
 //! decryption returns the plaintext or FAIL).
 //!
 //! Each byte of input is read once: the ciphertext is copied into memory that only this module sees, and decrypted
-//! there //! once its tag is known. So the verified bytes are the decrypted ones, whatever changes the caller's memory meanwhile.
-//! (A GCM kernel reads its input twice, for the hash and for the key stream, so decrypting straight from the
+//! there once its tag is known. So the verified bytes are the decrypted ones, whatever changes the caller's memory
+//! meanwhile. (A GCM kernel reads its input twice, for the hash and for the key stream, so decrypting straight from the
 //! caller's memory would not do.) If the tag is wrong, that memory is wiped; if it is right, it is copied to the caller
 //! and wiped.
 

@@ -29,7 +29,8 @@ pub fn aes(bits: usize) -> Result<Zeroizing<Vec<u8>>, CipherError> {
     Ok(key)
 }
 
-/// Makes an RSA pair with a modulus of `bits` (2048, 3072 or 4096) bits and the public exponent 65537. Takes a second or so.
+/// Makes an RSA pair with a modulus of `bits` (2048, 3072 or 4096) bits and the public exponent 65537. Takes about a
+/// second.
 ///
 /// # Errors
 /// [`CipherError::RsaKey`] for other sizes; [`CipherError::Backend`].

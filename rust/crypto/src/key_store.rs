@@ -1,7 +1,7 @@
-//! What one side of a TLS connection shows and trusts: certificates and a private key, from PEM or PKCS#12.
+//! The certificates that one side of a TLS connection shows and trusts, and its private key, from PEM or PKCS#12.
 //!
-//! PEM may hold certificates and one private key (PKCS#8, encrypted by PBES2 or not, or PKCS#1) in any order. PKCS#12 may
-//! be protected by whatever aws-lc knows, and that includes what the `keytool` of Java 8 writes (RC2 and triple DES).
+//! PEM may hold certificates and one private key (PKCS#8, encrypted by PBES2 or not, or PKCS#1) in any order. PKCS#12
+//! may be protected by all that aws-lc knows, which includes RC2 and triple DES, as the `keytool` of Java 8 writes it.
 
 use std::ffi::CString;
 
@@ -22,7 +22,7 @@ pub struct KeyStore {
 impl KeyStore {
     /// Reads PEM or PKCS#12. `password` opens a PKCS#12 store, or an encrypted key in PEM.
     ///
-    /// What is encrypted costs what the file says: read files only that others cannot write.
+    /// The file says how much work its decryption is: read only files that others cannot write.
     pub fn parse(bytes: &[u8], password: Option<&[u8]>) -> Result<Self, KeyError> {
         if bytes.first() == Some(&0x30) {
             return Self::from_pkcs12(bytes, password);
@@ -113,7 +113,8 @@ impl KeyStore {
                 }
                 Some(Form::EcPrivate) => {
                     return Err(KeyError::WrongKind(
-                        "the private key is in OpenSSL's own form for elliptic curves; convert it with: openssl pkcs8 -topk8 -in KEY"
+                        "the private key is in OpenSSL's own form for elliptic curves; convert it with: \
+                         openssl pkcs8 -topk8 -in KEY"
                             .to_owned(),
                     ))
                 }

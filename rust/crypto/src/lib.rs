@@ -31,8 +31,8 @@ pub mod key_wrap;
 pub mod rsa;
 pub mod rsa_cipher;
 
-/// Forgets what the back end keeps for each thread, and keeps it from being told of the end of threads: for the unloading
-/// of a library that holds this crate, when nothing uses it any more.
+/// Forgets the state that the back end keeps for each thread, and cancels its notice of the end of threads: for the
+/// unloading of a library that holds this crate, when nothing uses it any more.
 ///
 /// Returns whether that worked. If not, the end of a thread may still call code of the library.
 pub fn forget_threads() -> bool {
@@ -68,7 +68,8 @@ pub enum KeyError {
     /// The private key or key store is encrypted and no password was given.
     #[error("the private key (or the key store) is encrypted, and no password is configured for it")]
     PasswordMissing,
-    /// The private key or key store is encrypted under another password, or its ciphertext is damaged: the two look alike.
+    /// The private key or key store is encrypted under another password, or its ciphertext is damaged: the two look
+    /// alike.
     #[error("the private key (or the key store) does not decrypt with the password, or the file is damaged")]
     PasswordWrong,
     /// The numbers of the key do not belong together, so it would fail or leak in use.

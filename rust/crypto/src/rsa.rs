@@ -179,7 +179,7 @@ enum Wanted {
     Private,
 }
 
-/// What a DER document is, judged by the types of its first members: enough to tell all of these apart.
+/// The kind of a DER document, judged by the types of its first members, which differ between all of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Pkcs8,
@@ -389,7 +389,8 @@ impl<'a> Pem<'a> {
     pub(crate) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if find(self.body, b"Proc-Type:").is_some() {
             return Err(KeyError::Malformed(format!(
-                "the key is encrypted in OpenSSL's traditional PEM form, which is weak and not supported; {PKCS8_REMEDY}"
+                "the key is encrypted in OpenSSL's traditional PEM form, which is weak and not supported; \
+                 {PKCS8_REMEDY}"
             )));
         }
         let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
@@ -424,7 +425,8 @@ pub(crate) fn element(bytes: &[u8]) -> Option<&[u8]> {
 pub(crate) fn unknown(bytes: &[u8]) -> &'static str {
     match bytes {
         [0xfe, 0xed, 0xfe, 0xed, ..] => {
-            "the file is a Java key store; take the key out with: keytool -importkeystore -deststoretype PKCS12, then openssl pkcs12"
+            "the file is a Java key store; take the key out with: \
+             keytool -importkeystore -deststoretype PKCS12, then openssl pkcs12"
         }
         [0x30, ..] => "the DER is cut off, or something follows it",
         _ => foreign_text(bytes).unwrap_or("the key is neither DER nor PEM"),
@@ -441,14 +443,16 @@ pub(crate) fn foreign_text(bytes: &[u8]) -> Option<&'static str> {
         // With a byte order mark, or ASCII (a dash or a letter) that every second byte leaves empty.
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(UTF_16),
         [0, b' '..=b'~', 0, b' '..=b'~', ..] | [b' '..=b'~', 0, b' '..=b'~', 0, ..] => Some(UTF_16),
-        _ if text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-") => Some(
-            "the key is in OpenSSH's own format; convert it with: ssh-keygen -e -m PKCS8 -f KEY > NEW",
-        ),
+        _ if text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-") => {
+            Some("the key is in OpenSSH's own format; convert it with: ssh-keygen -e -m PKCS8 -f KEY > NEW")
+        }
         _ if text.starts_with(b"---- BEGIN SSH2 PUBLIC KEY") => Some(
-            "the key is in the format of SSH2; convert it with: ssh-keygen -i -f KEY > OPENSSH, then ssh-keygen -e -m PKCS8 -f OPENSSH > NEW",
+            "the key is in the format of SSH2; convert it with: ssh-keygen -i -f KEY > OPENSSH, \
+             then ssh-keygen -e -m PKCS8 -f OPENSSH > NEW",
         ),
         _ if text.starts_with(b"PuTTY-User-Key-File-") => Some(
-            "the key is in PuTTY's own format; convert it with: puttygen KEY -O private-openssh -o OPENSSH, then ssh-keygen -p -m PKCS8 -f OPENSSH",
+            "the key is in PuTTY's own format; convert it with: puttygen KEY -O private-openssh -o OPENSSH, \
+             then ssh-keygen -p -m PKCS8 -f OPENSSH",
         ),
         _ => None,
     }
@@ -509,7 +513,8 @@ pub(crate) fn decrypt(der: &[u8], password: Option<&[u8]>) -> Result<Zeroizing<V
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| {
         // Schemes that the parser does not know look like bad DER to it.
         KeyError::Malformed(format!(
-            "the private key is encrypted in a way that is not supported (PBES2 with PBKDF2 or scrypt and AES-CBC, AES-GCM or 3DES is); {PKCS8_REMEDY}"
+            "the private key is encrypted in a way that is not supported \
+             (PBES2 with PBKDF2 or scrypt and AES-CBC, AES-GCM or 3DES is); {PKCS8_REMEDY}"
         ))
     })?;
     let EncryptionScheme::Pbes2(parameters) = &info.encryption_algorithm else {

@@ -375,7 +375,7 @@ fn every_truncation_is_an_error() {
         .chain(&["bad-traditional.pem", "bad-store.p12"])
     {
         let bytes = data(name);
-        // What ends a PEM file is only the newline after the last dashes.
+        // Only the newline after the last dashes ends a PEM file.
         let whole = bytes.trim_ascii_end().len();
         for length in 0..whole {
             assert!(

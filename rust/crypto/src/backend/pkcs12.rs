@@ -30,8 +30,8 @@ impl Certificates {
         // SAFETY: the stack holds nothing but X509 objects, of each of which it gives up ownership here.
         let certificate = NonNull::new(unsafe { c::OPENSSL_sk_shift(self.0.as_ptr()) })?.cast::<c::X509>();
         let mut der = ptr::null_mut();
-        // SAFETY: with a null destination, i2d allocates as much as it returns and leaves the pointer in `der`. What it
-        // allocated is copied and freed, and so is the certificate, once each.
+        // SAFETY: with a null destination, i2d allocates as much as it returns and leaves the pointer in `der`. The
+        // allocation is copied and freed, and the certificate is freed, once each.
         unsafe {
             let length = c::i2d_X509(certificate.as_ptr(), &mut der);
             c::X509_free(certificate.as_ptr());
@@ -62,8 +62,8 @@ pub(crate) fn pkcs12(store: &[u8], password: Option<&CStr>) -> Result<Pkcs12, Pk
         data: store.as_ptr(),
         len: store.len(),
     };
-    // SAFETY: `input` describes `store`, which outlives the call; the password is null or ends with a zero byte. A stack of
-    // X509 is an OPENSSL_STACK under another name. On failure the stack is as it was and `key` is null.
+    // SAFETY: `input` describes `store`, which outlives the call; the password is null or ends with a zero byte. A
+    // stack of X509 is an OPENSSL_STACK under another name. On failure the stack is as it was and `key` is null.
     let opened = unsafe {
         c::PKCS12_get_key_and_certs(
             &mut key,

@@ -5,8 +5,8 @@
 //! - An array is pinned by `GetPrimitiveArrayCritical` for at most 256 KiB of work. While one is pinned there is no
 //!   call of Java, no allocation and no wait in this crate; the bodies that run meanwhile call ciphers alone.
 //! - The JVM may pin or copy; `-Xcheck:jni` and JVMs that cannot pin copy. So an input is released without write-back
-//!   (`JNI_ABORT`): a copy that is written back would undo the output. An array that is input and output is pinned once,
-//!   because two copies of one array do not see each other.
+//!   (`JNI_ABORT`): a copy that is written back would undo the output. An array that is input and output is pinned
+//!   once, because two copies of one array do not see each other.
 //! - A `&mut` slice never overlaps another slice.
 
 use std::ptr;

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Makes the stores of this folder anew, with OpenSSL 3 (and its legacy provider) and the keytool of Java 17. For tests alone.
+# Makes the stores of this folder anew, with OpenSSL 3 (and its legacy provider) and the keytool of Java 17.
+# For tests alone.
 set -eu
 cd "$(dirname "$0")"
 rm -f *.pem *.p12 *.jks
 P="-passout pass:correct"
 DAYS=36500
 
-openssl req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -subj '/CN=emrkeys test CA' -days $DAYS -out ca.pem 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -subj '/CN=emrkeys test CA' -days $DAYS \
+  -out ca.pem 2>/dev/null
 issue() { # NAME KEY [EXTENSION]: without any, a certificate of version 1
   printf '%s\n' "${3:-}" >extensions
   openssl req -new -key "$2" -subj "/CN=$1" |
