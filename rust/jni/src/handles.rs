@@ -1,72 +1,62 @@
+<<<<<<< HEAD
 //! What Java holds instead of pointers: numbers that name a configuration, a provider or a listing, or nothing any more.
+=======
+//! Handles of providers and listings: numbers that Java holds in place of pointers.
+>>>>>>> 06188d9 (jni: one table of handles for providers, listings and ciphers)
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use emrkeys_core::{Code, Config, Error, Problem, Provider};
 use emrkeys_objects::Listing;
 use once_cell::sync::Lazy;
 
+<<<<<<< HEAD
 pub(crate) static CONFIGS: Lazy<Table<Config>> = Lazy::new(Table::default);
 pub(crate) static PROVIDERS: Lazy<Table<Provider>> = Lazy::new(Table::default);
 pub(crate) static LISTINGS: Lazy<Table<Mutex<Listing>>> = Lazy::new(Table::default);
+=======
+use crate::boundary::internal;
+use crate::slots::Table;
+>>>>>>> 06188d9 (jni: one table of handles for providers, listings and ciphers)
 
-/// Never used twice. Starts anywhere, so that a number of another copy of this library names nothing here.
-static NEXT: Lazy<AtomicI64> = Lazy::new(|| {
-    let random = RandomState::new().build_hasher().finish();
-    AtomicI64::new(i64::from_ne_bytes(random.to_ne_bytes()))
-});
+pub(crate) static PROVIDERS: Lazy<Handles<Provider>> = Lazy::new(Handles::new);
+pub(crate) static LISTINGS: Lazy<Handles<Mutex<Listing>>> = Lazy::new(Handles::new);
 
-/// What is open, by its number. A lock is poisoned only by a panic inside of the map's own code; the map is then still whole.
-pub(crate) struct Table<T>(RwLock<HashMap<i64, Arc<T>>>);
+/// Objects that several threads use at once, by their handles.
+pub(crate) struct Handles<T>(Table<Arc<T>>);
 
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Table(RwLock::default())
+impl<T> Handles<T> {
+    fn new() -> Self {
+        Handles(Table::starting_anywhere())
     }
-}
 
-impl<T> Table<T> {
-    /// Takes it in and gives its number.
-    pub(crate) fn insert(&self, opened: T) -> i64 {
-        let handle = NEXT.fetch_add(1, Ordering::Relaxed);
+    /// Takes an object in and gives its handle.
+    pub(crate) fn insert(&self, opened: T) -> Result<i64, Error> {
         self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle, Arc::new(opened));
-        handle
+            .insert(Arc::new(opened))
+            .ok_or_else(|| internal("too many handles are open".to_owned()))
     }
 
-    /// What a number names; it lives on while it is used, even if it is closed meanwhile.
+    /// The object of a handle; it lives on while it is used, even if it is closed meanwhile.
     pub(crate) fn get(&self, handle: i64) -> Result<Arc<T>, Error> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&handle)
-            .cloned()
-            .ok_or_else(|| {
-                Problem::new(
-                    Code::Closed,
-                    "the provider, or what it gave, was closed",
-                    "Make a new one; this one gives no more.",
-                )
-                .into()
-            })
+        self.0.read(handle, Arc::clone).map_err(|_| {
+            Problem::new(
+                Code::Closed,
+                "the provider, or what it gave, was closed",
+                "Make a new one; this one gives no more.",
+            )
+            .into()
+        })
     }
 
     /// Lets go of everything.
     pub(crate) fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.clear();
     }
 
-    /// Lets it go, after the last request under way; a provider's keys are wiped then. Whether the number named one.
+    /// Lets go of an object, after the last request under way; a provider's keys are wiped then. Returns whether the
+    /// handle was open.
     pub(crate) fn remove(&self, handle: i64) -> bool {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&handle)
-            .is_some()
+        self.0.remove(handle).is_ok()
     }
 }

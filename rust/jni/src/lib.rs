@@ -8,5 +8,10 @@ mod boundary;
 mod cipher;
 mod handles;
 mod natives;
+mod slots;
+/// The locks of [`slots`], which its model test exchanges for others.
+mod sync {
+    pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
+}
 mod unload;
 mod wire;

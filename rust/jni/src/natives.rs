@@ -91,7 +91,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_open<'local>(
         let inputs = wire::inputs(&required(env, &inputs)?)?;
         let (provider, report) = Provider::open(config, &inputs)?;
         Ok(Writer::success(256)
-            .long(handles::PROVIDERS.insert(provider))
+            .long(handles::PROVIDERS.insert(provider)?)
             .report(&report)
             .finish())
     })
@@ -201,7 +201,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
             after,
         } = wire::listed(&bytes)?;
         let listing = Listing::open(&store, &prefix, inventory.as_ref(), after)?;
-        let handle = handles::LISTINGS.insert(Mutex::new(listing));
+        let handle = handles::LISTINGS.insert(Mutex::new(listing))?;
         Ok(Writer::success(8).long(handle).finish())
     })
 }

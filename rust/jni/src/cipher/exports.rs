@@ -4,26 +4,18 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::sync::{Arc, LazyLock};
 
-use emrkeys_crypto::cipher::{self, wipe, BLOCK};
+use emrkeys_crypto::cipher::{wipe, BLOCK};
 use emrkeys_crypto::rsa_cipher::{Oaep, OaepHash};
 use jni::sys::{jbyteArray, jclass, jint, jlong, jobject, JNIEnv};
 use zeroize::Zeroizing;
 
-use super::handles::{Refusal, Table, MOST};
 use super::memory::{read_region, write_region, Memory, Sides};
 use super::object::Object;
 use super::pieces::{self, SHORT};
 use super::*;
+use crate::slots::{Refusal, Table};
 
-/// Generations begin anywhere, so that a handle of another copy of this library names nothing here.
-static TABLE: LazyLock<Table<Object>> = LazyLock::new(|| {
-    let mut random = [0u8; 4];
-    let first = match cipher::random(&mut random) {
-        Ok(()) => u32::from_le_bytes(random) >> 2,
-        Err(_) => 0,
-    };
-    Table::new(first + 1, MOST)
-});
+static TABLE: LazyLock<Table<Object>> = LazyLock::new(Table::starting_anywhere);
 
 /// Frees every cipher and key, when no handle is in use any more.
 pub(crate) fn clear() {

@@ -4,18 +4,13 @@
 //! by address), allocate nothing on the way and answer with an `int`: a count, or a negative code below. No class is
 //! looked up, and nothing is thrown but by the JVM's own check of a range.
 //!
-//! [`handles`] are what Java holds, [`object`] is what they stand for, [`memory`] borrows from Java, [`pieces`] moves
+//! [`object`] is what a handle stands for, [`memory`] borrows from Java, [`pieces`] moves
 //! data through a cipher, [`exports`] are the native methods.
 
 mod exports;
-mod handles;
 mod memory;
 mod object;
 mod pieces;
-/// The locks of [`handles`], which its model test exchanges for others.
-mod sync {
-    pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
-}
 #[cfg(test)]
 mod tests;
 

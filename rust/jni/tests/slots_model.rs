@@ -2,17 +2,17 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 // The same source, with locks that loom watches.
-#[path = "../src/cipher/handles.rs"]
+#[path = "../src/slots.rs"]
 #[allow(dead_code)]
-mod handles;
+mod slots;
 mod sync {
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use std::sync::OnceLock;
 }
 
-use handles::{Refusal, Table};
 use loom::sync::Arc;
 use loom::thread;
+use slots::{Refusal, Table};
 
 #[test]
 fn a_stale_handle_never_reaches_what_took_its_slot() {

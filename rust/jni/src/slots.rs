@@ -1,7 +1,9 @@
-//! Numbers that Java holds in place of pointers.
+//! The table behind all handles: numbers that Java holds in place of pointers.
 //!
 //! A handle names a slot of a table and the slot's generation, which changes when the slot is freed: a stale handle is
 //! refused and never reaches what took the slot over. A slot whose generations are used up is not used again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -9,7 +11,7 @@ use super::sync::{Mutex, MutexGuard, OnceLock};
 const FIRST: u32 = 256;
 const CHUNKS: usize = 16;
 /// Slots in all chunks together: 16,776,960.
-pub(crate) const MOST: u32 = FIRST * ((1 << CHUNKS) - 1);
+const MOST: u32 = FIRST * ((1 << CHUNKS) - 1);
 /// The last generation: a handle is a positive `long`.
 const LAST: u32 = 0x7fff_ffff;
 
@@ -50,6 +52,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<T> Table<T> {
+    /// An empty table whose generations begin anywhere, so that a handle of another copy of this library, or of another
+    /// table, names nothing here.
+    pub(crate) fn starting_anywhere() -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        Table::new((random >> 34) as u32 + 1, MOST)
+    }
+
     /// An empty table whose slots begin at `first_generation` (1 to 2^31 - 1) and which holds at most `most` objects.
     pub(crate) fn new(first_generation: u32, most: u32) -> Self {
         Table {
