@@ -27,11 +27,13 @@ pub(crate) enum Refusal {
 /// Objects by their handles. Operations on different slots do not wait for each other, except in [`Table::insert`] and
 /// [`Table::remove`], for the list of free slots.
 pub(crate) struct Table<T> {
-    chunks: [OnceLock<Box<[Mutex<Slot<T>>]>>; CHUNKS],
+    chunks: [OnceLock<Chunk<T>>; CHUNKS],
     free: Mutex<Free>,
     first_generation: u32,
     most: u32,
 }
+
+type Chunk<T> = Box<[Mutex<Slot<T>>]>;
 
 struct Slot<T> {
     generation: u32,
