@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! What Java holds instead of pointers: numbers that name a configuration, a provider or a listing, or nothing any more.
-=======
-//! Handles of providers and listings: numbers that Java holds in place of pointers.
->>>>>>> 06188d9 (jni: one table of handles for providers, listings and ciphers)
+//! Handles of configurations, providers and listings: numbers that Java holds in place of pointers.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,15 +6,10 @@ use emrkeys_core::{Code, Config, Error, Problem, Provider};
 use emrkeys_objects::Listing;
 use once_cell::sync::Lazy;
 
-<<<<<<< HEAD
-pub(crate) static CONFIGS: Lazy<Table<Config>> = Lazy::new(Table::default);
-pub(crate) static PROVIDERS: Lazy<Table<Provider>> = Lazy::new(Table::default);
-pub(crate) static LISTINGS: Lazy<Table<Mutex<Listing>>> = Lazy::new(Table::default);
-=======
 use crate::boundary::internal;
 use crate::slots::Table;
->>>>>>> 06188d9 (jni: one table of handles for providers, listings and ciphers)
 
+pub(crate) static CONFIGS: Lazy<Handles<Config>> = Lazy::new(Handles::new);
 pub(crate) static PROVIDERS: Lazy<Handles<Provider>> = Lazy::new(Handles::new);
 pub(crate) static LISTINGS: Lazy<Handles<Mutex<Listing>>> = Lazy::new(Handles::new);
 

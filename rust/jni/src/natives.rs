@@ -48,7 +48,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_configure<'local>(
         let settings = wire::settings(&required(env, &properties)?)?;
         let config = Config::parse(wire::client(client)?, &settings)?;
         let inputs = config.required_inputs();
-        let handle = handles::CONFIGS.insert(config);
+        let handle = handles::CONFIGS.insert(config)?;
         Ok(wire::configuration(handle, &inputs))
     })
 }
