@@ -36,6 +36,7 @@ extern "C" fn end(_: *mut c_void) -> *mut c_void {
     let unused = catch_unwind(|| {
         handles::LISTINGS.clear();
         handles::PROVIDERS.clear();
+        handles::CONFIGS.clear();
         cipher::clear();
         emrkeys_core::aws::runtime::shut_down(PATIENCE)
     })
