@@ -179,6 +179,61 @@ def test_another_providers_key_that_is_not_configured_is_retired(peers):
         assert row["key"] == "payroll" and "retired-key" in row["findings"]
 
 
+@pytest.fixture
+def ruled(servers, keys, tool):
+    """A lake with a rule for a folder, and objects that keep to it or not."""
+    lake = Lake(servers, keys, tool)
+    lake.site |= {
+        "fs.s3.cse.materialsDescription.enabled": "true",
+        "emrkeys.rule.pay.prefix": lake.uri + "pay/",
+        "emrkeys.rule.pay.key": "pair",
+    }
+    lake.put("pay/right", *seal(b"x", lake.pair, "v2", {"rsa_name": "payroll"}))
+    lake.put("pay/copied", *seal(b"x", lake.old, "v2", lake.describe("old")))
+    lake.put("open/copied", *seal(b"x", lake.pair, "v2", {"rsa_name": "payroll"}))
+    lake.put("open/right", *seal(b"x", lake.old, "v2", lake.describe("old")))
+    lake.put("open/plain", b"x", {})
+    lake.put("open/by-s3", b"x", {}, ServerSideEncryption="AES256")
+    lake.put("open/empty/", b"", {})
+    return lake
+
+
+def test_an_object_under_the_key_of_another_place_is_a_finding(ruled):
+    for options in ([], ["--no-unwrap"]):
+        rows = rows_of(ruled, *properties(ruled.site), *options)
+        others = {name for name, row in rows.items() if "other-key" in row["findings"]}
+        assert others == {"pay/copied", "open/copied"}
+
+
+def test_shares_say_who_encrypts_in_all_and_by_folder(ruled):
+    document = ruled.tool.json("audit", ruled.uri, *properties(ruled.site))
+    shares = document["shares"]
+    assert [shares[kind]["objects"] for kind in ("client", "serverSideOnly", "nothing")] == [4, 1, 1]
+    assert shares["encryptedPercent"] == 66.6
+    folders = {folder["folder"]: folder for folder in document["folders"]}
+    assert (folders["pay/"]["encryptedPercent"], folders["open/"]["encryptedPercent"]) == (100, 50)
+    assert (folders["pay/"]["withFindings"], folders["open/"]["withFindings"], folders["open/"]["objects"]) == (1, 3, 5)
+    assert {"plaintext", "server-side-only"} <= findings(document).keys()
+    told = ruled.tool.ok("audit", ruled.uri, *properties(ruled.site))
+    assert "66.6 % encrypted by clients (4 objects)" in told and "100.0 %" in told
+
+
+def test_a_prefix_without_objects_is_no_clean_bill(ruled):
+    assert "no object" in ruled.tool.fails(7, "audit", ruled.uri + "mistyped/", *properties(ruled.site))
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_readable_is_proven_by_the_content_where_the_wrap_proves_nothing(servers, keys, tool, forged):
+    lake = Lake(servers, keys, tool)
+    body, metadata = seal(b"x" * 100, lake.pair, "encryption-only", {"rsa_name": "payroll"})
+    other, _ = seal(b"x" * 100, lake.pair, "encryption-only", {"rsa_name": "payroll"})
+    metadata["x-amz-unencrypted-content-length"] = "100"
+    lake.put("x", other if forged else body, metadata)
+    row = rows_of(lake, *properties(lake.site))["x"]
+    assert row["readable"] == ("OBJECT_DAMAGED" if forged else "yes")
+    assert lake.servers.calls()["s3.GetObject"] == 1
+
+
 def test_one_object_is_no_plural(tool, lake, tmp_path):
     bucket, conf = lake
     told = tool.ok("audit", f"s3://{bucket}/p/plain", *conf, "--html", "audit.html")

@@ -55,7 +55,7 @@ def test_objects_of_every_client_are_read_and_told_apart(lake, how, kind, beside
     (found,) = lake.tool.json("inspect", uri, *conf(lake))
     assert found["readable"] is True and found["keyToday"] == "old"
     encryption = found["encryption"]
-    assert encryption["key"] == (None if kind == "pair" else "old")
+    assert encryption["key"] == (None if kind == "pair" else "old") and found["configuredKey"] == kind
     assert encryption["version"] == ("payroll" if kind == "pair" else lake.version("old"))
     assert encryption["plaintextLength"] == (None if how == "encryption-only" else len(TEXT))
     assert encryption["committed"] == (how == "v4")
@@ -422,6 +422,15 @@ def test_an_upload_in_another_format_or_under_another_key_begins_anew(lake, othe
 def test_resuming_and_instruction_files_do_not_go_together(lake):
     (lake.tool.folder / "in").write_bytes(TEXT)
     lake.tool.fails(2, "put", "in", lake.uri + "x", "--resume", "state", "--instruction-file", *conf(lake))
+
+
+@pytest.mark.parametrize("size", [100, PART + 100])
+def test_an_upload_whose_answer_is_lost_is_done(lake, size):
+    content = os.urandom(size)
+    (lake.tool.folder / "in").write_bytes(content)
+    lake.servers.fault(service="s3", op="PutObject" if size < PART else "CompleteMultipartUpload", cut=0, count=1)
+    lake.tool.ok("put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
+    assert read(lake, lake.uri + "x") == content
 
 
 def test_no_overwrite_keeps_what_is_there(lake):

@@ -96,7 +96,7 @@ codes! {
     SourceThrottled = "SOURCE_THROTTLED",
     /// The key of a key service cannot be used: disabled, about to be deleted, unknown in its region, or of the wrong kind.
     KeyUnusable = "KEY_UNUSABLE",
-    /// The key service did not make the wrapped key that is stored with the object, or made it for another context.
+    /// A wrapped key that is stored with the object was not made under the key that it leads to, or (by a key service) for another context.
     WrappedKeyInvalid = "WRAPPED_KEY_INVALID",
     /// No rule matches the object's location and no default key is set.
     NoRule = "NO_RULE",

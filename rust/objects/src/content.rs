@@ -41,8 +41,8 @@ impl Sealer {
         Sealer::with_nonce(key, content, nonce)
     }
 
-    /// Begins content once more, byte for byte as it was begun before, to go on with what broke off. **The content must be the
-    /// same**: other content under the same key and vector gives both away.
+    /// Begins content once more, byte for byte as it was begun before, to go on with what broke off. **The content must
+    /// be the same**: other content under the same key and vector gives both away.
     ///
     /// # Errors
     /// As [`Sealer::new`].
@@ -120,8 +120,8 @@ impl Sealer {
     }
 }
 
-/// Decrypts the whole content of one object. **What it gives is authentic only once [`Opener::finish`] succeeded**, and with
-/// [`Content::Cbc`] never.
+/// Decrypts the whole content of one object. **What it gives is authentic only once [`Opener::finish`] succeeded**, and
+/// with [`Content::Cbc`] never.
 pub struct Opener(Cipher);
 
 enum Cipher {
@@ -154,8 +154,8 @@ impl Opener {
         Ok(Opener(cipher.map_err(damaged)?))
     }
 
-    /// Decrypts the first `length` bytes of `buffer` in place and says how many bytes of plaintext stand there now, at most
-    /// [`TAG_BYTES`] more than went in: `buffer` must have room for them.
+    /// Decrypts the first `length` bytes of `buffer` in place and says how many bytes of plaintext stand there now, at
+    /// most [`TAG_BYTES`] more than went in: `buffer` must have room for them.
     ///
     /// # Errors
     /// `OBJECT_DAMAGED`, `INTERNAL`
@@ -246,9 +246,9 @@ impl RangeOpener {
 
 /// Whether the data key is the one that the content was encrypted with, by the end of the content and without the rest.
 ///
-/// AES-CBC: `end` holds the last two blocks of the ciphertext, or the only one; gives the length of the last block's plaintext, which is
-/// right for one wrong key in 256. AES-GCM that commits to its key: by the commitment, whatever `end` is; `None`. Other AES-GCM shows
-/// nothing but by its tag, over all of it; `None`.
+/// AES-CBC: `end` holds the last two blocks of the ciphertext, or the only one; gives the length of the last block's
+/// plaintext, which is right for one wrong key in 256. AES-GCM that commits to its key: by the commitment, whatever
+/// `end` is; `None`. Other AES-GCM shows nothing but by its tag, over all of it; `None`.
 ///
 /// # Errors
 /// `OBJECT_DAMAGED`

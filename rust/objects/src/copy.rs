@@ -1,4 +1,5 @@
-//! Objects that get other metadata and keep everything else: S3 copies them onto themselves, and no byte of content moves.
+//! Objects that get other metadata and keep everything else: S3 copies them onto themselves, and no byte of content
+//! moves.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,8 @@ use aws_sdk_s3::types::{
     CompletedMultipartUpload, CompletedPart, MetadataDirective, ServerSideEncryption, StorageClass,
 };
 
-use super::store::{wait, Head, ObjectUri, Store};
+use super::calls::wait;
+use super::store::{Head, ObjectUri, Store};
 use emrkeys_core::envelope::{Metadata, INSTRUCTION_MARK};
 use emrkeys_core::uri::percent_encode;
 use emrkeys_core::{Code, Error, Problem};
@@ -20,11 +22,12 @@ const PART: u64 = 1024 * 1024 * 1024;
 /// The most parts of one object. Source: Amazon S3 User Guide, "Multipart upload limits".
 const MAX_PARTS: u64 = 10_000;
 
-/// The most that the clock of this machine and that of S3 differ. Source: Amazon S3 API Reference, `RequestTimeTooSkewed`.
+/// The most that the clock of this machine and that of S3 differ. Source: Amazon S3 API Reference,
+/// `RequestTimeTooSkewed`.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(15 * 60);
 
-/// Sets on a request that makes an object what the object had that it replaces. What S3 copies by itself only with the metadata, which
-/// is replaced here, has to be said again. Access control lists cannot be copied at all.
+/// Sets on a request that makes an object what the object had that it replaces. What S3 copies by itself only with the
+/// metadata, which is replaced here, has to be said again. Access control lists cannot be copied at all.
 macro_rules! keep {
     ($request:expr, $head:expr) => {{
         let head: &HeadObjectOutput = $head;
@@ -101,7 +104,8 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Whether `now` is the object that was written in the place of `before` with this user metadata, and nobody changed it since.
+    /// Whether `now` is the object that was written in the place of `before` with this user metadata, and nobody
+    /// changed it since.
     pub(super) fn is(&self, before: &Head, metadata: &Metadata, now: &Head) -> bool {
         let same_write = match &self.version {
             Some(version) => now.version_id() == Some(version),
@@ -119,7 +123,8 @@ fn seconds(head: &HeadObjectOutput) -> Option<i64> {
 }
 
 impl Head {
-    /// Whether S3 has written nothing in the object's place since, not even the same content with other metadata, which has the same ETag.
+    /// Whether S3 has written nothing in the object's place since, not even the same content with other metadata, which
+    /// has the same ETag.
     fn is_still(&self, now: &Head) -> bool {
         self.etag == now.etag
             && self.version_id() == now.version_id()
@@ -128,8 +133,8 @@ impl Head {
             && kept(&self.raw) == kept(&now.raw)
     }
 
-    /// Whether every later write has a later time: S3 knows the second in which an object was written, and no more. Longer ago than
-    /// clocks differ, or S3 would not take a request that this one signs.
+    /// Whether every later write has a later time: S3 knows the second in which an object was written, and no more.
+    /// Longer ago than clocks differ, or S3 would not take a request that this one signs.
     fn is_settled(&self) -> bool {
         let modified = self.modified.and_then(|modified| modified.elapsed().ok());
         modified.is_some_and(|age| age > CLOCKS_DIFFER)
@@ -151,11 +156,12 @@ impl Head {
 }
 
 impl Store {
-    /// Replaces the user metadata of an object, if it is still the one of `head`. Readers see the old object or the new one.
+    /// Replaces the user metadata of an object, if it is still the one of `head`. Readers see the old object or the new
+    /// one.
     ///
-    /// The copy is on the condition that nothing was written since, where the time of the object tells that, else that the content is
-    /// the same. What somebody writes while S3 copies counts by its ETag alone: a change of metadata at that moment is lost in a bucket
-    /// without versions.
+    /// The copy is on the condition that nothing was written since, where the time of the object tells that, else that
+    /// the content is the same. What somebody writes while S3 copies counts by its ETag alone: a change of metadata at
+    /// that moment is lost in a bucket without versions.
     ///
     /// # Errors
     /// `OBJECT_CHANGED` where somebody else wrote it; `STORE_DENIED`, `STORE_UNAVAILABLE`.
@@ -332,8 +338,8 @@ impl Store {
     }
 }
 
-/// The source of a copy: not written since, where its time tells that, else of this content. S3 does not look at the time where the
-/// ETag is asked for and right.
+/// The source of a copy: not written since, where its time tells that, else of this content. S3 does not look at the
+/// time where the ETag is asked for and right.
 fn conditions(head: &Head) -> (Option<DateTime>, Option<String>) {
     if head.is_settled() {
         (head.raw.last_modified().copied(), None)

@@ -85,8 +85,8 @@ impl Generation {
 /// The data key of an object. Blocks where a key service is asked.
 ///
 /// # Errors
-/// The codes of a read (see [`Provider::materials`]); `WRAPPED_KEY_INVALID` where the key that the description names does not
-/// unwrap it; those of KMS.
+/// The codes of a read (see [`Provider::materials`]); `WRAPPED_KEY_INVALID` where the key that the description names
+/// does not unwrap it; those of KMS.
 pub fn unwrap_data_key(provider: &Provider, envelope: &Envelope) -> Result<DataKey, Error> {
     let request = Request::Read {
         stored: envelope.description.clone(),
@@ -131,8 +131,8 @@ pub(super) struct Wrapped {
     pub(super) description: StoredDescription,
 }
 
-/// A fresh data key for content of one kind, wrapped as the second generation of clients does. A key of type `kms` has KMS make it,
-/// in one call.
+/// A fresh data key for content of one kind, wrapped as the second generation of clients does. A key of type `kms` has
+/// KMS make it, in one call.
 ///
 /// # Errors
 /// Those of KMS; `INTERNAL`.
@@ -165,13 +165,13 @@ fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
                 Wrap::AesEcb => ecb(kek, Direction::Decrypt, wrapped),
                 Wrap::AesKeyWrap => key_wrap::unwrap(kek, wrapped),
                 Wrap::AesGcm => gcm_wrap::unwrap(kek, wrapped, binding.as_bytes()),
-                _ => return Err(other_type(key, wrap)),
+                _ => return Err(other_type(key, envelope)),
             }
         }
         (MaterialKey::KeyPair { private, .. }, wrap) => {
             let private = private.as_ref().ok_or_else(no_private_key)?;
-            let decryptor =
-                RsaDecryptor::from_pkcs8(private.expose_secret()).map_err(|error| unwrap_failed(&error))?;
+            let decryptor = RsaDecryptor::from_pkcs8(private.expose_secret())
+                .map_err(|error| unwrap_failed(envelope, &error))?;
             match wrap {
                 // The holder of the private key asks, and nobody must go on with a substitute for the data key.
                 Wrap::RsaPkcs1 => decryptor.pkcs1_checked(wrapped),
@@ -179,17 +179,17 @@ fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
                 Wrap::RsaOaepSha1 => decryptor
                     .oaep(Oaep::SHA1, b"", wrapped)
                     .and_then(|bound| unbind(&bound, binding)),
-                _ => return Err(other_type(key, wrap)),
+                _ => return Err(other_type(key, envelope)),
             }
         }
         (MaterialKey::Kms { key_id }, Wrap::Kms | Wrap::KmsContext) => {
             return kms_decrypt(key_id, envelope);
         }
-        (MaterialKey::Kms { .. }, wrap) => return Err(other_type(key, wrap)),
+        (MaterialKey::Kms { .. }, _) => return Err(other_type(key, envelope)),
     };
     bytes
         .and_then(|bytes| DataKey::of(&bytes))
-        .map_err(|error| unwrap_failed(&error))
+        .map_err(|error| unwrap_failed(envelope, &error))
 }
 
 /// Wraps a data key for content of one kind in the way of a generation.
@@ -222,7 +222,8 @@ pub(super) fn wrap(
             let encryptor = RsaEncryptor::from_spki(public).map_err(|error| internal(&error))?;
             match generation {
                 Generation::EncryptionOnly => (Wrap::RsaPkcs1, encryptor.pkcs1(data_key.bytes())),
-                // The mask as SunJCE reads the wrap's name, which is what the clients use unless Bouncy Castle comes first.
+                // The mask as SunJCE reads the wrap's name, which is what the clients use unless Bouncy Castle comes
+                // first.
                 Generation::V1 => (
                     Wrap::RsaOaepSha256,
                     encryptor.oaep(Oaep::SHA256_MGF1_SHA1, b"", data_key.bytes()),
@@ -251,8 +252,9 @@ pub(super) fn wrap(
     })
 }
 
-/// KMS's wrap of a generation, and the encryption context, which is all that is stored: the clients refuse an object whose context has an
-/// entry that they were not given. Source: `KMSSecuredCEK` and `ContentCryptoMaterial` of the SDK v1.
+/// KMS's wrap of a generation, and the encryption context, which is all that is stored: the clients refuse an object
+/// whose context has an entry that they were not given. Source: `KMSSecuredCEK` and `ContentCryptoMaterial` of the SDK
+/// v1.
 fn in_kms(key_id: &str, content: Content, generation: Generation) -> (Wrap, Context) {
     let (wrap, entry) = match generation {
         Generation::EncryptionOnly | Generation::V1 => (Wrap::Kms, (description::KMS_KEY_ID, key_id)),
@@ -271,7 +273,8 @@ fn ecb(kek: &[u8], direction: Direction, input: &[u8]) -> Result<Zeroizing<Vec<u
     Ok(output)
 }
 
-/// Length of the key, the key, what it is for. Source: `RsaKeyring` of the S3 Encryption Client, `CipherLite` of the SDK v1.
+/// Length of the key, the key, what it is for. Source: `RsaKeyring` of the S3 Encryption Client, `CipherLite` of the
+/// SDK v1.
 fn bind(data_key: &DataKey, binding: &str) -> Zeroizing<Vec<u8>> {
     let mut bound = Zeroizing::new(Vec::with_capacity(1 + DATA_KEY_BYTES + binding.len()));
     bound.push(DATA_KEY_BYTES as u8);
@@ -307,7 +310,7 @@ fn kms_decrypt(key_id: &str, envelope: &Envelope) -> Result<DataKey, Problem> {
     }
     let target = kms_target(key_id);
     let key = kms(|| Box::pin(target.decrypt(key_id, &envelope.wrapped_key, &context)))?;
-    DataKey::of(key.expose_secret()).map_err(|error| unwrap_failed(&error))
+    DataKey::of(key.expose_secret()).map_err(|error| unwrap_failed(envelope, &error))
 }
 
 fn kms_target(key_id: &str) -> KmsTarget {
@@ -323,7 +326,16 @@ fn kms<'a, T>(attempt: impl Fn() -> Answer<'a, T>) -> Result<T, Problem> {
     key_service::call(KMS_DEADLINE, attempt)
 }
 
-fn other_type(key: &MaterialKey, wrap: Wrap) -> Problem {
+/// The key that an object leads to, in words.
+fn key_of(envelope: &Envelope) -> &'static str {
+    if envelope.description.is_empty() {
+        "the key for objects that have no description"
+    } else {
+        "the key that the description leads to"
+    }
+}
+
+fn other_type(key: &MaterialKey, envelope: &Envelope) -> Problem {
     let kind = match key {
         MaterialKey::Symmetric { .. } => "an AES key",
         MaterialKey::KeyPair { .. } => "an RSA pair",
@@ -331,7 +343,11 @@ fn other_type(key: &MaterialKey, wrap: Wrap) -> Problem {
     };
     Problem::new(
         Code::WrappedKeyInvalid,
-        format!("the data key is wrapped by {}, and the key that the description names is {kind}", wrap.name()),
+        format!(
+            "the data key is wrapped by {}, and {} is {kind}",
+            envelope.wrap.name(),
+            key_of(envelope)
+        ),
         "The object's metadata was changed, or the key was configured anew with another type: give the new one another name.",
     )
 }
@@ -344,10 +360,13 @@ fn no_private_key() -> Problem {
     )
 }
 
-fn unwrap_failed(error: &CipherError) -> Problem {
+fn unwrap_failed(envelope: &Envelope, error: &CipherError) -> Problem {
     Problem::new(
         Code::WrappedKeyInvalid,
-        format!("the data key does not unwrap under the key that the description names ({error})"),
+        format!(
+            "the data key does not unwrap under {} ({error})",
+            key_of(envelope)
+        ),
         "The object's metadata was changed after it was written, or the key's material was: restore it.",
     )
 }

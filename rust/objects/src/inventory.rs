@@ -1,7 +1,9 @@
-//! S3 Inventory: the lists of a bucket's objects that S3 writes once a day or a week, for buckets that take too long to list.
+//! S3 Inventory: the lists of a bucket's objects that S3 writes once a day or a week, for buckets that take too long to
+//! list.
 //!
-//! Source of the format: Amazon S3 User Guide, "Cataloging and analyzing your data with S3 Inventory". A `manifest.json` names gzipped CSV
-//! files and the columns that they have; keys are URL-encoded, and rows are in no order.
+//! Source of the format: Amazon S3 User Guide, "Cataloging and analyzing your data with S3 Inventory". A
+//! `manifest.json` names gzipped CSV files and the columns that they have; keys are URL-encoded, and rows are in no
+//! order.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -16,9 +18,11 @@ use emrkeys_core::{excerpt, Code, Error, Problem};
 
 /// A file for each million of objects or so is named in it, by less than 300 bytes.
 const MAX_MANIFEST: usize = 32 << 20;
-/// Bytes of a file that are asked for at once: who works on a row does not keep S3 waiting, which would end the connection.
+/// Bytes of a file that are asked for at once: who works on a row does not keep S3 waiting, which would end the
+/// connection.
 const PIECE: u64 = 8 << 20;
-/// Bytes of a row without its quotation marks. The longest of its fields are the key (3 × 1024) and the access control list.
+/// Bytes of a row without its quotation marks. The longest of its fields are the key (3 × 1024) and the access control
+/// list.
 const MAX_ROW: usize = 1 << 20;
 const MAX_COLUMNS: usize = 64;
 
@@ -54,8 +58,8 @@ struct Columns {
     is_delete_marker: Option<usize>,
 }
 
-/// The objects of an inventory whose keys begin with a prefix; of a bucket with versions the newest of each. Rows that were listed and
-/// have no object any more are rows all the same.
+/// The objects of an inventory whose keys begin with a prefix; of a bucket with versions the newest of each. Rows that
+/// were listed and have no object any more are rows all the same.
 pub(super) struct Inventory {
     store: Store,
     /// Where the files are.
@@ -75,8 +79,8 @@ impl Inventory {
     /// Reads the manifest. `after` is where the last row was that is not wanted again, as [`Listed::mark`] gave it.
     ///
     /// # Errors
-    /// `INVALID_INVENTORY` for what is no manifest, one of another bucket, or one of a format other than CSV; `OBJECT_NOT_FOUND`,
-    /// `STORE_DENIED`, `STORE_UNAVAILABLE`
+    /// `INVALID_INVENTORY` for what is no manifest, one of another bucket, or one of a format other than CSV;
+    /// `OBJECT_NOT_FOUND`, `STORE_DENIED`, `STORE_UNAVAILABLE`
     pub(super) fn open(
         store: &Store,
         uri: &ObjectUri,
@@ -154,7 +158,8 @@ impl Manifest {
     /// Reads the manifest of an inventory of `bucket`.
     ///
     /// # Errors
-    /// What is wrong with it: no manifest, one of another bucket, of another format than CSV, or without a column of keys.
+    /// What is wrong with it: no manifest, one of another bucket, of another format than CSV, or without a column of
+    /// keys.
     pub fn parse(bytes: &[u8], bucket: &str) -> Result<Manifest, String> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| format!("it is no manifest ({})", excerpt(&error.to_string())))?;
@@ -252,7 +257,8 @@ impl<R: BufRead> Rows<R> {
         }
     }
 
-    /// Key and bytes of the object in the row that was read last; `None` for an older version, or for the mark of a deletion.
+    /// Key and bytes of the object in the row that was read last; `None` for an older version, or for the mark of a
+    /// deletion.
     ///
     /// # Errors
     /// What is wrong with it: other columns than the manifest says, or what is not UTF-8.

@@ -1,8 +1,10 @@
 //! Encrypted objects in S3: the formats of the S3 encryption clients, read and written.
 //!
-//! An object's [`Envelope`] says how its content is encrypted and how the data key is wrapped; [`unwrap_data_key`] unwraps the
-//! data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content; [`Store`] is S3.
+//! An object's [`Envelope`] says how its content is encrypted and how the data key is wrapped; [`unwrap_data_key`]
+//! unwraps the data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content;
+//! [`Store`] is S3.
 
+mod calls;
 mod content;
 mod copy;
 mod data_key;

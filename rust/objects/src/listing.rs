@@ -9,8 +9,8 @@ use emrkeys_core::Error;
 /// Objects of an inventory that make a page.
 const ROWS: usize = 1000;
 
-/// All objects of a bucket whose keys begin with a prefix, page by page. A prefix that is listed comes in the order of the keys' bytes, an
-/// inventory in an order of its own.
+/// All objects of a bucket whose keys begin with a prefix, page by page. A prefix that is listed comes in the order of
+/// the keys' bytes, an inventory in an order of its own.
 pub struct Listing {
     source: Source,
     page: VecDeque<Listed>,
@@ -28,11 +28,12 @@ enum Source {
 }
 
 impl Listing {
-    /// Lists the prefix, or takes the inventory with this `manifest.json`, from behind `after`, which [`Listed::mark`] gave.
+    /// Lists the prefix, or takes the inventory with this `manifest.json`, from behind `after`, which [`Listed::mark`]
+    /// gave.
     ///
     /// # Errors
-    /// Of an inventory: `INVALID_INVENTORY` for what is no manifest, one of another bucket, or one of a format other than CSV;
-    /// `OBJECT_NOT_FOUND`, `STORE_DENIED`, `STORE_UNAVAILABLE`.
+    /// Of an inventory: `INVALID_INVENTORY` for what is no manifest, one of another bucket, or one of a format other
+    /// than CSV; `OBJECT_NOT_FOUND`, `STORE_DENIED`, `STORE_UNAVAILABLE`.
     pub fn open(
         store: &Store,
         prefix: &ObjectUri,
@@ -58,8 +59,8 @@ impl Listing {
     /// The next objects, as many as come at once and at least one; `None`: there are no more. Blocks.
     ///
     /// # Errors
-    /// `OBJECT_NOT_FOUND` for a bucket that is not there, `STORE_DENIED`, `STORE_UNAVAILABLE`, `INVALID_INVENTORY`. There is nothing more
-    /// after an error.
+    /// `OBJECT_NOT_FOUND` for a bucket that is not there, `STORE_DENIED`, `STORE_UNAVAILABLE`, `INVALID_INVENTORY`.
+    /// There is nothing more after an error.
     pub fn next_page(&mut self) -> Result<Option<Page>, Error> {
         if self.ended {
             return Ok(None);

@@ -1,10 +1,11 @@
-//! Whether the data key of an envelope is the one of its content. Before an envelope is replaced this has to be certain: the new one
-//! holds what was unwrapped, and the old one is gone.
+//! Whether the data key of an envelope is the one of its content. Before an envelope is replaced this has to be
+//! certain: the new one holds what was unwrapped, and the old one is gone.
 //!
-//! A wrap that a wrong key fails to open needs no content: AES-GCM (a tag of 128 bits), OAEP (a hash of 160 bits or more), KMS, AESWrap
-//! (64 bits), and ECB by the block of padding that follows a data key (128 bits). PKCS#1 v1.5 has 24 bits, the two bytes at its start and the
-//! zero before 32 bytes of message; it goes with AES-CBC alone, whose padding is looked at as well, and whose length where the writer noted
-//! it. Content in AES-GCM shows its key by its tag alone, for which all of it would have to be read; its wraps make that unnecessary.
+//! A wrap that a wrong key fails to open needs no content: AES-GCM (a tag of 128 bits), OAEP (a hash of 160 bits or
+//! more), KMS, AESWrap (64 bits), and ECB by the block of padding that follows a data key (128 bits). PKCS#1 v1.5 has
+//! 24 bits, the two bytes at its start and the zero before 32 bytes of message; it goes with AES-CBC alone, whose
+//! padding is looked at as well, and whose length where the writer noted it. Content in AES-GCM shows its key by its
+//! tag alone, for which all of it would have to be read; its wraps make that unnecessary.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +19,13 @@ use emrkeys_core::{Code, Error, Problem};
 /// The end of AES-CBC content that is looked at: two blocks.
 const END: u64 = 32;
 
-/// Proves that `key`, unwrapped from `envelope`, opens the content of the object: AES-CBC by its last two blocks and by the length that
-/// its writer noted, AES-GCM that commits to its key by the commitment. Other AES-GCM by nothing, since all its wraps prove the key.
+/// Proves that `key`, unwrapped from `envelope`, opens the content of the object: AES-CBC by its last two blocks and by
+/// the length that its writer noted, AES-GCM that commits to its key by the commitment. Other AES-GCM by nothing, since
+/// all its wraps prove the key.
 ///
 /// # Errors
-/// `OBJECT_DAMAGED` where the key does not open the content, `INVALID_ENVELOPE` for a noted length that cannot be; those of [`Store::get`].
+/// `OBJECT_DAMAGED` where the key does not open the content, `INVALID_ENVELOPE` for a noted length that cannot be;
+/// those of [`Store::get`].
 pub fn prove(
     store: &Store,
     uri: &ObjectUri,
@@ -63,8 +66,8 @@ fn not_opened(what: &str) -> Problem {
 
 /// Keys whose wraps did not open, and how many did. Clones share it.
 ///
-/// Of a key under which more objects fail than open none is re-wrapped, where the wrap alone would let a wrong key through now and then:
-/// another key may have been configured under its name.
+/// Of a key under which more objects fail than open none is re-wrapped, where the wrap alone would let a wrong key
+/// through now and then: another key may have been configured under its name.
 #[derive(Clone, Debug, Default)]
 pub struct Doubts(Arc<Mutex<BTreeMap<String, Seen>>>);
 

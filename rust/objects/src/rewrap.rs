@@ -1,8 +1,8 @@
-//! Objects that move to another key, or to the newest version of theirs: the data key is unwrapped and wrapped again, and the content
-//! stays where it is.
+//! Objects that move to another key, or to the newest version of theirs: the data key is unwrapped and wrapped again,
+//! and the content stays where it is.
 //!
-//! An object is readable at every moment: its metadata changes with one request of S3's, which replaces the object as a whole or not at
-//! all, and so does an instruction file. Whoever wrote the object in the meantime wins.
+//! An object is readable at every moment: its metadata changes with one request of S3's, which replaces the object as a
+//! whole or not at all, and so does an instruction file. Whoever wrote the object in the meantime wins.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,8 @@ use emrkeys_core::StoredDescription;
 use emrkeys_core::{excerpt, Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Materials, Provider, Request};
 
-/// The most bytes of user metadata, names and values together. Source: Amazon S3 User Guide, "User-defined object metadata".
+/// The most bytes of user metadata, names and values together. Source: Amazon S3 User Guide, "User-defined object
+/// metadata".
 const MAX_METADATA: usize = 2 * 1024;
 
 /// The key that is to wrap.
@@ -40,8 +41,8 @@ pub struct Rewrap {
     pub target: Target,
     /// Names of keys whose objects are moved though the rules do not give these keys at their place.
     pub from: BTreeSet<String>,
-    /// Whether wraps of the SDK v1's first client become those of its second, which S3A reads without being told to, and releases of
-    /// the SDK v1 before 1.11.838 do not read. Content in AES-CBC keeps its wrap.
+    /// Whether wraps of the SDK v1's first client become those of its second, which S3A reads without being told to,
+    /// and releases of the SDK v1 before 1.11.838 do not read. Content in AES-CBC keeps its wrap.
     pub upgrade_wrap: bool,
     /// Work everything out and change nothing.
     pub dry_run: bool,
@@ -82,8 +83,8 @@ pub enum Outcome {
         /// Key and version that it would get.
         to: String,
     },
-    /// Nothing was done: its key is not one that the rules give at its place. Whoever may write there may have copied it from elsewhere,
-    /// to have it given to the holders of the key.
+    /// Nothing was done: its key is not one that the rules give at its place. Whoever may write there may have copied
+    /// it from elsewhere, to have it given to the holders of the key.
     OtherKey {
         /// Key and version, as the description says.
         key: String,
@@ -121,8 +122,8 @@ impl Skipped {
 }
 
 impl Rewrap {
-    /// The keys and versions that wrap now what is at `place` or below it, in words: two runs to the same bring objects to the same. Blocks
-    /// where a key service is asked.
+    /// The keys and versions that wrap now what is at `place` or below it, in words: two runs to the same bring objects
+    /// to the same. Blocks where a key service is asked.
     ///
     /// # Errors
     /// `KEY_NOT_CONFIGURED` for a key to move to or from that is not there; those of a write under the key.
@@ -167,14 +168,15 @@ impl Rewrap {
         Ok(targets.join(", "))
     }
 
-    /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the same moment, it is
-    /// that object which is moved.
+    /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the
+    /// same moment, it is that object which is moved.
     ///
     /// # Errors
-    /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_DAMAGED` where the data key
-    /// does not open the content, `DATA_KEY_NOT_PROVEN` where that cannot be known; `OBJECT_CHANGED` where somebody else wrote the object
-    /// twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does not fit into the metadata; those of S3. After any of
-    /// them the object is as it was or as it should be, or somebody else's.
+    /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_DAMAGED`
+    /// where the data key does not open the content, `DATA_KEY_NOT_PROVEN` where that cannot be known; `OBJECT_CHANGED`
+    /// where somebody else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the new envelope does
+    /// not fit into the metadata; those of S3. After any of them the object is as it was or as it should be, or
+    /// somebody else's.
     pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
         let mut written = None;
         match self.try_object(provider, store, uri, &mut written) {
@@ -279,7 +281,8 @@ impl Rewrap {
         }
     }
 
-    /// The envelope that is to stand in the place of `old`, with the user metadata that has it; or why there is to be none.
+    /// The envelope that is to stand in the place of `old`, with the user metadata that has it; or why there is to be
+    /// none.
     fn new_envelope(
         &self,
         provider: &Provider,
@@ -351,8 +354,8 @@ impl Rewrap {
         Ok(Ok((new, metadata)))
     }
 
-    /// Whether the holders of the key that is to wrap may get at the object: they do already, the rules give its key at its place, for one
-    /// job flow or another, or the operator named it.
+    /// Whether the holders of the key that is to wrap may get at the object: they do already, the rules give its key at
+    /// its place, for one job flow or another, or the operator named it.
     fn may_move(
         &self,
         provider: &Provider,
@@ -427,8 +430,8 @@ fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
             .all(|entry| envelope.description.contains(entry))
 }
 
-/// Whether KMS wraps under that key already. Where the description does not say, KMS has said so: under any other it would not have opened
-/// the data key.
+/// Whether KMS wraps under that key already. Where the description does not say, KMS has said so: under any other it
+/// would not have opened the data key.
 fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
     let mut stored = envelope.description.iter();
     let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);

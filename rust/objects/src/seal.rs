@@ -7,8 +7,8 @@ use super::content::Sealer;
 use super::data_key::{fresh, materials_to_wrap, Generation};
 use super::store::ObjectUri;
 
-/// The [`Sealer`] of a new object at `uri` under a fresh data key, and the envelope to store with it: the data key, wrapped by the key
-/// that the rules give.
+/// The [`Sealer`] of a new object at `uri` under a fresh data key, and the envelope to store with it: the data key,
+/// wrapped by the key that the rules give.
 ///
 /// # Errors
 /// Those of a write (see [`Provider::materials`]); for a key of type `kms` those of KMS, and `CONFLICT` where several

@@ -9,15 +9,14 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::Region;
 use aws_sdk_s3::config::Builder;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 
+use super::calls::{unavailable, wait};
 use emrkeys_core::aws::runtime;
 use emrkeys_core::aws::{self, causes, S3Access};
 use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
@@ -28,7 +27,8 @@ use emrkeys_core::{excerpt, Code, Error, Problem, Provider};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Without a byte from S3.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that bring nothing.
+/// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that
+/// bring nothing.
 const ATTEMPTS: u32 = 5;
 /// No single call takes longer; what stalls ends long before.
 pub(super) const DEADLINE: Duration = Duration::from_secs(3600);
@@ -119,7 +119,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// How S3 itself encrypts the object (`AES256`, `aws:kms`, `aws:kms:dsse`), and under which KMS key. Empty for none.
+    /// How S3 itself encrypts the object (`AES256`, `aws:kms`, `aws:kms:dsse`), and under which KMS key. Empty for
+    /// none.
     pub fn server_side_encryption(&self) -> (&str, Option<&str>) {
         let algorithm = self.raw.server_side_encryption().map_or("", |sse| sse.as_str());
         (algorithm, self.raw.ssekms_key_id())
@@ -185,9 +186,11 @@ pub struct Page {
 }
 
 impl Page {
-    /// Whether a key is in the bucket, as far as this page can tell: `None` where it would stand on another, or anywhere.
+    /// Whether a key is in the bucket, as far as this page can tell: `None` where it would stand on another, or
+    /// anywhere.
     ///
-    /// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page are in doubt.
+    /// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page
+    /// are in doubt.
     pub fn holds(&self, key: &str) -> Option<bool> {
         let (first, last) = (self.objects.first()?, self.objects.last()?);
         if !self.ordered {
@@ -223,8 +226,9 @@ impl Body {
     /// The next bytes; `None` at the end. Blocks.
     ///
     /// # Errors
-    /// `STORE_UNAVAILABLE` where answers break off and bring nothing, or the next bytes do not come within an hour; `OBJECT_CHANGED` or
-    /// `OBJECT_NOT_FOUND` where one broke off and the object is not there as it was; `STORE_DENIED`.
+    /// `STORE_UNAVAILABLE` where answers break off and bring nothing, or the next bytes do not come within an hour;
+    /// `OBJECT_CHANGED` or `OBJECT_NOT_FOUND` where one broke off and the object is not there as it was;
+    /// `STORE_DENIED`.
     pub fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let next = runtime::block_on(DEADLINE, self.stream.next())?.ok_or_else(|| self.late())?;
@@ -361,7 +365,8 @@ impl Store {
         }))
     }
 
-    /// An object and its envelope. The instruction file is asked for where the metadata holds no envelope, or a part of one.
+    /// An object and its envelope. The instruction file is asked for where the metadata holds no envelope, or a part of
+    /// one.
     ///
     /// # Errors
     /// As [`Store::head`]; `INVALID_ENVELOPE`, `INSTRUCTION_FILE_MISSING`.
@@ -383,7 +388,8 @@ impl Store {
         Ok(Some(Found { head, envelope }))
     }
 
-    /// The content of an object as stored, or `range` of it in bytes (the last one included), if it still has the ETag `etag`.
+    /// The content of an object as stored, or `range` of it in bytes (the last one included), if it still has the ETag
+    /// `etag`.
     ///
     /// # Errors
     /// `OBJECT_NOT_FOUND`, `OBJECT_CHANGED`, `STORE_DENIED`, `STORE_UNAVAILABLE`
@@ -428,7 +434,8 @@ impl Store {
         Ok(Some((bytes, body.etag.unwrap_or_default())))
     }
 
-    /// Objects of a bucket whose keys begin with `prefix`, in the order of their keys' bytes, from where `next` of the page before says; from behind `after` for the first.
+    /// Objects of a bucket whose keys begin with `prefix`, in the order of their keys' bytes, from where `next` of the
+    /// page before says; from behind `after` for the first.
     ///
     /// # Errors
     /// `OBJECT_NOT_FOUND` for a bucket that is not there, `STORE_DENIED`, `STORE_UNAVAILABLE`
@@ -481,75 +488,6 @@ impl Store {
             ordered: true,
         })
     }
-}
-
-/// Waits for the answer of a call, and says what went wrong with it.
-pub(super) fn wait<T, E>(
-    uri: &ObjectUri,
-    operation: &str,
-    call: impl std::future::Future<Output = Result<T, SdkError<E>>>,
-) -> Result<T, Problem>
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    SdkError<E>: RequestId,
-{
-    let uri = uri.to_string();
-    runtime::block_on(DEADLINE, call)?
-        .ok_or_else(|| unavailable(&uri, operation, "no answer within an hour", None))?
-        .map_err(|error| failure(&uri, operation, &error))
-}
-
-fn failure<E>(uri: &str, operation: &str, error: &SdkError<E>) -> Problem
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    SdkError<E>: RequestId,
-{
-    let id = error.request_id();
-    let Some((status, name, told)) = aws::answer(error) else {
-        return unavailable(uri, operation, &causes(error), id);
-    };
-    let problem = |code, remedy| problem(uri, operation, code, &told, id, remedy);
-    match (status, name) {
-        (404, "NoSuchBucket") => problem(Code::ObjectNotFound, "Correct the bucket's name."),
-        (404, _) => problem(Code::ObjectNotFound, "Correct the location."),
-        (409 | 412, _) => problem(
-            Code::ObjectChanged,
-            "Somebody else wrote the object in the meantime, and nothing was done: try again if that is still wanted.",
-        ),
-        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => problem(
-            Code::StoreDenied,
-            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on the key of the \
-             bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
-        ),
-        (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
-            problem(Code::StoreUnavailable, "The bucket is in another region: name it.")
-        }
-        _ => unavailable(uri, operation, &told, id),
-    }
-}
-
-fn unavailable(uri: &str, operation: &str, told: &str, request_id: Option<&str>) -> Problem {
-    problem(
-        uri,
-        operation,
-        Code::StoreUnavailable,
-        told,
-        request_id,
-        "See that this machine reaches S3 (endpoint, proxy) and has credentials and a region.",
-    )
-}
-
-fn problem(
-    uri: &str,
-    operation: &str,
-    code: Code,
-    told: &str,
-    request_id: Option<&str>,
-    remedy: &str,
-) -> Problem {
-    let id = aws::request(request_id);
-    let message = format!("{operation} of {} failed: {told}{id}", excerpt(uri));
-    Problem::new(code, message, remedy)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::store::{wait, ObjectUri, Store};
+use super::calls::wait;
+use super::store::{ObjectUri, Store};
 use emrkeys_core::envelope::{Envelope, Metadata};
 use emrkeys_core::{Code, Error, Problem};
 
@@ -43,8 +44,9 @@ impl Store {
         self.or_made(uri, metadata, put.map(drop))
     }
 
-    /// An answer may be lost although the object was made, and where the request is repeated S3 says that there is one, or no such upload
-    /// any more. An envelope has a data key of its own, so that the object that is there shows whose it is.
+    /// An answer may be lost although the object was made, and where the request is repeated S3 says that there is one,
+    /// or no such upload any more. An envelope has a data key of its own, so that the object that is there shows whose
+    /// it is.
     fn or_made(&self, uri: &ObjectUri, metadata: &Metadata, made: Result<(), Problem>) -> Result<(), Error> {
         let Err(problem) = made else { return Ok(()) };
         let doubtful = matches!(

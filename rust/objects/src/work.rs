@@ -23,8 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1000);
 /// How often a pause looks whether it is to stop.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// Works on `items` in threads, and hands each result to `each`, on the calling thread, with the item's number in the order in which
-/// they came. Once `stop` is set nothing more is begun; what is under way is finished and handed over.
+/// Works on `items` in threads, and hands each result to `each`, on the calling thread, with the item's number in the
+/// order in which they came. Once `stop` is set nothing more is begun; what is under way is finished and handed over.
 ///
 /// # Errors
 /// The first error among the items, after what is under way.

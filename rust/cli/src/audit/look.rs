@@ -22,7 +22,8 @@ const MAX_NAME: usize = 200;
 /// What objects have in common that are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Group {
-    /// The key's name in the configuration; where that does not know it, as it is stored. Empty where nothing names a key.
+    /// The key's name in the configuration; where that does not know it, as it is stored. Empty where nothing names a
+    /// key.
     pub(super) key: String,
     pub(super) version: String,
     /// Which client wrote it.
@@ -256,7 +257,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// Whether the data key unwraps. Where the wrap alone does not prove that it is the right one, the end of the content does.
+    /// Whether the data key unwraps. Where the wrap alone does not prove that it is the right one, the end of the
+    /// content does.
     fn unwrap(
         &self,
         store: &Store,
@@ -336,7 +338,8 @@ impl Auditor {
     }
 }
 
-/// The envelope of an object that is no instruction file. An instruction file is asked for only where the listing has it or cannot tell.
+/// The envelope of an object that is no instruction file. An instruction file is asked for only where the listing has
+/// it or cannot tell.
 fn find_envelope(
     store: &Store,
     uri: &ObjectUri,

@@ -66,7 +66,18 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
             code => code.to_owned(),
         }
     });
-    out.push_str("</div>\n<h2>Findings</h2>\n");
+    out.push_str("</div>\n");
+    findings(&mut out, tally);
+    groups(&mut out, tally);
+    let _ = writeln!(
+        out,
+        "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>"
+    );
+    out
+}
+
+fn findings(out: &mut String, tally: &Tally) {
+    out.push_str("<h2>Findings</h2>\n");
     if tally.findings.is_empty() {
         out.push_str("<p>None.</p>\n");
     }
@@ -85,6 +96,10 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
         }
         out.push_str("</ul></div>\n");
     }
+}
+
+/// The table, but for its end.
+fn groups(out: &mut String, tally: &Tally) {
     out.push_str(
         "<h2>Groups</h2>\n<label id=\"filtering\" hidden>Filter <input id=\"filter\" type=\"search\"></label>\n\
          <div class=\"scroll\"><table id=\"groups\"><thead><tr>",
@@ -106,11 +121,6 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
             size(amount.bytes)
         );
     }
-    let _ = writeln!(
-        out,
-        "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>"
-    );
-    out
 }
 
 /// How many bars a chart has; the table has everything.

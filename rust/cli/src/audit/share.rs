@@ -69,7 +69,8 @@ impl Shares {
         self.client.objects + self.server_side.objects + self.none.objects
     }
 
-    /// Of the objects with content, in tenths of a percent and never more than there is: one in a million that is not encrypted shows.
+    /// Of the objects with content, in tenths of a percent and never more than there is: one in a million that is not
+    /// encrypted shows.
     pub(super) fn encrypted(&self) -> Option<f64> {
         self.percent(self.client)
     }

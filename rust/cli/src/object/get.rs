@@ -34,8 +34,8 @@ pub(crate) struct Cat {
     /// The objects: s3://bucket/key or file:///path
     #[arg(value_name = "URI", required = true)]
     uris: Vec<String>,
-    /// Print what is decrypted before the whole object has proved authentic: the object is read once instead of twice, and what is
-    /// printed is authentic only if the exit code is 0
+    /// Print what is decrypted before the whole object has proved authentic: the object is read once instead of twice,
+    /// and what is printed is authentic only if the exit code is 0
     #[arg(long)]
     release_unverified: bool,
     #[command(flatten)]
@@ -46,8 +46,9 @@ pub(crate) struct Cat {
 
 #[derive(Args)]
 struct Part {
-    /// Read AES-CBC (EncryptionOnly mode of the SDK v1) too. Whoever can write an object or its metadata can change what such an object
-    /// decrypts to, and can make one of an object in AES-GCM whose data key is wrapped without its cipher (AESWrap, kms)
+    /// Read AES-CBC (EncryptionOnly mode of the SDK v1) too. Whoever can write an object or its metadata can change
+    /// what such an object decrypts to, and can make one of an object in AES-GCM whose data key is wrapped without its
+    /// cipher (AESWrap, kms)
     #[arg(long)]
     allow_unauthenticated: bool,
     /// Bytes of the content, from 0 on and the last one included, such as 0-99 or 100-. A part is NOT authenticated
@@ -124,7 +125,8 @@ enum Pieces {
     Unseen,
     /// SHA-256 of each piece, as it is read the first time.
     Noted(Vec<[u8; 32]>),
-    /// The digests of the pieces that are to come once more. A store or a disk may hold something else by now, which nothing verified.
+    /// The digests of the pieces that are to come once more. A store or a disk may hold something else by now, which
+    /// nothing verified.
     Awaited(std::vec::IntoIter<[u8; 32]>),
 }
 

@@ -57,6 +57,8 @@ struct Answer {
     malformed: Option<Error>,
     readable: Option<Result<(), Error>>,
     rule: Option<String>,
+    /// The name in the configuration of the key that the object leads to.
+    configured: Option<String>,
 }
 
 impl Inspect {
@@ -292,6 +294,7 @@ impl Look<'_> {
         };
         if let (Some(provider), Some((envelope, _))) = (self.provider, &answer.envelope) {
             answer.readable = Some(unwrap_data_key(provider, envelope).map(|_| ()));
+            answer.configured = provider.key_of(envelope).ok().flatten().map(|found| found.key);
         }
         if let (Some(config), Place::S3(uri)) = (self.config, self.place) {
             answer.rule = explain(config, &uri.to_string(), None)?.key;
@@ -308,6 +311,7 @@ impl Look<'_> {
             malformed: None,
             readable: None,
             rule: None,
+            configured: None,
         }
     }
 }
@@ -365,6 +369,7 @@ impl Answer {
                 Some(Err(error)) => json!({ "code": error.code().as_str(), "message": error.to_string() }),
                 _ => Value::Null,
             },
+            "configuredKey": self.configured,
             "keyToday": self.rule,
         })
     }
@@ -395,7 +400,15 @@ impl Answer {
                 if let Err(problem) = self.noted_length() {
                     line("noted", &problem.message)?;
                 }
-                line("key", envelope.key().unwrap_or("not named"))?;
+                let configured = self.configured.as_deref();
+                match (envelope.key(), configured) {
+                    (Some(named), Some(configured)) if named != configured => {
+                        line("key", &format!("{named}, configured as {configured}"))?;
+                    }
+                    (Some(named), _) => line("key", named)?,
+                    (None, Some(configured)) => line("key", &format!("{configured}, by the configuration"))?,
+                    (None, None) => line("key", "not named")?,
+                }
                 if let Some(version) = envelope.version() {
                     line("version", version)?;
                 }

@@ -1,6 +1,7 @@
 //! Commands on encrypted objects, in S3 or on a local disk.
 //!
-//! On a disk the ciphertext is a file and its envelope an instruction file beside it, as the S3 encryption clients have them in S3.
+//! On a disk the ciphertext is a file and its envelope an instruction file beside it, as the S3 encryption clients have
+//! them in S3.
 
 mod get;
 mod inspect;
@@ -249,7 +250,8 @@ pub(crate) fn instruction_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The envelope in the instruction file beside a local file. The object's own part of it, where the format has one, stands there too.
+/// The envelope in the instruction file beside a local file. The object's own part of it, where the format has one,
+/// stands there too.
 fn instruction_beside(path: &Path) -> Result<Option<Envelope>, Failure> {
     let path = instruction_path(path);
     let file = match File::open(&path) {

@@ -40,7 +40,8 @@ pub(crate) struct Put {
     /// Which client's format
     #[arg(long, value_name = "FORMAT", default_value = "v2")]
     format: Format,
-    /// In S3: the envelope goes into an instruction file and not into the metadata; neither it nor the object may be there yet
+    /// In S3: the envelope goes into an instruction file and not into the metadata; neither it nor the object may be
+    /// there yet
     #[arg(long)]
     instruction_file: bool,
     /// In S3: only where there is no object yet
@@ -61,7 +62,8 @@ enum Format {
     V4,
 }
 
-/// An upload that can be gone on with. Whoever reads this learns nothing: the data key is wrapped, the digests are of ciphertext.
+/// An upload that can be gone on with. Whoever reads this learns nothing: the data key is wrapped, the digests are of
+/// ciphertext.
 #[derive(Serialize, Deserialize)]
 struct State {
     uri: String,
@@ -252,8 +254,8 @@ impl S3Object<'_> {
         (metadata, instruction)
     }
 
-    /// The last step, which makes the object: `make` is told whether there may be none yet. The instruction file is there just before it, and
-    /// does not stay without it.
+    /// The last step, which makes the object: `make` is told whether there may be none yet. The instruction file is
+    /// there just before it, and does not stay without it.
     fn appear(
         &self,
         instruction: Option<Vec<u8>>,
@@ -374,9 +376,9 @@ impl S3Object<'_> {
         Ok(None)
     }
 
-    /// Encrypts from the beginning, one part after the other, and sends those that S3 has not got yet, some at once. Gives the ETags of
-    /// all; `None` where the file does not read as it did when it was sent before, or changed underway: under one key and vector no two texts
-    /// may ever leave.
+    /// Encrypts from the beginning, one part after the other, and sends those that S3 has not got yet, some at once.
+    /// Gives the ETags of all; `None` where the file does not read as it did when it was sent before, or changed
+    /// underway: under one key and vector no two texts may ever leave.
     fn send(
         &self,
         upload: &Upload,
@@ -393,7 +395,8 @@ impl S3Object<'_> {
         let queue = Mutex::new(queue);
         let unchanged = std::thread::scope(|scope| {
             let (locked, queue, failed) = (&locked, &queue, &failed);
-            // Takes parts until there are no more: whoever offers one would wait for ever for the last of those that failed.
+            // Takes parts until there are no more: whoever offers one would wait for ever for the last of those that
+            // failed.
             let work = move || -> Result<(), Failure> {
                 let mut result = Ok(());
                 loop {

@@ -13,7 +13,8 @@ use time::OffsetDateTime;
 use crate::files::NewFile;
 use crate::output::{at, note, problem, Failure};
 
-/// The form of the file. Older ones say nothing of the version of the key, so that nobody can know whether they hold today.
+/// The form of the file. Older ones say nothing of the version of the key, so that nobody can know whether they hold
+/// today.
 const FORMAT: u32 = 2;
 /// The most failed objects that a checkpoint remembers; more than that and something else is wrong.
 const MAX_FAILED: usize = 10_000;
@@ -35,7 +36,8 @@ pub(super) struct Run {
 pub(super) struct State {
     format: u32,
     of: Run,
-    /// Keys and versions that wrapped when the run began. Objects before the mark are under these and not under any newer.
+    /// Keys and versions that wrapped when the run began. Objects before the mark are under these and not under any
+    /// newer.
     target: String,
     /// When the first of the runs that go on from each other began (RFC 3339).
     pub(super) started: String,
@@ -155,8 +157,8 @@ impl Checkpoint {
         file.replace().map_err(at(path))
     }
 
-    /// Every object was looked at. The next run looks at all of them again: a mark at the end would hide those that appear before it, and
-    /// a rotation.
+    /// Every object was looked at. The next run looks at all of them again: a mark at the end would hide those that
+    /// appear before it, and a rotation.
     pub(super) fn remove(&self) -> Result<(), Failure> {
         match &self.path {
             Some(path) if path.exists() => fs::remove_file(path).map_err(at(path)),

@@ -44,7 +44,8 @@ pub(crate) struct Command {
     /// Wrap each object's data key by the key that the rules give to new objects at its place
     #[arg(long, conflicts_with = "to")]
     to_rules: bool,
-    /// Move objects under these keys too, though the rules give others at their place. Whoever holds the new key can read them then
+    /// Move objects under these keys too, though the rules give others at their place. Whoever holds the new key can
+    /// read them then
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     from: Vec<String>,
     /// Do not ask before more than 1000 objects are moved
@@ -59,13 +60,15 @@ pub(crate) struct Command {
     /// Objects begun in a second, at most: from 0.001 to 1000000
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
-    /// A file that remembers how far the work got; the same command goes on from there. Removed when every object was looked at
+    /// A file that remembers how far the work got; the same command goes on from there. Removed when every object was
+    /// looked at
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// A file that gets a line of JSON for each object
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Replace the wraps of the SDK v1's first client by those of its second, which S3A reads without emrkeys.s3a.allow-legacy
+    /// Replace the wraps of the SDK v1's first client by those of its second, which S3A reads without
+    /// emrkeys.s3a.allow-legacy
     #[arg(long)]
     upgrade_wrap: bool,
     /// Copy objects of more bytes in parts

@@ -1,0 +1,77 @@
+//! Calls of S3: waited for, and sorted by the reason if they fail.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+use emrkeys_core::aws::{self, causes, runtime};
+use emrkeys_core::{excerpt, Code, Problem};
+
+use super::store::{ObjectUri, DEADLINE};
+
+/// Waits for the answer of a call, and says what went wrong with it.
+pub(super) fn wait<T, E>(
+    uri: &ObjectUri,
+    operation: &str,
+    call: impl std::future::Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, Problem>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let uri = uri.to_string();
+    runtime::block_on(DEADLINE, call)?
+        .ok_or_else(|| unavailable(&uri, operation, "no answer within an hour", None))?
+        .map_err(|error| failure(&uri, operation, &error))
+}
+
+fn failure<E>(uri: &str, operation: &str, error: &SdkError<E>) -> Problem
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let id = error.request_id();
+    let Some((status, name, told)) = aws::answer(error) else {
+        return unavailable(uri, operation, &causes(error), id);
+    };
+    let problem = |code, remedy| problem(uri, operation, code, &told, id, remedy);
+    match (status, name) {
+        (404, "NoSuchBucket") => problem(Code::ObjectNotFound, "Correct the bucket's name."),
+        (404, _) => problem(Code::ObjectNotFound, "Correct the location."),
+        (409 | 412, _) => problem(
+            Code::ObjectChanged,
+            "Somebody else wrote the object in the meantime, and nothing was done: try again if that is still wanted.",
+        ),
+        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => problem(
+            Code::StoreDenied,
+            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on the key of the \
+             bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
+        ),
+        (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
+            problem(Code::StoreUnavailable, "The bucket is in another region: name it.")
+        }
+        _ => unavailable(uri, operation, &told, id),
+    }
+}
+
+pub(super) fn unavailable(uri: &str, operation: &str, told: &str, request_id: Option<&str>) -> Problem {
+    problem(
+        uri,
+        operation,
+        Code::StoreUnavailable,
+        told,
+        request_id,
+        "See that this machine reaches S3 (endpoint, proxy) and has credentials and a region.",
+    )
+}
+
+fn problem(
+    uri: &str,
+    operation: &str,
+    code: Code,
+    told: &str,
+    request_id: Option<&str>,
+    remedy: &str,
+) -> Problem {
+    let id = aws::request(request_id);
+    let message = format!("{operation} of {} failed: {told}{id}", excerpt(uri));
+    Problem::new(code, message, remedy)
+}
