@@ -279,18 +279,18 @@ pub(crate) fn no_rule(bucket: Option<&str>) -> Problem {
 }
 
 fn unknown_description(stored: &StoredDescription) -> Problem {
-    let what = if stored.is_empty() {
-        "the object has no materials description".to_owned()
-    } else {
+    let at = |what: String, remedy| Problem::at("emrkeys.legacy.key", Code::DescriptionUnknown, what, remedy);
+    if stored.is_empty() {
+        return at(
+            "the object has no materials description".to_owned(),
+            "Set the property to the key of such objects.",
+        );
+    }
+    at(
         format!(
             "nothing in the object's description says which key it belongs to ({})",
             stored.names()
-        )
-    };
-    Problem::at(
-        "emrkeys.legacy.key",
-        Code::DescriptionUnknown,
-        what,
+        ),
         "Say by emrkeys.key.<name>.match.<field> which key such objects have, or set the property to the key of all of them.",
     )
 }
