@@ -5,26 +5,16 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use super::key_reader::{file, CredentialRef, FileRef, KeyReader, CONTEXT, PREVIOUS_KMS};
 use super::properties::{self, KEY_PREFIX};
-use super::reader::{list, Fields, Reader};
-use crate::aws::arn::{is_kms_alias, Arn};
-use crate::aws::kms::{Context, KmsAccess, KmsTarget, Role};
+use super::reader::{list, Reader};
+use crate::aws::arn::is_kms_alias;
+use crate::aws::kms::{Context, KmsAccess, KmsTarget};
 use crate::description;
 use crate::error::{excerpt, Code, Problem};
 use crate::http::ServiceUrl;
 use crate::material::aes_key::Encoding;
-use crate::material::{Location, Permissions};
-
-pub(super) const RSA_PUBLIC: &str = "fs.s3.cse.rsa.public";
-pub(super) const RSA_PRIVATE: &str = "fs.s3.cse.rsa.private";
-pub(super) const RSA_NAME: &str = "fs.s3.cse.rsa.name";
-pub(super) const KMS_KEY_ID: &str = "fs.s3.cse.kms.keyId";
-
-/// The user's entries of the encryption context stand below this.
-const CONTEXT: &str = "encryption-context.";
-
-/// KMS keys that decrypt and no longer encrypt.
-const PREVIOUS_KMS: &str = "previous-kms-key-ids";
+use crate::material::Permissions;
 
 /// One value of `emrkeys.key.<name>.type`.
 struct KeyType {
@@ -177,20 +167,6 @@ impl dyn KeyDetails {
     }
 }
 
-/// A file of key material and the property that names it.
-#[derive(Debug)]
-pub(crate) struct FileRef {
-    pub(crate) property: String,
-    pub(crate) location: Location,
-}
-
-/// An alias of a Hadoop credential and the property that names it.
-#[derive(Debug)]
-pub(crate) struct CredentialRef {
-    pub(crate) property: String,
-    pub(crate) alias: String,
-}
-
 /// Where an AES key comes from.
 #[derive(Debug)]
 pub(crate) enum Origin {
@@ -210,270 +186,56 @@ pub(super) fn read_all(reader: &mut Reader) -> BTreeMap<String, KeyConfig> {
                 name,
                 fields: &fields,
             };
-            Some((name.to_owned(), key.read()?))
+            Some((name.to_owned(), read(&mut key)?))
         })
         .collect()
 }
 
-/// The key that the properties of AWS's own providers define.
-pub(super) fn read_drop_in(reader: &mut Reader) -> Option<KeyConfig> {
-    let (public, private) = (reader.get(RSA_PUBLIC), reader.get(RSA_PRIVATE));
-    let kind = match (public, private, reader.get(KMS_KEY_ID)) {
-        (None, None, None) => return None,
-        (None, None, Some(key_id)) => KeyKind::Kms(KmsKey {
-            target: KmsTarget {
-                key_id: kms_key_id(reader, KMS_KEY_ID.to_owned(), key_id)?,
-                property: KMS_KEY_ID.to_owned(),
-                access: KmsAccess::default(),
-            },
-            previous: Vec::new(),
-        }),
-        (_, _, Some(_)) => {
-            reader.problems.add(Problem::at(
-                KMS_KEY_ID,
-                Code::Conflict,
-                format!("{KMS_KEY_ID} and {RSA_PUBLIC} are both set, and each would define the default key"),
-                "Remove the one that is not used, or configure keys by emrkeys.key.<name>.type.",
-            ));
-            return None;
-        }
-        (None, Some(_), None) => {
-            reader.missing(RSA_PUBLIC.to_owned(), "Set it to the URI of the public key.");
-            return None;
-        }
-        (Some(public), private, None) => {
-            let private = private.map(|uri| file(reader, RSA_PRIVATE.to_owned(), uri));
-            KeyKind::Rsa(RsaKey {
-                public: file(reader, RSA_PUBLIC.to_owned(), public)?,
-                private: match private {
-                    None => None,
-                    Some(file) => Some(file?),
-                },
-                password: None,
-                legacy_name: reader.get(RSA_NAME).map(str::to_owned),
-                permissions: Permissions::Warn,
-            })
-        }
-    };
+fn read(key: &mut KeyReader) -> Option<KeyConfig> {
+    let key_type = key_type(key)?;
+    refuse_fields_of_other_types(key, key_type);
+    let kind = (key_type.read)(key);
+    let matches = key.matches();
     Some(KeyConfig {
-        kind,
-        previous: Vec::new(),
-        aliases: Vec::new(),
-        matches: Vec::new(),
+        kind: kind?,
+        previous: list(key.get("previous")),
+        aliases: list(key.get("aliases")),
+        matches,
     })
 }
 
-/// Reads the properties of one key.
-struct KeyReader<'r, 'a> {
-    reader: &'r mut Reader<'a>,
-    name: &'a str,
-    fields: &'r Fields<'a>,
+fn key_type(key: &mut KeyReader) -> Option<&'static KeyType> {
+    let name = key.get("type");
+    let found = TYPES.iter().find(|known| Some(known.name) == name);
+    if found.is_none() {
+        let (code, message) = match name {
+            Some(other) => (
+                Code::InvalidValue,
+                format!("{} is not a type of key", excerpt(other)),
+            ),
+            None => (Code::MissingProperty, format!("key {} has no type", key.name)),
+        };
+        key.refuse("type", code, message, &type_names());
+    }
+    found
 }
 
-impl<'a> KeyReader<'_, 'a> {
-    fn read(&mut self) -> Option<KeyConfig> {
-        let key_type = self.key_type()?;
-        self.refuse_fields_of_other_types(key_type);
-        let kind = (key_type.read)(self);
-        let matches = self.matches();
-        Some(KeyConfig {
-            kind: kind?,
-            previous: list(self.get("previous")),
-            aliases: list(self.get("aliases")),
-            matches,
-        })
-    }
-
-    fn key_type(&mut self) -> Option<&'static KeyType> {
-        let name = self.get("type");
-        let found = TYPES.iter().find(|known| Some(known.name) == name);
-        if found.is_none() {
-            let (code, message) = match name {
-                Some(other) => (
-                    Code::InvalidValue,
-                    format!("{} is not a type of key", excerpt(other)),
-                ),
-                None => (Code::MissingProperty, format!("key {} has no type", self.name)),
-            };
-            self.refuse("type", code, message, &type_names());
-        }
-        found
-    }
-
-    fn refuse_fields_of_other_types(&mut self, key_type: &KeyType) {
-        let allowed = |field: &str| {
-            matches!(field, "type" | "aliases")
-                || field.starts_with("match.")
-                || key_type
-                    .fields
-                    .iter()
-                    .any(|known| *known == field || (known.ends_with('.') && field.starts_with(known)))
-        };
-        let fields = self.fields;
-        for field in fields.keys().filter(|field| !allowed(field)) {
-            if properties::is_known(&self.property(field)) {
-                let message = format!("keys of type {} have no such property", key_type.name);
-                let remedy = format!("Remove it, or change {}.", self.property("type"));
-                self.refuse(field, Code::Conflict, message, &remedy);
-            }
-        }
-    }
-
-    fn property(&self, field: &str) -> String {
-        format!("{KEY_PREFIX}{}.{field}", self.name)
-    }
-
-    fn get(&self, field: &str) -> Option<&'a str> {
-        self.fields.get(field).copied()
-    }
-
-    fn text(&self, field: &str) -> Option<String> {
-        self.get(field).map(str::to_owned)
-    }
-
-    fn refuse(&mut self, field: &str, code: Code, message: impl Into<String>, remedy: &str) {
-        let problem = Problem::at(self.property(field), code, message, remedy);
-        self.reader.problems.add(problem);
-    }
-
-    /// The value of a property that must be set.
-    fn required(&mut self, field: &str, remedy: &str) -> Option<&'a str> {
-        let value = self.get(field);
-        if value.is_none() {
-            self.reader.missing(self.property(field), remedy);
-        }
-        value
-    }
-
-    /// A file that may be left out. The outer `None`: it is set, and wrong.
-    fn optional_file(&mut self, field: &str) -> Option<Option<FileRef>> {
-        match self.get(field) {
-            None => Some(None),
-            Some(uri) => file(self.reader, self.property(field), uri).map(Some),
-        }
-    }
-
-    fn credential(&self, field: &str) -> Option<CredentialRef> {
-        self.text(field).map(|alias| CredentialRef {
-            property: self.property(field),
-            alias,
-        })
-    }
-
-    fn kms_target(&mut self, key_id: &str, access: KmsAccess) -> Option<KmsTarget> {
-        let property = self.property("kms-key-id");
-        Some(KmsTarget {
-            key_id: kms_key_id(self.reader, property.clone(), key_id)?,
-            property,
-            access,
-        })
-    }
-
-    /// Only its owner knows which key an alias once stood for, so that each older key is named by itself.
-    fn previous_kms_keys(&mut self) -> Vec<String> {
-        let mut keys = Vec::new();
-        for id in list(self.get(PREVIOUS_KMS)) {
-            if is_kms_alias(&id) {
-                let message = format!(
-                    "{} is an alias, and may stand for another key tomorrow",
-                    excerpt(&id)
-                );
-                self.refuse(
-                    PREVIOUS_KMS,
-                    Code::InvalidValue,
-                    message,
-                    "Name the older keys by ARN.",
-                );
-            } else {
-                keys.extend(kms_key_id(self.reader, self.property(PREVIOUS_KMS), &id));
-            }
-        }
-        keys
-    }
-
-    fn kms_access(&mut self) -> KmsAccess {
-        let role = match (self.text("role-arn"), self.text("external-id")) {
-            (Some(arn), external_id) => Some(Role { arn, external_id }),
-            (None, None) => None,
-            (None, Some(_)) => {
-                self.refuse(
-                    "external-id",
-                    Code::Conflict,
-                    "an external id is for assuming a role, and no role is named",
-                    "Set .role-arn, or remove it.",
-                );
-                None
-            }
-        };
-        KmsAccess {
-            endpoint: self.text("endpoint"),
-            region: self.text("region"),
-            role,
-        }
-    }
-
-    /// The user's entries of the encryption context. They are stored with every object, where room is short.
-    fn context(&mut self) -> Context {
-        const MOST: usize = 400;
-        let context: Context = self
-            .fields
-            .iter()
-            .filter_map(|(field, value)| Some((field.strip_prefix(CONTEXT)?.to_owned(), (*value).to_owned())))
-            .collect();
-        let bytes: usize = context
-            .iter()
-            .map(|(field, value)| field.len() + value.len())
-            .sum();
-        let reserved = |field: &&String| field.starts_with("aws:") || field.starts_with("emrkeys.");
-        let strange = |field: &&String| {
-            let value = context.get(*field).map_or("", String::as_str);
-            field.chars().chain(value.chars()).any(char::is_control)
-        };
-        if let Some(field) = context.keys().find(reserved).or(context.keys().find(strange)) {
-            self.refuse(
-                &format!("{CONTEXT}{field}"),
-                Code::InvalidValue,
-                "names that start with aws: or emrkeys. are reserved, and control characters cannot be stored",
-                "Choose another name or value.",
-            );
-        } else if bytes > MOST {
-            let field = context.keys().next().map_or("", String::as_str);
-            self.refuse(
-                &format!("{CONTEXT}{field}"),
-                Code::InvalidValue,
-                "the encryption context has more than 400 bytes in all, and is stored with every object",
-                "Shorten it.",
-            );
-        }
-        context
-    }
-
-    fn matches(&mut self) -> Vec<(String, String)> {
-        let mut matches = Vec::new();
-        let fields = self.fields;
-        for (field, value) in fields
-            .iter()
-            .filter_map(|(field, value)| Some((field.strip_prefix("match.")?, *value)))
-        {
-            let ours = field.starts_with("emrkeys.");
-            let of_request = ["Path", "DstPath", "JobflowId"]
+fn refuse_fields_of_other_types(key: &mut KeyReader, key_type: &KeyType) {
+    let allowed = |field: &str| {
+        matches!(field, "type" | "aliases")
+            || field.starts_with("match.")
+            || key_type
+                .fields
                 .iter()
-                .any(|known| field.eq_ignore_ascii_case(known));
-            if ours || of_request {
-                self.refuse(
-                    &format!("match.{field}"),
-                    Code::InvalidValue,
-                    format!(
-                        "{} is not a field of another provider's description",
-                        excerpt(field)
-                    ),
-                    "Use .aliases for a renamed key, a rule for a location.",
-                );
-            } else {
-                matches.push((field.to_owned(), value.to_owned()));
-            }
+                .any(|known| *known == field || (known.ends_with('.') && field.starts_with(known)))
+    };
+    let fields = key.fields;
+    for field in fields.keys().filter(|field| !allowed(field)) {
+        if properties::is_known(&key.property(field)) {
+            let message = format!("keys of type {} have no such property", key_type.name);
+            let remedy = format!("Remove it, or change {}.", key.property("type"));
+            key.refuse(field, Code::Conflict, message, &remedy);
         }
-        matches
     }
 }
 
@@ -482,42 +244,6 @@ fn type_names() -> String {
     let names: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
     let (last, others) = names.split_last().unwrap_or((&"", &[]));
     format!("Set it to {} or {last}.", others.join(", "))
-}
-
-fn file(reader: &mut Reader, property: String, value: &str) -> Option<FileRef> {
-    let location = reader.problems.keep(Location::parse(&property, value))?;
-    if matches!(&location, Location::External(uri) if !uri.contains(':')) && property.starts_with("emrkeys.")
-    {
-        reader.problems.add(Problem::at(
-            property,
-            Code::InvalidUri,
-            format!("{} has no scheme", excerpt(value)),
-            "Write file:///path for a local file, hdfs:///path or s3://bucket/key for another.",
-        ));
-        return None;
-    }
-    Some(FileRef { property, location })
-}
-
-/// KMS decides whether a key exists; this refuses only what can be no key of any account.
-fn kms_key_id(reader: &mut Reader, property: String, value: &str) -> Option<String> {
-    let bad = value.chars().any(|c| c.is_whitespace() || c.is_control()) || value.len() > 2048;
-    let names_key = |arn: Arn| {
-        (arn.kms_key_id().is_some() || arn.is_kms_alias())
-            && !arn.region.is_empty()
-            && !arn.account.is_empty()
-    };
-    let bad_arn = value.starts_with("arn:") && !Arn::parse(value).is_some_and(names_key);
-    if bad || bad_arn || value == "alias/" {
-        reader.problems.add(Problem::at(
-            property,
-            Code::InvalidValue,
-            format!("{} does not name a KMS key", excerpt(value)),
-            "Write an ARN (arn:aws:kms:region:account:key/id), a key id or alias/name.",
-        ));
-        return None;
-    }
-    Some(value.to_owned())
 }
 
 /// Type `aes`: an AES key in a file or in a Hadoop credential.

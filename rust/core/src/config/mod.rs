@@ -1,5 +1,7 @@
 //! From Hadoop properties to a validated [`Config`], parsed once.
 
+mod drop_in;
+mod key_reader;
 mod keys;
 mod limits;
 pub(crate) mod loader;
@@ -11,9 +13,9 @@ mod sections;
 mod switched_off;
 mod validate;
 
+pub(crate) use key_reader::{CredentialRef, FileRef};
 pub(crate) use keys::{
-    AesKey, CredentialRef, DataKeyServiceKey, FileRef, KeyConfig, KeyKind, KeyringKey, KmsCachedKey, Origin,
-    RsaKey,
+    AesKey, DataKeyServiceKey, KeyConfig, KeyKind, KeyringKey, KmsCachedKey, Origin, RsaKey,
 };
 pub(crate) use limits::Limits;
 pub use model::Config;

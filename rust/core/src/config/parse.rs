@@ -8,7 +8,9 @@ use super::validate::{
     check_client, check_local_disk, check_names, check_names_are_unique, check_protectors, check_s3a,
     resolve_previous, settings_key_names, shared_with_disk,
 };
-use super::{keys, properties, sections, switched_off, DESCRIPTION_ENABLED, DROP_IN_KEY, V2_ENABLED};
+use super::{
+    drop_in, keys, properties, sections, switched_off, DESCRIPTION_ENABLED, DROP_IN_KEY, V2_ENABLED,
+};
 use crate::client::Client;
 use crate::error::{Code, Error, Problem};
 use crate::inputs::Settings;
@@ -31,7 +33,7 @@ impl Config {
         let rules = sections::rules(&mut reader);
         let drop_in = keys.is_empty() && rules.is_empty() && default_key.is_none() && !reader.names_keys();
         if drop_in {
-            if let Some(key) = keys::read_drop_in(&mut reader) {
+            if let Some(key) = drop_in::read(&mut reader) {
                 keys.insert(DROP_IN_KEY.to_owned(), key);
                 default_key = Some(DROP_IN_KEY.to_owned());
             }

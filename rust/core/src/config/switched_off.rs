@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::{KeyConfig, KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
+use super::drop_in::{KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
+use super::keys::KeyConfig;
 use super::DROP_IN_KEY;
 use crate::aws::arn::same_kms_key;
 use crate::description;

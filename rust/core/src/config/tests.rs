@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::keys::{KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
+use super::drop_in::{KMS_KEY_ID, RSA_NAME, RSA_PRIVATE, RSA_PUBLIC};
 use super::*;
 use crate::inputs::{InputRef, Settings};
 use crate::jce::{JceInstall, JceMgf1, JceRelease, JceSettings};

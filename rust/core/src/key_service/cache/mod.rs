@@ -28,10 +28,10 @@ use gate::Gate;
 
 pub use calls::full_jitter;
 
-/// How long a refusal is believed, so that a job without permission does not ask again for every object.
-const REFUSAL_AGE: Duration = Duration::from_secs(5);
-/// How long a failure is believed, and how long until the background tries again.
-const FAULT_AGE: Duration = Duration::from_secs(1);
+/// How long a refusal is recent_failure, so that a job without permission does not ask again for every object.
+const REFUSAL_CACHED_FOR: Duration = Duration::from_secs(5);
+/// How long a failure is recent_failure, and how long until the background tries again.
+const FAULT_CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// The key that encrypts, with what is stored.
 pub(crate) struct Current {
@@ -41,7 +41,7 @@ pub(crate) struct Current {
     uses: AtomicU64,
 }
 
-/// What the service said when a key was to be opened.
+/// The cached answer to a request to unwrap a key.
 #[derive(Clone)]
 enum Opened {
     Key { key: Arc<SecretSlice<u8>>, at: Duration },
@@ -50,7 +50,7 @@ enum Opened {
 
 /// Calls for the current key, one at a time.
 #[derive(Default)]
-struct Flight {
+struct Calls {
     /// Counts them.
     number: u64,
     under_way: bool,
@@ -65,8 +65,8 @@ pub(crate) struct KeyCache {
     clock: Arc<dyn Clock>,
     gate: Gate,
     current: ArcSwapOption<Current>,
-    flight: Mutex<Flight>,
-    landed: Condvar,
+    calls: Mutex<Calls>,
+    call_ended: Condvar,
     opened: moka::sync::Cache<WrappedKey, Opened>,
     stats: Stats,
 }
@@ -101,8 +101,8 @@ impl KeyCache {
             clock,
             gate: Gate::default(),
             current: ArcSwapOption::empty(),
-            flight: Mutex::default(),
-            landed: Condvar::new(),
+            calls: Mutex::default(),
+            call_ended: Condvar::new(),
             stats: Stats::default(),
         }
     }
@@ -114,7 +114,7 @@ impl KeyCache {
     pub(crate) fn current(self: &Arc<Self>) -> Result<Arc<Current>, Problem> {
         let mut asked = false;
         loop {
-            if let Some(current) = self.use_current() {
+            if let Some(current) = self.take_use() {
                 if !asked {
                     self.stats.hits.add();
                 }
@@ -126,7 +126,7 @@ impl KeyCache {
                 return Ok(stale);
             }
             asked = true;
-            if let Err(failure) = self.fly_or_wait(false) {
+            if let Err(failure) = self.refresh_or_wait(false) {
                 // Within its grace an expired key serves all the same, from the first failure on.
                 return match self.stale() {
                     Some(stale) => {
@@ -177,7 +177,7 @@ impl KeyCache {
     /// As [`current`](KeyCache::current); then everything stays as it was.
     pub(crate) fn renew(self: &Arc<Self>) -> Result<(), Problem> {
         if self.current.load().is_some() {
-            self.fly_or_wait(true).map_err(Failure::into_problem)?;
+            self.refresh_or_wait(true).map_err(Failure::into_problem)?;
         }
         self.opened.invalidate_all();
         if let Some(current) = self.current.load_full() {
@@ -198,7 +198,7 @@ impl KeyCache {
     }
 
     /// The current key, one use counted; `None` where it has expired.
-    fn use_current(self: &Arc<Self>) -> Option<Arc<Current>> {
+    fn take_use(self: &Arc<Self>) -> Option<Arc<Current>> {
         let current = self.current.load_full()?;
         let age = self.clock.now().saturating_sub(current.born);
         if age >= self.limits.max_age {
@@ -221,9 +221,9 @@ impl KeyCache {
     fn stale(&self) -> Option<Arc<Current>> {
         let current = self.current.load_full()?;
         let age = self.clock.now().saturating_sub(current.born);
-        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let unanswered = matches!(
-            &flight.failure,
+            &calls.failure,
             Some((Failure::Throttled(_) | Failure::Unavailable(_), _))
         );
         let in_grace = age < self.limits.max_age + self.limits.max_stale;
@@ -232,15 +232,18 @@ impl KeyCache {
     }
 
     /// Gets a new key, or waits for the thread that does. `always`: even where the current one is good.
-    fn fly_or_wait(self: &Arc<Self>, always: bool) -> Result<(), Failure> {
-        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if flight.under_way {
+    fn refresh_or_wait(self: &Arc<Self>, always: bool) -> Result<(), Failure> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.under_way {
             self.stats.waits.add();
-            let number = flight.number;
-            while flight.under_way && flight.number == number {
-                flight = self.landed.wait(flight).unwrap_or_else(PoisonError::into_inner);
+            let number = calls.number;
+            while calls.under_way && calls.number == number {
+                calls = self
+                    .call_ended
+                    .wait(calls)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
-            return match &flight.failure {
+            return match &calls.failure {
                 Some((failure, _)) => Err(failure.clone()),
                 None => Ok(()),
             };
@@ -249,39 +252,39 @@ impl KeyCache {
             if self.is_good() {
                 return Ok(());
             }
-            if let Some(failure) = self.believed(&flight) {
+            if let Some(failure) = self.recent_failure(&calls) {
                 return Err(failure);
             }
         }
         self.stats.misses.add();
-        let landing = self.take_off(&mut flight);
-        drop(flight);
+        let call = self.begin_call(&mut calls);
+        drop(calls);
         let result = runtime::block_on(self.limits.deadline * 2, self.generate());
-        landing.land(result.unwrap_or_else(|problem| Some(Err(Failure::Unavailable(problem)))))
+        call.finish(result.unwrap_or_else(|problem| Some(Err(Failure::Unavailable(problem)))))
     }
 
     fn renew_in_background(self: &Arc<Self>) {
-        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if flight.under_way || self.believed(&flight).is_some() {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.under_way || self.recent_failure(&calls).is_some() {
             return;
         }
-        let landing = self.take_off(&mut flight);
-        drop(flight);
+        let call = self.begin_call(&mut calls);
+        drop(calls);
         self.stats.refreshes.add();
         let cache = Arc::clone(self);
         // Where there is no runtime there is no key either, and whoever needs one will be told.
         let _ = runtime::spawn(async move {
             let result = cache.generate().await;
-            let _ = landing.land(Some(result));
+            let _ = call.finish(Some(result));
         });
     }
 
-    /// The failure of the last call, for as long as asking again would be useless.
-    fn believed(&self, flight: &Flight) -> Option<Failure> {
-        let (failure, at) = flight.failure.as_ref()?;
+    /// The failure of the last call, as long as it is cached.
+    fn recent_failure(&self, calls: &Calls) -> Option<Failure> {
+        let (failure, at) = calls.failure.as_ref()?;
         let age = match failure {
-            Failure::Refused(_) => REFUSAL_AGE,
-            Failure::Throttled(_) | Failure::Unavailable(_) => FAULT_AGE,
+            Failure::Refused(_) => REFUSAL_CACHED_FOR,
+            Failure::Throttled(_) | Failure::Unavailable(_) => FAULT_CACHED_FOR,
         };
         (self.clock.now().saturating_sub(*at) < age).then(|| failure.clone())
     }
@@ -293,12 +296,12 @@ impl KeyCache {
         })
     }
 
-    fn take_off(self: &Arc<Self>, flight: &mut Flight) -> Landing {
-        flight.under_way = true;
-        flight.number += 1;
-        Landing {
+    fn begin_call(self: &Arc<Self>, calls: &mut Calls) -> PendingCall {
+        calls.under_way = true;
+        calls.number += 1;
+        PendingCall {
             cache: Arc::clone(self),
-            landed: false,
+            ended: false,
         }
     }
 
@@ -351,21 +354,21 @@ impl KeyCache {
         }
     }
 
-    /// Whether what was said still holds.
+    /// Whether a cached answer is still valid.
     fn holds(&self, opened: Option<&Opened>) -> bool {
         let (at, age) = match opened {
             Some(Opened::Key { at, .. }) => (at, self.limits.max_age),
             Some(Opened::Failed {
                 at,
                 failure: Failure::Refused(_),
-            }) => (at, REFUSAL_AGE),
+            }) => (at, REFUSAL_CACHED_FOR),
             // The gate keeps those who ask again from storming the service.
             Some(Opened::Failed { .. }) | None => return false,
         };
         self.clock.now().saturating_sub(*at) < age
     }
 
-    /// Who wrote an object often reads it.
+    /// A process that writes an object often reads it, so that the key counts as unwrapped, too.
     fn remember(&self, current: &Current) {
         self.opened.insert(
             current.wrapped.clone(),
@@ -384,18 +387,18 @@ impl std::fmt::Debug for KeyCache {
 }
 
 /// A call under way; ends it even if the call panics.
-struct Landing {
+struct PendingCall {
     cache: Arc<KeyCache>,
-    landed: bool,
+    ended: bool,
 }
 
-impl Landing {
-    fn land(mut self, result: Option<Result<NewKey, Failure>>) -> Result<(), Failure> {
+impl PendingCall {
+    fn finish(mut self, result: Option<Result<NewKey, Failure>>) -> Result<(), Failure> {
         self.end(result.unwrap_or_else(|| Err(lost())))
     }
 
     fn end(&mut self, result: Result<NewKey, Failure>) -> Result<(), Failure> {
-        self.landed = true;
+        self.ended = true;
         let now = self.cache.clock.now();
         let outcome = result.map(|NewKey { plaintext, wrapped }| {
             let current = Arc::new(Current {
@@ -407,23 +410,23 @@ impl Landing {
             self.cache.remember(&current);
             self.cache.current.store(Some(current));
         });
-        let mut flight = self.cache.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        flight.under_way = false;
-        flight.failure = outcome.clone().err().map(|failure| (failure, now));
-        self.cache.landed.notify_all();
+        let mut calls = self.cache.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.under_way = false;
+        calls.failure = outcome.clone().err().map(|failure| (failure, now));
+        self.cache.call_ended.notify_all();
         outcome
     }
 }
 
-impl Drop for Landing {
+impl Drop for PendingCall {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.ended {
             let _ = self.end(Err(lost()));
         }
     }
 }
 
-/// The call neither succeeded nor failed within twice its deadline.
+/// The failure of a call that neither succeeded nor failed within twice its deadline.
 fn lost() -> Failure {
     Failure::Unavailable(Problem::new(
         Code::SourceUnavailable,

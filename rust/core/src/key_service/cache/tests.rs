@@ -251,7 +251,7 @@ fn a_refusal_is_believed_for_a_few_seconds_and_never_retried() {
     assert_eq!(service.opened.load(Ordering::SeqCst), 1);
     assert_eq!(cache.counts().denials, 2);
     service.trouble(None);
-    hands.forward(REFUSAL_AGE);
+    hands.forward(REFUSAL_CACHED_FOR);
     cache.current().unwrap();
     cache.open(&wrapped(1)).unwrap();
 }
@@ -355,7 +355,7 @@ fn a_call_that_panics_ends_the_wait_of_all() {
     let call = std::panic::AssertUnwindSafe(|| cache.current().map(|_| ()));
     assert!(std::panic::catch_unwind(call).is_err());
     service.panics.store(false, Ordering::SeqCst);
-    hands.forward(FAULT_AGE);
+    hands.forward(FAULT_CACHED_FOR);
     cache.current().unwrap();
 }
 
