@@ -291,7 +291,7 @@ fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
     let property = name.split(' ').next().unwrap_or(name);
     failure(
         "s3a.v1-compatibility",
-        format!("{name}=true: S3A then returns the ciphertext of objects in AES-CBC, and of objects with an instruction file, without an error, and asks no keyring"),
+        format!("{name}=true: S3A then asks no keyring about objects in AES-CBC, with an instruction file or of release 4 of the S3 Encryption Client, and returns their ciphertext without an error, unless {S3A_INTERCEPTOR} refuses it"),
         format!("Set {property}=false: objects in AES-GCM do not need it. Older wraps are allowed by emrkeys.s3a.allow-legacy=true."),
     )
 }
@@ -320,7 +320,7 @@ fn interceptors(name: &str, value: Option<&str>) -> Finding {
     }
     warning(
         "s3a.interceptor",
-        format!("{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file"),
+        format!("{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file, and an object of 1 to 15 bytes in AES-CBC is empty"),
         format!("Set {name}={S3A_INTERCEPTOR}, after a comma where it has a value already."),
     )
 }

@@ -1,7 +1,5 @@
 package org.emrkeys;
 
-import java.io.IOException;
-import java.nio.file.AccessDeniedException;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
@@ -20,6 +18,7 @@ import org.emrkeys.provider.KeyMaterials;
 import org.emrkeys.provider.ProviderHandle;
 import org.emrkeys.s3a.Delegates;
 import org.emrkeys.s3a.Envelopes;
+import org.emrkeys.s3a.Refusals;
 import software.amazon.awssdk.services.s3.model.S3Request;
 import software.amazon.encryption.s3.materials.DecryptionMaterials;
 import software.amazon.encryption.s3.materials.EncryptedDataKey;
@@ -119,15 +118,11 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
       }
       return provider.ask(call);
     } catch (EmrKeysException e) {
-      throw PASSING.contains(e.code()) ? e : lasting(e);
+      if (e.code().equals("INTERRUPTED")) {
+        throw Refusals.interrupted(e);
+      }
+      throw PASSING.contains(e.code()) ? e : Refusals.lasting(e);
     }
-  }
-
-  /** With a cause by which S3A knows that it is of no use to try again; else it does, for a minute. */
-  private static EmrKeysException lasting(EmrKeysException e) {
-    IOException denied = new AccessDeniedException(e.getMessage());
-    denied.initCause(e.getCause());
-    return new EmrKeysException(e.code(), e.getMessage(), denied);
   }
 
   /**
@@ -182,7 +177,32 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
             handle ->
                 handle.read(
                     field(request, "Bucket"), field(request, "Key"), wrap, content, stored));
-    return Delegates.of(found).onDecrypt(materials, encryptedDataKeys);
+    return found.match(
+        key -> unwrap(found, materials, encryptedDataKeys, wrap),
+        pair -> unwrap(found, materials, encryptedDataKeys, wrap),
+        kms -> Delegates.of(found).onDecrypt(materials, encryptedDataKeys));
+  }
+
+  /** Unwraps with a key that is here: a failure is the envelope's, and lasts. */
+  private static DecryptionMaterials unwrap(
+      KeyMaterials found,
+      DecryptionMaterials materials,
+      List<EncryptedDataKey> encryptedDataKeys,
+      String wrap) {
+    try {
+      return Delegates.of(found).onDecrypt(materials, encryptedDataKeys);
+    } catch (RuntimeException e) {
+      S3Request request = materials.s3Request();
+      throw Refusals.lasting(
+          EmrKeysException.of(
+              "WRAPPED_KEY_INVALID",
+              "the data key of s3a://" + field(request, "Bucket") + "/" + field(request, "Key")
+                  + ", wrapped by " + wrap + ", cannot be unwrapped with the key that the object's"
+                  + " description " + found.description() + " leads to",
+              "That key is of another type, or is not the one that wrapped it, or the object's"
+                  + " metadata was changed; emrkeys inspect shows the envelope.",
+              e));
+    }
   }
 
   /**

@@ -73,6 +73,11 @@ final class S3aSite {
     }
   }
 
+  /** Whether the S3 Encryption Client under test writes, and only reads, objects that commit to their data key. */
+  static boolean writesCommitment() {
+    return System.getProperty("emrkeys.test.stack").startsWith("4.");
+  }
+
   /** The message of {@code thrown} and of all its causes. */
   static String messages(Throwable thrown) {
     StringBuilder text = new StringBuilder();
