@@ -158,6 +158,8 @@ codes! {
     KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
     /// The audit log cannot be written, so that no key is given.
     AuditUnavailable = "AUDIT_UNAVAILABLE",
+    /// The thread was interrupted while it waited for a key.
+    Interrupted = "INTERRUPTED",
     /// The provider was closed.
     Closed = "CLOSED",
     /// The jar holds no native library for this operating system and architecture.

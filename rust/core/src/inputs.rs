@@ -27,6 +27,8 @@ pub enum InputValue {
         bytes: SecretSlice<u8>,
         /// Whether the configuration itself holds the credential in the clear.
         plaintext: bool,
+        /// The nine permission bits of the file, if its file system has them.
+        mode: Option<u32>,
     },
     /// There is no such file or alias.
     Missing,

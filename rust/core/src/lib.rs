@@ -29,6 +29,7 @@ mod s3a;
 mod source;
 mod stderr_log;
 pub mod uri;
+mod waiting;
 
 pub use client::Client;
 pub use config::properties::{reference as property_reference, Property};
@@ -47,6 +48,7 @@ pub use material::MAX_MATERIAL;
 pub use model::{KeyStats, MaterialKey, Materials, Report, Request};
 pub use names::is_name;
 pub use provider::Provider;
+pub use waiting::without_waiting;
 
 /// The version of this crate, of the native library and of the jar: they are released as one.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

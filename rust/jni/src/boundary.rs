@@ -20,20 +20,24 @@ pub(crate) fn respond<'local>(
     hide_panic_messages();
     let outcome = env
         .with_env(|env| -> jni::errors::Result<JByteArray<'local>> {
-            // Nothing that the body could leave half changed outlives it but the registry of handles, whose lock is
-            // never held across code that can panic.
-            let result = panic::catch_unwind(AssertUnwindSafe(|| body(env)));
-            let response = match result {
-                Ok(Ok(response)) => response,
-                Ok(Err(error)) => wire::failure(&error),
-                Err(payload) => wire::failure(&defect(payload)),
-            };
+            let response = outcome(|| body(env));
             env.byte_array_from_slice(response.as_slice())
         })
         .into_outcome();
     match outcome {
         Outcome::Ok(array) => array,
         Outcome::Err(_) | Outcome::Panic(_) => JByteArray::default(),
+    }
+}
+
+/// The response of `body`, be it an error or a panic.
+pub(crate) fn outcome(body: impl FnOnce() -> Result<Response, Error>) -> Response {
+    // Nothing that the body could leave half changed outlives it but the registry of handles, whose lock is never held
+    // across code that can panic.
+    match panic::catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => wire::failure(&error),
+        Err(payload) => wire::failure(&defect(payload)),
     }
 }
 

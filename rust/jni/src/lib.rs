@@ -5,6 +5,7 @@
 //! taken here.
 
 mod boundary;
+mod calls;
 mod cipher;
 mod handles;
 mod natives;

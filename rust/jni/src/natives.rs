@@ -10,7 +10,8 @@ use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
 
 use crate::boundary::{argument, internal, respond};
-use crate::handles;
+use crate::calls::respond_or_wait;
+use crate::handles::{self, CALLS};
 use crate::wire::{self, Writer};
 
 /// `int abi()`
@@ -123,18 +124,20 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
     handle: jlong,
     description: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
         let provider = handles::PROVIDERS.get(handle)?;
         let bytes = argument(env, &description)?;
-        let entries = bytes.as_ref().map(|bytes| wire::description(bytes)).transpose()?;
-        let request = match entries {
-            None => Request::NoArgument,
-            Some(None) => Request::NoDescription,
-            Some(Some(entries)) => Request::Description(entries),
-        };
-        provider
-            .materials(request)
-            .map(|materials| wire::materials(materials.as_ref()))
+        Ok(move || {
+            let entries = bytes.as_ref().map(|bytes| wire::description(bytes)).transpose()?;
+            let request = match entries {
+                None => Request::NoArgument,
+                Some(None) => Request::NoDescription,
+                Some(Some(entries)) => Request::Description(entries),
+            };
+            provider
+                .materials(request)
+                .map(|materials| wire::materials(materials.as_ref()))
+        })
     })
 }
 
@@ -146,13 +149,15 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_write<'local>(
     handle: jlong,
     object: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
         let provider = handles::PROVIDERS.get(handle)?;
         let object = required(env, &object)?;
-        let (bucket, key) = wire::object(&object)?;
-        provider
-            .materials(Request::Write { bucket, key })
-            .map(|materials| wire::materials(materials.as_ref()))
+        Ok(move || {
+            let (bucket, key) = wire::object(&object)?;
+            provider
+                .materials(Request::Write { bucket, key })
+                .map(|materials| wire::materials(materials.as_ref()))
+        })
     })
 }
 
@@ -164,24 +169,51 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_read<'local>(
     handle: jlong,
     envelope: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
         let provider = handles::PROVIDERS.get(handle)?;
         let bytes = required(env, &envelope)?;
-        let wire::Envelope {
-            wrap,
-            content,
-            stored,
-            object,
-        } = wire::envelope(&bytes)?;
-        provider
-            .materials(Request::Read {
-                stored,
+        Ok(move || {
+            let wire::Envelope {
                 wrap,
                 content,
+                stored,
                 object,
-            })
-            .map(|materials| wire::materials(materials.as_ref()))
+            } = wire::envelope(&bytes)?;
+            provider
+                .materials(Request::Read {
+                    stored,
+                    wrap,
+                    content,
+                    object,
+                })
+                .map(|materials| wire::materials(materials.as_ref()))
+        })
     })
+}
+
+/// `byte[] await(long call)`: the response of a call that had to wait. Once for each call.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_await<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    call: jlong,
+) -> JByteArray<'local> {
+    respond(env, |_| {
+        let waited = CALLS.get(call)?;
+        let response = waited.wait();
+        CALLS.remove(call);
+        response
+    })
+}
+
+/// `int cancel(long call)`: ends the waiting for a call, from another thread. 1; 0 if the call has ended; -1 for a defect.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_cancel(
+    _env: EnvUnowned,
+    _class: JClass,
+    call: jlong,
+) -> jint {
+    std::panic::catch_unwind(|| CALLS.get(call).map(|call| call.cancel()).is_ok()).map_or(-1, jint::from)
 }
 
 /// `byte[] list(long handle, byte[] objects)`: the number of a listing.

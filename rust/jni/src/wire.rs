@@ -1,8 +1,8 @@
 //! How values cross the boundary. `org.emrkeys.bridge.Wire` is the other half.
 //!
 //! Numbers are big-endian. Bytes and text are a 32-bit length and the bytes; text is UTF-8, and −1 in place of a
-//! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success or 1 for a
-//! failure, and then the payload, or the failure's code and text.
+//! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success, 1 for a
+//! failure or 2 for a call to wait for, and then the payload, the failure's code and text, or the number of the call.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,13 +19,15 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 9;
+pub(crate) const ABI: i32 = 10;
 
 /// What a native method gives back. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
 
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
+/// The number of a call follows, which Java waits for.
+const WAITING: u8 = 2;
 
 /// Reads arguments. Lengths are checked against what there is before anything is made of them.
 pub(crate) struct Reader<'a> {
@@ -255,7 +257,7 @@ fn entries(reader: &mut Reader) -> Result<StoredDescription, Error> {
 /// What Java found behind the [`InputRef`]s.
 pub(crate) fn inputs(bytes: &[u8]) -> Result<Inputs, Error> {
     let mut reader = Reader::new(bytes);
-    let count = reader.count(11)?;
+    let count = reader.count(15)?;
     let mut inputs = Inputs::new();
     for _ in 0..count {
         let kind = reader.byte()?;
@@ -264,6 +266,7 @@ pub(crate) fn inputs(bytes: &[u8]) -> Result<Inputs, Error> {
             .to_owned();
         let status = reader.byte()?;
         let plaintext = reader.byte()? != 0;
+        let mode = u32::try_from(reader.number()?).ok(); // -1: none
         let value = reader.bytes()?;
         let reference = match kind {
             0 => InputRef::Uri(name),
@@ -274,6 +277,7 @@ pub(crate) fn inputs(bytes: &[u8]) -> Result<Inputs, Error> {
             (0, Some(bytes)) => InputValue::Found {
                 bytes: bytes.to_vec().into(),
                 plaintext,
+                mode,
             },
             (1, None) => InputValue::Missing,
             (2, Some(why)) => InputValue::Failed(String::from_utf8_lossy(why).into_owned()),
@@ -406,6 +410,11 @@ impl Writer {
             .byte(mgf1)
             .byte(u8::from(jce.stand_in_for_bc))
     }
+}
+
+/// The response for a call that has to wait.
+pub(crate) fn waiting(call: i64) -> Response {
+    Writer(Zeroizing::new(vec![WAITING])).long(call).finish()
 }
 
 /// The response for an error: its code and what users see.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Code, Problem};
+use crate::waiting;
 
 static RUNTIME: RwLock<Option<Arc<Runtime>>> = RwLock::new(None);
 
@@ -25,6 +26,7 @@ const MAX_BLOCKING_THREADS: usize = 4;
 /// Runs `future` to its end, or until `deadline` has passed: then `None`. Blocks the calling thread, which must not
 /// be one of an asynchronous runtime.
 pub fn block_on<F: Future>(deadline: Duration, future: F) -> Result<Option<F::Output>, Problem> {
+    waiting::may_wait()?;
     Ok(runtime()?
         .block_on(async { tokio::time::timeout(deadline, future).await })
         .ok())
@@ -37,7 +39,10 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result
 }
 
 /// Starts a thread that lives no longer than this library.
-pub(crate) fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+///
+/// # Errors
+/// The system's, if it has no thread left.
+pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(body)?;
     let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     threads.retain(|thread| !thread.is_finished());

@@ -156,18 +156,31 @@ pub(crate) fn read(
             bytes: s3::read(property, bucket, key, limit, s3)?.0,
             warning: None,
         }),
-        Location::External(uri) => external(property, uri, limit, inputs),
+        Location::External(uri) => external(property, uri, limit, secrecy, permissions, inputs),
     }
 }
 
-fn external(property: &str, uri: &str, limit: usize, inputs: &Inputs) -> Result<Material, Problem> {
+fn external(
+    property: &str,
+    uri: &str,
+    limit: usize,
+    secrecy: Secrecy,
+    permissions: Permissions,
+    inputs: &Inputs,
+) -> Result<Material, Problem> {
     match inputs.get(&InputRef::Uri(uri.to_owned())) {
-        Some(InputValue::Found { bytes, .. }) => {
+        Some(InputValue::Found { bytes, mode, .. }) => {
+            let lax = mode.and_then(|mode| lax_external(property, uri, secrecy, mode));
+            let warning = match (lax, permissions) {
+                (None, _) => None,
+                (Some(problem), Permissions::Warn) => Some(problem.to_string()),
+                (Some(problem), Permissions::Enforce) => return Err(problem),
+            };
             let found = bytes.expose_secret();
             check_length(property, uri, found.len(), limit)?;
             Ok(Material {
                 bytes: SecretSlice::from(Box::<[u8]>::from(found)),
-                warning: None,
+                warning,
             })
         }
         Some(InputValue::Missing) => Err(Problem::at(
@@ -216,6 +229,28 @@ fn too_large(property: &str, shown: &str, limit: usize) -> Problem {
         ),
         "Correct the location.",
     )
+}
+
+/// What is wrong with the permissions of a file in a Hadoop file system. Its group may read a secret, unlike that of a local
+/// file: the services of a cluster are users of their own, and read one file.
+fn lax_external(property: &str, uri: &str, secrecy: Secrecy, mode: u32) -> Option<Problem> {
+    let (forbidden, what, chmod) = match secrecy {
+        Secrecy::Secret => (
+            0o027,
+            "the secret in it can be read by everybody or written by others",
+            "640",
+        ),
+        Secrecy::Public => (0o002, "everybody can replace it", "644"),
+    };
+    (mode & forbidden != 0).then(|| {
+        let file = excerpt(uri);
+        Problem::at(
+            property,
+            Code::KeyFilePermissions,
+            format!("{file}: {what} (mode {:04o})", mode & 0o777),
+            format!("Run: hdfs dfs -chmod {chmod} {file}"),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -319,6 +354,7 @@ mod tests {
             Some(InputValue::Found {
                 bytes: SecretSlice::from(bytes.to_vec()),
                 plaintext: false,
+                mode: None,
             })
         };
         let code = |value| external(value).unwrap_err().code;

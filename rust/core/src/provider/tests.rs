@@ -504,6 +504,7 @@ fn a_secret_comes_from_a_credential_and_not_from_a_site_file() {
         Some(InputValue::Found {
             bytes: hex::encode([5; 16]).into_bytes().into(),
             plaintext,
+            mode: None,
         })
     };
     assert_eq!(

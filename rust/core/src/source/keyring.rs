@@ -28,6 +28,7 @@ use crate::material::{self, Location, Permissions, Secrecy};
 use crate::model::{MaterialKey, Materials};
 use crate::release;
 use crate::stderr_log;
+use crate::waiting;
 
 /// Between two readings that objects of unknown versions cause.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -343,6 +344,7 @@ impl Shared {
         if held.open(self)?.places.contains_key(version) {
             return Ok(held);
         }
+        waiting::may_wait()?;
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         let held = self.held.load_full();
         if held.open(self)?.places.contains_key(version) {

@@ -23,6 +23,7 @@ use crate::config::Limits;
 use crate::counters::{Counts, Stats};
 use crate::error::{Code, Problem};
 use crate::key_service::{Answer, Failure, KeyService, NewKey, WrappedKey};
+use crate::waiting;
 use clock::{Clock, Monotonic};
 use gate::Gate;
 
@@ -125,6 +126,7 @@ impl KeyCache {
                 self.stats.stale.add();
                 return Ok(stale);
             }
+            waiting::may_wait()?;
             asked = true;
             if let Err(failure) = self.refresh_or_wait(false) {
                 // Within its grace an expired key serves all the same, from the first failure on.
@@ -152,6 +154,7 @@ impl KeyCache {
             }
             _ => {}
         }
+        waiting::may_wait()?;
         let mut asked = false;
         let entry = self.opened.entry_by_ref(wrapped).or_insert_with_if(
             || {

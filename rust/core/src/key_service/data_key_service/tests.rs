@@ -127,6 +127,7 @@ fn configured(fields: &[(&str, &str)]) -> Result<(DataKeyService, String), Probl
     let password = InputValue::Found {
         bytes: SecretSlice::from(b"correct".to_vec()),
         plaintext: false,
+        mode: None,
     };
     let mut loader = Loader {
         config: &config,

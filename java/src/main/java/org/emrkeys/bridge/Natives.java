@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 9;
+  public static final int ABI = 10;
 
   private Natives() {}
 
@@ -50,7 +50,7 @@ public final class Natives {
    *
    * @param config of {@link #configure}; may be discarded afterwards
    * @param inputs i32 n, n times (u8 kind, string name, u8 status: 0 found, 1 missing, 2 failed; u8
-   *     plaintext, bytes value or text of the failure)
+   *     plaintext, i32 permission bits or -1, bytes value or text of the failure)
    * @return i64 handle, report (string summary, i32 n, n times string warning, JCE settings: u8
    *     install, u8 release, i64 maximum of buffered bytes, u8 MGF1, u8 stand-in; u8 audit to log,
    *     i64 milliseconds between log lines of counters)
@@ -88,6 +88,23 @@ public final class Natives {
    * @return as {@link #materials}, never of kind 0
    */
   public static native byte[] read(long handle, byte[] envelope);
+
+  /**
+   * Waits for a call. {@link #materials}, {@link #write} and {@link #read} answer with the number of
+   * a call (u8 2, i64 call) if they have to wait for a key service, for S3 or for another thread.
+   *
+   * @param call such a number, once
+   * @return the response of the call
+   */
+  public static native byte[] await(long call);
+
+  /**
+   * Ends the waiting for a call with the failure {@code INTERRUPTED}.
+   *
+   * @param call its number
+   * @return 1; 0 if the call has ended; -1 for a defect
+   */
+  public static native int cancel(long call);
 
   /**
    * Begins to list objects; {@link #endList} ends it.

@@ -5,7 +5,10 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
@@ -29,6 +32,13 @@ public final class HadoopSettings {
   private static final int MAX_READ = (1 << 20) + 1;
 
   private static final int MAX_FAILURE_TEXT = 400;
+
+  /** Schemes whose file systems have permissions: HDFS, Ozone and local files. */
+  private static final Set<String> PERMISSIONS =
+      Collections.unmodifiableSet(
+          new HashSet<>(Arrays.asList("hdfs", "webhdfs", "swebhdfs", "ofs", "o3fs", "file")));
+
+  private static final int NO_MODE = -1;
 
   private static final int URI = 0;
   private static final int CREDENTIAL = 1;
@@ -130,6 +140,7 @@ public final class HadoopSettings {
   private void file(String uri, Wire.Encoder out) {
     byte[] buffer = new byte[MAX_READ];
     byte[] content = null;
+    int mode = NO_MODE;
     try {
       Path path = new Path(uri);
       // An instance of our own, closed after use: one from Hadoop's cache is shared with everybody
@@ -141,6 +152,9 @@ public final class HadoopSettings {
           failed("it is a folder", out);
           return;
         }
+        if (hasPermissions(files, path)) {
+          mode = status.getPermission().toShort() & 0777;
+        }
         int size = 0;
         try (InputStream in = files.open(path)) {
           int read;
@@ -151,9 +165,9 @@ public final class HadoopSettings {
         }
         content = Arrays.copyOf(buffer, size);
       }
-      out.u8(FOUND).u8(0).bytes(content);
+      out.u8(FOUND).u8(0).i32(mode).bytes(content);
     } catch (FileNotFoundException e) {
-      out.u8(MISSING).u8(0).bytes(null);
+      out.u8(MISSING).u8(0).i32(NO_MODE).bytes(null);
     } catch (IOException | RuntimeException | LinkageError e) {
       failed(e.toString(), out);
     } finally {
@@ -164,6 +178,14 @@ public final class HadoopSettings {
     }
   }
 
+  /**
+   * Whether the permissions of a file are real. Object stores give one for all files; a file system
+   * of mount points ({@code viewfs:}) gives that of the one below it.
+   */
+  private static boolean hasPermissions(FileSystem files, Path path) throws IOException {
+    return PERMISSIONS.contains(files.resolvePath(path).toUri().getScheme());
+  }
+
   private void credential(String alias, Wire.Encoder out) {
     char[] password = null;
     try {
@@ -171,9 +193,9 @@ public final class HadoopSettings {
       // Hadoop falls back to the site file without a word; the core must know.
       boolean plaintext = conf.getRaw(alias) != null;
       if (password == null) {
-        out.u8(MISSING).u8(0).bytes(null);
+        out.u8(MISSING).u8(0).i32(NO_MODE).bytes(null);
       } else {
-        out.u8(FOUND).u8(plaintext ? 1 : 0).secret(password);
+        out.u8(FOUND).u8(plaintext ? 1 : 0).i32(NO_MODE).secret(password);
       }
     } catch (IOException | RuntimeException e) {
       failed(e.toString(), out);
@@ -186,6 +208,6 @@ public final class HadoopSettings {
 
   private static void failed(String why, Wire.Encoder out) {
     String text = why.length() > MAX_FAILURE_TEXT ? why.substring(0, MAX_FAILURE_TEXT) + "…" : why;
-    out.u8(FAILED).u8(0).bytes(text.getBytes(StandardCharsets.UTF_8));
+    out.u8(FAILED).u8(0).i32(NO_MODE).bytes(text.getBytes(StandardCharsets.UTF_8));
   }
 }

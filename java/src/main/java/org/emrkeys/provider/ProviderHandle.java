@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.NativeCall;
 import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.bridge.NativeOwner;
 import org.emrkeys.bridge.Natives;
@@ -260,7 +261,8 @@ public final class ProviderHandle implements AutoCloseable {
     return materials(Natives.materials(handle, description));
   }
 
-  private KeyMaterials materials(byte[] response) {
+  private KeyMaterials materials(byte[] answered) {
+    byte[] response = NativeCall.complete(answered);
     try {
       return KeyMaterials.read(answer(response));
     } finally {
