@@ -240,7 +240,8 @@ fn lax_external(property: &str, uri: &str, secrecy: Secrecy, mode: u32) -> Optio
             "the secret in it can be read by everybody or written by others",
             "640",
         ),
-        Secrecy::Public => (0o002, "everybody can replace it", "644"),
+        Secrecy::Public => (0o022, "others than its owner can replace it", "644"),
+        Secrecy::Authentic => (0o002, "everybody can replace it", "664"),
     };
     (mode & forbidden != 0).then(|| {
         let file = excerpt(uri);

@@ -6,15 +6,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.RawLocalFileSystem;
+import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.security.alias.CredentialProvider;
 import org.apache.hadoop.security.alias.CredentialProviderFactory;
 import org.emrkeys.tests.support.Hadoop;
@@ -52,6 +56,27 @@ class HadoopSourcesTest {
     @Override
     public URI getUri() {
       return URI.create("hdfs:///");
+    }
+
+    @Override
+    public FileStatus getFileStatus(org.apache.hadoop.fs.Path path) throws IOException {
+      File file = pathToFile(path);
+      if (!file.exists()) {
+        throw new FileNotFoundException(path.toString());
+      }
+      String mode =
+          PosixFilePermissions.toString(Files.getPosixFilePermissions(file.toPath()));
+      return new FileStatus(
+          file.length(),
+          file.isDirectory(),
+          1,
+          1 << 20,
+          file.lastModified(),
+          0,
+          FsPermission.valueOf("-" + mode),
+          "owner",
+          "group",
+          path);
     }
 
     @Override
@@ -98,6 +123,30 @@ class HadoopSourcesTest {
     void whatIsNotThereIsToldFromWhatCannotBeRead() {
       assertCode("KEY_FILE_NOT_FOUND", () -> configured(from(key.file + ".absent")));
       assertCode("KEY_FILE_UNREADABLE", () -> configured(from(files.folder().toString())));
+    }
+
+    private void assertPermissionsMatter(Configuration conf) throws IOException {
+      Files.setPosixFilePermissions(key.file, PosixFilePermissions.fromString("rw-r-----"));
+      configured(conf).close();
+      for (String lax : new String[] {"rw-r--r--", "rw-rw----", "rw-----w-"}) {
+        Files.setPosixFilePermissions(key.file, PosixFilePermissions.fromString(lax));
+        assertCode("KEY_FILE_PERMISSIONS", () -> configured(conf));
+      }
+    }
+
+    @Test
+    void aSecretThatOthersMayReadOrReplaceIsRefused() throws IOException {
+      assertPermissionsMatter(from(key.file.toString()));
+    }
+
+    @Test
+    void soItIsBehindAMountPoint() throws IOException {
+      String mount = "fs.viewfs.mounttable.keys.link./keys";
+      assertPermissionsMatter(
+          Conf.with(
+              Conf.aes(key),
+              mount, files.folder().toUri().toString(),
+              "emrkeys.key.k.file", "viewfs://keys/keys/" + key.file.getFileName()));
     }
 
     @Test

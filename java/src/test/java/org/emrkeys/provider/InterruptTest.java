@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Test;
 class InterruptTest {
   private static final String KMS_KEY =
       "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-  private static final Map<String, String> WRITE = Collections.singletonMap("Path", "s3://b/o");
+  private static final Map<String, String> WRITE = Collections.singletonMap("Path", "s3://bucket/object");
   private static final Map<String, String> READ = read();
 
   /** A key service that takes connections and says nothing. */

@@ -1,6 +1,7 @@
 package org.emrkeys.tests.emrfs;
 
 import com.amazonaws.services.s3.AmazonS3;
+import com.amazonaws.services.s3.AmazonS3EncryptionClient;
 import com.amazonaws.services.s3.AmazonS3EncryptionClientBuilder;
 import com.amazonaws.services.s3.model.CompleteMultipartUploadRequest;
 import com.amazonaws.services.s3.model.CopyObjectRequest;
@@ -8,13 +9,16 @@ import com.amazonaws.services.s3.model.CryptoConfiguration;
 import com.amazonaws.services.s3.model.CryptoStorageMode;
 import com.amazonaws.services.s3.model.EncryptedInitiateMultipartUploadRequest;
 import com.amazonaws.services.s3.model.EncryptedPutObjectRequest;
+import com.amazonaws.services.s3.model.EncryptionMaterials;
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
 import com.amazonaws.services.s3.model.GetObjectRequest;
 import com.amazonaws.services.s3.model.InitiateMultipartUploadRequest;
 import com.amazonaws.services.s3.model.ObjectMetadata;
 import com.amazonaws.services.s3.model.PartETag;
+import com.amazonaws.services.s3.model.PutInstructionFileRequest;
 import com.amazonaws.services.s3.model.PutObjectRequest;
 import com.amazonaws.services.s3.model.S3Object;
+import com.amazonaws.services.s3.model.S3ObjectId;
 import com.amazonaws.services.s3.model.UploadPartRequest;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -208,6 +212,32 @@ public final class EmrfsStandIn implements Closeable {
   public void copyThroughClient(String fromUri, String toUri) throws IOException {
     byte[] content = get(fromUri);
     put(toUri, new ByteArrayInputStream(content), content.length, describe(fromUri, toUri));
+  }
+
+  /**
+   * Re-wraps an object's data key as the SDK can: its client writes an instruction file with a new
+   * envelope. It asks the provider for the old key with the stored description, and for the new one
+   * with {@code description}.
+   */
+  public void putInstructionFile(String uri, Map<String, String> description) {
+    S3Uri at = S3Uri.parse(uri);
+    S3ObjectId id = new S3ObjectId(at.bucket, at.key);
+    // The suffix of instruction files that reads look for by themselves.
+    put(new PutInstructionFileRequest(id, description, "instruction"));
+  }
+
+  /** As above, with the materials of the new key in place of a description. */
+  public void putInstructionFile(String uri, EncryptionMaterials materials) {
+    S3Uri at = S3Uri.parse(uri);
+    put(new PutInstructionFileRequest(new S3ObjectId(at.bucket, at.key), materials, "instruction"));
+  }
+
+  private void put(PutInstructionFileRequest request) {
+    if (client instanceof AmazonS3EncryptionClient) {
+      ((AmazonS3EncryptionClient) client).putInstructionFile(request);
+    } else {
+      V2Client.putInstructionFile(client, request);
+    }
   }
 
   private Map<String, String> describe(String path, String destination) {

@@ -2,11 +2,13 @@ package org.emrkeys.tests.emrfs;
 
 import com.amazonaws.regions.RegionUtils;
 import com.amazonaws.services.s3.AmazonS3;
+import com.amazonaws.services.s3.AmazonS3EncryptionClientV2;
 import com.amazonaws.services.s3.AmazonS3EncryptionClientV2Builder;
 import com.amazonaws.services.s3.model.CryptoConfigurationV2;
 import com.amazonaws.services.s3.model.CryptoRangeGetMode;
 import com.amazonaws.services.s3.model.CryptoStorageMode;
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
+import com.amazonaws.services.s3.model.PutInstructionFileRequest;
 
 /** All that names the V2 client, in a class of its own: an SDK before 1.11.838 never loads it. */
 final class V2Client {
@@ -28,5 +30,9 @@ final class V2Client {
         .withEncryptionMaterialsProvider(provider)
         .withKmsClient(aws.kms())
         .build();
+  }
+
+  static void putInstructionFile(AmazonS3 client, PutInstructionFileRequest request) {
+    ((AmazonS3EncryptionClientV2) client).putInstructionFile(request);
   }
 }
