@@ -1,0 +1,54 @@
+"""The jobs of `./dev test`: what needs what, and what runs on which Java."""
+
+from pathlib import Path
+
+import pytest
+
+from tools import jdk, packages, suites
+from tools.jdk import Java
+from tools.suites import Options, Suites
+
+BUILDER, NEWEST, OLDEST = Java(17, Path("/java17")), Java(25, Path("/java25")), Java(8, Path("/java8"))
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    monkeypatch.setattr(packages, "want", lambda *_: None)
+    monkeypatch.setattr(jdk, "tested", lambda _: [BUILDER, NEWEST, OLDEST])
+    monkeypatch.setattr(jdk, "for_spark", lambda: BUILDER)
+
+
+def jobs(**options):
+    return {job.name: job for job in Suites(Options(**options), BUILDER).jobs()}
+
+
+@pytest.mark.parametrize("options", [{}, {"full": True}])
+def test_every_need_is_a_job_of_the_whole_run(options):
+    found = jobs(**options)
+    assert {need for job in found.values() for need in job.needs} <= found.keys()
+
+
+@pytest.mark.parametrize("part", suites.PARTS)
+def test_each_part_runs_alone(part):
+    alone = jobs(parts=[part])
+    whole = jobs()
+    assert alone.keys() <= whole.keys()
+    assert len(alone) >= 2
+
+
+def test_the_whole_run_has_every_java():
+    found = jobs()
+    for java in (BUILDER, NEWEST, OLDEST):
+        assert f"end to end, Java {java.version}" in found
+        assert f"Java unit tests, Java {java.version}" in found
+    assert "end to end, SDK of 2019, Java 8" in found
+
+
+def test_the_quick_run_has_only_the_jdk_that_builds():
+    found = jobs(parts=suites.QUICK, quick=True)
+    assert [name for name in found if "Java 17" in name] != []
+    assert not [name for name in found if "Java 25" in name or "Java 8" in name or "SDK" in name]
+
+
+def test_lints_are_part_of_the_checks():
+    assert {"clippy", "formatting", "style", "tools", "licences", "Java build"} <= jobs(parts=["check"]).keys()
