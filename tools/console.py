@@ -185,11 +185,28 @@ def attached(command: Command, log: Path, environment: Mapping[str, str | None] 
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Kills the process with those that it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    """Kills the process with all that it started, in whatever session: Gradle's daemon has one of its own."""
+    for pid in (process.pid, *_descendants(process.pid)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes below this one, from /proc."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name before the last parenthesis may hold anything; after it come the state and the parent.
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            continue
+        children.setdefault(parent, []).append(int(status.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
 
 
 def end_all() -> None:

@@ -1,6 +1,7 @@
 """Steps: status, log, environment, time limit, sign of life."""
 
 import sys
+from pathlib import Path
 
 from tools import console
 from tools.console import step
@@ -32,8 +33,13 @@ def test_step_sees_variables_that_are_added_and_none_that_are_removed(monkeypatc
 
 
 def test_step_that_takes_too_long_ends_with_all_that_it_started():
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
-    assert not run(code, timeout=1).ok
+    sleep = "[sys.executable, '-c', 'import time; time.sleep(600)']"
+    start = f"p = subprocess.Popen({sleep}, start_new_session=True)"
+    code = f"import subprocess, sys; {start}; print(p.pid, flush=True); p.wait()"
+    done = run(code, timeout=2)
+    assert not done.ok
+    status = Path(f"/proc/{done.text().strip()}/stat")
+    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_step_whose_program_is_missing_fails():
