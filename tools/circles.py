@@ -22,8 +22,9 @@ ALLOWED: frozenset[tuple[str, str]] = frozenset(
     {
         ("cli/audit/tally.rs", "cli/audit/look.rs"),
         ("cli/output.rs", "cli/conf/mod.rs"),
-        ("crypto/backend.rs", "crypto/cipher.rs"),
+        ("crypto/backend/mod.rs", "crypto/cipher.rs"),
         ("jni/wire.rs", "jni/boundary.rs"),
+        ("objects/calls.rs", "objects/store.rs"),
     }
 )
 """Arrows of circles that are still to be cut. An entry that lies on no circle is an error: it is to be removed."""
