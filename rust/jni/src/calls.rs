@@ -10,10 +10,13 @@ use emrkeys_core::aws::runtime;
 use emrkeys_core::{Code, Error, Problem};
 use jni::objects::JByteArray;
 use jni::{Env, EnvUnowned};
+use once_cell::sync::Lazy;
 
 use crate::boundary::{outcome, respond};
-use crate::handles::CALLS;
+use crate::handles::Handles;
 use crate::wire::{self, Response};
+
+pub(crate) static CALLS: Lazy<Handles<Call>> = Lazy::new(Handles::new);
 
 /// Gives a response. May run twice: once so that it does not wait, then so that it does.
 pub(crate) trait Work: FnMut() -> Result<Response, Error> + Send + 'static {}

@@ -1,4 +1,4 @@
-//! Handles of configurations, providers, listings and calls: numbers that Java holds in place of pointers.
+//! Handles of configurations, providers and listings: numbers that Java holds in place of pointers.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,19 +7,18 @@ use emrkeys_objects::Listing;
 use once_cell::sync::Lazy;
 
 use crate::boundary::internal;
-use crate::calls::Call;
 use crate::slots::Table;
 
 pub(crate) static CONFIGS: Lazy<Handles<Config>> = Lazy::new(Handles::new);
 pub(crate) static PROVIDERS: Lazy<Handles<Provider>> = Lazy::new(Handles::new);
 pub(crate) static LISTINGS: Lazy<Handles<Mutex<Listing>>> = Lazy::new(Handles::new);
-pub(crate) static CALLS: Lazy<Handles<Call>> = Lazy::new(Handles::new);
 
 /// Objects that several threads use at once, by their handles.
 pub(crate) struct Handles<T>(Table<Arc<T>>);
 
 impl<T> Handles<T> {
-    fn new() -> Self {
+    /// An empty table.
+    pub(crate) fn new() -> Self {
         Handles(Table::starting_anywhere())
     }
 

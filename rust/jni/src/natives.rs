@@ -10,8 +10,8 @@ use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
 
 use crate::boundary::{argument, internal, respond};
-use crate::calls::respond_or_wait;
-use crate::handles::{self, CALLS};
+use crate::calls::{respond_or_wait, CALLS};
+use crate::handles;
 use crate::wire::{self, Writer};
 
 /// `int abi()`

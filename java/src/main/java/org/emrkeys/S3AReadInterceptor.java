@@ -91,7 +91,7 @@ public final class S3AReadInterceptor implements ExecutionInterceptor, Configura
     return attributes.getAttribute(SdkExecutionAttribute.CLIENT_TYPE) == ClientType.SYNC;
   }
 
-  /** Corrects the length in the answer to a HEAD: S3A makes statuses of those of its own client alone, which is synchronous. */
+  /** Corrects the length in answers to the HEAD requests of which S3A makes statuses: its synchronous client's. */
   @Override
   public SdkResponse modifyResponse(
       Context.ModifyResponse context, ExecutionAttributes attributes) {

@@ -8,7 +8,7 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import java.util.stream.Collectors;
 
-/** What emrkeys logs, at any level, between the constructor and {@link #close}. */
+/** The lines that emrkeys logs, at any level, between the constructor and {@link #close}. */
 final class Logged extends Handler implements AutoCloseable {
   private final Logger logger = Logger.getLogger("org.emrkeys");
   private final List<LogRecord> records = new ArrayList<>();

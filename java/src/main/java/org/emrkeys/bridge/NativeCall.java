@@ -6,7 +6,7 @@ import java.nio.channels.spi.AbstractInterruptibleChannel;
 /**
  * A call of a native method that has to wait, and ends when its thread is interrupted. Internal.
  *
- * <p>A thread does not notice an interrupt in native code. The JDK has one way to be told of it: a
+ * <p>A thread does not notice an interrupt in native code. The JDK reports one in a single way: to a
  * channel, which the interrupting thread closes. So this is a channel that cannot be read from or
  * written to; closing it cancels the waiting. For one thread, once.
  */

@@ -17,7 +17,7 @@ import org.emrkeys.provider.ProviderHandle;
 import org.emrkeys.provider.Report;
 import org.emrkeys.provider.Client;
 
-/** What {@link Doctor} checks where Hadoop is on the class path. Internal. */
+/** The checks of {@link Doctor} that need Hadoop on the class path. Internal. */
 final class DoctorHadoop {
   private DoctorHadoop() {}
 
@@ -53,7 +53,7 @@ final class DoctorHadoop {
     open(doctor, client, settings);
   }
 
-  /** What the core says of the client's own properties, as the tool has it; false: unreadable. */
+  /** The core's findings on the client's own properties, as the tool has them; false: unreadable. */
   private static boolean properties(Doctor doctor, Client client, HadoopSettings settings) {
     byte[] properties = {};
     try {
@@ -142,7 +142,7 @@ final class DoctorHadoop {
     }
   }
 
-  /** What is said on installation becomes lines. */
+  /** A log whose messages become lines. */
   private static Log log(Doctor doctor) {
     return (Log)
         Proxy.newProxyInstance(

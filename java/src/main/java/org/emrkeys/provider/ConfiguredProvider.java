@@ -135,7 +135,7 @@ public final class ConfiguredProvider implements AutoCloseable {
 
   /**
    * Releases the keys, if this is not shared or the last client of those that share it closes it.
-   * What is under way comes to its end. {@link #configure} opens it again.
+   * Calls under way come to their end. {@link #configure} opens it again.
    */
   @Override
   public void close() {

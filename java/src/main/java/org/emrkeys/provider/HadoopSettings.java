@@ -19,8 +19,8 @@ import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.bridge.Wire;
 
 /**
- * What native code gets to see of a Hadoop {@link Configuration}: our properties, and what only
- * Hadoop can open. Internal.
+ * The part of a Hadoop {@link Configuration} that native code sees: our properties, and files and
+ * credentials that only Hadoop can open. Internal.
  *
  * <p>Holds the Configuration itself, so that every use sees it as it is then. As thread-safe as the
  * Configuration.
@@ -88,7 +88,7 @@ public final class HadoopSettings {
       String name = entry.getKey();
       for (String prefix : prefixes) {
         if (name.startsWith(prefix)) {
-          // What the iterator gives has its variables in it yet. Expanding costs, so only where there may be one.
+          // The iterator does not expand variables. Expanding costs, so it is done only if there may be one.
           String raw = entry.getValue();
           String value = raw != null && raw.indexOf('$') < 0 ? raw : value(name);
           if (value != null) {

@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Map;
 import org.emrkeys.bridge.Wire;
 
-/** What one key asked of its key service, at one moment. Internal, immutable. */
+/** Counters of the requests of one key to its key service, at one moment. Internal, immutable. */
 final class KeyCounters {
   /** The attribute for the age of the key that encrypts, in milliseconds; -1 where there is none. */
   static final String AGE = "ageMillis";

@@ -38,7 +38,7 @@ public abstract class KeyMaterials {
       Function<SecretKey, T> symmetric, Function<KeyPair, T> pair, Function<String, T> kms);
 
   /**
-   * What is stored with what the key encrypts; never a secret.
+   * The description that is stored with every object under the key; never a secret.
    *
    * @return a map of its own
    */

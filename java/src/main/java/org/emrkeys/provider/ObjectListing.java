@@ -32,7 +32,7 @@ public final class ObjectListing implements AutoCloseable {
   }
 
   /**
-   * What another listing of the same objects goes on behind.
+   * The mark behind which another listing of the same objects goes on.
    *
    * @return that of the last key; empty before the first
    */

@@ -51,7 +51,7 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * What one start or refresh takes: the configuration, parsed once by the native core, and the
+   * The input of one start or refresh: the configuration, parsed once by the native core, and the
    * inputs that Java opened for it, which may hold secrets and are wiped.
    */
   static final class Start implements AutoCloseable {
@@ -88,7 +88,8 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * What decides what {@link #open} opens: the properties, and what is behind those that Java reads.
+   * A digest of everything that decides what {@link #open} opens: the properties, and the bytes that
+   * Java reads for them.
    *
    * @param client who asks
    * @param settings the configuration
@@ -100,7 +101,7 @@ public final class ProviderHandle implements AutoCloseable {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
       digest.update((byte) client.number());
       digest.update(start.properties);
-      // Two byte sequences in a row are told apart by the counts in them.
+      // The counts in two byte sequences keep them apart.
       return Base64.getEncoder().encodeToString(digest.digest(start.inputs));
     } catch (NoSuchAlgorithmException e) {
       throw Wire.defect(e);

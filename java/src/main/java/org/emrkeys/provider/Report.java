@@ -5,7 +5,7 @@ import java.util.List;
 import org.emrkeys.bridge.Wire;
 import org.emrkeys.jce.JceSettings;
 
-/** What a start or a refresh has to say. Internal, immutable. */
+/** The results of a start or a refresh. Internal, immutable. */
 public final class Report {
   private final String summary;
   private final List<String> warnings;
@@ -35,7 +35,7 @@ public final class Report {
   }
 
   /**
-   * What should be changed and keeps nothing from working.
+   * Things to change that keep nothing from working.
    *
    * @return one line each
    */

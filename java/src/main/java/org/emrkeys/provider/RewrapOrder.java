@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.emrkeys.bridge.Wire;
 
-/** What is to be done to which objects of a bucket. Internal. */
+/** Objects of a bucket, and what is to be done to them. Internal. */
 public final class RewrapOrder implements Serializable {
   private static final long serialVersionUID = 1L;
 

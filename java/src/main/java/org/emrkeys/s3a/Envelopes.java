@@ -11,7 +11,7 @@ import software.amazon.encryption.s3.materials.EncryptedDataKey;
 import software.amazon.encryption.s3.materials.EncryptionMaterials;
 
 /**
- * What is stored with an object, in the terms of the S3 Encryption Client that is there. Internal.
+ * The metadata stored with an object, in the terms of the S3 Encryption Client that is there. Internal.
  *
  * <p>Release 3.1 knows the encryption context alone and stores it whatever the keyring. Since 3.4
  * there is a materials description beside it, which is what comes back for keys other than those of

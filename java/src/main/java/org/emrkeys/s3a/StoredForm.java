@@ -4,7 +4,7 @@ import java.util.Map;
 import java.util.OptionalLong;
 
 /**
- * What the metadata of an object says of its encryption, by the names of the S3 encryption clients
+ * The form in which an object is stored, read from its metadata by the names of the S3 encryption clients
  * (AWS's specification of the S3 Encryption Client, "Content Metadata"). Internal. Immutable.
  */
 public final class StoredForm {

@@ -1,2 +1,2 @@
-/** What {@link org.emrkeys.S3AKeyring} needs of the S3 Encryption Client, whose releases differ. */
+/** The parts of the S3 Encryption Client that {@link org.emrkeys.S3AKeyring} needs; releases differ in them. */
 package org.emrkeys.s3a;

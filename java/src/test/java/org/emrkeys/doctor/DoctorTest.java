@@ -27,7 +27,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What the jar says of the JVM that runs it, here with Hadoop and in a JVM without. */
+/** The findings of the jar on the JVM that runs it, here with Hadoop and in a JVM without. */
 class DoctorTest {
   private final KeyFiles files = KeyFiles.create();
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();

@@ -46,7 +46,7 @@ public class BoundaryTest {
     NativeLoader.load(null);
   }
 
-  /** What becomes of a panic in native code. */
+  /** The exception that a panic in native code becomes. */
   public static EmrKeysException panic() {
     loadTheLibrary();
     return assertThrows(EmrKeysException.class, () -> Wire.response(Natives.panic()));

@@ -31,7 +31,7 @@ import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.Test;
 
-/** What is left of a provider whose class loader was collected: nothing. */
+/** A provider whose class loader was collected leaves nothing behind. */
 class UnloadTest {
   private static final int LOADERS = 4;
   private static final Pattern COPY = Pattern.compile("/emrkeys-[^/]+/libemrkeys_jni");
