@@ -220,7 +220,9 @@ public class BoundaryTest {
               Class.forName("org.emrkeys.S3EncryptionMaterialsProvider")
                   .getConstructor()
                   .newInstance();
-      ((Configurable) provider).setConf(Conf.aes(new File(file).toPath()));
+      // Off: a JCE provider of this class loader would stay in the JVM for all later tests.
+      ((Configurable) provider)
+          .setConf(Conf.with(Conf.aes(new File(file).toPath()), "emrkeys.jce.install", "off"));
       return provider.getEncryptionMaterials().getSymmetricKey().getEncoded();
     }
   }
