@@ -1,5 +1,10 @@
 """`emrkeys keyring` in S3 and under KMS. What it does to files the tests of its crate show."""
 
+import re
+import shlex
+
+import pytest
+
 from conftest import properties
 
 
@@ -67,3 +72,55 @@ def test_a_version_is_retired_once_no_object_needs_it(servers, tool):
     assert done["written"] and state() == "disabled"
     # The version that encrypts cannot be retired.
     assert "KEY_VERSION_STATE" in tool.fails(1, "keyring", "retire", "lake", "2", "--check", lake, *site)
+
+
+def paste(tool, text: str) -> str:
+    """Runs the command of the tool that a message ends with, as a person would who copies it."""
+    command = re.search(r"emrkeys (keyring .*)", text)[1]
+    return tool.ok(*shlex.split(command.rstrip(".")))
+
+
+@pytest.mark.parametrize("protector", ["kms", "file", "key"])
+def test_the_remedy_for_a_disabled_version_works_when_it_is_pasted(servers, tool, keys, protector):
+    bucket, master = servers.bucket(), keys.aes("master")
+    site = {"emrkeys.key.lake.type": "keyring", "emrkeys.key.lake.uri": f"s3://{bucket}/lake.keyring"}
+    site["emrkeys.default.key"] = "lake"
+    site |= {
+        "kms": {"emrkeys.key.lake.kms-key-id": servers.kms_key()},
+        "file": {"emrkeys.key.lake.protector-file": master},
+        "key": {"emrkeys.key.lake.protector-key": "m", "emrkeys.key.m.type": "aes", "emrkeys.key.m.file": master},
+    }[protector]
+    conf = properties(site)
+    tool.ok("keyring", "create", "lake", *conf)
+    (tool.folder / "f").write_bytes(b"content")
+    uri = f"s3://{bucket}/lake/a"
+    tool.ok("put", "f", uri, *conf)
+    tool.ok("keyring", "rotate", "lake", *conf)
+    tool.ok("keyring", "disable", "lake", "1", *conf)
+    paste(tool, tool.fails(1, "cat", uri, *conf))
+    assert tool.ok("cat", uri, *conf) == "content"
+
+
+def test_a_key_that_an_object_does_not_need_may_be_out_of_reach(servers, tool, keys):
+    gone = f"s3://{servers.bucket()}/gone.keyring"
+    site = properties({
+        "emrkeys.key.a.type": "aes", "emrkeys.key.a.file": keys.aes("a"), "emrkeys.default.key": "a",
+        "emrkeys.key.gone.type": "keyring", "emrkeys.key.gone.uri": gone, "emrkeys.key.gone.kms-key-id": servers.kms_key(),
+    })  # fmt: skip
+    (tool.folder / "f").write_bytes(b"content")
+    uri = f"s3://{servers.bucket()}/x"
+    servers.control("DELETE", "calls")
+    tool.ok("put", "f", uri, *site)
+    assert tool.ok("cat", uri, *site) == "content"
+    tool.ok("get", uri, "out", *site)
+    assert not any(name.startswith("kms.") for name in servers.calls())
+    assert "KEY_FILE_NOT_FOUND" in tool.fails(1, "put", "f", uri, *site, "-D", "emrkeys.default.key=gone")
+
+
+def test_a_denial_is_told_whole(servers, tool):
+    key = servers.kms_key()
+    who = "arn:aws:sts::123456789012:assumed-role/EMR_EC2_DefaultRole/i-0123456789abcdef0"
+    why = f"User: {who} is not authorized to perform: kms:GenerateDataKey on resource: {key} because no identity-based policy allows it"
+    servers.fault(service="kms", op="GenerateDataKey", status=400, code="AccessDeniedException", message=why, count=None)
+    told = tool.fails(5, "keyring", "create", "k", "--name", "lake", "--kms-key-id", key)
+    assert why in told

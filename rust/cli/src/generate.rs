@@ -1,6 +1,8 @@
-//! `emrkeys generate`, for the release: man pages and shell completions, from the commands themselves.
+//! Man pages and shell completions, from the commands themselves: `emrkeys completions` for users, `emrkeys generate` for the
+//! release.
 
 use std::fs::create_dir_all;
+use std::io::{stdout, Write};
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -8,6 +10,27 @@ use clap_complete::Shell;
 
 use crate::output::Failure;
 use crate::Cli;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emrkeys completions bash > ~/.local/share/bash-completion/completions/emrkeys
+  emrkeys completions zsh > ~/.zfunc/_emrkeys
+  emrkeys completions fish > ~/.config/fish/completions/emrkeys.fish")]
+pub(crate) struct Completions {
+    /// The shell that is to complete commands
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        // Written at once: the generator panics where its output is gone.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut shown(), "emrkeys", &mut script);
+        Ok(stdout().lock().write_all(&script)?)
+    }
+}
 
 #[derive(Args)]
 pub(crate) struct Command {

@@ -72,6 +72,8 @@ enum Command {
 Example:
   emrkeys cat s3://lake/raw/part-0.csv --conf emr.json | head")]
     Cat(object::Cat),
+    /// Prints a script that lets a shell complete commands and options
+    Completions(generate::Completions),
     /// Whether everything is right that keys need: configuration, key files, KMS, keyrings, clients
     Doctor(doctor::Command),
     /// What an EMR cluster is made with, for a configuration of keys
@@ -150,6 +152,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Audit(command) => command.run(form, csv, &cli.aws),
         Command::Cat(command) => command.run(&cli.aws),
+        Command::Completions(command) => command.run(),
         Command::Doctor(command) => command.run(form, &cli.aws),
         Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(form, &cli.aws),

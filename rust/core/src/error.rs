@@ -245,6 +245,11 @@ impl Error {
         self.first.code
     }
 
+    /// The first problem.
+    pub(crate) fn first(&self) -> &Problem {
+        &self.first
+    }
+
     /// All problems, at least one.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&self.first).chain(&self.rest)

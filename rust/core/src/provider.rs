@@ -17,6 +17,7 @@ use crate::key_lookup::FoundKey;
 use crate::model::{KeyStats, Materials, Report, Request};
 use crate::release;
 use crate::resolution::{no_rule, Resolver};
+use crate::source::lazy::LazyKey;
 use crate::source::load::load_key;
 use crate::source::Source;
 use crate::uri::S3Location;
@@ -40,6 +41,26 @@ impl Provider {
         let (resolver, report) = load(config.into(), inputs, &waiting)?;
         let resolver = ArcSwap::from_pointee(resolver);
         Ok((Provider { resolver, waiting }, report))
+    }
+
+    /// As [`open`](Provider::open), but loads each key when it is first used: a command on one object does not fail
+    /// because another key is out of reach.
+    ///
+    /// # Errors
+    /// `AUDIT_UNAVAILABLE`. Problems of key material are those of the requests that need it.
+    pub fn open_lazily(config: impl Into<Arc<Config>>, inputs: Inputs) -> Result<Provider, Error> {
+        let config = config.into();
+        let waiting = Arc::default();
+        let audit = Audit::open(&config.audit, &waiting)?;
+        let inputs = Arc::new(inputs);
+        let keys = config.used_keys().filter_map(|name| {
+            let key: Box<dyn Source> = Box::new(LazyKey::new(name, &config, &inputs)?);
+            Some((name.to_owned(), key))
+        });
+        let keys = keys.collect();
+        let (algorithm, _) = local_disk_algorithm(&config);
+        let resolver = ArcSwap::from_pointee(Resolver::new(config, keys, algorithm, audit));
+        Ok(Provider { resolver, waiting })
     }
 
     /// Does what [`open`](Provider::open) does and swaps the result in at once.
@@ -150,16 +171,8 @@ fn load(config: Arc<Config>, inputs: &Inputs, waiting: &Arc<Waiting>) -> Result<
         }
     }
     let mut warnings = loader.warnings;
-    let local_disk_algorithm = match config.client {
-        Client::S3 | Client::S3a => release::ALGORITHM,
-        Client::LocalDisk => {
-            let local_disk = &config.local_disk;
-            let (algorithm, warning) =
-                release::local_disk_algorithm(local_disk.release, local_disk.release_file.as_deref());
-            warnings.extend(warning);
-            algorithm
-        }
-    };
+    let (local_disk_algorithm, warning) = local_disk_algorithm(&config);
+    warnings.extend(warning);
     let audit = problems.keep(Audit::open(&config.audit, waiting));
     let audit = problems.finish(audit)?;
     warnings.dedup();
@@ -172,6 +185,17 @@ fn load(config: Arc<Config>, inputs: &Inputs, waiting: &Arc<Waiting>) -> Result<
     };
     let resolver = Resolver::new(config, keys, local_disk_algorithm, audit);
     Ok((resolver, report))
+}
+
+/// The algorithm that keys of local disks are named by, and a warning if the release of EMR is not known.
+fn local_disk_algorithm(config: &Config) -> (&'static str, Option<String>) {
+    match config.client {
+        Client::S3 | Client::S3a => (release::ALGORITHM, None),
+        Client::LocalDisk => {
+            let local_disk = &config.local_disk;
+            release::local_disk_algorithm(local_disk.release, local_disk.release_file.as_deref())
+        }
+    }
 }
 
 /// One line for the log: version, client, and the names of keys and rules.

@@ -249,6 +249,16 @@ impl Conf {
         let config = Config::parse(self.usage.into(), &settings);
         Ok(config.and_then(open).map_err(|error| settings.located(error))?)
     }
+
+    /// The provider of this configuration, each key of which is opened when an object needs it.
+    pub(crate) fn open_lazily(&self, aws: &Aws) -> Result<Provider, Failure> {
+        let settings = self.load(aws)?;
+        let provider = Config::parse(self.usage.into(), &settings).and_then(|config| {
+            let inputs = inputs(&config);
+            Provider::open_lazily(config, inputs)
+        });
+        Ok(provider.map_err(|error| settings.located(error))?)
+    }
 }
 
 /// Takes the properties of a file over, or those of the site files in a folder.
@@ -287,7 +297,12 @@ pub(crate) const ONLY_HADOOP: &str = "only Hadoop can";
 /// The provider of a configuration, with every key that its client needs.
 pub(crate) fn open(config: impl Into<Arc<Config>>) -> Result<(Provider, Report), Error> {
     let config = config.into();
-    let inputs: Inputs = config
+    Provider::open(Arc::clone(&config), &inputs(&config))
+}
+
+/// The inputs of a configuration. A file that only Hadoop can open is a failure of the key that needs it.
+fn inputs(config: &Config) -> Inputs {
+    config
         .required_inputs()
         .into_iter()
         .map(|input| {
@@ -297,8 +312,7 @@ pub(crate) fn open(config: impl Into<Arc<Config>>) -> Result<(Provider, Report),
             };
             (input, InputValue::Failed(format!("{ONLY_HADOOP} {why}")))
         })
-        .collect();
-    Provider::open(config, &inputs)
+        .collect()
 }
 
 /// What a file sets, whatever its format.

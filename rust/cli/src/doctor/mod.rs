@@ -501,4 +501,20 @@ mod tests {
             assert_eq!(findings.0[0].level, level, "{now}");
         }
     }
+
+    #[test]
+    fn the_remedy_names_the_keyring_and_what_protects_it() {
+        let mut key = super::security::key_of_disks("alias/lake");
+        key.files = [("uri", "s3://keys/lake.keyring"), ("protector-file", "file:///m")]
+            .map(|(property, uri)| emrkeys_core::FileSummary {
+                property: property.to_owned(),
+                uri: uri.to_owned(),
+                external: false,
+            })
+            .to_vec();
+        assert_eq!(
+            rotate_command(&key),
+            "emrkeys keyring rotate s3://keys/lake.keyring --kms-key-id alias/lake --protector-file file:///m"
+        );
+    }
 }

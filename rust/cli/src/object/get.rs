@@ -72,7 +72,7 @@ fn range(text: &str) -> Result<(u64, Option<u64>), String> {
 impl Get {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
-        let (provider, _) = self.conf.open_provider(aws)?;
+        let provider = self.conf.open_lazily(aws)?;
         let path = &self.file;
         // Where it cannot be, nobody is asked for anything.
         let mut file = NewFile::create(path).map_err(at(path))?;
@@ -95,7 +95,7 @@ impl Get {
 
 impl Cat {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
-        let (provider, _) = self.conf.open_provider(aws)?;
+        let provider = self.conf.open_lazily(aws)?;
         let stores = Stores::new(aws);
         let mut out = stdout().lock();
         let whole = self.part.range.is_none();

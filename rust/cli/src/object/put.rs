@@ -85,7 +85,7 @@ impl Put {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
         let place = Place::parse(&self.uri)?;
-        let (provider, _) = self.conf.open_provider(aws)?;
+        let provider = self.conf.open_lazily(aws)?;
         let mut file = File::open(&self.file).map_err(at(&self.file))?;
         let about = file.metadata().map_err(at(&self.file))?;
         let length = about.is_file().then_some(about.len()); // a pipe ends where it ends

@@ -12,10 +12,20 @@ pub fn answer<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<(u16, &str
     let status = error.raw_response()?.status().as_u16();
     let name = error.code().unwrap_or("no error code");
     let told = match error.message() {
-        Some(message) => format!("HTTP {status}, {name}: {}", excerpt(message)),
+        Some(message) => format!("HTTP {status}, {name}: {}", whole(message)),
         None => format!("HTTP {status}, {name}"),
     };
     Some((status, name, told))
+}
+
+/// What a service says, quoted, with control characters escaped: whole, since the resource and the reason of a denial stand at its
+/// end.
+fn whole(message: &str) -> String {
+    /// No message of AWS is longer, in characters: ARNs have at most 2048.
+    const MOST: usize = 8192;
+    let shown: String = message.chars().take(MOST).collect();
+    let more = if shown.len() < message.len() { "…" } else { "" };
+    format!("\"{}{more}\"", shown.escape_debug())
 }
 
 /// The id of a request, to go behind what was told of it.
@@ -27,7 +37,7 @@ pub fn request(id: Option<&str>) -> String {
 /// What went wrong and why, as the errors themselves put it; their `Debug` forms hold whole requests.
 pub fn causes(error: &dyn StdError) -> String {
     /// Longer texts tell nobody more.
-    const MOST: usize = 400;
+    const MOST: usize = 2000;
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

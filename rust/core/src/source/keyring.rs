@@ -52,6 +52,8 @@ struct Shared {
     /// `emrkeys.key.<name>.uri`
     property: String,
     location: Location,
+    /// The options of `emrkeys keyring` that name what may protect it.
+    options: String,
     s3: S3Access,
     min_generation: u64,
     protectors: Protectors,
@@ -121,6 +123,7 @@ pub(crate) fn load(
             .unwrap_or_default(),
         property,
         location: config.document.location.clone(),
+        options: options(config, loader),
         s3: loader.config.s3.clone(),
         min_generation: config.min_generation,
         protectors,
@@ -496,8 +499,9 @@ impl Source for KeyringKey {
             State::Disabled => refused(
                 Code::KeyVersionDisabled,
                 format!(
-                    "If it is to be readable again: emrkeys keyring enable {} {id}",
-                    shown(&shared.location)
+                    "If it is to be readable again: emrkeys keyring enable {} {id}{}",
+                    shown(&shared.location),
+                    shared.options
                 ),
             ),
             State::Destroyed => refused(
@@ -553,6 +557,27 @@ fn materials(key: Arc<SecretSlice<u8>>, description: StoredDescription) -> Mater
         },
         description,
     }
+}
+
+/// The keys that may protect a keyring, as options of `emrkeys keyring`: a remedy is a command that works when it is pasted.
+fn options(config: &config::KeyringKey, loader: &Loader) -> String {
+    let kms = config
+        .kms
+        .iter()
+        .map(|target| format!(" --kms-key-id {}", target.key_id));
+    let key = config
+        .key
+        .as_ref()
+        .and_then(|(_, name)| match &loader.config.keys.get(name)?.kind {
+            KeyKind::Aes(config::AesKey {
+                origin: config::Origin::File(file),
+                ..
+            }) => Some(&file.location),
+            _ => None,
+        });
+    let files = config.files.iter().map(|file| &file.location).chain(key);
+    let files = files.map(|location| format!(" --protector-file {location}"));
+    kms.chain(files).collect()
 }
 
 fn shown(location: &Location) -> String {

@@ -6,6 +6,7 @@ pub(crate) mod aes;
 pub(crate) mod cached;
 pub(crate) mod keyring;
 pub(crate) mod kms;
+pub(crate) mod lazy;
 pub(crate) mod load;
 pub(crate) mod rsa;
 pub(crate) mod versions;
