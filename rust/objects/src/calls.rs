@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
-use emrkeys_core::aws::{self, causes, runtime};
+use emrkeys_core::aws::{self, runtime, S3Failure};
 use emrkeys_core::{excerpt, Code, Problem};
 
 use super::store::{ObjectUri, DEADLINE};
@@ -28,28 +28,27 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     SdkError<E>: RequestId,
 {
-    let id = error.request_id();
-    let Some((status, name, told)) = aws::answer(error) else {
-        return unavailable(uri, operation, &causes(error), id);
-    };
-    let problem = |code, remedy| problem(uri, operation, code, &told, id, remedy);
-    match (status, name) {
-        (404, "NoSuchBucket") => problem(Code::ObjectNotFound, "Correct the bucket's name."),
-        (404, _) => problem(Code::ObjectNotFound, "Correct the location."),
-        (409 | 412, _) => problem(
+    let (failure, told) = aws::classify(error);
+    let (code, remedy) = match failure {
+        S3Failure::NoBucket => (Code::ObjectNotFound, "Correct the bucket's name."),
+        S3Failure::NoObject => (Code::ObjectNotFound, "Correct the location."),
+        S3Failure::Changed => (
             Code::ObjectChanged,
             "Somebody else wrote the object in the meantime, and nothing was done: try again if that is still wanted.",
         ),
-        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => problem(
+        S3Failure::Denied => (
             Code::StoreDenied,
-            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on the key of the \
-             bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
+            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on \
+             the key of the bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is \
+             not allowed.",
         ),
-        (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
-            problem(Code::StoreUnavailable, "The bucket is in another region: name it.")
-        }
-        _ => unavailable(uri, operation, &told, id),
-    }
+        S3Failure::OtherRegion => (
+            Code::StoreUnavailable,
+            "The bucket is in another region: name it.",
+        ),
+        S3Failure::Unavailable => return unavailable(uri, operation, &told, None),
+    };
+    problem(uri, operation, code, &told, None, remedy)
 }
 
 pub(super) fn unavailable(uri: &str, operation: &str, told: &str, request_id: Option<&str>) -> Problem {

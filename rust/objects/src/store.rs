@@ -7,8 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::Region;
-use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
@@ -315,16 +313,8 @@ impl Store {
     /// `SOURCE_UNAVAILABLE` where no threads are left.
     pub fn connect(access: &S3Access) -> Result<Store, Error> {
         let shared = aws::config(access.region.as_deref())?;
-        let mut builder = Builder::from(&shared);
-        if let Some(endpoint) = &access.endpoint {
-            builder = builder.endpoint_url(endpoint);
-            if shared.region().is_none() {
-                // Stores other than AWS want a region in the signature and care little which.
-                builder = builder.region(Region::from_static("us-east-1"));
-            }
-        }
-        let settings = builder
-            .force_path_style(access.path_style)
+        let settings = access
+            .client(&shared)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
                 TimeoutConfig::builder()

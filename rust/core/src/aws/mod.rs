@@ -14,4 +14,4 @@ pub use arn::Arn;
 pub use connect::{block_on, config, profiles};
 pub use error::{answer, causes, request};
 pub use kms::{Context, KmsAccess, KmsTarget, Role};
-pub use s3::S3Access;
+pub use s3::{classify, S3Access, S3Failure};

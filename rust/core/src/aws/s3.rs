@@ -1,4 +1,11 @@
-//! S3: how it is reached.
+//! S3: how it is reached, and what its errors mean.
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+
+use crate::aws::error::{answer, causes, request};
 
 /// How to reach S3; what is not set here comes from the AWS environment, profile or instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,4 +16,66 @@ pub struct S3Access {
     pub region: Option<String>,
     /// Whether buckets stand in the path of a URL and not in its host.
     pub path_style: bool,
+}
+
+impl S3Access {
+    /// The settings of a client that reaches S3 so; `shared` has what is not set here. Retries and timeouts are the
+    /// caller's.
+    pub fn client(&self, shared: &SdkConfig) -> Builder {
+        self.apply(Builder::from(shared), shared.region().is_some())
+    }
+
+    /// The same settings on others, which have a region or not.
+    pub(crate) fn apply(&self, mut builder: Builder, has_region: bool) -> Builder {
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.endpoint_url(endpoint);
+            if !has_region {
+                // Stores other than AWS want a region in the signature and care little which.
+                builder = builder.region(Region::from_static("us-east-1"));
+            }
+        }
+        builder.force_path_style(self.path_style)
+    }
+}
+
+/// The kinds of failures of S3, for a remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum S3Failure {
+    /// There is no such bucket.
+    NoBucket,
+    /// There is no such object.
+    NoObject,
+    /// A condition of the request does not hold, or another write was under way.
+    Changed,
+    /// The caller may not, or its credentials are not good.
+    Denied,
+    /// The bucket is in another region.
+    OtherRegion,
+    /// S3 did not answer, or with a fault.
+    Unavailable,
+}
+
+/// The kind of a failure and its words, with the id of the request.
+///
+/// Source: Amazon S3 API Reference, "Error responses".
+pub fn classify<E>(error: &SdkError<E>) -> (S3Failure, String)
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    SdkError<E>: RequestId,
+{
+    let id = request(error.request_id());
+    let Some((status, name, told)) = answer(error) else {
+        return (S3Failure::Unavailable, format!("{}{id}", causes(error)));
+    };
+    let failure = match (status, name) {
+        (404, "NoSuchBucket") => S3Failure::NoBucket,
+        (404, _) => S3Failure::NoObject,
+        (409 | 412, _) => S3Failure::Changed,
+        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => S3Failure::Denied,
+        (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
+            S3Failure::OtherRegion
+        }
+        _ => S3Failure::Unavailable,
+    };
+    (failure, format!("{told}{id}"))
 }

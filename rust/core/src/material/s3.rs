@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::Region;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
@@ -22,6 +21,7 @@ use super::{check_length, too_large};
 use crate::aws::connect;
 use crate::aws::error::{self as aws_error, causes};
 use crate::aws::runtime;
+use crate::aws::s3::{classify, S3Failure};
 use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Problem};
 
@@ -103,12 +103,7 @@ async fn client(access: &S3Access) -> Client {
         return client;
     }
     let shared = connect::load(access.region.as_deref()).await;
-    let mut builder = Builder::from(&shared);
-    if shared.region().is_none() && access.endpoint.is_some() {
-        // Stores other than AWS want a region in the signature and care little which.
-        builder = builder.region(Region::from_static("us-east-1"));
-    }
-    let client = Client::from_conf(settings(builder, access).build());
+    let client = Client::from_conf(settings(access.client(&shared)).build());
     let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(other) = known(&clients) {
         return other;
@@ -120,12 +115,8 @@ async fn client(access: &S3Access) -> Client {
     client
 }
 
-fn settings(mut builder: Builder, access: &S3Access) -> Builder {
-    if let Some(endpoint) = &access.endpoint {
-        builder = builder.endpoint_url(endpoint);
-    }
+fn settings(builder: Builder) -> Builder {
     builder
-        .force_path_style(access.path_style)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(
             TimeoutConfig::builder()
@@ -219,36 +210,28 @@ impl Object<'_> {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         SdkError<E>: RequestId,
     {
-        let id = error.request_id();
-        let Some((status, name, told)) = aws_error::answer(error) else {
-            return self.unavailable(&causes(error), id);
-        };
-        match (status, name) {
-            (404, "NoSuchBucket") => self.problem(
+        let (failure, told) = classify(error);
+        let (code, remedy) = match failure {
+            S3Failure::NoBucket => (
                 Code::KeyFileNotFound,
-                &told,
-                id,
                 "Correct the bucket's name, or create the bucket.",
             ),
-            (404, _) => {
-                self.problem(Code::KeyFileNotFound, &told, id, "Put the key there, or correct the location.")
-            }
-            (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => self.problem(
+            S3Failure::NoObject => (
+                Code::KeyFileNotFound,
+                "Put the key there, or correct the location.",
+            ),
+            S3Failure::Denied => (
                 Code::SourceDenied,
-                &told,
-                id,
                 "Allow the role s3:GetObject on the object (s3:PutObject to write it), and kms:Decrypt on the key that encrypts the \
                  bucket; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
             ),
-            (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => self
-                .problem(
-                    Code::SourceUnavailable,
-                    &told,
-                    id,
-                    "The bucket is in another region: set emrkeys.s3.region to it.",
-                ),
-            _ => self.unavailable(&told, id),
-        }
+            S3Failure::OtherRegion => (
+                Code::SourceUnavailable,
+                "The bucket is in another region: set emrkeys.s3.region to it.",
+            ),
+            S3Failure::Changed | S3Failure::Unavailable => return self.unavailable(&told, None),
+        };
+        self.problem(code, &told, None, remedy)
     }
 
     fn unavailable(&self, told: &str, request_id: Option<&str>) -> Problem {
@@ -276,6 +259,7 @@ mod tests {
     use super::*;
     use crate::material::MAX_MATERIAL;
     use aws_config::BehaviorVersion;
+    use aws_config::Region;
     use aws_sdk_s3::config::Credentials;
     use aws_smithy_http_client::proxy::ProxyConfig;
     use secrecy::ExposeSecret;
@@ -379,7 +363,7 @@ mod tests {
         let quick = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(1));
-        Client::from_conf(settings(base, &access).retry_config(quick).build())
+        Client::from_conf(settings(access.apply(base, true)).retry_config(quick).build())
     }
 
     fn code_of(result: Result<SecretSlice<u8>, Problem>) -> Code {
