@@ -184,11 +184,11 @@ mod tests {
     #[test]
     fn all_that_may_be_given_there_is_given() {
         let rules = Rules::new([
-            rule("s3://b/a/", None, "short"),
-            rule("s3://b/a/b/", Some("j-1"), "flow"),
-            rule("s3://b/a/b/c/", Some("j-2"), "deep"),
-            rule("s3://b/z/", None, "elsewhere"),
-            rule("s3://b/y/", Some("j-1"), "flow only"),
+            rule("s3://lake/a/", None, "short"),
+            rule("s3://lake/a/b/", Some("j-1"), "flow"),
+            rule("s3://lake/a/b/c/", Some("j-2"), "deep"),
+            rule("s3://lake/z/", None, "elsewhere"),
+            rule("s3://lake/y/", Some("j-1"), "flow only"),
         ])
         .unwrap();
         let given = |uri: &str| {
@@ -198,10 +198,10 @@ mod tests {
                 given.to_all,
             )
         };
-        assert_eq!(given("s3://b/a/b/c/d"), (vec!["deep", "flow", "short"], true));
-        assert_eq!(given("s3://b/a/b/x"), (vec!["flow", "short"], true));
-        assert_eq!(given("s3://b/a/x"), (vec!["short"], true));
-        assert_eq!(given("s3://b/y/x"), (vec!["flow only"], false));
+        assert_eq!(given("s3://lake/a/b/c/d"), (vec!["deep", "flow", "short"], true));
+        assert_eq!(given("s3://lake/a/b/x"), (vec!["flow", "short"], true));
+        assert_eq!(given("s3://lake/a/x"), (vec!["short"], true));
+        assert_eq!(given("s3://lake/y/x"), (vec!["flow only"], false));
         assert_eq!(given("s3://c/a/x"), (vec![], false));
     }
 

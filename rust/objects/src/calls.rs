@@ -1,15 +1,19 @@
 //! Calls of S3: waited for, and sorted by the reason if they fail.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use emrkeys_core::aws::{self, runtime, S3Failure};
 use emrkeys_core::{excerpt, Code, Problem};
 
-use super::store::{ObjectUri, DEADLINE};
+/// No single call takes longer; a call that stalls ends long before.
+pub(super) const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Waits for the answer of a call, and says what went wrong with it.
 pub(super) fn wait<T, E>(
-    uri: &ObjectUri,
+    uri: &dyn Display,
     operation: &str,
     call: impl std::future::Future<Output = Result<T, SdkError<E>>>,
 ) -> Result<T, Problem>

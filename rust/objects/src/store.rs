@@ -14,7 +14,7 @@ use aws_sdk_s3::types::EncodingType;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 
-use super::calls::{unavailable, wait};
+use super::calls::{unavailable, wait, DEADLINE};
 use emrkeys_core::aws::runtime;
 use emrkeys_core::aws::{self, causes, S3Access};
 use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
@@ -28,8 +28,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that
 /// bring nothing.
 const ATTEMPTS: u32 = 5;
-/// No single call takes longer; what stalls ends long before.
-pub(super) const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Where an object is: the bucket and the key as S3 has them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
