@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(given("s3://lake/a/b/x"), (vec!["flow", "short"], true));
         assert_eq!(given("s3://lake/a/x"), (vec!["short"], true));
         assert_eq!(given("s3://lake/y/x"), (vec!["flow only"], false));
-        assert_eq!(given("s3://c/a/x"), (vec![], false));
+        assert_eq!(given("s3://pond/a/x"), (vec![], false));
     }
 
     #[test]
