@@ -1,4 +1,4 @@
-"""What all tests of the operator's tool share: the local S3 and KMS servers, the tool, and key files."""
+"""Shared by all tests of the operator's tool: the local S3 and KMS servers, the tool, and key files."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def shared_servers(request):
 
 @pytest.fixture
 def servers(shared_servers):
-    """The servers, with no faults and no counts. What other tests stored is still there: names are unique."""
+    """The servers, with no faults and no counts. Objects of other tests are still there: names are unique."""
     for what in ("faults", "calls"):
         shared_servers.control("DELETE", what)
     return shared_servers

@@ -1,4 +1,4 @@
-"""`emrkeys keyring` in S3 and under KMS. What it does to files the tests of its crate show."""
+"""`emrkeys keyring` in S3 and under KMS. The tests of its crate show it on files."""
 
 import re
 import shlex

@@ -6,7 +6,7 @@ use emrkeys_objects::{S3Access, Store};
 
 use crate::output::Failure;
 
-/// What is not given comes from the AWS environment and profile.
+/// Options for AWS; the environment and the profile give the rest.
 #[derive(Args)]
 #[command(next_help_heading = "AWS")]
 pub(crate) struct Aws {
@@ -80,8 +80,9 @@ impl Aws {
     }
 }
 
-/// As for the AWS CLI, the credentials of a profile that is named on the command line come before those of the environment. The SDK
-/// would ask the environment first, and go on to the instance where there is no such profile: as somebody else than was asked for.
+/// As for the AWS CLI, the credentials of a profile that is named on the command line come before those of the
+/// environment. The SDK would ask the environment first, and go on to the instance where there is no such profile: as
+/// somebody else than was asked for.
 fn only_profile(name: &str) -> Result<(), Failure> {
     if let Some(all) = aws::profiles() {
         if all.get_profile(name).is_none() {
@@ -109,7 +110,7 @@ fn only_profile(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the selected profile, or the one that it takes its credentials from, says.
+/// The property of the selected profile, or of the one that it takes its credentials from.
 fn selected<'a>(all: &'a ProfileSet, property: &str) -> Option<&'a str> {
     let profile = all.get_profile(all.selected_profile())?;
     let source = || all.get_profile(profile.get("source_profile")?)?.get(property);

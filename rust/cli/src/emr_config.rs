@@ -11,13 +11,13 @@ use crate::aws::Aws;
 use crate::conf::{Client, Conf, OURS};
 use crate::output::{note, problem, Failure};
 
-/// The classes that EMR and Hadoop are told. Source: `java/src/main/java/org/emrkeys`.
+/// The classes that EMR and Hadoop load. Source: `java/src/main/java/org/emrkeys`.
 pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 pub(crate) const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
 pub(crate) const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
 pub(crate) const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
 
-/// Where EMRFS and S3A are told to take the jar from.
+/// The properties that name the jar for EMRFS and S3A.
 const EMRFS_JAR: &str = "fs.s3.cse.encryptionMaterialsProvider.uri";
 const S3A_JAR: &str = "fs.s3a.cse.customKeyringProvider.uri";
 
@@ -42,7 +42,8 @@ Example:
     },
     /// An IAM policy for the role of the instances that allows what the keys need and nothing else
     #[command(after_help = "\
-Where the keys need nothing of AWS, nothing is printed, and standard error says so: IAM has no policy without statements.
+Where the keys need nothing of AWS, nothing is printed, and standard error says so: IAM has no policy without \
+statements.
 
 Example:
   emrkeys emr-config iam-policy --conf emr.json --jar s3://artifacts/emrkeys.jar")]
@@ -119,8 +120,8 @@ impl Command {
 }
 
 impl SecurityConfiguration {
-    /// Source of the structure: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the
-    /// AWS CLI".
+    /// Source of the structure: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption
+    /// options using the AWS CLI".
     fn document(&self, aws: &Aws) -> Result<Value, Failure> {
         // With the modes of EMR's own there is nothing to configure.
         let settings = self.conf.files.load_if_given(aws)?;
@@ -188,7 +189,8 @@ impl SecurityConfiguration {
         }))
     }
 
-    /// An option that changes nothing would leave somebody in the belief that something is encrypted, or encrypted otherwise.
+    /// An option that changes nothing would leave somebody in the belief that something is encrypted, or encrypted
+    /// otherwise.
     fn refuse_what_has_no_effect(&self, disk: DiskMode) -> Result<(), Failure> {
         let s3_kms = matches!(self.s3, S3Mode::CseKms | S3Mode::SseKms);
         let disk_kms = disk == DiskMode::AwsKms;
@@ -241,7 +243,8 @@ fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
     }
 }
 
-/// The properties of the configuration that are ours or that decide how the client asks, and those without which it would not ask.
+/// The properties of the configuration that are ours or that decide how the client asks, and those without which it
+/// would not ask.
 fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
     let settings = conf.load(aws)?;
     let config = Config::parse(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
@@ -272,8 +275,10 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
                 set(S3A_JAR, jar(Some(uri))?);
                 // Hadoop makes the interceptor before it fetches that jar, and S3A does not start without the class.
                 note(
-                    "note: put the jar on the class path of the nodes, too (a bootstrap action that copies it, or spark.jars): S3A \
-                     looks for org.emrkeys.S3AReadInterceptor before it fetches the jar that fs.s3a.cse.customKeyringProvider.uri names",
+                    "note: put the jar on the class path of the nodes, too (a bootstrap action that copies it, or \
+                     spark.jars): S3A \
+                     looks for org.emrkeys.S3AReadInterceptor before it fetches the jar that \
+                     fs.s3a.cse.customKeyringProvider.uri names",
                 );
             }
             "core-site"
@@ -375,7 +380,7 @@ fn kms_arn(target: &KmsTarget, partition: &str) -> Result<String, Failure> {
     }
 }
 
-/// `None`: the URI is none of S3.
+/// `None`: the URI does not name an object in S3.
 fn object_arn(uri: &str, partition: &str) -> Option<String> {
     let (scheme, location) = uri.split_once("://")?;
     let (bucket, key) = location.split_once('/')?;

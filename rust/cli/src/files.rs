@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// A file under a name of its own beside the one that it is to have, which its owner alone can read. Dropped before it is whole it is
-/// gone; only a kill leaves it behind, as `.emrkeys-…`.
+/// A file under a name of its own beside the one that it is to have, which its owner alone can read. Dropped before it
+/// is whole it is gone; only a kill leaves it behind, as `.emrkeys-…`.
 pub(crate) struct NewFile {
     path: PathBuf,
     file: NamedTempFile,
 }
 
 impl NewFile {
-    /// To be called `path` in the end; where that is a symbolic link, what it leads to. Fails for what is there and is no file.
+    /// To be called `path` in the end; where that is a symbolic link, what it leads to. Fails for what is there and is
+    /// no file.
     pub(crate) fn create(path: &Path) -> io::Result<NewFile> {
         let path = behind_links(path)?;
         let mut builder = tempfile::Builder::new();
@@ -49,16 +50,18 @@ impl Write for NewFile {
     }
 }
 
-/// Where the file is, or will be. A folder, pipe or device must not be renamed over: `/dev/null` would be a file from then on.
+/// Where the file is, or will be. A folder, pipe or device must not be renamed over: `/dev/null` would be a file from
+/// then on.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     match path.metadata() {
         Ok(found) if found.is_file() => path.canonicalize(),
         Ok(found) if found.is_dir() => Err(io::Error::other("it is a folder; name a file in it")),
         Ok(_) => Err(io::Error::other(
-            "it is a pipe or a device, which a file would take the place of; name a file (`emrkeys cat` writes objects to pipes and devices)",
+            "it is a pipe or a device, which a file would take the place of; name a file (`emrkeys cat` writes objects \
+             to pipes and devices)",
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.read_link() {
-            // What it leads to is not there yet.
+            // The target of the link is not there yet.
             Ok(target) => behind_links(&folder_of(path).join(target)),
             Err(_) => Ok(path.to_owned()),
         },

@@ -1,5 +1,5 @@
-//! Man pages and shell completions, from the commands themselves: `emrkeys completions` for users, `emrkeys generate` for the
-//! release.
+//! Man pages and shell completions, from the commands themselves: `emrkeys completions` for users, `emrkeys generate`
+//! for the release.
 
 use std::fs::create_dir_all;
 use std::io::{stdout, Write};

@@ -1,6 +1,7 @@
 //! `emrkeys`, the operator's tool. It parses, calls the core, and prints; what it does is decided there.
 //!
-//! A library, so that its parsers can be fuzzed and its help can be written into the docs; the binary only calls [`run`].
+//! A library, so that its parsers can be fuzzed and its help can be written into the docs; the binary only calls
+//! [`run`].
 
 #![deny(clippy::print_stderr)] // `output::note`: where standard error is full, the macros panic
 
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Keys for data at rest on Amazon EMR and Hadoop: what an operator does with them.
+/// Keys for data at rest on Amazon EMR and Hadoop: the operator's tool.
 #[derive(Parser)]
 #[command(name = "emrkeys", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
@@ -54,7 +55,7 @@ enum Output {
     Csv,
 }
 
-/// What every command prints.
+/// The form that every command prints.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// For people
@@ -74,12 +75,12 @@ Example:
     Cat(object::Cat),
     /// Prints a script that lets a shell complete commands and options
     Completions(generate::Completions),
-    /// Whether everything is right that keys need: configuration, key files, KMS, keyrings, clients
+    /// Checks everything that keys depend on: configuration, key files, KMS, keyrings, clients
     Doctor(doctor::Command),
-    /// What an EMR cluster is made with, for a configuration of keys
+    /// Prints what EMR needs to create a cluster for a configuration of keys
     #[command(subcommand)]
     EmrConfig(emr_config::Command),
-    /// Which key a new object would get, and why; asks nobody
+    /// Says which key a new object would get, and why; calls no service
     Explain(explain::Command),
     /// Decrypts an object into a file
     #[command(after_help = "\
@@ -92,13 +93,13 @@ Examples:
     /// Man pages and shell completions
     #[command(hide = true)]
     Generate(generate::Command),
-    /// New keys, in files that only their owner can read
+    /// Makes keys, in files that only their owner can read
     #[command(subcommand)]
     Keygen(keygen::Command),
-    /// Versions of one key in a small document that many clusters share
+    /// Creates and changes keyrings: versions of one key in a small document that many clusters share
     #[command(subcommand)]
     Keyring(keyring::Command),
-    /// Who may use a KMS key
+    /// Shows and changes the users of a KMS key
     #[command(subcommand)]
     Kms(kms::Command),
     /// Encrypts a file into an object

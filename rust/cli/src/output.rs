@@ -1,4 +1,4 @@
-//! What is printed, and with which exit code.
+//! Messages, and exit codes.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// Somebody else changed what was to be changed.
     Changed(String),
-    /// What is there is not what the tool may work on.
+    /// The tool may not work on the thing that it found.
     Refused(String),
     /// A configuration file or value cannot be used.
     Configuration(String),
@@ -34,7 +34,7 @@ pub(crate) enum Failure {
     Findings(u64),
     /// There are no objects to work on.
     NoObjects(String),
-    /// What was checked is not right; that was printed.
+    /// A check failed, and was printed.
     Unhealthy,
     /// The result could not be printed.
     Output(std::io::Error),
@@ -109,7 +109,7 @@ fn error_lines(error: &Error) -> Vec<String> {
     }
 }
 
-/// A line on standard error, printable. Where that is closed or full there is nobody to be told, and the work goes on.
+/// A line on standard error, printable. If that is closed or full, the line is lost and the work goes on.
 pub(crate) fn note(line: impl Display) {
     note_lines(&[line.to_string()]);
 }

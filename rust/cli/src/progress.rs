@@ -78,7 +78,8 @@ impl Progress {
     }
 }
 
-/// Set by Ctrl-C, by a request to terminate, and by the end of the terminal; the second one ends the process as if nobody listened.
+/// Set by Ctrl-C, by a request to terminate, and by the end of the terminal; the second one ends the process as if
+/// nobody listened.
 pub(crate) fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
     let mut signals = vec![SIGINT, SIGTERM];
@@ -92,7 +93,8 @@ pub(crate) fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
     Ok(flag)
 }
 
-/// Whether the process was started by `nohup`, or by something else that has it outlive its terminal; from its status in `/proc`.
+/// Whether the process was started by `nohup`, or by something else that has it outlive its terminal; from its status
+/// in `/proc`.
 fn ignores_hangup(status: &str) -> bool {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -9,7 +9,7 @@ use console::{Style, Term};
 
 use crate::text::{shortened, wrapped};
 
-/// What a colour says.
+/// The meaning of a colour.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// As it should be.
@@ -50,7 +50,8 @@ pub(crate) fn width() -> Option<usize> {
         .then(|| usize::from(term.size_checked().map_or(80, |(_, columns)| columns)))
 }
 
-/// Text after a label, wrapped to the width of the terminal and indented as far as the label reaches. `text` is printable.
+/// Text after a label, wrapped to the width of the terminal and indented as far as the label reaches. `text` is
+/// printable.
 pub(crate) fn hanging(label: &str, label_width: usize, text: &str) -> String {
     let room = width().map_or(usize::MAX, |width| width.saturating_sub(label_width).max(20));
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Text for people. What objects say of themselves is outside input.
+//! Text for people. Names and values from objects are outside input.
 
 /// Without what a terminal or a browser would obey: control characters, and those that turn the direction of writing.
 pub(crate) fn printable(text: &str) -> String {
@@ -38,7 +38,7 @@ pub(crate) fn in_units(bytes: u64) -> String {
     format!("{}.{} {}", rest / 1024, rest % 1024 * 10 / 1024, UNITS[unit])
 }
 
-/// The text in at most `limit` characters, its middle left out: both ends of an ARN or a fingerprint tell it from others.
+/// The text in at most `limit` characters, its middle left out: an ARN or a fingerprint is known by both its ends.
 pub(crate) fn shortened(text: &str, limit: usize) -> String {
     let length = text.chars().count();
     if length <= limit || limit == 0 {

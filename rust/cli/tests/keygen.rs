@@ -20,7 +20,7 @@ fn run<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
         .unwrap()
 }
 
-/// What `explain` says of the key that the printed properties configure.
+/// The answer of `explain` for the key that the printed properties configure.
 fn explained(folder: &Path, made: &Output) -> Value {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     fs::write(folder.join("made.conf"), &made.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! `emrkeys keyring` as its binary, on local files. What it does in S3 the end-to-end tests show.
+//! `emrkeys keyring` as its binary, on local files. The end-to-end tests show it in S3.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;

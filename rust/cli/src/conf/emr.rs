@@ -1,7 +1,8 @@
-//! EMR's configurations in JSON, in the forms in which people have them: a list of classifications, a request for a cluster
-//! or an application, or the answer that describes one.
-//! Sources: Amazon EMR Release Guide, "Configure applications"; API references of EMR (`RunJobFlow`, `DescribeCluster`), EMR
-//! Serverless (`CreateApplication`, `StartJobRun`) and EMR on EKS (`StartJobRun`), which write their names in lower case.
+//! EMR's configurations in JSON, in the forms in which people have them: a list of classifications, a request for a
+//! cluster or an application, or the answer that describes one.
+//! Sources: Amazon EMR Release Guide, "Configure applications"; API references of EMR (`RunJobFlow`,
+//! `DescribeCluster`), EMR Serverless (`CreateApplication`, `StartJobRun`) and EMR on EKS (`StartJobRun`), which write
+//! their names in lower case.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,7 +62,7 @@ struct Document {
         alias = "configurationOverrides"
     )]
     inner: Option<Box<Document>>,
-    /// What a job gives Spark on its command line.
+    /// The options that a job gives Spark on its command line.
     #[serde(rename = "jobDriver")]
     job_driver: Option<serde_json::Value>,
     /// The mark of another kind of document.
@@ -78,7 +79,7 @@ struct Document {
     terraform: Option<serde_json::Value>,
 }
 
-/// What a [`Document`] and those inside it hold.
+/// The content of a [`Document`] and of those inside it.
 #[derive(Default)]
 struct Held {
     configurations: Option<Vec<Configuration>>,
@@ -95,7 +96,8 @@ impl Document {
             );
         }
         if self.template.is_some() {
-            return Err("it is a CloudFormation template, which is not read here: name the list of its Configurations, or \
+            return Err("it is a CloudFormation template, which is not read here: name the list of its Configurations, \
+                or \
                         the answer of `aws emr describe-cluster`");
         }
         if self.terraform.is_some() {
@@ -118,7 +120,7 @@ pub(super) const TERRAFORM: &str =
 /// The properties of the classifications that matter, in the order of [`SITES`] and then Spark's.
 ///
 /// # Errors
-/// What is wrong with the document.
+/// The fault of the document.
 pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     const WHAT: &str =
         "it is not an EMR configuration, which is [{\"Classification\": …, \"Properties\": {…}}, …]";
@@ -147,7 +149,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
         .is_some_and(|driver| driver.to_string().contains("spark.hadoop."));
     if unread {
         resource.warnings.push(format!(
-            "{}: the sparkSubmitParameters of the job are not read: give their spark.hadoop.* by -D, without spark.hadoop.",
+            "{}: the sparkSubmitParameters of the job are not read: give their spark.hadoop.* by -D, without \
+             spark.hadoop.",
             path.display()
         ));
     }
@@ -156,7 +159,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
             return Ok(resource);
         }
         let what = format!(
-            "{WHAT}, alone, as the \"Configurations\" of a cluster, or as \"applicationConfiguration\"; it has no such list"
+            "{WHAT}, alone, as the \"Configurations\" of a cluster, or as \"applicationConfiguration\"; it has no such \
+             list"
         );
         return Err(Refused::at(path, None, what));
     };

@@ -98,7 +98,7 @@ impl Loaded {
         self.site.release()
     }
 
-    /// What in the files has no effect, though it looks so.
+    /// The settings of the files that have no effect, though they look so.
     pub(crate) fn warnings(&self) -> &[String] {
         self.site.warnings()
     }
@@ -129,8 +129,8 @@ const VARIABLE: &str = "EMRKEYS_CONF";
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Files {
     /// A site file, an EMR configuration in JSON, a Spark properties file, a folder with site files, or - for standard
-    /// input; several by repeating. Later files win, and Spark's properties win over all site files. Without --conf, the
-    /// environment variable EMRKEYS_CONF names the files, separated by colons
+    /// input; several by repeating. Later files win, and Spark's properties win over all site files. Without --conf,
+    /// the environment variable EMRKEYS_CONF names the files, separated by colons
     #[arg(long, value_name = "FILE|DIR")]
     conf: Vec<PathBuf>,
     /// A property; it wins over all files
@@ -149,7 +149,7 @@ pub(crate) struct Conf {
     pub(crate) usage: Client,
 }
 
-/// Who asks for keys.
+/// The client that asks for keys.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Client {
     /// EMRFS, or another client of the SDK v1
@@ -210,7 +210,8 @@ impl Files {
     pub(crate) fn load(&self, aws: &Aws) -> Result<Loaded, Failure> {
         if !self.is_given() {
             return Err(Failure::Usage(format!(
-                "no configuration is given: name the files of the cluster by --conf FILE|DIR or in {VARIABLE}, or properties \
+                "no configuration is given: name the files of the cluster by --conf FILE|DIR or in {VARIABLE}, or \
+                 properties \
                  by -D NAME=VALUE"
             )));
         }
@@ -291,7 +292,7 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// How a problem begins that is none for Hadoop.
+/// The start of a problem that Hadoop does not have.
 pub(crate) const ONLY_HADOOP: &str = "only Hadoop can";
 
 /// The provider of a configuration, with every key that its client needs.
@@ -307,18 +308,24 @@ fn inputs(config: &Config) -> Inputs {
         .into_iter()
         .map(|input| {
             let why = match &input {
-                InputRef::Uri(_) => "read it: run `hadoop jar emrkeys.jar doctor` on a node, or copy the file and name the copy by -D",
-                InputRef::Credential(_) => "open its credential providers: run `hadoop jar emrkeys.jar doctor` on a node, or name a key file by -D",
+                InputRef::Uri(_) => {
+                    "read it: run `hadoop jar emrkeys.jar doctor` on a node, or copy the file and name \
+                    the copy by -D"
+                }
+                InputRef::Credential(_) => {
+                    "open its credential providers: run `hadoop jar emrkeys.jar doctor` on a \
+                    node, or name a key file by -D"
+                }
             };
             (input, InputValue::Failed(format!("{ONLY_HADOOP} {why}")))
         })
         .collect()
 }
 
-/// What a file sets, whatever its format.
+/// The properties of a file, whatever its format.
 ///
 /// # Errors
-/// What is wrong with it, and where.
+/// The fault, and its place.
 pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
         Some('<') => xml::parse(
@@ -365,7 +372,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Refused> {
     decoded(path, bytes)
 }
 
-/// In the encoding that the first bytes or an XML declaration tell, UTF-8 otherwise.
+/// The text, in the encoding that the first bytes or an XML declaration name, UTF-8 otherwise.
 fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Refused> {
     let label = declared_encoding(&bytes);
     let encoding = match (Encoding::for_bom(&bytes), label) {

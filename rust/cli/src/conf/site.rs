@@ -1,5 +1,5 @@
-//! Properties as Hadoop merges them: later resources win, unless an earlier one made a value final, and `${…}` is expanded where a
-//! value is read. Source: `org.apache.hadoop.conf.Configuration`, `loadProperty` and `substituteVars`.
+//! Properties as Hadoop merges them: later resources win, unless an earlier one made a value final, and `${…}` is
+//! expanded where a value is read. Source: `org.apache.hadoop.conf.Configuration`, `loadProperty` and `substituteVars`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use emrkeys_core::Settings;
 
-/// What the properties begin with that are ours or that decide how a client asks for keys.
+/// The starts of the properties that are ours or that decide how a client asks for keys.
 pub(crate) const OURS: [&str; 3] = ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."];
-/// What those begin with that any command reads. Whatever else may be wrong in a cluster's files is not looked at.
+/// The starts of the properties that any command reads. All others in a cluster's files are left alone.
 const READ: [&str; 2] = ["emrkeys.", "fs.s3"];
 /// How often a value is expanded. Source: `Configuration.MAX_SUBST`.
 const MAX_EXPANSIONS: usize = 20;
@@ -60,12 +60,12 @@ pub struct Property {
     pub origin: Origin,
 }
 
-/// What one file sets.
+/// The properties of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
     /// In order.
     pub properties: Vec<Property>,
-    /// What in it has no effect, though it looks so.
+    /// The settings in it that have no effect, though they look so.
     pub warnings: Vec<String>,
     /// The release of EMR that it names, such as `emr-7.12.0`.
     pub release: Option<String>,
@@ -123,7 +123,7 @@ impl Site {
         self.properties.insert(name.to_owned(), property);
     }
 
-    /// What is left out, by Hadoop, by Spark or here.
+    /// The settings that are left out, by Hadoop, by Spark or here.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -157,7 +157,7 @@ impl Site {
         let mut left = MAX_EXPANDED;
         let mut warnings = Vec::new();
         for (name, property) in self.beginning_with(&OURS) {
-            // What has no end is an error of `settings`.
+            // An expansion without end is an error of `settings`.
             let Ok(value) = self.expanded(&property.value, &environment, &mut left) else {
                 continue;
             };
@@ -166,7 +166,8 @@ impl Site {
                 .filter(|variable| self.value_of(variable, &environment).is_none());
             if let Some(unknown) = unknown {
                 warnings.push(format!(
-                    "{}: {name}: ${{{unknown}}} stays as it is: nothing here sets it, and of the JVM's own properties only \
+                    "{}: {name}: ${{{unknown}}} stays as it is: nothing here sets it, and of the JVM's own properties \
+                     only \
                      user.name and user.home are known here",
                     property.origin
                 ));
@@ -238,7 +239,8 @@ impl Site {
 
     fn value_of(&self, name: &str, environment: &impl Fn(&str) -> Option<String>) -> Option<String> {
         let Some(variable) = name.strip_prefix("env.") else {
-            // Hadoop asks the JVM first. Of what the JVM knows these two alone are the same in all of a user's processes.
+            // Hadoop asks the JVM first. Of what the JVM knows these two alone are the same in all of a user's
+            // processes.
             let of_the_jvm = match name {
                 "user.name" => environment("USER").or_else(|| environment("LOGNAME")),
                 "user.home" => environment("HOME"),
@@ -258,7 +260,8 @@ impl Site {
     }
 }
 
-/// Whether a name is meant for our name space and misses it, such as `emrkey.default.key`: its first segment differs from
+/// Whether a name is meant for our name space and misses it, such as `emrkey.default.key`: its first segment differs
+/// from
 /// `emrkeys` by a slip or two.
 pub(super) fn is_near_miss(name: &str) -> bool {
     const OURS: &str = "emrkeys";
@@ -270,8 +273,8 @@ pub(super) fn is_near_miss(name: &str) -> bool {
     plain.starts_with(OURS) || strsim::osa_distance(&plain, OURS) <= 2
 }
 
-/// The first innermost `${name}`, from the dollar sign to behind the brace. Names hold no `$`, no brace and no white space, and are not
-/// empty. Source: `Configuration.findSubVariable`.
+/// The first innermost `${name}`, from the dollar sign to behind the brace. Names hold no `$`, no brace and no white
+/// space, and are not empty. Source: `Configuration.findSubVariable`.
 fn variable(text: &str) -> Option<(usize, usize)> {
     let mut start = None;
     for (at, c) in text.char_indices() {
@@ -442,7 +445,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_is_expanded_or_refused(values in prop::collection::vec("[${}a-c. ]{0,12}", 3), value in "[${}a-c. ]{0,20}") {
+        fn any_value_is_expanded_or_refused(
+            values in prop::collection::vec("[${}a-c. ]{0,12}", 3),
+            value in "[${}a-c. ]{0,20}",
+        ) {
             let known: Vec<(&str, &str)> = ["a", "b", "c"].into_iter().zip(values.iter().map(String::as_str)).collect();
             let _ = expand(&known, &value);
         }

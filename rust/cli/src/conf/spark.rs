@@ -9,14 +9,14 @@ use super::emr::TERRAFORM;
 use super::site::{is_near_miss, Origin, Property, Resource};
 use super::{hadoop_property, left_out_by_spark, Refused};
 
-/// What people put into properties files of their own, under Hadoop's names.
+/// The starts of the names in people's own properties files, which are Hadoop's.
 const PLAIN: [&str; 2] = ["emrkeys.", "fs."];
 
-/// The properties that Spark hands to Hadoop, without their `spark.hadoop.`. A file in which nothing is Spark's is somebody's own, and
-/// holds properties under Hadoop's names.
+/// The properties that Spark hands to Hadoop, without their `spark.hadoop.`. A file in which nothing is Spark's is
+/// somebody's own, and holds properties under Hadoop's names.
 ///
 /// # Errors
-/// What is wrong with the file, and the line.
+/// The fault of the file, and the line.
 pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     if let Some(why) = foreign(path, text) {
         return Err(Refused::at(path, None, why));
@@ -55,7 +55,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
         }
     }
     if something && !of_spark && resource.properties.is_empty() {
-        let what = "it is no site file and no EMR configuration, and as a properties file it has nothing that begins with spark., \
+        let what = "it is no site file and no EMR configuration, and as a properties file it has nothing that begins \
+            with spark., \
                     emrkeys. or fs.";
         return Err(Refused::at(path, None, what));
     }
@@ -97,7 +98,8 @@ mod tests {
 
     #[test]
     fn the_forms_of_java_are_read() {
-        let text = "# comment\n! another\nspark.hadoop.a 1\nspark.hadoop.b=2 \n spark.hadoop.c : 3\nspark.hadoop.d = 4\\\n   5\n\
+        let text = "# comment\n! another\nspark.hadoop.a 1\nspark.hadoop.b=2 \n spark.hadoop.c : 3\nspark.hadoop.d = \
+            4\\\n   5\n\
                     spark.app.name x\nspark.hadoop.e=\\u0041\\=é\n";
         let found = parse(Path::new("x.conf"), text).unwrap();
         let found: Vec<_> = found

@@ -24,7 +24,7 @@ const MAX_NAMESPACES: usize = 256;
 /// The properties of the site file with the content `text`, in order, those of included files in their places.
 ///
 /// # Errors
-/// What is wrong with the file or one that it includes, and where.
+/// The fault of the file or of one that it includes, and its place.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Refused> {
     let mut files = Files {
         left: MAX_FILES,

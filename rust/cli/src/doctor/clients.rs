@@ -12,8 +12,8 @@ use crate::emr_config::{DISK_CLASS, S3_CLASS};
 
 const SECURED: &str = "security-configuration.s3";
 
-/// EMRFS's own properties. `summary` is absent where the configuration is not valid. What a security configuration says is
-/// looked up in `findings`, so it is checked before.
+/// EMRFS's own properties. `summary` is absent if the configuration is not valid. The security configuration is checked
+/// before: its answer is in `findings`.
 pub(super) fn emrfs(
     settings: &Settings,
     summary: Option<&ConfigSummary>,
@@ -67,7 +67,8 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
             findings.fail(
                 check,
                 format!("it is not JSON: {error}"),
-                "Name the file that `aws emr create-security-configuration` got, or the answer of `aws emr describe-security-configuration`.",
+                "Name the file that `aws emr create-security-configuration` got, or the answer of `aws emr \
+                 describe-security-configuration`.",
             );
             return Vec::new();
         }
@@ -117,8 +118,14 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
         }
         Some("Custom") => findings.fail(
             "security-configuration.disk",
-            format!("the class for local disks is {}{}", disk_class.as_deref().unwrap_or("not set"), disk_class.as_deref().map_or("", whose)),
-            format!("Set LocalDiskEncryptionConfiguration.EncryptionKeyProviderClass to {DISK_CLASS}; it is not that for S3."),
+            format!(
+                "the class for local disks is {}{}",
+                disk_class.as_deref().unwrap_or("not set"),
+                disk_class.as_deref().map_or("", whose)
+            ),
+            format!(
+                "Set LocalDiskEncryptionConfiguration.EncryptionKeyProviderClass to {DISK_CLASS}; the class for S3 is another."
+            ),
         ),
         Some("AwsKms") => findings.ok("security-configuration.disk", "AwsKms"),
         _ => findings.warn(

@@ -10,7 +10,8 @@ use aws_sdk_kms::primitives::{DateTime, DateTimeFormat};
 
 use super::report::Findings;
 
-/// AWS refuses signatures that are older. Source: AWS General Reference, "Elements of an AWS API request signature"; S3 allows 15 minutes.
+/// AWS refuses signatures that are older. Source: AWS General Reference, "Elements of an AWS API request signature"; S3
+/// allows 15 minutes.
 const REFUSED: i64 = 5 * 60;
 /// Far enough to look at, in seconds.
 const SUSPICIOUS: i64 = 60;

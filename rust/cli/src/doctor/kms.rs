@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::report::{Findings, Level};
 use crate::kms::{get_policy, Policy, DEADLINE};
 
-/// What the checks of all keys have in common.
+/// The context that the checks of all keys share.
 pub(super) struct Context<'a> {
     /// By which rules the calls are made: the cluster's, if this runs on one.
     pub(super) region: Option<String>,
@@ -29,8 +29,8 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Checks `target`, which stands behind `key`, and gives its ARN. `buckets` have objects of that key, and regions; `ebs`: EBS
-    /// volumes are encrypted under it, too.
+    /// Checks `target`, which stands behind `key`, and gives its ARN. `buckets` have objects of that key, and regions;
+    /// `ebs`: EBS volumes are encrypted under it, too.
     pub(super) fn check(
         &self,
         key: &KeySummary,
@@ -67,7 +67,7 @@ impl Context<'_> {
         };
         // A keyring was opened by its protector when the provider was.
         if key.key_type != "keyring" {
-            // What is only read needs no right to make data keys.
+            // A key that only reads needs no right to make data keys.
             if self.live && key.encrypts {
                 round_trip(&client, key, target, findings)?;
             } else {
@@ -100,12 +100,17 @@ impl Context<'_> {
         let arn = described.arn.as_deref().unwrap_or(&target.key_id);
         findings.ok("kms.exists", format!("{name}: {arn}"));
         match &described.key_state {
-            Some(KeyState::Enabled) | None => findings.ok("kms.enabled", format!("{name}: the key is enabled")),
+            Some(KeyState::Enabled) | None => {
+                findings.ok("kms.enabled", format!("{name}: the key is enabled"))
+            }
             Some(state) => findings.fail(
                 "kms.enabled",
                 format!("{name}: the key is {}", state.as_str()),
                 match state {
-                    KeyState::PendingDeletion => "Cancel its deletion (aws kms cancel-key-deletion) and enable it, or name another key.",
+                    KeyState::PendingDeletion => {
+                        "Cancel its deletion (aws kms cancel-key-deletion) and enable it, or \
+                        name another key."
+                    }
                     _ => "Enable it (aws kms enable-key), or name another key.",
                 },
             ),
@@ -156,7 +161,9 @@ impl Context<'_> {
 
     fn regions(&self, name: &str, region: &str, buckets: &[(&String, &String)], findings: &mut Findings) {
         const CHECK: &str = "kms.region";
-        let remedy = "Use a key of that region, or a multi-region key's replica in it: calls of another region cost time, and fail with that region.";
+        let remedy =
+            "Use a key of that region, or a multi-region key's replica in it: calls of another region cost \
+            time, and fail with that region.";
         let mut same = true;
         if let Some(cluster) = self.region.as_deref().filter(|cluster| *cluster != region) {
             same = false;
@@ -276,7 +283,9 @@ impl Context<'_> {
             .role(target)
             .map_err(|why| format!("{why}; name the role by --role"));
         let service = self.service_role.ok_or_else(|| {
-            "EBS volumes want the service role (EMR_DefaultRole) as a key user, too; name it by --service-role".to_owned()
+            "EBS volumes want the service role (EMR_DefaultRole) as a key user, too; name it by \
+             --service-role"
+                .to_owned()
         });
         let service = ebs.then_some(("kms.service-role", service));
         for (check, role) in [("kms.key-user", user)].into_iter().chain(service) {
@@ -307,7 +316,8 @@ fn key_user(
         findings.note(
             check,
             format!(
-                "{name}: {role} is not a key user; the key's policy leaves it to the IAM policies of account {account}. To name the \
+                "{name}: {role} is not a key user; the key's policy leaves it to the IAM policies of account \
+                 {account}. To name the \
                  role in the key's policy: {remedy}"
             ),
         );
@@ -339,7 +349,7 @@ fn key_user(
     }
 }
 
-/// What KMS says of a dry run that it would have done. Source: AWS KMS Developer Guide, "Test your permissions".
+/// The error of KMS for a dry run that would succeed. Source: AWS KMS Developer Guide, "Test your permissions".
 const WOULD_SUCCEED: &str = "DryRunOperationException";
 
 /// The request for a data key, as the cluster makes it.

@@ -195,7 +195,7 @@ impl Command {
         Ok(())
     }
 
-    /// The role that is to use the keys; why not, where nobody named one and the caller is none.
+    /// The role that is to use the keys. The error says why it is not known: no option names it, and the caller is not a role.
     fn principal(&self, identity: &Result<String, String>) -> Result<String, String> {
         if let Some(role) = &self.role {
             return Ok(role.clone());
@@ -250,14 +250,22 @@ impl Command {
                 },
             };
             match (status, &region) {
-                (404, _) => findings.fail("s3.bucket", format!("there is no bucket {name}"), "Correct the prefixes of the rules, or make it."),
-                (403, _) => findings.note("s3.bucket", format!("{name}: not checked: S3 does not let you look at it (s3:ListBucket)")),
+                (404, _) => findings.fail(
+                    "s3.bucket",
+                    format!("there is no bucket {name}"),
+                    "Correct the prefixes of the rules, or make it.",
+                ),
+                (403, _) => findings.note(
+                    "s3.bucket",
+                    format!("{name}: not checked: S3 does not let you look at it (s3:ListBucket)"),
+                ),
                 (_, Some(region)) => findings.ok("s3.bucket", format!("{name}: {region}")),
                 (200, None) => findings.note("s3.bucket", format!("{name}: S3 does not say in which region it is")),
                 _ => findings.fail(
                     "s3.bucket",
                     format!("{name}: S3 did not answer as it should ({cause})"),
-                    "See that this machine reaches S3 (endpoint, VPC endpoint, proxy) and has credentials and a region.",
+                    "See that this machine reaches S3 (endpoint, VPC endpoint, proxy) and has credentials and a \
+                     region.",
                 ),
             }
             let cluster = shared.region().map(|cluster| cluster.as_ref());
@@ -268,7 +276,8 @@ impl Command {
                 findings.warn(
                     "s3.region",
                     format!("{name}: the bucket is in {region}, the cluster in {cluster}"),
-                    "Run the cluster in the region of its buckets and keys; where this runs elsewhere, name the cluster's by --region.",
+                    "Run the cluster in the region of its buckets and keys; where this runs elsewhere, name the \
+                     cluster's by --region.",
                 );
             }
             regions.extend(region.map(|region| (name.to_owned(), region)));

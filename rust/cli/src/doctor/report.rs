@@ -1,4 +1,4 @@
-//! What a check found, and how it is printed.
+//! The findings of checks, and how they are printed.
 
 use std::io::{stdout, Write};
 
@@ -89,7 +89,7 @@ impl Findings {
         self.add(check, Level::Failure, message.into(), Some(remedy.into()));
     }
 
-    /// As the core tells it, with its code.
+    /// A problem of the core, with its code.
     pub(super) fn problem(&mut self, check: &'static str, level: Level, problem: &Problem) {
         let property = problem
             .property
@@ -172,7 +172,7 @@ impl Findings {
                 writeln!(out, "{document:#}")?;
             }
             Form::Text => {
-                // Who asks comes first: every other line depends on it. Then what is wrong.
+                // The caller's identity comes first, since every other line depends on it; then problems.
                 let rank = |found: &&Finding| match (found.check, found.level) {
                     (IDENTITY, Level::Ok) => 0,
                     (_, Level::Failure) => 1,

@@ -1,6 +1,7 @@
-//! What EMR's security configuration has KMS do; what is right in it checks `clients`.
+//! The uses of KMS in EMR's security configuration; `clients` checks the rest of it.
 //!
-//! Source: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the AWS CLI".
+//! Source: Amazon EMR Management Guide, "Create a security configuration", "Specify encryption options using the AWS
+//! CLI".
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use emrkeys_core::aws::{KmsAccess, KmsTarget};
 use emrkeys_core::KeySummary;
 use serde_json::Value;
 
-/// What a security configuration says; nothing, where it cannot be read or encrypts nothing at rest.
+/// The content of a security configuration; empty if it cannot be read or encrypts nothing at rest.
 #[derive(Debug, Default)]
 pub(super) struct Security {
     /// The key that EMRFS or S3 encrypts objects with.

@@ -23,8 +23,8 @@ use crate::Form;
 pub(crate) enum Command {
     /// Makes a keyring with its first version
     ///
-    /// The place must be empty. The key that protects the keyring is named once: a KMS key (--kms-key-id) or a file with an AES key of 256
-    /// bits (--protector-file).
+    /// The place must be empty. The key that protects the keyring is named once: a KMS key (--kms-key-id) or a file
+    /// with an AES key of 256 bits (--protector-file).
     #[command(after_help = "\
 Example:
   emrkeys keyring create s3://keys/lake.keyring --name lake \\
@@ -57,7 +57,7 @@ Example:
     },
     /// Prints the versions, oldest first
     ///
-    /// With the key that protects the keyring named, the keyring is verified; without, what it says may be anybody's.
+    /// If the protecting key is named, the keyring is verified. Otherwise its content is not proven.
     #[command(after_help = "\
 Example:
   emrkeys keyring list s3://keys/lake.keyring")]
@@ -67,7 +67,7 @@ Example:
     },
     /// Prints what the keyring says of itself: name, counter, protector, versions by state
     ///
-    /// With the key that protects the keyring named, the keyring is verified; without, what it says may be anybody's.
+    /// If the protecting key is named, the keyring is verified. Otherwise its content is not proven.
     #[command(after_help = "\
 Example:
   emrkeys keyring show s3://keys/lake.keyring --kms-key-id alias/lake --output json")]
@@ -75,7 +75,7 @@ Example:
         #[command(flatten)]
         target: Target,
     },
-    /// Has a version refused: its objects cannot be read until it is enabled again
+    /// Disables a version: its objects cannot be read until it is enabled again
     #[command(after_help = "\
 Example:
   emrkeys keyring disable s3://keys/lake.keyring 3 --kms-key-id alias/lake")]
@@ -119,8 +119,8 @@ Example:
     },
     /// Disables a version if no object is under it
     ///
-    /// Looks at all objects below the prefixes, and refuses while one of them is under the version, could not be looked at, or
-    /// a prefix has no objects. Older versions of objects in S3 are not looked at.
+    /// Looks at all objects below the prefixes, and refuses while one of them is under the version, could not be looked
+    /// at, or a prefix has no objects. Older versions of objects in S3 are not looked at.
     #[command(after_help = "\
 Example:
   emrkeys keyring retire lake 3 --check s3://lake/ --conf emr.json")]
@@ -136,8 +136,8 @@ Example:
     },
     /// Puts the same versions under a new protecting key
     ///
-    /// Objects stay as they are. First name both protecting keys in the configuration of the clusters, or those that do not know
-    /// the new one go on with the keyring as they have it.
+    /// Objects stay as they are. First name both protecting keys in the configuration of the clusters, or those that do
+    /// not know the new one go on with the keyring as they have it.
     #[command(after_help = "\
 Example:
   emrkeys keyring rewrap s3://keys/lake.keyring --kms-key-id alias/lake \\
@@ -326,7 +326,7 @@ fn finish(found: &Found, edit: &Edit<'_>, writing: &Writing, form: Form) -> Resu
     Ok(())
 }
 
-/// What differs between before and after, a line each.
+/// The differences between before and after, a line each.
 fn changes(edit: &Edit<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let before = edit.before.as_ref();
@@ -438,7 +438,8 @@ fn show(found: &Found, form: Form) -> Result<(), Failure> {
 fn note_unverified(found: &Summary) {
     if !found.authentic {
         note(
-            "note: not verified; name the key that protects the keyring (--kms-key-id or --protector-file), or the key in a \
+            "note: not verified; name the key that protects the keyring (--kms-key-id or --protector-file), or the key \
+             in a \
              configuration, to verify it",
         );
     }

@@ -30,7 +30,7 @@ pub(crate) struct Check {
     jobs: u16,
 }
 
-/// What was seen below one prefix.
+/// The objects below one prefix, counted.
 #[derive(Default)]
 struct Tally {
     objects: u64,
@@ -81,7 +81,8 @@ pub(super) fn run(
     // As the keyring is by now.
     let edit = found.change(&change, writing)?;
     finish(found, &edit, writing, form)?;
-    note("note: older versions of objects in S3, and objects elsewhere, were not looked at; enable the version if one needs it");
+    note("note: older versions of objects in S3, and objects elsewhere, were not looked at; enable the version if one \
+        needs it");
     Ok(())
 }
 
@@ -135,7 +136,8 @@ fn obstacle(id: &str, tallies: &[(String, Tally)]) -> Option<Failure> {
     let under: u64 = tallies.iter().map(|(_, tally)| tally.under_version).sum();
     if under > 0 {
         return Some(Failure::Refused(format!(
-            "{} under version {id}: bring them to the newest version (emrkeys rewrap), and try again; nothing was written",
+            "{} under version {id}: bring them to the newest version (emrkeys rewrap), and try again; nothing was \
+             written",
             if under == 1 { "1 object is".to_owned() } else { format!("{under} objects are") }
         )));
     }

@@ -1,8 +1,9 @@
 //! The newest generation of each keyring that this user has seen.
 //!
-//! A keyring proves that its writer held the protecting key, not that it is the newest one: an older document that somebody
-//! puts back is authentic, too, and a change of it would make a new generation without the versions that came since. So
-//! the tool remembers the generation and the versions of every keyring that it verified, in a file for each below
+//! A keyring proves that its writer held the protecting key, not that it is the newest one: an older document that
+//! somebody puts back is authentic, too, and a change of it would make a new generation without the versions that came
+//! since. So the tool remembers the generation and the versions of every keyring that it verified, in a file for each
+//! below
 //! `$XDG_STATE_HOME/emrkeys/keyrings` (`~/.local/state`), and refuses a document that is older or lacks a version.
 //! Nothing in these files is secret. On a machine without that memory, `--expect-generation` takes its place.
 
@@ -27,7 +28,7 @@ pub(crate) struct Seen {
     record: Option<Record>,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Serialize, Deserialize)]
 struct Record {
     /// For people: the file's name is a digest.
@@ -38,7 +39,7 @@ struct Record {
 }
 
 impl Seen {
-    /// What is remembered of the keyring at `uri` behind the S3 endpoint `endpoint`.
+    /// The memory of the keyring at `uri` behind the S3 endpoint `endpoint`.
     ///
     /// # Errors
     /// A file that cannot be read or was damaged: without it an older keyring would be taken for the newest.
@@ -60,8 +61,8 @@ impl Seen {
         })
     }
 
-    /// Whether a verified keyring may be worked on: it is of the generation that `expected` names, or without one, as new
-    /// as any that was seen.
+    /// Whether a verified keyring may be worked on: it is of the generation that `expected` names, or without one, as
+    /// new as any that was seen.
     ///
     /// # Errors
     /// `KEYRING_ROLLED_BACK`; `KEYRING_CHANGED` for a newer one than `expected`.
@@ -116,7 +117,8 @@ impl Seen {
                     "there is no keyring at {}, where one of generation {} was seen before",
                     self.uri, record.generation
                 ),
-                "Restore it (an older version of the object in S3, a backup): the objects under its versions need it. For a new \
+                "Restore it (an older version of the object in S3, a backup): the objects under its versions need it. \
+                 For a new \
                  keyring all the same, say --expect-generation 0.",
             )),
             (_, None | Some(0)) => Ok(()),
@@ -135,18 +137,21 @@ impl Seen {
         problem(
             Code::KeyringRolledBack,
             message,
-            "Somebody put an older keyring back; a change of it would lose versions, and their objects. Restore the newest one \
-             (an older version of the object in S3, a backup). If the one that is there is meant, name its generation by \
+            "Somebody put an older keyring back; a change of it would lose versions, and their objects. Restore the \
+             newest one \
+             (an older version of the object in S3, a backup). If the one that is there is meant, name its generation \
+             by \
              --expect-generation.",
         )
     }
 
-    /// Remembers a verified keyring. Where that cannot be written, a warning says so and the work goes on: the keyring itself
-    /// is not at fault.
+    /// Remembers a verified keyring. Where that cannot be written, a warning says so and the work goes on: the keyring
+    /// itself is not at fault.
     pub(crate) fn remember(&self, found: &Summary) {
         let Some(path) = &self.path else {
             return note(
-                "warning: the generation of the keyring is not remembered, since neither XDG_STATE_HOME nor HOME is set; name it \
+                "warning: the generation of the keyring is not remembered, since neither XDG_STATE_HOME nor HOME is \
+                 set; name it \
                  by --expect-generation next time",
             );
         };

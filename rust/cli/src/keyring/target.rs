@@ -43,7 +43,7 @@ pub(crate) struct Found {
 }
 
 impl Target {
-    /// The keyring. What the configuration says of it gives way to options.
+    /// The keyring. Options win over the configuration.
     pub(crate) fn find(&self, aws: &Aws) -> Result<Found, Failure> {
         let configured = self.configured(aws)?;
         let (name, mut place) = match configured {
@@ -85,7 +85,8 @@ impl Target {
             return Ok(found);
         }
         Err(Failure::Usage(
-            "name the key that protects the keyring: --kms-key-id or --protector-file; or give the name of its key in a \
+            "name the key that protects the keyring: --kms-key-id or --protector-file; or give the name of its key in \
+             a \
              configuration (--conf, EMRKEYS_CONF)"
                 .to_owned(),
         ))
@@ -127,7 +128,8 @@ impl Target {
                 let keyrings = summary.keys.iter().filter(|key| key.key_type == "keyring");
                 let names: Vec<&str> = keyrings.map(|key| key.name.as_str()).collect();
                 Err(Failure::Usage(format!(
-                    "the configuration has no keyring {}; it has {}. A local path that could be a name is written ./{0}",
+                    "the configuration has no keyring {}; it has {}. A local path that could be a name is written \
+                     ./{0}",
                     self.keyring,
                     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
                 )))

@@ -43,7 +43,8 @@ Example:
     },
     /// Makes a role a key user, as the console does: prints the change, and makes it with --apply
     ///
-    /// Every other statement stays as it is. A policy that neither the account nor the caller could change afterwards is refused.
+    /// Every other statement stays as it is. A policy that neither the account nor the caller could change afterwards
+    /// is refused.
     #[command(after_help = "\
 Example:
   emrkeys kms add-key-user alias/lake --role EMR_EC2_DefaultRole
@@ -135,7 +136,7 @@ pub(crate) fn get_policy(target: &KmsTarget, client: &Client, arn: &str) -> Resu
     Ok(answer.policy.unwrap_or_default())
 }
 
-/// Who calls: the ARN of a user, or of a role's session; why not, where STS does not say.
+/// The identity of the caller: the ARN of a user, or of a role's session. The error says why STS does not answer.
 pub(crate) fn caller(region: Option<&str>) -> Result<String, String> {
     let shared = aws::config(region).map_err(|error| error.to_string())?;
     let sts = aws_sdk_sts::Client::new(&shared);
@@ -277,7 +278,8 @@ fn check(found: &Found, changed: &Policy, aws: &Aws) -> Result<(), Failure> {
     }
     let who = caller.unwrap_or_else(|why| format!("the caller ({why})"));
     Err(Failure::Refused(format!(
-        "the policy of {} lets neither account {account} nor {who} change it again (kms:PutKeyPolicy, without a condition). Have an \
+        "the policy of {} lets neither account {account} nor {who} change it again (kms:PutKeyPolicy, without a \
+         condition). Have an \
          administrator of the key add a statement that does.",
         found.arn
     )))
@@ -315,7 +317,8 @@ fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
         }
     }
     Err(Failure::Changed(format!(
-        "the policy of {0} was put, and what KMS has is another one: somebody else changed it, or KMS writes it differently. See \
+        "the policy of {0} was put, and what KMS has is another one: somebody else changed it, or KMS writes it \
+         differently. See \
          emrkeys kms show-policy {0} --all",
         found.arn
     )))

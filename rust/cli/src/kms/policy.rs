@@ -1,15 +1,15 @@
 //! Key policies: who the key users are, and one more of them.
 //!
-//! Pure: a document in, a document out. What AWS calls a key user is who stands in the two statements that its console writes.
-//! Sources: AWS KMS Developer Guide, "Default key policy" ("Allows key users to use the KMS key", "… with AWS services"); IAM User
-//! Guide, "Grammar of the IAM JSON policy language" and "IAM JSON policy elements reference".
+//! Pure: a document in, a document out. A key user, in AWS's words, is a principal of the two statements that its console
+//! writes. Sources: AWS KMS Developer Guide, "Default key policy" ("Allows key users to use the KMS key", "… with AWS
+//! services"); IAM User Guide, "Grammar of the IAM JSON policy language" and "IAM JSON policy elements reference".
 
 use serde_json::{json, Map, Number, Value};
 
 /// The largest key policy that KMS takes, in bytes. Source: AWS KMS API reference, `PutKeyPolicy`, "Policy".
 pub(crate) const MAX_POLICY: usize = 32 * 1024;
 
-/// What the console lets key users do.
+/// The statement by which the console lets key users use the key.
 const USE_SID: &str = "Allow use of the key";
 /// The actions of [`USE_SID`].
 pub(crate) const USE: [&str; 5] = [
@@ -20,7 +20,7 @@ pub(crate) const USE: [&str; 5] = [
     "kms:DescribeKey",
 ];
 
-/// What it lets services do for them, such as EBS for the volumes of a cluster.
+/// The statement for services that act for them, such as EBS for the volumes of a cluster.
 const GRANT_SID: &str = "Allow attachment of persistent resources";
 /// The actions of [`GRANT_SID`].
 const GRANT: [&str; 3] = ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"];
@@ -32,7 +32,7 @@ pub struct Policy {
     document: Map<String, Value>,
 }
 
-/// What a statement has to do with key users.
+/// The part of a statement in making a key user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// It lets somebody use the key.
@@ -63,7 +63,7 @@ impl Policy {
     /// Reads a document, and refuses what is no policy that KMS would take: a change must not rest on a guess.
     ///
     /// # Errors
-    /// What is wrong with it, and in which statement.
+    /// The fault, and the statement that has it.
     pub fn parse(text: &str) -> Result<Policy, String> {
         let Value::Object(document) =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?
@@ -92,7 +92,7 @@ impl Policy {
         format!("{:#}", Value::Object(self.document.clone()))
     }
 
-    /// What is sent: easy to read, and where that is too long, without spaces.
+    /// The text to send: easy to read, or without spaces if that is too long.
     pub(crate) fn text(&self) -> Result<String, String> {
         let document = Value::Object(self.document.clone());
         [format!("{document:#}"), document.to_string()]
@@ -136,7 +136,8 @@ impl Policy {
         }
     }
 
-    /// The statements that let somebody use the key, whoever wrote them, in order; without one that leaves it to the IAM policies of
+    /// The statements that let somebody use the key, whoever wrote them, in order; without one that leaves it to the
+    /// IAM policies of
     /// `account`.
     pub(crate) fn users(&self, account: &str) -> Vec<UserStatement<'_>> {
         // Administrators may describe a key, too, and do not use it.
@@ -251,7 +252,8 @@ impl Policy {
         statement
     }
 
-    /// Whether somebody of `administrators` (the account, the caller) may change the policy, whatever the circumstances.
+    /// Whether somebody of `administrators` (the account, the caller) may change the policy, whatever the
+    /// circumstances.
     pub(crate) fn can_be_changed_by(&self, account: &str, caller: Option<&str>) -> bool {
         const PUT: &str = "kms:PutKeyPolicy";
         let allowed = |is_administrator: &dyn Fn(&str) -> bool| {
@@ -279,7 +281,7 @@ impl Policy {
             || caller.is_some_and(|caller| allowed(&|named| named == "*" || named == caller))
     }
 
-    /// What keeps `principal`, of `account`, from using the key, whatever else allows it.
+    /// The statements that keep `principal`, of `account`, from using the key, whatever else allows it.
     pub(crate) fn denials(&self, principal: &str, account: &str) -> Vec<Denial> {
         let meant = |named: &str| named == "*" || named == principal || is_root(named, account);
         self.statements()
@@ -418,7 +420,8 @@ fn matches(pattern: &str, action: &str) -> bool {
     )
 }
 
-/// Whether some name fits both; right for a pattern without wildcards and for one that, as all of the guide's, ends in `*`.
+/// Whether some name fits both; right for a pattern without wildcards and for one that, as all of the guide's, ends in
+/// `*`.
 fn overlap(pattern: &str, action: &str) -> bool {
     matches(pattern, action) || matches(action, pattern)
 }
@@ -536,8 +539,8 @@ pub(crate) fn role_arn(role: &str, key_arn: &str) -> Result<String, String> {
     }
 }
 
-/// The role behind a session, by which a key policy names it; what is no session stays as it is. A role's path is not in the ARN of a
-/// session, so a role with one is not recognised.
+/// The role behind a session, by which a key policy names it; what is no session stays as it is. A role's path is not
+/// in the ARN of a session, so a role with one is not recognised.
 pub(crate) fn principal_of(caller: &str) -> String {
     let role = || {
         let (partition, rest) = caller.strip_prefix("arn:")?.split_once(":sts::")?;

@@ -99,7 +99,7 @@ fn who_has_the_rights_already_gets_no_statement() {
         .collect();
     assert!(policy(&json!(one_by_one)).with_user(ROLE).is_none());
     assert!(!policy(&json!(one_by_one[1..])).is_user(ROLE));
-    // What IAM policies may allow is not what the key policy says.
+    // The key policy leaves open what IAM policies allow.
     assert!(!policy(&root()).is_user(ROLE) && policy(&root()).leaves_it_to_iam(ACCOUNT));
 }
 
