@@ -4,11 +4,13 @@
 //! read replaces what is in use only after it has proved to be authentic and newer; whatever else happens, the process goes on
 //! with what it has. The document key, which may cost a call of KMS, is asked for when the first object needs it.
 
+mod lookups;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use once_cell::sync::OnceCell;
@@ -23,19 +25,14 @@ use crate::counters::Counts;
 use crate::description::{self, invalid, StoredDescription};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::Inputs;
-use crate::keyring::{self, AesProtector, Document, Keyring, Protector, Protectors, State};
+use crate::key_service::cache::{Clock, Monotonic};
+use crate::keyring::{self, AesProtector, Document, Keyring, Protector, Protectors, State, VersionId};
 use crate::material::{self, Location, Permissions, Secrecy};
 use crate::model::{MaterialKey, Materials};
 use crate::release;
 use crate::stderr_log;
 use crate::waiting;
-
-/// Between two readings that objects of unknown versions cause.
-const PAUSE: Duration = Duration::from_secs(1);
-/// So long a version that was looked for in vain is believed not to exist.
-const ABSENT: Duration = Duration::from_secs(10);
-/// So many versions that were looked for in vain are remembered.
-const MOST_ABSENT: usize = 64;
+use lookups::{Lookups, Step};
 
 /// A configured keyring.
 pub(crate) struct KeyringKey {
@@ -62,13 +59,6 @@ struct Shared {
     reading: Mutex<()>,
     lookups: Mutex<Lookups>,
     warned: AtomicBool,
-}
-
-#[derive(Default)]
-struct Lookups {
-    /// When the last one began.
-    last: Option<Instant>,
-    absent: HashMap<String, Instant>,
 }
 
 /// One state of the document.
@@ -342,7 +332,7 @@ impl Shared {
 
     /// The newest state that knows the version.
     fn held_with(&self, version: &str) -> Result<Arc<Held>, Problem> {
-        let arrived = Instant::now();
+        let arrived = Monotonic.now();
         let held = self.held.load_full();
         if held.open(self)?.places.contains_key(version) {
             return Ok(held);
@@ -354,24 +344,19 @@ impl Shared {
             return Ok(held);
         }
         let mut failure = None;
-        if self.may_look(&lookups, version, arrived) {
-            if let Some(rest) = lookups.last.and_then(|last| PAUSE.checked_sub(last.elapsed())) {
-                std::thread::sleep(rest);
-            }
-            lookups.last = Some(Instant::now());
+        let possible = VersionId::parse(version).is_some() && !matches!(self.location, Location::External(_));
+        if let (true, Step::Read(pause)) = (possible, lookups.step(version, arrived, Monotonic.now())) {
+            std::thread::sleep(pause);
+            lookups.begin(Monotonic.now());
             failure = self.read_again().err();
+            let held = self.held.load_full();
+            if held.open(self)?.places.contains_key(version) {
+                return Ok(held);
+            }
+            // Remembers that the reading was in vain.
+            lookups.step(version, arrived, Monotonic.now());
         }
         let held = self.held.load_full();
-        if held.open(self)?.places.contains_key(version) {
-            return Ok(held);
-        }
-        if lookups.absent.len() >= MOST_ABSENT {
-            lookups.absent.clear();
-        }
-        lookups
-            .absent
-            .entry(version.to_owned())
-            .or_insert_with(Instant::now);
         let also = failure
             .map(|problem| format!("; reading it again failed: {problem}"))
             .unwrap_or_default();
@@ -386,16 +371,6 @@ impl Shared {
             ),
             "Where the keyring was changed just now and is not in S3 or on a local disk, call refresh(). Otherwise the object is of another keyring, or its description was changed.",
         ))
-    }
-
-    /// Whether reading the keyring again could show the version.
-    fn may_look(&self, lookups: &Lookups, version: &str, arrived: Instant) -> bool {
-        let read_since = lookups.last.is_some_and(|last| last >= arrived);
-        let in_vain = lookups
-            .absent
-            .get(version)
-            .is_some_and(|at| at.elapsed() < ABSENT);
-        !read_since && !in_vain && !matches!(self.location, Location::External(_))
     }
 
     fn materials(&self, opened: &Opened, place: usize) -> Result<Arc<SecretSlice<u8>>, Problem> {

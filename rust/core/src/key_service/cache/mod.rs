@@ -24,10 +24,10 @@ use crate::counters::{Counts, Stats};
 use crate::error::{Code, Problem};
 use crate::key_service::{Answer, Failure, KeyService, NewKey, WrappedKey};
 use crate::waiting;
-use clock::{Clock, Monotonic};
 use gate::Gate;
 
 pub use calls::full_jitter;
+pub(crate) use clock::{Clock, Monotonic};
 
 /// How long a refusal is recent_failure, so that a job without permission does not ask again for every object.
 const REFUSAL_CACHED_FOR: Duration = Duration::from_secs(5);
