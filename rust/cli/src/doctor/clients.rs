@@ -134,11 +134,7 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
             "Add a LocalDiskEncryptionConfiguration.",
         ),
     }
-    disk["AwsKmsKey"]
-        .as_str()
-        .map(str::to_owned)
-        .into_iter()
-        .collect()
+    text(&disk["AwsKmsKey"]).into_iter().collect()
 }
 
 #[cfg(test)]
