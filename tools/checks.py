@@ -38,8 +38,9 @@ def _clippy() -> Sequence[Count]:
 
 
 def _style() -> Sequence[Count]:
-    """Import circles, wording, sizes, spelling: each check is a program of its own."""
+    """Features, import circles, wording, sizes, spelling: each check is a program of its own."""
     checks = {
+        "features of crates": (VENV_PYTHON, "-m", "tools.features"),
         "import circles": (VENV_PYTHON, "-m", "tools.circles"),
         "wording and line length": (VENV_PYTHON, "-m", "tools.prose"),
         "sizes of files and functions": (VENV_PYTHON, "-m", "tools.sizes"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import checks, jdk, jvm, packages, setup, symbols, tally
+from tools import checks, features, jdk, jvm, packages, setup, symbols, tally
 from tools.console import Done, step, warn
 from tools.paths import BUILD, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, ZIG
 from tools.schedule import Job
@@ -19,7 +19,7 @@ S3A_STACKS = ("s3ec31", "s3ec35", "s3ec40")
 """Releases of the S3 Encryption Client; gradle/dependencies.gradle has their versions."""
 ALL_JAVA = ("classes", "testClasses", "e2eClasses", "s3aClasses", "benchClasses")
 """The Gradle tasks that compile all Java."""
-LIBRARY_AND_TOOL = ("cargo", "build", "-p", "emrkeys-cli", "-p", "emrkeys-jni")
+LIBRARY_AND_TOOL = ("cargo", "build", *features.BUILD)
 """The command of Gradle's task cargoCli; begun early, it compiles while Gradle downloads."""
 
 
@@ -107,11 +107,11 @@ class Suites:
 
     def _rust(self) -> list[Job]:
         def build() -> Sequence[Count]:
-            done = step("rust-build", "Rust tests: build", ("cargo", "test", "--workspace", "--no-run"))
+            done = step("rust-build", "Rust tests: build", ("cargo", "test", *features.TESTS, "--no-run"))
             return [] if done.ok else [tally.check("Rust tests: build", False)]
 
         def run() -> Sequence[Count]:
-            done = step("rust", "Rust tests", ("cargo", "test", "--workspace", "--no-fail-fast"))
+            done = step("rust", "Rust tests", ("cargo", "test", *features.TESTS, "--no-fail-fast"))
             return [tally.cargo("Rust", done.status, done.text())]
 
         # Cargo builds one thing at a time; what others wait for comes first.
