@@ -1,7 +1,7 @@
 """Checks that the library, the tool and all tests share one compilation of each dependency.
 
-Cargo compiles a crate again for each set of features, and dependencies of tests switch on more. Where the sets differ, the
-AWS SDK is compiled twice, which takes minutes. The remedy is to ask for the missing features in Cargo.toml.
+Cargo compiles a crate again for each set of features, and dependencies of tests switch on more. Where the sets differ,
+the AWS SDK is compiled twice, which takes minutes. The remedy is to ask for the missing features in Cargo.toml.
 """
 
 import subprocess
