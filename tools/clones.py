@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ RULE = "block that stands in two places"
 _FOLDERS = ("rust", "java", "tests", "tools")
 _MIN_LINES = 10
 _MIN_TOKENS = 100
-"""Below this, mostly imports and the frames of tests are alike."""
+"""Below this, mostly the frames of tests are alike."""
+_IMPORT = re.compile(r"\s*(?:$|import |package |use |from )")
 
 
 def installed() -> bool:
@@ -33,7 +35,13 @@ def find() -> list[Fault]:
         command = [JSCPD, *_FOLDERS, *options, "--reporters", "json", "--output", folder]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         report = json.loads((Path(folder) / "jscpd-report.json").read_text())
-    return [_fault(clone["firstFile"], clone["secondFile"]) for clone in report["duplicates"]]
+    return [_fault(clone["firstFile"], clone["secondFile"]) for clone in report["duplicates"] if _is_logic(clone)]
+
+
+def _is_logic(clone: dict) -> bool:
+    """Whether enough of the block is something else than imports, which two files may share."""
+    lines = [line for line in clone["fragment"].splitlines() if not _IMPORT.match(line)]
+    return len(lines) >= _MIN_LINES
 
 
 def _fault(first: dict, second: dict) -> Fault:
