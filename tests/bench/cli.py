@@ -1,8 +1,9 @@
-"""The operator's tool against what it can be compared with; called by `./dev bench cli`, needs Python's own library alone.
+"""The operator's tool against its peers; called by `./dev bench cli`, needs Python's own library alone.
 
-`get`, `put` and `inspect` against the same S3 client without encryption (`emrkeys-bench store`), on an S3 that costs next to nothing
-(`emrkeys-bench serve`); files against age and openssl; `explain` from start to end. Every round runs all of them in turn, each in a
-process of its own; a ratio is the median of the rounds' own ratios, so that a machine that slows down slows both sides.
+`get`, `put` and `inspect` against the same S3 client without encryption (`emrkeys-bench store`), on an S3 that costs
+next to nothing (`emrkeys-bench serve`); files against age and openssl; `explain` from start to end. Every round runs
+all of them in turn, each in a process of its own; a ratio is the median of the rounds' own ratios, so that a machine
+that slows down slows both sides.
 """
 
 import argparse
@@ -20,9 +21,11 @@ import time
 
 MIB = 1 << 20
 BUCKET = "/bench"
-TOUCH = "import mmap, sys; mmap.mmap(-1, int(sys.argv[1]), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)"
-"""A program that takes so many bytes of memory and gives them back. A virtual machine returns free pages to its host, and who is the
-first to want them again waits longer than for what is measured here."""
+TOUCH = (
+    "import mmap, sys; mmap.mmap(-1, int(sys.argv[1]), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)"
+)
+"""A program that takes so many bytes of memory and gives them back. A virtual machine returns free pages to its host,
+and the process that wants them first waits longer than the measured commands take."""
 JOBS = 16
 """Objects asked for at once; what `emrkeys inspect` does by default."""
 
@@ -35,7 +38,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--objects", type=int, default=10_000, help="for inspect")
     parser.add_argument("--mebibytes", type=int, default=1024, help="for get, put and files")
-    parser.add_argument("--folder", type=pathlib.Path, help="for the files; default: in memory where that is large enough")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, help="for the files; default: in memory where that is large enough"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="emrkeys-bench-", dir=options.folder or folder(options.mebibytes)) as name:
         bench = Bench(options, pathlib.Path(name))
@@ -162,12 +167,12 @@ class Bench:
         self.measure("s3-cat", "plain", self.store("get", plain, "-"))
         self.measure("s3-cat", "emrkeys", self.tool("cat", sealed, "--release-unverified"))
         self.measure("inspect", "plain", self.store("head", "s3://bench/many-", str(JOBS)))
-        self.measure(
-            "inspect", "emrkeys", self.tool("inspect", "--recursive", "s3://bench/many-", "--jobs", str(JOBS))
-        )
+        self.measure("inspect", "emrkeys", self.tool("inspect", "--recursive", "s3://bench/many-", "--jobs", str(JOBS)))
         into, outof = self.path("in"), self.path("sealed")
         self.measure("file-put", "emrkeys", self.tool("put", into, f"file://{outof}"))
-        self.measure("file-get", "emrkeys", self.tool("get", f"file://{outof}", out), out, outof, outof + ".instruction")
+        self.measure(
+            "file-get", "emrkeys", self.tool("get", f"file://{outof}", out), out, outof, outof + ".instruction"
+        )
         self.measure("file-put", "age", ["age", "-r", self.recipient, "-o", outof, into])
         self.measure("file-get", "age", ["age", "-d", "-i", self.path("age.key"), "-o", out, outof], out, outof)
         openssl = ["openssl", "enc", *self.ctr]
@@ -177,7 +182,7 @@ class Bench:
             self.measure("explain", "emrkeys", self.tool("explain", "s3://bench/a/b"))
 
     def measure(self, case: str, provider: str, command: list[str], *leaves: str) -> None:
-        """What it `leaves` is compared with the original where it is a copy of it, and removed."""
+        """Compares a copy among the files that the command `leaves` with the original, and removes them all."""
         if case.startswith(("s3-", "file-")):
             # In a process of its own: what is measured would count this process's memory as its own.
             subprocess.run([sys.executable, "-c", TOUCH, str(3 * self.options.mebibytes * MIB)], check=True)
@@ -190,8 +195,10 @@ class Bench:
             os.unlink(path)
 
     def call(self, command: list[str]) -> tuple[float, int]:
-        """Seconds from start to end, and the most memory that was resident, in bytes; no less than this process has itself, for Linux
-        counts from before the program was loaded."""
+        """Seconds from start to end, and the most memory that was resident, in bytes.
+
+        The latter is no less than this process has itself, for Linux counts from before the program was loaded.
+        """
         start = time.perf_counter()
         with subprocess.Popen(
             command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -218,7 +225,10 @@ class Bench:
                 met = value >= float(limit) if sign == ">=" else value < float(limit)
                 rows[-1].update(goal=goal, met=met)
                 verdict = f"  goal {goal}: {'met' if met else 'MISSED'}"
-            print(f"    {case:28} {provider:20} {value:10.3f} {unit:9} ({min(samples):.3f} to {max(samples):.3f}){verdict}")
+            print(
+                f"    {case:28} {provider:20} {value:10.3f} {unit:9} "
+                f"({min(samples):.3f} to {max(samples):.3f}){verdict}"
+            )
 
         for (case, provider), seconds in self.seconds.items():
             if case == "explain":

@@ -20,7 +20,9 @@ TIMEOUT = 900
 
 
 def pytest_addoption(parser):
-    parser.addoption("--tool", type=pathlib.Path, default=ROOT / "target/debug/emrkeys", help="the operator's tool, built")
+    parser.addoption(
+        "--tool", type=pathlib.Path, default=ROOT / "target/debug/emrkeys", help="the operator's tool, built"
+    )
     parser.addoption("--servers-python", default=sys.executable, help="a Python with tests/servers/requirements.txt")
 
 

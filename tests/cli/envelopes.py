@@ -1,4 +1,7 @@
-"""Objects as the S3 encryption clients store them, made and opened here by other code than ours: `cryptography` and the clients' sources."""
+"""Objects as the S3 encryption clients store them.
+
+Other code than ours makes and opens them here: `cryptography`, after the clients' sources.
+"""
 
 import base64
 import json

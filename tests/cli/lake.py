@@ -59,4 +59,6 @@ class Lake:
         self.servers.control("POST", "object", {"bucket": self.bucket, "key": name, "modified": time.time() - seconds})
 
     def rewrap(self, *options, **more) -> dict:
-        return self.tool.json("rewrap", self.uri, "--to", "new", "--from", "old,pair", *properties(self.site), *options, **more)
+        return self.tool.json(
+            "rewrap", self.uri, "--to", "new", "--from", "old,pair", *properties(self.site), *options, **more
+        )

@@ -89,7 +89,9 @@ def test_every_kind_is_told_apart(servers, tool, lake):
     bucket, conf = lake
     document = tool.json("audit", f"s3://{bucket}/p/", *conf, "--objects", "all.csv")
     assert document["objects"] == 13
-    found = {name: sorted(e.removeprefix(f"s3://{bucket}/") for e in f["examples"]) for name, f in findings(document).items()}
+    found = {
+        name: sorted(e.removeprefix(f"s3://{bucket}/") for e in f["examples"]) for name, f in findings(document).items()
+    }
     assert found["plaintext"] == sorted([HOSTILE, "p/plain"])
     assert found["cbc"] == ["p/cbc"]
     assert found["legacy-wrap"] == ["p/legacy"]
@@ -99,7 +101,10 @@ def test_every_kind_is_told_apart(servers, tool, lake):
     assert found["old-version"] == ["p/older"]
     assert found["malformed"] == ["p/broken"]
     assert found["orphaned-instruction"] == ["p/lost.instruction"]
-    rows = {row["object"].removeprefix(f"s3://{bucket}/"): row for row in csv.DictReader(io.StringIO((tool.folder / "all.csv").read_text()))}
+    rows = {
+        row["object"].removeprefix(f"s3://{bucket}/"): row
+        for row in csv.DictReader(io.StringIO((tool.folder / "all.csv").read_text()))
+    }
     assert rows["p/good"]["readable"] == "yes" and rows["p/good"]["findings"] == ""
     assert rows["p/file"]["readable"] == "yes" and rows["p/file"]["envelope"] == "instruction file"
     assert rows["p/folder/"]["findings"] == ""
@@ -109,7 +114,10 @@ def test_every_kind_is_told_apart(servers, tool, lake):
 
 @pytest.fixture
 def peers(servers, tool, keys):
-    """Objects with the descriptions of every provider, and of a key that was renamed; a configuration that knows them all."""
+    """Objects with the descriptions of every provider, and of a key that was renamed.
+
+    A configuration knows them all.
+    """
     lake = Lake(servers, keys, tool)
     arn = servers.kms_key()
     lake.site |= {
@@ -250,7 +258,12 @@ def test_forms_and_exit_codes(tool, lake):
     tool.fails(6, "audit", uri, *conf, "--fail-on-findings")
     # A reader that goes away does not change the verdict.
     command = [str(tool.path), "audit", uri, *conf, "--fail-on-findings"]
-    done = subprocess.run(["bash", "-c", "\"$@\" | true; exit ${PIPESTATUS[0]}", "bash", *command], env=tool.env, cwd=tool.folder, capture_output=True)
+    done = subprocess.run(
+        ["bash", "-c", '"$@" | true; exit ${PIPESTATUS[0]}', "bash", *command],
+        env=tool.env,
+        cwd=tool.folder,
+        capture_output=True,
+    )
     assert done.returncode == 6
     tool.ok("audit", uri + "good", *conf, "--fail-on-findings")
     assert "audit alone" in tool.fails(2, "keyring", "list", "s3://a/b", "--output", "csv")
@@ -278,7 +291,17 @@ def test_the_page_sorts_and_filters_and_runs_no_script_of_others(tool, lake, tmp
 
     def dom(fragment: str) -> str:
         done = subprocess.run(
-            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path}/chromium", "--dump-dom", page + fragment],
+            [
+                chromium,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--enable-logging=stderr",
+                "--v=0",
+                f"--user-data-dir={tmp_path}/chromium",
+                "--dump-dom",
+                page + fragment,
+            ],
             capture_output=True,
             text=True,
             timeout=60,

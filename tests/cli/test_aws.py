@@ -25,7 +25,7 @@ credential_source = Environment
 
 @pytest.fixture
 def signed(tool):
-    """Runs the tool against a server that denies everything; gives as whom and for which region each request was signed."""
+    """Runs the tool against a server that denies everything; gives the signer and the region of each request."""
     seen = []
 
     class Denies(http.server.BaseHTTPRequestHandler):

@@ -51,8 +51,9 @@ def test_all_is_well_and_nothing_was_done(servers, tool, doctor):
     servers.control("DELETE", "calls")
     levels, told = doctor(site, "--role", ROLE, "--strict")
     for check in (
-        "config.valid", "keys.open", "kms.exists", "kms.enabled", "kms.usage", "kms.region", "kms.generate", "kms.decrypt",
-        "kms.key-user", "s3.bucket", "emrfs.enabled", "emrfs.provider", "emrfs.description", "emrfs.content", "clock",
+        "config.valid", "keys.open", "kms.exists", "kms.enabled", "kms.usage", "kms.region", "kms.generate",
+        "kms.decrypt", "kms.key-user", "s3.bucket", "emrfs.enabled", "emrfs.provider", "emrfs.description",
+        "emrfs.content", "clock",
     ):  # fmt: skip
         assert levels[check] == ["ok"], (check, told)
     assert told.count("(dry run)") == 2
@@ -156,7 +157,11 @@ def test_who_is_no_key_user_is_told(servers, tool, doctor):
     assert doctor(kms_cached(key), "--role", ROLE, "--strict")[0]["kms.key-user"] == ["note"]
     servers.control("DELETE", "calls")
     for option in ("--role", "--service-role"):
-        for role in ("EMR_EC2_DefaultRole", ROLE.replace("role/", "user/"), f"arn:aws:sts::{ACCOUNT}:assumed-role/EMR/i-1"):
+        for role in (
+            "EMR_EC2_DefaultRole",
+            ROLE.replace("role/", "user/"),
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/EMR/i-1",
+        ):
             tool.fails(2, "doctor", *properties(kms_cached(key)), option, role)
     assert not servers.calls()
     other = {"Effect": "Allow", "Principal": {"AWS": ROLE + "2"}, "Action": "kms:*", "Resource": "*"}
@@ -287,7 +292,8 @@ def test_keyrings_are_verified_and_their_age_is_told(servers, tool, doctor, keys
 def test_one_key_for_disks_and_for_s3_is_a_warning(servers, tool, doctor, keys):
     one = keys.aes("one")
     site = {
-        "emrkeys.key.a.type": "aes", "emrkeys.key.a.file": one, "emrkeys.default.key": "a", "emrkeys.local-disk.key": "a",
+        "emrkeys.key.a.type": "aes", "emrkeys.key.a.file": one, "emrkeys.default.key": "a",
+        "emrkeys.local-disk.key": "a",
         **EMRFS,
     }  # fmt: skip
     assert "warning" in doctor(site)[0]["config.warning"]

@@ -1,4 +1,7 @@
-"""`emrkeys get` and `cat`: downloads that break off or are stopped, places that no file may take, what AES-CBC does not show."""
+"""`emrkeys get` and `cat`.
+
+Downloads that break off or are stopped, places that no file may take, damage that AES-CBC does not show.
+"""
 
 import base64
 import os
@@ -32,7 +35,7 @@ def put(lake, name: str, how: str = "v2", text: bytes = TEXT, **metadata) -> str
 
 
 def unauthenticated(how: str) -> list[str]:
-    """What has AES-CBC read."""
+    """The option that allows AES-CBC."""
     return ["--allow-unauthenticated"] if how == "encryption-only" else []
 
 
@@ -151,7 +154,9 @@ def test_a_report_of_audit_that_the_disk_has_no_room_for_is_not_there(lake, opti
     for number in range(20):
         put(lake, f"{number}", text=b"x")
     limit = f"ulimit -f 1; trap '' XFSZ; exec '{lake.tool.path}' audit {lake.uri} {option} out {' '.join(conf(lake))}"
-    done = subprocess.run(["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT)
+    done = subprocess.run(
+        ["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT
+    )
     assert done.returncode == 1, done.stderr
     assert not leftovers(lake)
 
@@ -177,7 +182,9 @@ def test_of_cbc_content_cut_at_a_block_only_the_noted_length_tells(lake, noted):
             lake.tool.ok("get", lake.uri + name, name, "--allow-unauthenticated", *conf(lake))
 
 
-@pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"x", lambda body: b"", lambda body: body[:-16]])
+@pytest.mark.parametrize(
+    "change", [lambda body: body[:-1], lambda body: body + b"x", lambda body: b"", lambda body: body[:-16]]
+)
 def test_of_damaged_cbc_content_nothing_is_there(lake, change):
     body, metadata = seal(TEXT, lake.old, "encryption-only", lake.describe("old"))
     lake.put("x", change(body), metadata)
@@ -197,8 +204,10 @@ def test_aes_cbc_is_read_only_where_that_is_asked_for(lake):
 
 
 def test_an_object_of_aes_gcm_is_not_read_as_aes_cbc(lake):
-    """Who knows the first block of an object's plaintext knows the first block of the cipher's stream, and could write AES-CBC by it:
-    nothing but the wrap would have to be the object's own."""
+    """A writer who knows the first block of an object's plaintext knows the first block of the cipher's stream.
+
+    By it they could write AES-CBC: nothing but the wrap would have to be the object's own.
+    """
     body, metadata = seal(TEXT, lake.old, "v1", lake.describe("old"))
     del metadata["x-amz-tag-len"]
     forged = {**metadata, "x-amz-cek-alg": "AES/CBC/PKCS5Padding", "x-amz-iv": base64.b64encode(bytes(16)).decode()}
@@ -227,7 +236,9 @@ def test_the_first_lines_of_a_large_object_need_not_all_of_it(lake):
     uri = put(lake, "x", text=TEXT * 40)
     lake.servers.fault(service="s3", op="GetObject", cut=1_000_000, count=None)
     command = f"set -o pipefail; '{lake.tool.path}' cat {uri} --release-unverified {' '.join(conf(lake))} | head -n 1"
-    done = subprocess.run(["bash", "-c", command], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT)
+    done = subprocess.run(
+        ["bash", "-c", command], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT
+    )
     assert done.stdout == TEXT.splitlines(keepends=True)[0]
     assert lake.servers.calls()["s3.GetObject"] <= 2
 

@@ -105,7 +105,8 @@ def test_a_key_that_an_object_does_not_need_may_be_out_of_reach(servers, tool, k
     gone = f"s3://{servers.bucket()}/gone.keyring"
     site = properties({
         "emrkeys.key.a.type": "aes", "emrkeys.key.a.file": keys.aes("a"), "emrkeys.default.key": "a",
-        "emrkeys.key.gone.type": "keyring", "emrkeys.key.gone.uri": gone, "emrkeys.key.gone.kms-key-id": servers.kms_key(),
+        "emrkeys.key.gone.type": "keyring", "emrkeys.key.gone.uri": gone,
+        "emrkeys.key.gone.kms-key-id": servers.kms_key(),
     })  # fmt: skip
     (tool.folder / "f").write_bytes(b"content")
     uri = f"s3://{servers.bucket()}/x"
@@ -120,7 +121,12 @@ def test_a_key_that_an_object_does_not_need_may_be_out_of_reach(servers, tool, k
 def test_a_denial_is_told_whole(servers, tool):
     key = servers.kms_key()
     who = "arn:aws:sts::123456789012:assumed-role/EMR_EC2_DefaultRole/i-0123456789abcdef0"
-    why = f"User: {who} is not authorized to perform: kms:GenerateDataKey on resource: {key} because no identity-based policy allows it"
-    servers.fault(service="kms", op="GenerateDataKey", status=400, code="AccessDeniedException", message=why, count=None)
+    why = (
+        f"User: {who} is not authorized to perform: kms:GenerateDataKey on resource: {key} "
+        "because no identity-based policy allows it"
+    )
+    servers.fault(
+        service="kms", op="GenerateDataKey", status=400, code="AccessDeniedException", message=why, count=None
+    )
     told = tool.fails(5, "keyring", "create", "k", "--name", "lake", "--kms-key-id", key)
     assert why in told

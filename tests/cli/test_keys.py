@@ -44,7 +44,8 @@ def test_nothing_that_a_terminal_obeys_is_printed(lake):
     lake.put("t/plain\x1b[31m", b"plain", {})
     folder = lake.uri + "t/"
     for command in (
-        ["audit", folder], ["inspect", "--recursive", folder], ["explain", lake.uri + HOSTILE], ["cat", lake.uri + HOSTILE],
+        ["audit", folder], ["inspect", "--recursive", folder], ["explain", lake.uri + HOSTILE],
+        ["cat", lake.uri + HOSTILE],
         ["rewrap", folder, "--to", "new"], ["doctor", "--bucket", "\x1b[31m"], ["get", "s3://\x1b[31m/x", "out"],
     ):  # fmt: skip
         done = tool.run(*command, *conf)

@@ -48,7 +48,10 @@ def test_a_role_becomes_a_key_user_once_it_is_applied(servers, tool):
     assert shown["left_to_iam"] and shown["policy"] is None
     assert ROLE in tool.ok("kms", "show-policy", key)
     tool.ok("kms", "add-key-user", key, "--role", "another", "--apply")
-    assert policy(servers, key)["Statement"][-2]["Principal"]["AWS"] == [ROLE, ROLE.replace("EMR_EC2_DefaultRole", "another")]
+    assert policy(servers, key)["Statement"][-2]["Principal"]["AWS"] == [
+        ROLE,
+        ROLE.replace("EMR_EC2_DefaultRole", "another"),
+    ]
 
 
 def test_a_policy_that_nobody_could_change_again_is_refused(servers, tool):
@@ -62,9 +65,9 @@ def test_a_policy_that_nobody_could_change_again_is_refused(servers, tool):
 def test_the_callers_role_may_be_the_administrator(servers, tool):
     key = servers.kms_key()
     put(servers, key, allow("arn:aws:iam::123456789012:role/admin"))
-    session = servers.client("sts").assume_role(
-        RoleArn="arn:aws:iam::123456789012:role/admin", RoleSessionName="mary"
-    )["Credentials"]
+    session = servers.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/admin", RoleSessionName="mary")[
+        "Credentials"
+    ]
     env = {
         "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
@@ -97,7 +100,10 @@ def test_whoever_may_use_the_key_is_shown(servers, tool):
     put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), allow(ROLE), allow(ROLE + "2", "kms:Decrypt"))
     assert not tool.json("kms", "add-key-user", key, "--role", ROLE)["changed"]
     shown = tool.json("kms", "show-policy", key)
-    assert [(user["part"], user["principals"]) for user in shown["key_users"]] == [("use", [ROLE]), ("some", [ROLE + "2"])]
+    assert [(user["part"], user["principals"]) for user in shown["key_users"]] == [
+        ("use", [ROLE]),
+        ("some", [ROLE + "2"]),
+    ]
     assert ROLE in tool.ok("kms", "show-policy", key)
     put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"))
     assert tool.json("kms", "show-policy", key)["key_users"] == []
@@ -123,7 +129,8 @@ def test_a_denial_in_the_policy_is_told(servers, tool):
 
 
 @pytest.mark.parametrize(
-    "op, status, code", [("GetKeyPolicy", 5, "SOURCE_DENIED"), ("PutKeyPolicy", 5, "SOURCE_DENIED"), ("DescribeKey", 5, "SOURCE_DENIED")]
+    "op, status, code",
+    [("GetKeyPolicy", 5, "SOURCE_DENIED"), ("PutKeyPolicy", 5, "SOURCE_DENIED"), ("DescribeKey", 5, "SOURCE_DENIED")],
 )
 def test_what_kms_refuses_is_told(servers, tool, op, status, code):
     key = servers.kms_key()

@@ -259,7 +259,9 @@ def test_a_reader_that_goes_away_is_no_error(lake):
 def test_a_full_disk_leaves_nothing(lake):
     lake.put("x", *seal(TEXT * 20, lake.old, "v2", lake.describe("old")))
     limit = f"ulimit -f 100; trap '' XFSZ; exec '{lake.tool.path}' get {lake.uri}x out {' '.join(conf(lake))}"
-    done = subprocess.run(["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT)
+    done = subprocess.run(
+        ["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT
+    )
     assert done.returncode == 1, done.stderr
     assert not [name for name in os.listdir(lake.tool.folder) if name == "out" or name.startswith(".emrkeys")]
 
@@ -277,7 +279,9 @@ def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
     (lake.tool.folder / "in").write_bytes(content)
     command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
     lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None, after=2)
-    process = subprocess.Popen([lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE
+    )
     state = lake.tool.folder / "state"
     while not state.exists() or sum(part["etag"] is not None for part in json.loads(state.read_text())["parts"]) < 2:
         assert process.poll() is None, process.stderr.read()
@@ -366,7 +370,9 @@ def test_a_pair_of_object_and_instruction_file_is_never_replaced_or_torn_apart(l
     (lake.tool.folder / "in").write_bytes(os.urandom(size))
     command = ["put", "in", lake.uri + "x", "--instruction-file", *conf(lake)]
     step = "PutObject" if size < PART else "CompleteMultipartUpload"
-    lake.servers.fault(service="s3", op=step, resource="/x", status=403, code="AccessDenied", count=None, after=1 if size < PART else 0)
+    lake.servers.fault(
+        service="s3", op=step, resource="/x", status=403, code="AccessDenied", count=None, after=1 if size < PART else 0
+    )
     lake.tool.fails(5, *command)
     assert not keys_of(lake), "an instruction file without an object"
     lake.servers.control("DELETE", "faults")
@@ -381,7 +387,7 @@ def test_a_pair_of_object_and_instruction_file_is_never_replaced_or_torn_apart(l
 
 
 FORGOTTEN = {"status": 404, "code": "NoSuchUpload", "count": 1}
-"""What S3 answers for an upload that is over; the local server answers with a defect, or does it again."""
+"""The answer of S3 for an upload that is over; the local server answers with a defect, or does it again."""
 
 
 def test_an_upload_that_s3_has_forgotten_begins_anew(lake):
@@ -507,7 +513,9 @@ def test_a_noted_length_that_is_wrong_is_told(lake, how, noted):
     right = {**metadata, "x-amz-unencrypted-content-length": str(len(TEXT))}
     lake.put("right", body, right)
     lake.put("wrong", body, {**right, "x-amz-unencrypted-content-length": noted})
-    wrong, right = (lake.tool.json("inspect", lake.uri + name, *conf(lake))[0]["encryption"] for name in ("wrong", "right"))
+    wrong, right = (
+        lake.tool.json("inspect", lake.uri + name, *conf(lake))[0]["encryption"] for name in ("wrong", "right")
+    )
     if how == "encryption-only" and noted == str(len(TEXT) + 1):
         # The padding hides it.
         assert wrong["wrongLength"] is None and wrong["plaintextLength"] == len(TEXT) + 1

@@ -28,7 +28,9 @@ def lake(servers, keys, tool):
 def test_an_object_of_every_client_moves_and_keeps_all_but_its_key(lake, how, kind):
     stored = {"rsa_name": "payroll"} if kind == "pair" else lake.describe("old")
     body, metadata = seal(TEXT, getattr(lake, kind), how, stored)
-    lake.put("a b%/ü", body, {**metadata, "owner": "team"}, ContentType="text/csv", CacheControl="no-cache", Tagging="a=b")
+    lake.put(
+        "a b%/ü", body, {**metadata, "owner": "team"}, ContentType="text/csv", CacheControl="no-cache", Tagging="a=b"
+    )
     assert lake.rewrap()["counts"] == {"rewrapped": 1}
     found, moved = lake.get("a b%/ü")
     assert found == body
@@ -75,7 +77,9 @@ def test_an_object_moves_from_one_kms_key_to_another(lake):
         assert context(lake.get("a")[1]) == {"kms_cmk_id": lake.site[f"emrkeys.key.{name}.kms-key-id"]}
         assert lake.tool.json(*command)["counts"] == {"current": 1}
     # The newer wrap does not say which key it is.
-    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "two", "--upgrade-wrap", "--report", "report", *properties(lake.site))
+    told = lake.tool.fails(
+        1, "rewrap", lake.uri, "--to", "two", "--upgrade-wrap", "--report", "report", *properties(lake.site)
+    )
     assert json.loads((lake.tool.folder / "report").read_text())["code"] == "CONFLICT", told
     assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
 
@@ -191,7 +195,14 @@ def test_whoever_writes_or_deletes_before_the_copy_is_read_back_wins(lake):
 def meanwhile(lake, call: str, number: int, action) -> dict:
     """The counts of a run during which, once so many of these calls have begun, something else happens."""
     command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *properties(lake.site)]
-    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        cwd=lake.tool.folder,
+        env=lake.tool.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     wait_for(lambda: lake.servers.calls().get(call, 0) >= number)
     action()
     out, _ = process.communicate(timeout=60)
@@ -217,12 +228,27 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
 
     reader = threading.Thread(target=read)
     reader.start()
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark", "--jobs", "2", "--rate", "40"]
+    command = [
+        lake.tool.path,
+        "rewrap",
+        lake.uri,
+        "--to",
+        "new",
+        *properties(lake.site),
+        "--checkpoint",
+        "mark",
+        "--jobs",
+        "2",
+        "--rate",
+        "40",
+    ]
     try:
         for how in (signal.SIGKILL, signal.SIGINT):
             moved = lambda: lake.servers.calls().get("s3.CopyObject", 0)
             before = moved()
-            process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+            )
             wait_for(lambda: moved() > before + 60)
             process.send_signal(how)
             process.communicate(timeout=20)
@@ -262,7 +288,9 @@ def test_the_work_on_an_inventory_goes_on_from_its_checkpoint(lake):
     inventory = lake.servers.inventory(lake.bucket, names[::-1], files=3)
     again = ["--inventory", inventory, "--checkpoint", "mark", "--jobs", "2"]
     command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), *again, "--rate", "20"]
-    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     # Into the second of the files.
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) > 25)
     process.send_signal(signal.SIGINT)
@@ -300,8 +328,22 @@ def test_what_is_no_inventory_of_the_bucket_is_refused(lake):
 
 def stopped(lake, *options, after: int, **more) -> None:
     """A run with a checkpoint that Ctrl-C ends once so many objects were copied."""
-    command = [lake.tool.path, "rewrap", lake.uri, "--checkpoint", "mark", "--jobs", "1", "--rate", "10", *options, *properties(lake.site)]
-    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more)
+    command = [
+        lake.tool.path,
+        "rewrap",
+        lake.uri,
+        "--checkpoint",
+        "mark",
+        "--jobs",
+        "1",
+        "--rate",
+        "10",
+        *options,
+        *properties(lake.site),
+    ]
+    process = subprocess.Popen(
+        command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more
+    )
     before = lake.servers.calls().get("s3.CopyObject", 0)
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) >= before + after)
     process.send_signal(signal.SIGINT)
@@ -373,7 +415,9 @@ def test_a_run_that_goes_on_after_a_rotation_begins_anew(ring):
     rotate(ring)
     stopped(ring, "--to", "ring", after=5)
     rotate(ring)
-    done = ring.tool.run("rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", "--output", "json", *properties(ring.site))
+    done = ring.tool.run(
+        "rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", "--output", "json", *properties(ring.site)
+    )
     document = json.loads(done.stdout)
     assert document["counts"] == {"rewrapped": 30} and "withEarlierRuns" not in document
     assert "begins anew" in done.stderr
@@ -385,9 +429,22 @@ def test_a_rotation_while_the_work_goes_on_is_noticed_at_its_end(ring):
     put_all(ring, names)
     rotate(ring)
     ring.site["emrkeys.keyring.max-age"] = "1s"
-    command = [ring.tool.path, "rewrap", ring.uri, "--to", "ring", "--jobs", "1", "--rate", "10", *properties(ring.site)]
+    command = [
+        ring.tool.path,
+        "rewrap",
+        ring.uri,
+        "--to",
+        "ring",
+        "--jobs",
+        "1",
+        "--rate",
+        "10",
+        *properties(ring.site),
+    ]
     before = ring.servers.calls().get("s3.CopyObject", 0)
-    process = subprocess.Popen(command, cwd=ring.tool.folder, env=ring.tool.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ring.tool.folder, env=ring.tool.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     wait_for(lambda: ring.servers.calls().get("s3.CopyObject", 0) >= before + 3)
     rotate(ring)
     told = process.communicate(timeout=TIMEOUT)[1]
@@ -479,7 +536,13 @@ def test_more_than_a_thousand_objects_are_not_moved_without_a_yes(many):
     for answer, status, moved in (b"no\n", 4, 0), (b"yes\n", 0, 1001):
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
-            [many.tool.path, *command], cwd=many.tool.folder, env=many.tool.env, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [many.tool.path, *command],
+            cwd=many.tool.folder,
+            env=many.tool.env,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         os.write(ours, answer)
         _, told = process.communicate(timeout=4 * TIMEOUT)
@@ -498,7 +561,11 @@ def test_an_object_that_was_copied_from_elsewhere_is_not_given_to_the_holders_of
     command = ["rewrap", lake.uri, "--to", "new", *properties(lake.site), "--report", "report"]
     assert lake.tool.json(*command, status=1)["counts"] == {"current": 1, "other-key": 1, "rewrapped": 1}
     assert lake.get("copied") == sealed
-    (line,) = [line for line in map(json.loads, (lake.tool.folder / "report").read_text().splitlines()) if "copied" in line["uri"]]
+    (line,) = [
+        line
+        for line in map(json.loads, (lake.tool.folder / "report").read_text().splitlines())
+        if "copied" in line["uri"]
+    ]
     assert (line["outcome"], line["why"]) == ("skipped", "other-key") and line["key"].startswith("pair/")
     assert lake.tool.json(*command, "--from", "pair")["counts"] == {"current": 2, "rewrapped": 1}
     assert "[KEY_NOT_CONFIGURED]" in lake.tool.fails(1, *command, "--from", "pear")
@@ -560,7 +627,9 @@ def test_metadata_that_somebody_else_changes_at_the_same_moment_is_not_lost(lake
     def change():
         metadata = {**lake.get("a")[1], "owner": "somebody else"}
         source = {"Bucket": lake.bucket, "Key": "a"}
-        lake.servers.s3.copy_object(Bucket=lake.bucket, Key="a", CopySource=source, MetadataDirective="REPLACE", Metadata=metadata)
+        lake.servers.s3.copy_object(
+            Bucket=lake.bucket, Key="a", CopySource=source, MetadataDirective="REPLACE", Metadata=metadata
+        )
 
     # A copy of metadata alone leaves the ETag as it was.
     lake.servers.fault(service="s3", op="CopyObject", delay=2, count=1)
@@ -576,7 +645,12 @@ def test_headers_that_somebody_else_changes_after_the_copy_are_noticed(lake):
         metadata = lake.get("a")[1]
         source = {"Bucket": lake.bucket, "Key": "a"}
         lake.servers.s3.copy_object(
-            Bucket=lake.bucket, Key="a", CopySource=source, MetadataDirective="REPLACE", Metadata=metadata, ContentType="text/csv"
+            Bucket=lake.bucket,
+            Key="a",
+            CopySource=source,
+            MetadataDirective="REPLACE",
+            Metadata=metadata,
+            ContentType="text/csv",
         )
 
     lake.servers.fault(service="s3", op="HeadObject", delay=2, count=1, after=2)
@@ -635,7 +709,9 @@ def test_a_lock_that_has_ended_is_not_asked_for_again_and_one_that_has_not_stays
     for name in ("ended", "locked"):
         sealed = seal(TEXT, lake.old, "v2", lake.describe("old"))
         lake.put(name, *sealed, ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=later)
-    lake.servers.control("POST", "object", {"bucket": lake.bucket, "key": "ended", "locked_until": "2020-01-01T00:00:00Z"})
+    lake.servers.control(
+        "POST", "object", {"bucket": lake.bucket, "key": "ended", "locked_until": "2020-01-01T00:00:00Z"}
+    )
     assert lake.rewrap("--multipart-above", above)["counts"] == {"rewrapped": 2}
     heads = {name: bucket.head_object(Bucket=lake.bucket, Key=name) for name in ("ended", "locked")}
     assert heads["ended"].get("ObjectLockMode") is None
@@ -670,7 +746,9 @@ def test_ctrl_c_does_not_wait_for_the_next_object(lake):
     for name in ("a", "b", "c"):
         lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
     command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--rate", "0.001"]
-    process = subprocess.Popen(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject"))
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
@@ -684,6 +762,8 @@ def test_nobody_has_to_read_what_it_says(lake):
     ours, theirs = os.pipe()
     os.close(ours)
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, cwd=lake.tool.folder, env=lake.tool.env, stderr=full, stdout=theirs, timeout=TIMEOUT)
+        done = subprocess.run(
+            command, cwd=lake.tool.folder, env=lake.tool.env, stderr=full, stdout=theirs, timeout=TIMEOUT
+        )
     os.close(theirs)
     assert done.returncode == 1

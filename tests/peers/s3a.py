@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs Hadoop's own S3A contract tests under a plain keyring of the S3 Encryption Client, and again under ours.
 
-A test that passes with the plain keyring and fails with ours is a fault of ours: then the exit status is 1. What fails with both
-(client-side encryption itself, or the local server) is counted and no more. README.md says how to run it.
+A test that passes with the plain keyring and fails with ours is a fault of ours: then the exit status is 1. A test that
+fails with both (by client-side encryption itself, or the local server) is counted and no more. README.md says how to
+run it.
 """
 
 import argparse
@@ -61,7 +62,8 @@ def run(name: str, jars: list, folder: pathlib.Path, java: str, classes: str) ->
     """Gives the state of each test: passed, failed or skipped."""
     path = ":".join([str(folder), *map(str, jars), (BUILD / "classpath.txt").read_text(), str(BUILD / "hadoop-aws")])
     command = [
-        java, f"-Dtest.build.data={folder}/data", f"-Djava.io.tmpdir={folder}", "-Xmx2g", "-cp", path, LAUNCHER, "execute",
+        java, f"-Dtest.build.data={folder}/data", f"-Djava.io.tmpdir={folder}", "-Xmx2g", "-cp", path, LAUNCHER,
+        "execute",
         "--disable-banner", "--details=none", f"--select-package={TESTS}", f"--include-classname={classes}",
         f"--reports-dir={folder}/reports",
     ]  # fmt: skip

@@ -1,8 +1,11 @@
-"""`./dev bench spark`: one job without encryption, with Hadoop's own encryption by KMS, and with emrkeys on the JDK's ciphers and on ours.
+"""`./dev bench spark`: one job with and without encryption.
 
-Each configuration runs in processes of its own, in turns: N rounds of all of them, and ratios are those of a round. Wall-clock and CPU seconds are those of the job, without
-the start of Spark; the CPU is that of all JVMs. The last figure is the throughput of reads at random positions of one object, 4 MiB each,
-which S3A decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the large object included."""
+The configurations are: no encryption, Hadoop's own encryption by KMS, emrkeys on the JDK's ciphers, emrkeys on ours.
+Each runs in processes of its own, in turns: N rounds of all of them, and ratios are those of a round. Wall-clock and
+CPU seconds are those of the job, without the start of Spark; the CPU is that of all JVMs. The last figure is the
+throughput of reads at random positions of one object, 4 MiB each, which S3A decrypts by AES-CTR. Calls of KMS are
+those of the whole application, a small table to warm up and the large object included.
+"""
 
 import argparse
 import json
@@ -59,7 +62,9 @@ def cpu(application) -> float:
 def run(options) -> None:
     """One configuration, in this process; prints what was measured."""
     files = ROOT / "build/spark"
-    jars = [str(jar) for jar in sorted((files / "jars").glob("*.jar"))] + [str(jar) for jar in (files / "emrkeys").glob("*.jar")]
+    jars = [str(jar) for jar in sorted((files / "jars").glob("*.jar"))] + [
+        str(jar) for jar in (files / "emrkeys").glob("*.jar")
+    ]
     with tempfile.TemporaryDirectory() as folder:
         settings = site(options.run, options.endpoint, options.kms_key)
         # Hadoop's own encryption makes its own client of KMS, which looks here.
@@ -69,7 +74,9 @@ def run(options) -> None:
         spark.range(1000).write.parquet(f"s3a://{options.bucket}/warm")  # classes loaded, connections made
         spark.read.parquet(f"s3a://{options.bucket}/warm").count()
         start, before = time.monotonic(), cpu(application)
-        rows = spark.range(0, options.rows, 1, 4).selectExpr("id", "id % 8 as part", "sha2(cast(id as string), 256) as text")
+        rows = spark.range(0, options.rows, 1, 4).selectExpr(
+            "id", "id % 8 as part", "sha2(cast(id as string), 256) as text"
+        )
         rows.write.partitionBy("part").parquet(f"s3a://{options.bucket}/table")
         written = time.monotonic()
         found = spark.read.parquet(f"s3a://{options.bucket}/table").selectExpr("sum(id)", "sum(length(text))").first()
@@ -135,11 +142,20 @@ def main() -> None:
             calls = servers.calls()
             measured["kms_calls"] = sum(n - before.get(call, 0) for call, n in calls.items() if call.startswith("kms."))
             rounds[name].append(measured)
-            print(f"round {number + 1}, {name}: " + ", ".join(f"{key} {value:.1f}" for key, value in measured.items()), flush=True)
+            print(
+                f"round {number + 1}, {name}: " + ", ".join(f"{key} {value:.1f}" for key, value in measured.items()),
+                flush=True,
+            )
     servers.close()
     results = {name: summary(runs, rounds["plain"]) for name, runs in rounds.items()}
     options.result.parent.mkdir(parents=True, exist_ok=True)
-    document = {"rows": options.rows, "rounds": options.rounds, "cores": os.cpu_count(), "results": results, "all": rounds}
+    document = {
+        "rows": options.rows,
+        "rounds": options.rounds,
+        "cores": os.cpu_count(),
+        "results": results,
+        "all": rounds,
+    }
     options.result.write_text(json.dumps(document, indent=2) + "\n")
     heads = ("write s", "read s", "CPU s", "positioned MiB/s", "KMS calls")
     print(f"\n{f'median of {options.rounds} (of plain)':24}" + "".join(f"{head:>20}" for head in heads))

@@ -1,4 +1,4 @@
-"""Spark applications with executors in JVMs of their own, and what S3A and emrkeys want to be told."""
+"""Spark applications with executors in JVMs of their own, and the properties that S3A and emrkeys need."""
 
 import glob
 import os
@@ -30,8 +30,11 @@ def s3a(endpoint: str) -> dict:
         "fs.s3a.endpoint.region": REGION,
         "fs.s3a.path.style.access": "true",
         "fs.s3a.connection.ssl.enabled": "false",
-        "fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
-        # Spark 4.1 chooses the magic committer by itself where spark-hadoop-cloud is there. It cannot overwrite partitions.
+        "fs.s3a.aws.credentials.provider": (
+            "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"
+        ),
+        # Spark 4.1 chooses the magic committer by itself if spark-hadoop-cloud is there. It cannot overwrite
+        # partitions.
         "fs.s3a.committer.magic.enabled": "false",
         "fs.s3a.attempts.maximum": "2",
         "fs.s3a.retry.limit": "2",
@@ -92,7 +95,10 @@ def settings(site: dict, folder: pathlib.Path, marker: str, java: str = "") -> d
 
 
 class Standalone:
-    """A cluster of two workers on addresses of their own: Spark has no second attempt run beside the first on one host."""
+    """A cluster of two workers on addresses of their own.
+
+    Spark never runs a second attempt beside the first on one host.
+    """
 
     def __init__(self, home: pathlib.Path, folder: pathlib.Path):
         self._home = home
@@ -101,7 +107,9 @@ class Standalone:
         log = self._start("Master", "127.0.0.1", "--port", "0")
         self.url = wait_for(lambda: re.search(r"spark://127\.0\.0\.1:\d+", log.read_text())).group()
         for address in ("127.0.0.1", "127.0.0.2"):
-            self._start("Worker", address, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / address), self.url)
+            self._start(
+                "Worker", address, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / address), self.url
+            )
 
     def _start(self, role: str, address: str, *arguments: str) -> pathlib.Path:
         log = self._folder / f"{role}-{address}.log"

@@ -1,4 +1,4 @@
-"""What all tests share: the servers, and a Spark whose driver and executors have the jars of `--files`."""
+"""The setup that all tests share: the servers, and a Spark whose driver and executors have the jars of `--files`."""
 
 import os
 import pathlib
@@ -16,15 +16,21 @@ ROOT = HERE.parent.parent
 
 
 def pytest_addoption(parser):
-    parser.addoption("--files", type=pathlib.Path, default=ROOT / "build/spark", help="what the Gradle task sparkFiles wrote")
-    parser.addoption("--servers-python", default=ROOT / ".dev/venv/bin/python", help="the Python with tests/servers/requirements.txt")
+    parser.addoption(
+        "--files", type=pathlib.Path, default=ROOT / "build/spark", help="what the Gradle task sparkFiles wrote"
+    )
+    parser.addoption(
+        "--servers-python", default=ROOT / ".dev/venv/bin/python", help="the Python with tests/servers/requirements.txt"
+    )
     parser.addoption("--rows", type=int, default=200_000, help="rows of the large table")
 
 
 def pytest_configure(config):
     set_environment()
     # Spark's own Python processes look for the modules of the tests too.
-    os.environ.update(PYSPARK_PYTHON=sys.executable, PYTHONPATH=os.pathsep.join(map(str, (HERE, FOLDER))), SPARK_LOCAL_IP="127.0.0.1")
+    os.environ.update(
+        PYSPARK_PYTHON=sys.executable, PYTHONPATH=os.pathsep.join(map(str, (HERE, FOLDER))), SPARK_LOCAL_IP="127.0.0.1"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +40,7 @@ def files(request):
 
 @pytest.fixture(scope="session")
 def jars(files):
-    """What S3A needs beside Spark, our jar not among it."""
+    """The jars that S3A needs beside Spark; our jar is not among them."""
     return [str(jar) for jar in sorted((files / "jars").glob("*.jar"))]
 
 

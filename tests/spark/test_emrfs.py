@@ -45,7 +45,9 @@ def lake(servers, files, tmp_path_factory):
         java = [os.environ["JAVA_HOME"] + "/bin/java", "-cp", (files / "stand-in.classpath").read_text()]
         java += [f"-Demrkeys.test.endpoint={servers.endpoint}", "org.emrkeys.tests.emrfs.Transfer"]
         names = [str(name) for name in itertools.chain.from_iterable(pairs)]
-        done = subprocess.run([*java, mode, str(configuration), direction, *names], capture_output=True, text=True, timeout=cluster.HANG)
+        done = subprocess.run(
+            [*java, mode, str(configuration), direction, *names], capture_output=True, text=True, timeout=cluster.HANG
+        )
         assert done.returncode == 0, done.stderr
 
     return types.SimpleNamespace(bucket=bucket, site=site, transfer=transfer, folder=folder)
@@ -65,7 +67,9 @@ def spark(lake, application):
 def written(lake, spark):
     """For each key a folder with a parquet table that Spark wrote."""
     for key in KEYS:
-        spark.range(0, ROWS, 1, 2).selectExpr("id", "concat('text ', id) text").write.parquet(f"s3a://{lake.bucket}/{key}/spark")
+        spark.range(0, ROWS, 1, 2).selectExpr("id", "concat('text ', id) text").write.parquet(
+            f"s3a://{lake.bucket}/{key}/spark"
+        )
     return "spark"
 
 

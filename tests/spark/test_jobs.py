@@ -1,4 +1,4 @@
-"""What happens to jobs: tasks fail, tasks are overtaken, the keyring is rotated."""
+"""Jobs under trouble: tasks fail, tasks are overtaken, the keyring is rotated."""
 
 import re
 import threading
@@ -20,7 +20,9 @@ WIDTH = 200  # Python hands rows over by the 64 KiB: enough of them, that files 
 # Spark's own protocol renames; S3A's magic committer completes uploads, by two classes of spark-hadoop-cloud.
 COMMITTERS = {
     "file": {
-        "spark.sql.sources.commitProtocolClass": "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol",
+        "spark.sql.sources.commitProtocolClass": (
+            "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol"
+        ),
         "spark.sql.parquet.output.committer.class": "org.apache.parquet.hadoop.ParquetOutputCommitter",
     },
     "magic": {
@@ -62,7 +64,10 @@ def spark(lake, standalone, application):
 
 
 def troubled(hanging):
-    """Gives each row with its partition and attempt. First attempts of a partition fail when files of it are written, of another hang."""
+    """Gives each row with its partition and attempt.
+
+    The first attempt of one partition fails when its files are written, that of another hangs.
+    """
 
     def run(partition, rows):
         attempt = TaskContext.get().attemptNumber()
@@ -106,8 +111,8 @@ class Watch:
         return sum(f"_m_{partition:06}_" in attempt for attempt in self.attempts)
 
 
-# Not both with the magic committer: when the job is done, the attempt that was overtaken and the driver abort the same uploads, and where
-# the driver comes second, Hadoop 3.4.2 has the job fail.
+# Not both with the magic committer: when the job is done, the attempt that was overtaken and the driver abort the same
+# uploads, and if the driver comes second, Hadoop 3.4.2 fails the job.
 @pytest.mark.parametrize("committer, hanging", [("file", True), ("magic", False)])
 def test_tasks_that_fail_or_are_overtaken_leave_nothing_and_spoil_nothing(committer, hanging, lake, spark, servers):
     place = f"{lake.root}/{committer}"
@@ -133,7 +138,9 @@ def test_tasks_that_fail_or_are_overtaken_leave_nothing_and_spoil_nothing(commit
 
 def test_after_a_rotation_running_executors_write_under_the_new_version_and_read_both(lake, spark, servers):
     def versions(folder):
-        return {description(metadata)[VERSION_FIELD] for metadata in servers.objects(lake.bucket, folder + "/").values()}
+        return {
+            description(metadata)[VERSION_FIELD] for metadata in servers.objects(lake.bucket, folder + "/").values()
+        }
 
     def write(folder):
         spark.range(0, 1000, 1, 4).write.parquet(f"{lake.root}/{folder}")

@@ -1,4 +1,8 @@
-"""`org.emrkeys.spark.Rewrap`: a keyring is rotated, and every object moves to the new version while it is read, killed and started again."""
+"""`org.emrkeys.spark.Rewrap`.
+
+A keyring is rotated, and every object moves to the new version. Meanwhile the objects are read, and the job is killed
+and started again.
+"""
 
 import base64
 import json
@@ -26,7 +30,11 @@ def lake(servers):
     bucket, keys, kms_key = servers.bucket(), servers.bucket(), servers.kms_key()
     document = f"s3://{keys}/lake.keyring"
     servers.keyring("create", document, "--name", "lake", "--kms-key-id", kms_key)
-    site = {**cluster.s3a(servers.endpoint), **cluster.keyring("lake", document, kms_key, servers.endpoint), "emrkeys.default.key": "lake"}
+    site = {
+        **cluster.s3a(servers.endpoint),
+        **cluster.keyring("lake", document, kms_key, servers.endpoint),
+        "emrkeys.default.key": "lake",
+    }
     return bucket, document, kms_key, site
 
 
@@ -40,16 +48,32 @@ def copies(servers, bucket: str, names: list[str], original: str) -> None:
     found = servers.s3.get_object(Bucket=bucket, Key=original)
     body, metadata = found["Body"].read(), found["Metadata"]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda name: servers.s3.put_object(Bucket=bucket, Key=name, Body=body, Metadata=metadata), names))
+        list(
+            threads.map(
+                lambda name: servers.s3.put_object(Bucket=bucket, Key=name, Body=body, Metadata=metadata), names
+            )
+        )
 
 
 def submit(spark_home, jar, site, *arguments):
     properties = [argument for name, value in site.items() for argument in ("--conf", f"spark.hadoop.{name}={value}")]
     command = [
-        str(spark_home / "bin/spark-submit"), "--master", cluster.MASTER, "--class", "org.emrkeys.spark.Rewrap",
-        "--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127.0.0.1", *properties, jar, *arguments,
+        str(spark_home / "bin/spark-submit"),
+        "--master",
+        cluster.MASTER,
+        "--class",
+        "org.emrkeys.spark.Rewrap",
+        "--conf",
+        "spark.ui.enabled=false",
+        "--conf",
+        "spark.driver.host=127.0.0.1",
+        *properties,
+        jar,
+        *arguments,
     ]
-    return subprocess.Popen(command, env={**os.environ, "AWS_REGION": REGION}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env={**os.environ, "AWS_REGION": REGION}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process) -> tuple[int, str, str]:
@@ -90,7 +114,15 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
 
     reader = threading.Thread(target=read)
     reader.start()
-    arguments = [f"s3://{bucket}/lake/", "--to", "lake", "--checkpoint", f"file://{tmp_path}/mark", "--report", f"file://{tmp_path}/report"]
+    arguments = [
+        f"s3://{bucket}/lake/",
+        "--to",
+        "lake",
+        "--checkpoint",
+        f"file://{tmp_path}/mark",
+        "--report",
+        f"file://{tmp_path}/report",
+    ]
     slow = ["--batch", "10", "--threads", "1"]
     try:
         for _ in range(2):
@@ -113,7 +145,9 @@ def test_every_object_moves_to_the_new_version_through_two_kills_and_stays_reada
     assert len(versions) == 1 and old not in versions
     assert counts(out)["plaintext"] == 1 and "failed" not in counts(out)
 
-    lines = [json.loads(line) for file in (tmp_path / "report").glob("*.jsonl") for line in file.read_text().splitlines()]
+    lines = [
+        json.loads(line) for file in (tmp_path / "report").glob("*.jsonl") for line in file.read_text().splitlines()
+    ]
     assert {line["uri"] for line in lines} == {f"s3://{bucket}/{name}" for name in [*names, "lake/plain"]}
     status, out, _ = finish(submit(spark_home, emrkeys_jar, site, f"s3://{bucket}/lake/", "--to", "lake"))
     assert (status, counts(out)) == (0, {"current": number, "plaintext": 1})
@@ -127,16 +161,30 @@ def test_an_inventory_stands_for_the_listing(servers, spark_home, emrkeys_jar, s
     copies(servers, bucket, [*names, "some/unlisted"], original)
     servers.keyring("rotate", document, "--kms-key-id", kms_key)
     inventory = servers.inventory(bucket, [*names, "some/deleted"])
-    arguments = [f"s3://{bucket}/some/", "--to", "lake", "--inventory", inventory, "--batch", "3", "--checkpoint", f"file://{tmp_path}/mark"]
+    arguments = [
+        f"s3://{bucket}/some/",
+        "--to",
+        "lake",
+        "--inventory",
+        inventory,
+        "--batch",
+        "3",
+        "--checkpoint",
+        f"file://{tmp_path}/mark",
+    ]
     before = servers.calls().get("s3.ListObjectsV2", 0)
     status, out, err = finish(submit(spark_home, emrkeys_jar, site, *arguments))
     assert (status, counts(out)) == (0, {"rewrapped": 40, "gone": 1}), err
     assert servers.calls().get("s3.ListObjectsV2", 0) == before
-    versions = {name: description(metadata)[VERSION_FIELD] for name, metadata in servers.objects(bucket, "some/").items()}
+    versions = {
+        name: description(metadata)[VERSION_FIELD] for name, metadata in servers.objects(bucket, "some/").items()
+    }
     old = versions.pop("some/unlisted")
     assert old not in versions.values() and len(set(versions.values())) == 1
     wrong = servers.inventory("another", names)
-    status, _, err = finish(submit(spark_home, emrkeys_jar, site, f"s3://{bucket}/some/", "--to", "lake", "--inventory", wrong))
+    status, _, err = finish(
+        submit(spark_home, emrkeys_jar, site, f"s3://{bucket}/some/", "--to", "lake", "--inventory", wrong)
+    )
     assert status == 1 and "[INVALID_INVENTORY]" in err
 
 

@@ -31,7 +31,14 @@ def submit(spark_home, tmp_path):
         settings = {**settings, "spark.driver.extraClassPath": class_path, "spark.executor.extraClassPath": class_path}
         properties = tmp_path / "spark.properties"
         properties.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-        command = [str(spark_home / "bin/spark-submit"), "--properties-file", str(properties), *options, str(JOB), target]
+        command = [
+            str(spark_home / "bin/spark-submit"),
+            "--properties-file",
+            str(properties),
+            *options,
+            str(JOB),
+            target,
+        ]
         return subprocess.run(command, capture_output=True, text=True, timeout=cluster.HANG)
 
     return run

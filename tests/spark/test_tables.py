@@ -128,8 +128,12 @@ def test_rewritten_partitions_replace_the_old_ones_and_no_others(lake, spark, sa
 
 def test_every_object_is_under_the_key_of_its_folder(lake, servers, sales, people):
     stored = servers.objects(lake.bucket)
-    assert {description(metadata)[KEY_FIELD] for name, metadata in stored.items() if name.startswith("sales/")} == {"sales"}
-    assert {description(metadata)[KEY_FIELD] for name, metadata in stored.items() if name.startswith("people/")} == {"people"}
+    assert {description(metadata)[KEY_FIELD] for name, metadata in stored.items() if name.startswith("sales/")} == {
+        "sales"
+    }
+    assert {description(metadata)[KEY_FIELD] for name, metadata in stored.items() if name.startswith("people/")} == {
+        "people"
+    }
     assert all(name.startswith(("sales/", "people/")) for name in stored)
 
 

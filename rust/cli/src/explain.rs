@@ -17,7 +17,8 @@ use crate::Form;
 #[command(after_help = "\
 The exit code is 0 if the rules have an answer for every URI, whatever it is: also for a write that is refused, and \
 for a key
-whose version is unknown because its file is missing on this machine or cannot be used. `emrkeys doctor` checks the files.
+whose version is unknown because its file is missing on this machine or cannot be used. `emrkeys doctor` checks the \
+files.
 A URI without an answer is printed with its error, the others are answered, and the exit code is not 0.
 
 Example:

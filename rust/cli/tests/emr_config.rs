@@ -190,7 +190,8 @@ fn the_policy_allows_what_the_keys_need_and_nothing_else() {
     let expected = json!([
         { "Sid": "UseKeysToRead", "Effect": "Allow", "Action": "kms:Decrypt", "Resource": [other, ARN] },
         { "Sid": "UseKeysToWrite", "Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": [other] },
-        { "Sid": "ReadKeyMaterial", "Effect": "Allow", "Action": "s3:GetObject", "Resource": ["arn:aws:s3:::keys/lake.keyring"] },
+        { "Sid": "ReadKeyMaterial", "Effect": "Allow", "Action": "s3:GetObject",
+          "Resource": ["arn:aws:s3:::keys/lake.keyring"] },
     ]);
     assert_eq!(printed("iam-policy", &KEYS, &[])["Statement"], expected);
     let alias = run(

@@ -137,7 +137,10 @@ fn a_value_that_a_file_made_final_is_not_changed_by_a_later_one_and_somebody_say
 #[test]
 fn what_spark_sets_wins_over_what_a_file_made_final_and_what_it_leaves_out_is_told() {
     let spark = "spark.hadoop.fs.s3.cse.materialsDescription.enabled=false\nemrkeys.default.key=none\n";
-    let json = r#"[{"Classification": "spark-defaults", "Properties": {"spark.hadoop.fs.s3.cse.materialsDescription.enabled": "false"}}]"#;
+    let json = concat!(
+        r#"[{"Classification": "spark-defaults", "#,
+        r#""Properties": {"spark.hadoop.fs.s3.cse.materialsDescription.enabled": "false"}}]"#
+    );
     let folder = folder(&[
         ("core-site.xml", SITE),
         ("emr.json", EMR),
@@ -188,7 +191,8 @@ fn what_hadoop_reads_is_read() {
 
 #[test]
 fn a_file_of_ones_own_holds_hadoops_names_and_one_without_any_property_is_told() {
-    let own = "emrkeys.key.a.type=aes\nemrkeys.key.a.file=hdfs:///a\nemrkeys.rule.r.prefix=s3://lake/\nemrkeys.rule.r.key=a\n\
+    let own = "emrkeys.key.a.type=aes\nemrkeys.key.a.file=hdfs:///a\n\
+               emrkeys.rule.r.prefix=s3://lake/\nemrkeys.rule.r.key=a\n\
                fs.s3.cse.materialsDescription.enabled=true\n";
     let folder = folder(&[("own.conf", own), ("site.xml", "<configuration/>")]);
     let output = run(

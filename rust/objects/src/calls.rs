@@ -42,9 +42,9 @@ where
         ),
         S3Failure::Denied => (
             Code::StoreDenied,
-            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to write) on \
-             the key of the bucket's own encryption; S3 also answers so for an object that does not exist if s3:ListBucket is \
-             not allowed.",
+            "Allow the operation in the role's and the bucket's policies, and kms:Decrypt (kms:GenerateDataKey to \
+             write) on the key of the bucket's own encryption; S3 also answers so for an object that does not exist if \
+             s3:ListBucket is not allowed.",
         ),
         S3Failure::OtherRegion => (
             Code::StoreUnavailable,

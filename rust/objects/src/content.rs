@@ -282,7 +282,8 @@ fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Pr
         return Err(Problem::new(
             Code::ObjectDamaged,
             "the data key is not the one that the object commits to",
-            "Somebody replaced the object's envelope: restore it from an older version of the object or its instruction file.",
+            "Somebody replaced the object's envelope: restore it from an older version of the object or its \
+             instruction file.",
         ));
     }
     Ok((derived, DERIVED_IV))

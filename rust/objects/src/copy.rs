@@ -26,8 +26,8 @@ const MAX_PARTS: u64 = 10_000;
 /// `RequestTimeTooSkewed`.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(15 * 60);
 
-/// Sets on a request that makes an object what the object had that it replaces. What S3 copies by itself only with the
-/// metadata, which is replaced here, has to be said again. Access control lists cannot be copied at all.
+/// Sets on a request that makes an object the properties of the object that it replaces. S3 copies some of them only
+/// with the metadata, which is replaced here: the request repeats these. Access control lists cannot be copied at all.
 macro_rules! keep {
     ($request:expr, $head:expr) => {{
         let head: &HeadObjectOutput = $head;
@@ -71,7 +71,7 @@ fn under_kms(head: &HeadObjectOutput) -> bool {
     )
 }
 
-/// What a copy leaves as it is. Two answers of the same object agree in all of it.
+/// The properties that a copy leaves as they are. Two answers for the same object agree in all of them.
 fn kept(head: &HeadObjectOutput) -> [Option<String>; 14] {
     let text = |text: Option<&str>| text.map(str::to_owned);
     [
@@ -94,7 +94,7 @@ fn kept(head: &HeadObjectOutput) -> [Option<String>; 14] {
     ]
 }
 
-/// What S3 says of an object that it has just written.
+/// The answer of S3 for an object that it has just written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written {
     /// Where the bucket has versions.
@@ -159,9 +159,9 @@ impl Store {
     /// Replaces the user metadata of an object, if it is still the one of `head`. Readers see the old object or the new
     /// one.
     ///
-    /// The copy is on the condition that nothing was written since, where the time of the object tells that, else that
-    /// the content is the same. What somebody writes while S3 copies counts by its ETag alone: a change of metadata at
-    /// that moment is lost in a bucket without versions.
+    /// The copy is on the condition that nothing was written since, if the time of the object shows that, else that
+    /// the content is the same. A write while S3 copies counts by its ETag alone: a change of metadata at that moment
+    /// is lost in a bucket without versions.
     ///
     /// # Errors
     /// `OBJECT_CHANGED` where somebody else wrote it; `STORE_DENIED`, `STORE_UNAVAILABLE`.
@@ -195,8 +195,8 @@ impl Store {
                 return Err(Problem::new(
                     Code::ObjectChanged,
                     format!(
-                        "{uri} was written by somebody else at the same moment: what they wrote is version {taken}, and the version \
-                         that stands now has the metadata of the one before, {seen}"
+                        "{uri} was written by somebody else at the same moment: what they wrote is version {taken}, \
+                         and the version that stands now has the metadata of the one before, {seen}"
                     ),
                     "Copy the metadata of that version, if it matters.",
                 ));
@@ -210,7 +210,7 @@ impl Store {
         })
     }
 
-    /// Looks once more at an object whose time tells nothing yet.
+    /// Looks once more at an object whose time proves nothing yet.
     fn expect(&self, uri: &ObjectUri, head: &Head) -> Result<(), Problem> {
         if head.is_settled() {
             return Ok(());
@@ -227,7 +227,7 @@ impl Store {
         head: &Head,
         metadata: &Metadata,
     ) -> Result<Written, Problem> {
-        // S3 tells how many there are only to those who may read them: it has to be asked.
+        // The answer of S3 has the number of tags only for callers who may read them: a request must ask for the tags.
         let tags = self.tags(uri)?;
         let call = self
             .client
@@ -244,7 +244,7 @@ impl Store {
                 .abort_multipart_upload()
                 .bucket(&uri.bucket)
                 .key(&uri.key);
-            // What is left of an upload that cannot even be given up, the bucket's lifecycle rules remove.
+            // The bucket's lifecycle rules remove an upload that cannot even be aborted.
             let _ = wait(uri, "AbortMultipartUpload", call.upload_id(&id).send());
         })
     }
@@ -338,8 +338,8 @@ impl Store {
     }
 }
 
-/// The source of a copy: not written since, where its time tells that, else of this content. S3 does not look at the
-/// time where the ETag is asked for and right.
+/// The conditions on the source of a copy: not written since, if its time shows that, else of this content. S3 does not
+/// look at the time if a condition names the ETag and it matches.
 fn conditions(head: &Head) -> (Option<DateTime>, Option<String>) {
     if head.is_settled() {
         (head.raw.last_modified().copied(), None)

@@ -23,7 +23,8 @@ pub const DATA_KEY_BYTES: usize = 32;
 
 /// All tries of one call of KMS together.
 const KMS_DEADLINE: Duration = Duration::from_secs(30);
-/// What KMS binds a data key to. Source: `KmsKeyring.ENCRYPTION_CONTEXT_ALGORITHM_KEY`.
+/// The entry of the encryption context that KMS binds a data key to. Source:
+/// `KmsKeyring.ENCRYPTION_CONTEXT_ALGORITHM_KEY`.
 const KMS_CONTENT: &str = "aws:x-amz-cek-alg";
 
 /// The key of one object's content, wiped on drop.
@@ -116,7 +117,8 @@ pub(super) fn materials_to_wrap(
     if nameless && !provider.has_one_kms_key() {
         return Err(Problem::new(
             Code::Conflict,
-            "an object under a key of type kms does not say which one, and several are configured: nothing would lead back to its key",
+            "an object under a key of type kms does not say which one, and several are configured: nothing would lead \
+             back to its key",
             "Leave one key of type kms in the configuration, or use keys of type kms-cached.",
         )
         .into());
@@ -348,7 +350,8 @@ fn other_type(key: &MaterialKey, envelope: &Envelope) -> Problem {
             envelope.wrap.name(),
             key_of(envelope)
         ),
-        "The object's metadata was changed, or the key was configured anew with another type: give the new one another name.",
+        "The object's metadata was changed, or the key was configured anew with another type: give the new one another \
+         name.",
     )
 }
 

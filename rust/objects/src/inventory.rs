@@ -26,7 +26,7 @@ const PIECE: u64 = 8 << 20;
 const MAX_ROW: usize = 1 << 20;
 const MAX_COLUMNS: usize = 64;
 
-/// What there is of an inventory, by its `manifest.json`.
+/// The files and columns of an inventory, by its `manifest.json`.
 pub struct Manifest {
     columns: Columns,
     files: Vec<DataFile>,
@@ -158,8 +158,7 @@ impl Manifest {
     /// Reads the manifest of an inventory of `bucket`.
     ///
     /// # Errors
-    /// What is wrong with it: no manifest, one of another bucket, of another format than CSV, or without a column of
-    /// keys.
+    /// The fault as text: no manifest, one of another bucket, of another format than CSV, or without a column of keys.
     pub fn parse(bytes: &[u8], bucket: &str) -> Result<Manifest, String> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| format!("it is no manifest ({})", excerpt(&error.to_string())))?;
@@ -261,7 +260,7 @@ impl<R: BufRead> Rows<R> {
     /// deletion.
     ///
     /// # Errors
-    /// What is wrong with it: other columns than the manifest says, or what is not UTF-8.
+    /// The fault as text: other columns than the manifest says, or a key that is not UTF-8.
     pub fn object(&self) -> Result<Option<(String, u64)>, String> {
         if self.count != self.columns.count {
             return Err(format!(
@@ -318,7 +317,7 @@ impl Content {
         }
     }
 
-    /// S3 never changes a file of an inventory; where somebody else did, its checksum tells.
+    /// S3 never changes a file of an inventory; if somebody else did, its checksum shows it.
     fn next_piece(&self) -> Result<Bytes, Error> {
         let last = self.size.min(self.at + PIECE) - 1;
         let mut body = self.store.get(&self.uri, None, Some((self.at, last)))?;
@@ -342,7 +341,7 @@ impl Read for Content {
     }
 }
 
-/// What ended the reading of a file: S3, or what is in it.
+/// The error that ended the reading of a file: of S3, or of the file's content.
 fn unreadable(uri: &ObjectUri, error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
@@ -354,7 +353,8 @@ fn invalid(uri: &ObjectUri, what: &str) -> Error {
     Problem::new(
         Code::InvalidInventory,
         format!("{} is no inventory to work on: {what}", excerpt(&uri.to_string())),
-        "Name the manifest.json of an inventory of this bucket in the format CSV, or leave it out: the prefix is listed then.",
+        "Name the manifest.json of an inventory of this bucket in the format CSV, or leave it out: the prefix is \
+         listed then.",
     )
     .into()
 }

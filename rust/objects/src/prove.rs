@@ -77,7 +77,7 @@ struct Seen {
     failed: u64,
 }
 
-/// More keys than that are not told apart: their names are outside input.
+/// The most keys that are counted one by one: their names are outside input.
 const MAX_KEYS: usize = 10_000;
 
 impl Doubts {
@@ -104,8 +104,8 @@ impl Doubts {
             return Err(Problem::new(
                 Code::DataKeyNotProven,
                 format!(
-                    "the data keys of {} other objects under the same key ({key}) do not unwrap: the key may be another one by now, \
-                     and what it makes of this one no data key",
+                    "the data keys of {} other objects under the same key ({key}) do not unwrap: the key may be \
+                     another one by now, and what it makes of this one no data key",
                     seen.failed
                 ),
                 "Configure the pair that the objects were written with, or re-wrap this object alone.",

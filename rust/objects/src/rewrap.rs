@@ -2,7 +2,7 @@
 //! and the content stays where it is.
 //!
 //! An object is readable at every moment: its metadata changes with one request of S3's, which replaces the object as a
-//! whole or not at all, and so does an instruction file. Whoever wrote the object in the meantime wins.
+//! whole or not at all, and so does an instruction file. A write by somebody else in the meantime wins.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -34,15 +34,15 @@ pub enum Target {
     Rules,
 }
 
-/// What is to be done to objects.
+/// The work to do on objects.
 #[derive(Clone, Debug)]
 pub struct Rewrap {
     /// The key that is to wrap.
     pub target: Target,
     /// Names of keys whose objects are moved though the rules do not give these keys at their place.
     pub from: BTreeSet<String>,
-    /// Whether wraps of the SDK v1's first client become those of its second, which S3A reads without being told to,
-    /// and releases of the SDK v1 before 1.11.838 do not read. Content in AES-CBC keeps its wrap.
+    /// Whether wraps of the SDK v1's first client become those of its second, which S3A reads by default, and releases
+    /// of the SDK v1 before 1.11.838 do not read. Content in AES-CBC keeps its wrap.
     pub upgrade_wrap: bool,
     /// Work everything out and change nothing.
     pub dry_run: bool,
@@ -66,7 +66,7 @@ impl Rewrap {
     }
 }
 
-/// What became of an object.
+/// The outcome for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its data key is wrapped anew.
@@ -83,8 +83,8 @@ pub enum Outcome {
         /// Key and version that it would get.
         to: String,
     },
-    /// Nothing was done: its key is not one that the rules give at its place. Whoever may write there may have copied
-    /// it from elsewhere, to have it given to the holders of the key.
+    /// Nothing was done: its key is not one that the rules give at its place. A user who may write there may have
+    /// copied it from elsewhere, to have it given to the holders of the key.
     OtherKey {
         /// Key and version, as the description says.
         key: String,
@@ -218,7 +218,7 @@ impl Rewrap {
         Ok(results)
     }
 
-    /// `written` gets the outcome once S3 was told to store it.
+    /// `written` gets the outcome once the request to store it went to S3.
     fn try_object(
         &self,
         provider: &Provider,
@@ -381,7 +381,7 @@ fn is_doubtful(code: Code) -> bool {
     )
 }
 
-/// What became of an object, in a word that reports count by.
+/// The outcome for an object, in a word that reports count by.
 pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
     match result {
         Ok(Outcome::Rewrapped { .. }) => "rewrapped",
@@ -464,7 +464,10 @@ fn check_size(metadata: &Metadata) -> Result<(), Problem> {
     }
     Err(Problem::new(
         Code::DescriptionTooLarge,
-        format!("with the new envelope the object would have {bytes} bytes of user metadata, and S3 stores {MAX_METADATA}"),
+        format!(
+            "with the new envelope the object would have {bytes} bytes of user metadata, and S3 stores \
+             {MAX_METADATA}"
+        ),
         "Give the key a shorter name or encryption context, or copy the object with less metadata of its own.",
     ))
 }

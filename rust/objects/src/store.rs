@@ -99,7 +99,7 @@ const MAX_STORES: usize = 8;
 
 static STORES: Mutex<Vec<(S3Access, Store)>> = Mutex::new(Vec::new());
 
-/// What S3 says of an object without its content.
+/// The answer of S3 for an object without its content.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// Bytes as stored.
@@ -161,7 +161,7 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// What a [`Listing`](super::Listing) of the same source goes on behind.
+    /// The mark behind which a [`Listing`](super::Listing) of the same source goes on.
     pub fn mark(&self) -> String {
         match self.row {
             Some((file, row)) => format!("{file}:{row}"),
@@ -175,14 +175,14 @@ impl Listed {
 pub struct Page {
     /// The objects.
     pub objects: Vec<Listed>,
-    /// What to ask the next page with, where a prefix is listed; `None` after the last.
+    /// The token that asks for the next page of a prefix; `None` after the last.
     pub(super) next: Option<String>,
     /// Whether all objects with keys between those of the page are in it, in order.
     pub(super) ordered: bool,
 }
 
 impl Page {
-    /// Whether a key is in the bucket, as far as this page can tell: `None` where it would stand on another, or
+    /// Whether a key is in the bucket, as far as this page shows: `None` if the key would stand on another page, or
     /// anywhere.
     ///
     /// Between a key and that of its instruction file stand only keys that begin with it, so that few objects of a page
@@ -325,7 +325,7 @@ impl Store {
         })
     }
 
-    /// What S3 says of an object; `None` where there is none.
+    /// The answer of S3 for an object; `None` if it does not exist.
     ///
     /// # Errors
     /// `STORE_DENIED`, `STORE_UNAVAILABLE`

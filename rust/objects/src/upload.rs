@@ -9,7 +9,7 @@ use super::store::{ObjectUri, Store};
 use emrkeys_core::envelope::{Envelope, Metadata};
 use emrkeys_core::{Code, Error, Problem};
 
-/// A multipart upload that is under way. What is never completed or aborted, the bucket's lifecycle rules remove.
+/// A multipart upload that is under way. The bucket's lifecycle rules remove one that is never completed or aborted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     /// S3's name for it.
@@ -21,7 +21,7 @@ pub struct Upload {
 }
 
 impl Store {
-    /// Writes a whole object; with `absent` only where there is none.
+    /// Writes a whole object; with `absent` only if it does not exist.
     ///
     /// # Errors
     /// `OBJECT_CHANGED` where there is one, `OBJECT_NOT_FOUND` for the bucket, `STORE_DENIED`, `STORE_UNAVAILABLE`
@@ -100,7 +100,7 @@ impl Store {
             .unwrap_or_default())
     }
 
-    /// Makes the object of its parts, given by their ETags in order; with `absent` only where there is none.
+    /// Makes the object of its parts, given by their ETags in order; with `absent` only if it does not exist.
     ///
     /// # Errors
     /// As [`Store::part`].
@@ -140,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes an object; no error where there is none. In a bucket with versions the older ones stay.
+    /// Deletes an object; no error if it does not exist. In a bucket with versions the older ones stay.
     ///
     /// # Errors
     /// As [`Store::put`].

@@ -104,9 +104,9 @@ class LocalAws:
         return self.control("GET", "calls")
 
     def inventory(self, bucket: str, names: list[str], files: int = 2, **change) -> str:
-        """Lists these objects in a bucket of its own as S3 Inventory does, which the servers lack; gives the manifest's URI.
+        """Lists these objects in a bucket of its own, as S3 Inventory does; gives the manifest's URI.
 
-        `change` replaces fields of the manifest.
+        The servers have no S3 Inventory. `change` replaces fields of the manifest.
         """
         lists = self.bucket()
         manifest = {

@@ -1,7 +1,8 @@
-//! Configuration from outside (site files, EMR's JSON, Spark properties): properties, which are expanded or refused, or an error that names
-//! the file.
+//! Configuration from outside (site files, EMR's JSON, Spark properties): properties, which are expanded or refused, or
+//! an error that names the file.
 //!
-//! Input: the name of the file on a line of its own, which decides the format; its content. Includes would read files of the machine.
+//! Input: the name of the file on a line of its own, which decides the format; its content. Includes would read files
+//! of the machine.
 #![no_main]
 use std::path::Path;
 

@@ -19,7 +19,7 @@ use crate::output::Failure;
 /// The longest name of a key or version that is kept, in characters: longer than any ARN of a KMS key.
 const MAX_NAME: usize = 200;
 
-/// What objects have in common that are counted together.
+/// The properties shared by objects that are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Group {
     /// The key's name in the configuration; where that does not know it, as it is stored. Empty where nothing names a
@@ -96,7 +96,7 @@ impl Row {
     }
 }
 
-/// What the configuration says.
+/// The keys and rules of the configuration, to look at objects by.
 pub(super) struct Auditor {
     provider: Option<Provider>,
     /// `None` without a configuration.
@@ -186,7 +186,7 @@ impl Auditor {
         self.provider.is_some()
     }
 
-    /// Looks at one object of a page. What cannot be looked at is a finding and ends nothing.
+    /// Looks at one object of a page. An object that cannot be looked at is a finding and ends nothing.
     pub(super) fn look(&self, store: &Store, listed: &Listed, page: &Page) -> Row {
         let uri = &listed.uri;
         let mut row = Row {
@@ -311,7 +311,7 @@ impl Auditor {
     /// The key's name in the configuration, and what is wrong with having that key.
     fn owner(&self, uri: &ObjectUri, envelope: &Envelope, unwrapped: bool) -> (Option<String>, Vec<Finding>) {
         let key = match self.key_lookup.as_ref().map(|key_lookup| key_lookup.of(envelope)) {
-            // What says nothing of its key may be anybody's, until it proves to be this one's.
+            // An envelope that does not name its key may belong to any key, until it proves to belong to this one.
             Some(Ok(Some(owner))) if owner.named || unwrapped => owner.key,
             Some(Err(error)) if error.code() == Code::KeyNotConfigured => {
                 return (None, vec![Finding::Retired])
@@ -338,8 +338,8 @@ impl Auditor {
     }
 }
 
-/// The envelope of an object that is no instruction file. An instruction file is asked for only where the listing has
-/// it or cannot tell.
+/// The envelope of an object that is no instruction file. An instruction file is asked for only if the listing has it
+/// or does not show that it is absent.
 fn find_envelope(
     store: &Store,
     uri: &ObjectUri,

@@ -29,9 +29,11 @@ use tally::{csv_line, Tally};
 
 #[derive(Args)]
 #[command(after_help = "\
-Objects are looked at by HEAD, and their instruction files where the listing has them; no content is read. An inventory is in no order,
+Objects are looked at by HEAD, and their instruction files where the listing has them; no content is read. An \
+inventory is in no order,
 so that with one S3 is asked for the instruction file of every object that has no envelope.
-With a configuration each data key is unwrapped, which asks KMS once per object for keys of type kms; --no-unwrap asks nobody.
+With a configuration each data key is unwrapped, which asks KMS once per object for keys of type kms; --no-unwrap \
+asks nobody.
 
 Example:
   emrkeys audit s3://lake/sales/ --conf /etc/hadoop/conf --html audit.html")]
@@ -60,7 +62,7 @@ pub(crate) struct Command {
     conf: Conf,
 }
 
-/// What every form of the report begins with.
+/// The head of the report in every form.
 struct About {
     prefix: String,
     when: String,

@@ -25,7 +25,8 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
     };
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Audit of {prefix}</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>Audit of {prefix}</h1>\n\
          <p class=\"dim\">{}, emrkeys {version}, {reading}</p>\n",
@@ -35,7 +36,8 @@ pub(super) fn html(about: &About, tally: &Tally) -> String {
     // Writing to a string never fails.
     let _ = writeln!(
         out,
-        "<div class=\"figures\"><div><b>{}</b>{}</div><div><b>{}</b>in all</div><div><b>{}</b>{} with findings</div><div><b>{}</b>{} of findings</div></div>",
+        "<div class=\"figures\"><div><b>{}</b>{}</div><div><b>{}</b>in all</div>\
+         <div><b>{}</b>{} with findings</div><div><b>{}</b>{} of findings</div></div>",
         tally.objects,
         plural(tally.objects, "object"),
         size(tally.bytes),
@@ -107,7 +109,10 @@ fn groups(out: &mut String, tally: &Tally) {
     for name in Group::COLUMNS {
         let _ = write!(out, "<th><button>{name}</button></th>");
     }
-    out.push_str("<th class=\"number\"><button>objects</button></th><th class=\"number\"><button>bytes</button></th></tr></thead><tbody>\n");
+    out.push_str(
+        "<th class=\"number\"><button>objects</button></th><th class=\"number\"><button>bytes</button></th>\
+         </tr></thead><tbody>\n",
+    );
     for (group, amount) in &tally.groups {
         out.push_str("<tr>");
         for cell in group.cells() {
@@ -140,7 +145,8 @@ fn chart(out: &mut String, tally: &Tally, title: &str, name: impl Fn(&Group) -> 
         let percent = amount.objects as f64 * 100.0 / tally.objects.max(1) as f64;
         let _ = write!(
             out,
-            "<div class=\"bar\"><span><span>{}</span><span class=\"number\">{}, {}</span></span><svg aria-hidden=\"true\"><rect width=\"{percent:.2}%\" height=\"8\" rx=\"4\"/></svg></div>",
+            "<div class=\"bar\"><span><span>{}</span><span class=\"number\">{}, {}</span></span>\
+             <svg aria-hidden=\"true\"><rect width=\"{percent:.2}%\" height=\"8\" rx=\"4\"/></svg></div>",
             escaped(name),
             counted(amount.objects, "object"),
             size(amount.bytes)

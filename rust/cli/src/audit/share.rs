@@ -30,7 +30,7 @@ impl Amount {
     }
 }
 
-/// What keeps the content of an object from those who see the disks of S3, or S3 itself.
+/// The encryption that keeps the content of an object from those who see the disks of S3, or from S3 itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Protection {
     /// A client encrypted it.

@@ -1,4 +1,4 @@
-//! What was seen, added up: bounded, however many objects there are.
+//! The totals of an audit: bounded, however many objects there are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use crate::text::{counted, printable};
 /// More groups than that are counted as one: names in descriptions are outside input.
 const MAX_GROUPS: usize = 10_000;
 
-/// What an auditor should know of an object.
+/// A fact on an object that an auditor should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Finding {
     /// Nobody encrypted it.
@@ -67,16 +67,34 @@ impl Finding {
     pub(super) fn what(&self) -> &'static str {
         match self {
             Finding::Plaintext => "Neither a client nor S3 encrypted the object.",
-            Finding::ServerSideOnly => "No client encrypted the object; S3 itself does (column sse), and decrypts it for everyone who may read it.",
-            Finding::InstructionMissing => "A client encrypted the object (it notes the length of the plaintext), and the instruction file that says how is gone: nobody can read it.",
-            Finding::OtherKey => "Another key protects the object than the rules give to new objects at its place: it was written before the rules, or copied from elsewhere.",
+            Finding::ServerSideOnly => {
+                "No client encrypted the object; S3 itself does (column sse), and decrypts it for \
+                 everyone who may read it."
+            }
+            Finding::InstructionMissing => {
+                "A client encrypted the object (it notes the length of the plaintext), and the \
+                 instruction file that says how is gone: nobody can read it."
+            }
+            Finding::OtherKey => {
+                "Another key protects the object than the rules give to new objects at its place: it \
+                 was written before the rules, or copied from elsewhere."
+            }
             Finding::Unreadable(code) | Finding::NotSeen(code) => code.meaning(),
-            Finding::Cbc => "The content is in AES-CBC: not authenticated, and S3A would return it truncated or as ciphertext.",
-            Finding::LegacyWrap => "The data key is wrapped as the first client of the SDK v1 did: S3A refuses it without emrkeys.s3a.allow-legacy.",
+            Finding::Cbc => {
+                "The content is in AES-CBC: not authenticated, and S3A would return it truncated or as \
+                 ciphertext."
+            }
+            Finding::LegacyWrap => {
+                "The data key is wrapped as the first client of the SDK v1 did: S3A refuses it without \
+                 emrkeys.s3a.allow-legacy."
+            }
             Finding::Retired => "No rule and no default gives this key to new objects.",
             Finding::OldVersion => "A version of the key that is not given to new objects protects it.",
             Finding::Malformed => "The envelope contradicts itself or is not what any client writes.",
-            Finding::WrongLength => "The length of the plaintext that the object's metadata notes is none, or not that of its content: clients that trust it list the object with a wrong length.",
+            Finding::WrongLength => {
+                "The length of the plaintext that the object's metadata notes is none, or not that of \
+                 its content: clients that trust it list the object with a wrong length."
+            }
             Finding::Orphan => "An instruction file whose object is gone.",
         }
     }
@@ -272,7 +290,7 @@ impl Tally {
     }
 }
 
-/// A line of CSV (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe in front.
+/// A line of CSV (RFC 4180). A cell that a spreadsheet would take for a formula gets an apostrophe in front.
 pub(super) fn csv_line<T: AsRef<str>>(cells: &[T]) -> String {
     let cells: Vec<String> = cells
         .iter()

@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn the_sites_and_sparks_hadoop_properties_are_taken_and_nothing_else() {
         let list = r#"[
-            {"Classification": "spark-defaults", "Properties": {"spark.hadoop.emrkeys.default.key": "s", "spark.x": "y"}},
+            {"Classification": "spark-defaults",
+             "Properties": {"spark.hadoop.emrkeys.default.key": "s", "spark.x": "y"}},
             {"Classification": "emrfs-site", "Properties": {"emrkeys.default.key": "main", "fs.s3.cse.enabled": true}},
             {"Classification": "hadoop-env", "Properties": {}, "Configurations": [
                 {"Classification": "core-site", "Properties": {"n": 7}}]}]"#;

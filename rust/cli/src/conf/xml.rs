@@ -16,8 +16,8 @@ const MAX_TEXT: usize = 32 * 1024 * 1024;
 const MAX_NODES: u32 = 2_000_000;
 /// The deepest nesting of elements that is looked into; Hadoop's own files have three.
 const MAX_NESTING: usize = 16;
-/// The most attributes of one element and the most declarations of namespaces in one file. The parser compares each of them with every
-/// other one, so a small file with many of them would keep it busy for hours.
+/// The most attributes of one element and the most declarations of namespaces in one file. The parser compares each of
+/// them with every other one, so a small file with many of them would keep it busy for hours.
 const MAX_ATTRIBUTES: usize = 64;
 const MAX_NAMESPACES: usize = 256;
 
@@ -187,8 +187,8 @@ fn text(element: Node) -> String {
         .collect()
 }
 
-/// Where the first element with more than [`MAX_ATTRIBUTES`] starts. No attribute holds a `<`, so each is between its element's and the
-/// next one.
+/// Where the first element with more than [`MAX_ATTRIBUTES`] starts. No attribute holds a `<`, so each is between its
+/// element's and the next one.
 fn crowded(text: &str) -> Option<usize> {
     text.match_indices('<').map(|(at, _)| at).find(|at| {
         let mut quote = None;
@@ -248,7 +248,10 @@ mod tests {
     #[test]
     fn properties_are_read_as_hadoop_reads_them() {
         let wrap = |inner: &str| {
-            format!("<?xml version=\"1.0\"?>\n<?xml-stylesheet type=\"text/xsl\"?>\n<configuration>{inner}</configuration>")
+            format!(
+                "<?xml version=\"1.0\"?>\n<?xml-stylesheet type=\"text/xsl\"?>\n\
+                 <configuration>{inner}</configuration>"
+            )
         };
         for (inner, expected) in [
             (
@@ -262,7 +265,8 @@ mod tests {
             ("<property name='a' value='1' final='true'/>", one("a", "1", true)),
             ("<property><name>a</name><value/></property>", vec![]),
             (
-                "<!-- ================================================================================ --><property name='a' value='1'/>",
+                "<!-- ================================================================================ -->\
+                 <property name='a' value='1'/>",
                 one("a", "1", false),
             ),
             ("<property name='a' value=''/>", one("a", "", false)),
@@ -308,7 +312,8 @@ mod tests {
             folder.path().display()
         );
         assert_eq!(including(&absolute).unwrap(), ["1"]);
-        let fallback = "<xi:include href='none.xml'><xi:fallback><property name='a' value='2'/></xi:fallback></xi:include>";
+        let fallback = "<xi:include href='none.xml'><xi:fallback><property name='a' value='2'/>\
+                        </xi:fallback></xi:include>";
         assert_eq!(including(fallback).unwrap(), ["2"]);
         assert!(including("<xi:include href='none.xml'/>").is_err());
         assert!(including("<xi:include href='http://x/y.xml'/>").is_err());
@@ -387,7 +392,10 @@ mod tests {
         #[test]
         fn every_value_that_xml_can_hold_comes_back(value in "[ -~é\u{1F511}]{0,60}") {
             let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let text = format!("<configuration><property><name>a</name><value>{escaped}</value></property></configuration>");
+            let text = format!(
+                "<configuration><property><name>a</name><value>{escaped}</value></property>\
+                 </configuration>"
+            );
             let expected = if value.is_empty() { vec![] } else { one("a", &value, false) };
             prop_assert_eq!(values(&text), expected);
         }

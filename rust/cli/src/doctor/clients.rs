@@ -124,7 +124,8 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
                 disk_class.as_deref().map_or("", whose)
             ),
             format!(
-                "Set LocalDiskEncryptionConfiguration.EncryptionKeyProviderClass to {DISK_CLASS}; the class for S3 is another."
+                "Set LocalDiskEncryptionConfiguration.EncryptionKeyProviderClass to {DISK_CLASS}; the class for S3 \
+                 is another."
             ),
         ),
         Some("AwsKms") => findings.ok("security-configuration.disk", "AwsKms"),
@@ -156,7 +157,8 @@ mod tests {
     fn a_security_configuration_names_two_classes() {
         let of = |s3: Value, disk: Value| {
             let document = json!({ "EncryptionConfiguration": { "EnableAtRestEncryption": true,
-                "AtRestEncryptionConfiguration": { "S3EncryptionConfiguration": s3, "LocalDiskEncryptionConfiguration": disk } } });
+                "AtRestEncryptionConfiguration": {
+                    "S3EncryptionConfiguration": s3, "LocalDiskEncryptionConfiguration": disk } } });
             let mut findings = Findings::default();
             let keys = security_configuration(&document.to_string(), &mut findings);
             (

@@ -195,7 +195,8 @@ impl Command {
         Ok(())
     }
 
-    /// The role that is to use the keys. The error says why it is not known: no option names it, and the caller is not a role.
+    /// The role that is to use the keys. The error says why it is not known: no option names it, and the caller is not
+    /// a role.
     fn principal(&self, identity: &Result<String, String>) -> Result<String, String> {
         if let Some(role) = &self.role {
             return Ok(role.clone());

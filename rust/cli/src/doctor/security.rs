@@ -80,7 +80,8 @@ mod tests {
 
     fn parsed(s3: Value, ebs: bool, enabled: bool) -> Security {
         let at_rest = json!({ "S3EncryptionConfiguration": s3,
-            "LocalDiskEncryptionConfiguration": { "EncryptionKeyProviderType": "AwsKms", "EnableEbsEncryption": ebs } });
+            "LocalDiskEncryptionConfiguration": {
+                "EncryptionKeyProviderType": "AwsKms", "EnableEbsEncryption": ebs } });
         let document = json!({ "EnableAtRestEncryption": enabled, "AtRestEncryptionConfiguration": at_rest });
         Security::parse(&json!({ "EncryptionConfiguration": document }).to_string())
     }

@@ -1,8 +1,9 @@
 //! Key policies: who the key users are, and one more of them.
 //!
-//! Pure: a document in, a document out. A key user, in AWS's words, is a principal of the two statements that its console
-//! writes. Sources: AWS KMS Developer Guide, "Default key policy" ("Allows key users to use the KMS key", "… with AWS
-//! services"); IAM User Guide, "Grammar of the IAM JSON policy language" and "IAM JSON policy elements reference".
+//! Pure: a document in, a document out. A key user, in AWS's words, is a principal of the two statements that its
+//! console writes. Sources: AWS KMS Developer Guide, "Default key policy" ("Allows key users to use the KMS key", "…
+//! with AWS services"); IAM User Guide, "Grammar of the IAM JSON policy language" and "IAM JSON policy elements
+//! reference".
 
 use serde_json::{json, Map, Number, Value};
 

@@ -24,8 +24,8 @@ fn root() -> Value {
 fn of_console(principal: &Value) -> [Value; 2] {
     [
         json!({ "Sid": USE_SID, "Effect": "Allow", "Principal": { "AWS": principal }, "Action": USE, "Resource": "*" }),
-        json!({ "Sid": GRANT_SID, "Effect": "Allow", "Principal": { "AWS": principal }, "Action": GRANT, "Resource": "*",
-                "Condition": { "Bool": { FOR_AWS: "true" } } }),
+        json!({ "Sid": GRANT_SID, "Effect": "Allow", "Principal": { "AWS": principal }, "Action": GRANT,
+                "Resource": "*", "Condition": { "Bool": { FOR_AWS: "true" } } }),
     ]
 }
 
@@ -74,7 +74,8 @@ fn where_there_are_none_they_are_made_as_the_console_makes_them() {
 
 #[test]
 fn nobody_gets_more_than_a_key_user_has_and_no_condition_is_lost() {
-    let wider = json!({ "Sid": USE_SID, "Effect": "Allow", "Principal": { "AWS": OTHER }, "Action": "kms:*", "Resource": "*" });
+    let wider = json!({ "Sid": USE_SID, "Effect": "Allow", "Principal": { "AWS": OTHER },
+        "Action": "kms:*", "Resource": "*" });
     let conditional = json!({ "Effect": "Allow", "Principal": { "AWS": OTHER }, "Action": USE, "Resource": "*",
         "Condition": { "StringEquals": { "kms:EncryptionContext:emrkeys.key": "raw" } } });
     let denied = deny(json!({ "Principal": { "AWS": OTHER }, "Action": USE }));
@@ -110,7 +111,10 @@ fn whoever_may_use_the_key_is_shown() {
         let found: Vec<_> = policy.users(ACCOUNT).iter().map(|user| user.part).collect();
         found
     };
-    let allow = |action: Value| json!({ "Effect": "Allow", "Principal": { "AWS": OTHER }, "Action": action, "Resource": "*" });
+    let allow = |action: Value| {
+        json!({ "Effect": "Allow", "Principal": { "AWS": OTHER },
+        "Action": action, "Resource": "*" })
+    };
     let [using, granting] = of_console(&json!(OTHER));
     assert_eq!(part_of_one(using), [Some(Part::Use)]);
     assert_eq!(part_of_one(granting), [Some(Part::Grant)]);
@@ -132,7 +136,10 @@ fn whoever_may_use_the_key_is_shown() {
 
 #[test]
 fn somebody_must_be_able_to_change_the_policy_afterwards() {
-    let allow = |principal: &str, action: &str| json!({ "Effect": "Allow", "Principal": { "AWS": principal }, "Action": action, "Resource": "*" });
+    let allow = |principal: &str, action: &str| {
+        json!({ "Effect": "Allow", "Principal": { "AWS": principal },
+        "Action": action, "Resource": "*" })
+    };
     let can = |statements: Value| policy(&statements).can_be_changed_by(ACCOUNT, Some(OTHER));
     assert!(can(json!([root()])));
     assert!(can(json!([allow(ACCOUNT, "kms:Put*")])));
@@ -178,7 +185,8 @@ fn a_denial_is_told() {
     );
     assert_eq!(
         found(deny(
-            json!({ "Principal": { "AWS": ROLE }, "Action": ["kms:GenerateDataKeyPair"], "Condition": { "Bool": { "a": "b" } } })
+            json!({ "Principal": { "AWS": ROLE }, "Action": ["kms:GenerateDataKeyPair"],
+                "Condition": { "Bool": { "a": "b" } } })
         )),
         denial("statement 2", true)
     );
@@ -213,7 +221,10 @@ fn what_is_no_policy_is_refused() {
         r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": 1}}"#,
         r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "NotAction": "*"}}"#,
         r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Condition": []}}"#,
-        r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Condition": {"NumericEquals": {"a": [1, 18446744073709551616]}}}}"#,
+        concat!(
+            r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "#,
+            r#""Condition": {"NumericEquals": {"a": [1, 18446744073709551616]}}}}"#
+        ),
     ] {
         assert!(Policy::parse(text).is_err(), "{text}");
     }

@@ -46,7 +46,7 @@ pub(crate) struct Cat {
 
 #[derive(Args)]
 struct Part {
-    /// Read AES-CBC (EncryptionOnly mode of the SDK v1) too. Whoever can write an object or its metadata can change
+    /// Read AES-CBC (EncryptionOnly mode of the SDK v1) too. A user who can write an object or its metadata can change
     /// what such an object decrypts to, and can make one of an object in AES-GCM whose data key is wrapped without its
     /// cipher (AESWrap, kms)
     #[arg(long)]
@@ -106,7 +106,7 @@ impl Cat {
                 pieces = object.verify()?;
             }
             let mut write = |bytes: &[u8]| match out.write_all(bytes) {
-                // Whoever goes away early must not take what they have for authentic.
+                // A reader that goes away early must not take the part that it has for authentic.
                 Err(error) if whole && self.release_unverified && error.kind() == ErrorKind::BrokenPipe => {
                     let why = "its reader went away before it had proved authentic";
                     Err(Failure::Output(Error::other(why)))
@@ -176,7 +176,8 @@ impl<'a> Reading<'a> {
                 return Err(problem(
                     Code::ContentUnauthenticated,
                     what,
-                    "Add --allow-unauthenticated where only people whom you trust can write the object and its metadata.",
+                    "Add --allow-unauthenticated where only people whom you trust can write the object and its \
+                     metadata.",
                 ));
             }
             note(format_args!("note: {what}"));
@@ -245,7 +246,7 @@ impl<'a> Reading<'a> {
         let mut rest = [0; TAG_BYTES];
         let length = opener.finish(&mut rest)?;
         plaintext += length as u64;
-        // AES-CBC has no tag: that it was cut at a block, only this tells.
+        // AES-CBC has no tag: only this length shows that the content was cut at a block.
         if let Some(noted) = object.noted.filter(|_| object.envelope.content == Content::Cbc) {
             if noted != plaintext {
                 return Err(problem(

@@ -46,7 +46,7 @@ pub(crate) struct Inspect {
     conf: Conf,
 }
 
-/// What is known without reading the content.
+/// The facts that are known without reading the content.
 struct Answer {
     place: Place,
     length: u64,
@@ -184,7 +184,7 @@ impl<W: Write> Printer<W> {
         })
     }
 
-    /// What could not be looked at is an entry too, and ends nothing.
+    /// An object that could not be looked at is an entry too, and ends nothing.
     fn print(&mut self, place: &Place, answer: Result<Answer, Failure>) -> Result<(), Failure> {
         let out = &mut self.out;
         let between = match (self.form, self.first) {

@@ -146,7 +146,7 @@ impl Sealed {
                 (
                     found.envelope.map(|(envelope, _)| envelope),
                     found.head.length,
-                    // What is no length says nothing, as for the clients.
+                    // A note that is no length counts as absent, as it does for the clients.
                     noted_length(&found.head.metadata).ok().flatten(),
                     Origin::S3(uri.clone(), found.head.etag),
                 )
@@ -262,7 +262,8 @@ fn instruction_beside(path: &Path) -> Result<Option<Envelope>, Failure> {
     file.take(MAX_INSTRUCTION as u64 + 1)
         .read_to_end(&mut text)
         .map_err(at(&path))?;
-    let beside: Metadata = serde_json::from_slice(&text).unwrap_or_default(); // what is wrong with it the next line says
+    // If this fails, the next call finds the same fault and reports it.
+    let beside: Metadata = serde_json::from_slice(&text).unwrap_or_default();
     Ok(Some(
         Envelope::parse_instruction(&text, &beside).map_err(emrkeys_core::Error::from)?,
     ))

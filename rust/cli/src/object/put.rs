@@ -62,8 +62,7 @@ enum Format {
     V4,
 }
 
-/// An upload that can be gone on with. Whoever reads this learns nothing: the data key is wrapped, the digests are of
-/// ciphertext.
+/// An upload that can be gone on with. It holds no secret: the data key is wrapped, the digests are of ciphertext.
 #[derive(Serialize, Deserialize)]
 struct State {
     uri: String,
@@ -172,7 +171,7 @@ impl Put {
     }
 }
 
-/// What is read of a file, part by part.
+/// The content of a file, read part by part.
 struct Parts<'a> {
     path: &'a Path,
     file: File,
@@ -240,7 +239,7 @@ impl S3Object<'_> {
         self.appear(instruction, |new| self.store.put(self.uri, bytes, &metadata, new))
     }
 
-    /// What goes into the object's metadata, and what into its instruction file.
+    /// The object's metadata, and the content of its instruction file if it gets one.
     fn envelope(&self, envelope: &Envelope, length: Option<u64>) -> (Metadata, Option<Vec<u8>>) {
         let (mut metadata, instruction) = if self.put.instruction_file {
             let (instruction, beside) = envelope.to_instruction();
@@ -254,8 +253,8 @@ impl S3Object<'_> {
         (metadata, instruction)
     }
 
-    /// The last step, which makes the object: `make` is told whether there may be none yet. The instruction file is
-    /// there just before it, and does not stay without it.
+    /// The last step, which makes the object: the argument of `make` says whether the object must not exist yet.
+    /// The instruction file is there just before it, and does not stay without it.
     fn appear(
         &self,
         instruction: Option<Vec<u8>>,
@@ -309,7 +308,7 @@ impl S3Object<'_> {
                 self.forget_state()
             });
         if done.is_err() && self.put.resume.is_none() {
-            // What cannot be gone on with is not left to be paid for.
+            // An upload that cannot be gone on with is not left to be paid for.
             let _ = self.store.abort(&upload);
         }
         done

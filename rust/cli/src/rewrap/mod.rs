@@ -44,7 +44,7 @@ pub(crate) struct Command {
     /// Wrap each object's data key by the key that the rules give to new objects at its place
     #[arg(long, conflicts_with = "to")]
     to_rules: bool,
-    /// Move objects under these keys too, though the rules give others at their place. Whoever holds the new key can
+    /// Move objects under these keys too, though the rules give others at their place. All holders of the new key can
     /// read them then
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     from: Vec<String>,
@@ -94,7 +94,7 @@ struct Scope {
 /// An object with its place in the listing; those that are tried again stand before the mark wherever they are.
 type Item = (ObjectUri, Option<String>);
 
-/// What one pass needs besides the command line.
+/// The state that one pass needs besides the command line.
 struct Work<'a> {
     rewrap: &'a Rewrap,
     provider: &'a Provider,
@@ -230,7 +230,7 @@ impl Command {
                 }
                 let saved = if written.elapsed() >= CHECKPOINT_EVERY {
                     written = Instant::now();
-                    // What the checkpoint covers has its line.
+                    // Each object that the checkpoint covers has its line.
                     self.flush(&mut lines).and_then(|()| self.write(checkpoint))
                 } else {
                     Ok(())
@@ -345,8 +345,8 @@ impl Command {
             others => Err(problem(
                 Code::ObjectsFailed,
                 format!(
-                    "{} left alone, under a key that the rules do not give at the object's place: it may have been copied there \
-                     so that holders of another key can read it",
+                    "{} left alone, under a key that the rules do not give at the object's place: it may have been \
+                     copied there so that holders of another key can read it",
                     counted(others, "object")
                 ),
                 "Where that is meant, name the keys in --from.",

@@ -3,7 +3,7 @@ package org.emrkeys;
 import org.emrkeys.doctor.Doctor;
 
 /**
- * What the jar does as a program: {@code java -jar emrkeys.jar doctor}, or {@code hadoop jar
+ * The jar as a program: {@code java -jar emrkeys.jar doctor}, or {@code hadoop jar
  * emrkeys.jar doctor}, which has the class path of the cluster.
  */
 public final class Main {

@@ -53,7 +53,7 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
 
   private volatile ConfiguredProvider provider = new ConfiguredProvider(Client.S3A, LOG);
 
-  /** Why the last {@link #setConf} did not succeed; null if it did, or if there was none. */
+  /** Why the last {@link #setConf} did not succeed; null if it did, or before the first call. */
   private volatile EmrKeysException failure;
 
   /** A keyring that must be configured by {@link #setConf} before it is used. */
@@ -109,7 +109,7 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
     }
   }
 
-  /** What {@code call} gives, of a provider that is configured. */
+  /** Gives the result of {@code call} on the configured provider. */
   private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {
     try {
       EmrKeysException failed = failure;

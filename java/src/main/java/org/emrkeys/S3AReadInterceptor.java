@@ -30,7 +30,7 @@ import software.amazon.awssdk.services.s3.model.HeadObjectResponse;
  * <p><b>Short first pieces.</b> To decrypt a part of an object, the S3 Encryption Client asks for up
  * to 31 bytes more before it, and skips them. If the body of the answer arrives in pieces of which
  * the first is shorter than that, the client takes it for the end: the reader finds the end of the
- * file where there is none. Where the first piece ends depends on the length of the headers, buffers
+ * file too early. Where the first piece ends depends on the length of the headers, buffers
  * and the network. All releases up to 4.0.1 have this defect (<a
  * href="https://github.com/aws/amazon-s3-encryption-client-java/issues/517">issue 517</a>, class
  * {@code AdjustedRangeSubscriber}). This class joins the first pieces of such an answer until there

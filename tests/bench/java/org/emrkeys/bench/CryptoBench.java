@@ -314,10 +314,11 @@ public final class CryptoBench {
     }
   }
 
-  /** What the project promises, on a machine with VAES; one thread. */
+  /** Prints the rates that the project promises, on a machine with VAES; one thread. */
   private void bars() throws IOException {
     String version = System.getProperty("java.specification.version");
-    System.out.println("Bars, on Java " + version + (Results.hasVaes() ? "" : ", on a machine without VAES: not for it"));
+    String machine = Results.hasVaes() ? "" : ", on a machine without VAES: not for it";
+    System.out.println("Bars, on Java " + version + machine);
     int mib = 1 << 20;
     for (String name : new String[] {"aes-gcm-encrypt", "aes-gcm-decrypt-streaming"}) {
       boolean encrypt = name.endsWith("encrypt");

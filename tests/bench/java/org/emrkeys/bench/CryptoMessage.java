@@ -43,7 +43,7 @@ final class CryptoMessage {
   private AlgorithmParameterSpec parameters;
   private int length;
 
-  /** What is done with it; GCM decryption is told by the parameters, as the clients tell it. */
+  /** The operation on it; the parameters select GCM decryption, as they do for the clients. */
   enum Kind {
     GCM_ENCRYPT("AES/GCM/NoPadding"),
     GCM_DECRYPT_BY_IV("AES/GCM/NoPadding"),

@@ -9,7 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** What has to be measured in a JVM of its own, on the Java and the class path of this one. */
+/** The measurements that need a JVM of their own, on the Java and the class path of this one. */
 final class FreshJvm {
   private FreshJvm() {}
 

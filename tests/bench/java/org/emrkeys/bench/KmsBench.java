@@ -23,7 +23,7 @@ import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
 
 /**
- * What a job asks of KMS: {@code KmsBench RESULT.json OBJECTS}. The local KMS takes 10 ms for an
+ * The calls of KMS that a job makes: {@code KmsBench RESULT.json OBJECTS}. The local KMS takes 10 ms for an
  * answer and no more than 100 requests a second.
  */
 public final class KmsBench {

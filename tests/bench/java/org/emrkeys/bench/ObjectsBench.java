@@ -80,8 +80,8 @@ public final class ObjectsBench {
   }
 
   /**
-   * What the project promises. A cipher that costs nothing would be as fast as no encryption, so that this is what
-   * limits the ratio.
+   * Prints the ratio that the project promises. A cipher that costs nothing would be as fast as no
+   * encryption, so that the rate without encryption limits the ratio.
    */
   private static void compare(Map<String, Double> rates) {
     String key = "object-get-96m/" + 256 * MIB + "/";

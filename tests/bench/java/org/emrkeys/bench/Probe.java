@@ -8,7 +8,7 @@ import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.S3EncryptionMaterialsProvider;
 
-/** What has to be measured in a JVM of its own. Prints one number last. */
+/** The measurements that need a JVM of their own. Prints one number last. */
 public final class Probe {
   private Probe() {}
 
@@ -26,7 +26,10 @@ public final class Probe {
     }
   }
 
-  /** Class loading, unpacking and loading of the library, reading of the keys; Hadoop's own classes are there before. */
+  /**
+   * Class loading, unpacking and loading of the library, reading of the keys; Hadoop's own classes are
+   * there before.
+   */
   private static long firstSetConf() throws IOException {
     Configuration conf = new Site().configuration(10);
     conf.iterator();

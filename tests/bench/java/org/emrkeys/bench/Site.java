@@ -43,7 +43,7 @@ final class Site {
     return conf;
   }
 
-  /** What EMRFS passes for a new object under the prefix of the rule {@code hot}. */
+  /** The description that EMRFS passes for a new object under the prefix of the rule {@code hot}. */
   static Map<String, String> newObject() {
     return Collections.singletonMap("Path", "s3://bench/hot/year=2024/part-00000.snappy.parquet");
   }

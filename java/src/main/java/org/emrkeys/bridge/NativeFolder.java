@@ -21,8 +21,8 @@ import org.emrkeys.EmrKeysException;
  * The folder into which the native library is unpacked: one in which no other user can put a
  * library of their own in its place.
  *
- * <p>The JVM opens a library by its path, after it was written. Whoever may rename an entry of any
- * folder on that path decides what is loaded. So every folder from the root down must belong to root
+ * <p>The JVM opens a library by its path, after it was written. A user who may rename an entry of
+ * any folder on that path decides what is loaded. So every folder from the root down must belong to root
  * or to this user, and must not be writable by group or others, unless its sticky bit keeps them from
  * renaming what is not theirs (as in {@code /tmp}). POSIX access control lists need no look of their
  * own: a user or group that they let write shows in the group's bits.

@@ -56,7 +56,7 @@ public final class NativeLoader {
   private final Linker linker;
   private final IntSupplier abi;
 
-  /** Opens a resource of the jar by name; null where there is none. */
+  /** Opens a resource of the jar by name; null if the jar does not have it. */
   interface Resources {
     InputStream open(String name);
   }
@@ -142,7 +142,7 @@ public final class NativeLoader {
   }
 
   /**
-   * What was loaded.
+   * The library that was loaded.
    *
    * @return such as {@code linux-x86_64, unpacked to /tmp/emrkeys-1234}, or {@code not loaded}
    */

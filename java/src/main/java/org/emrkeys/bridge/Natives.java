@@ -149,7 +149,7 @@ public final class Natives {
   public static native byte[] rewrapTarget(long handle, byte[] objects);
 
   /**
-   * What the keys of key services asked for.
+   * The calls that the keys of key services made.
    *
    * @param handle of an open provider
    * @return i32 n, n times (string key, i64 age in milliseconds or -1, i32 m, m times (string name,

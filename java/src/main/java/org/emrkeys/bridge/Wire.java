@@ -45,7 +45,7 @@ public final class Wire {
   }
 
   /**
-   * Writes a message. What it wrote may hold a key: no copy is left behind when it grows, and close
+   * Writes a message. The message may hold a key: no copy is left behind when it grows, and close
    * wipes it.
    */
   public static final class Encoder implements AutoCloseable {

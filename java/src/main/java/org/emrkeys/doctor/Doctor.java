@@ -254,7 +254,10 @@ public final class Doctor {
         "classpath.hadoop", "Hadoop", hadoop, Level.WARNING, s3a && !amazon ? "3.4.2" : null);
   }
 
-  /** What is there, and how bad it is where that is older than {@code least}, if there is one. */
+  /**
+   * Reports the version that is there; {@code older} is the level if it is older than {@code least},
+   * which may be null.
+   */
   private void release(String check, String what, String version, Level older, String least) {
     if (version == null) {
       add(check, Level.NOTE, what + " is not on the class path", null);
@@ -388,7 +391,7 @@ public final class Doctor {
     }
   }
 
-  /** What Maven wrote into a jar. */
+  /** The release that Maven wrote into a jar. */
   private String maven(String artifact) {
     String name = "META-INF/maven/" + artifact + "/pom.properties";
     try (InputStream in = loader.getResourceAsStream(name)) {

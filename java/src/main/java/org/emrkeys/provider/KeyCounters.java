@@ -8,7 +8,7 @@ import org.emrkeys.bridge.Wire;
 
 /** Counters of the requests of one key to its key service, at one moment. Internal, immutable. */
 final class KeyCounters {
-  /** The attribute for the age of the key that encrypts, in milliseconds; -1 where there is none. */
+  /** The attribute for the age of the key that encrypts, in milliseconds; -1 if no key encrypts. */
   static final String AGE = "ageMillis";
 
   final String key;

@@ -148,7 +148,7 @@ public final class ProviderHandle implements AutoCloseable {
    * The materials for the client's call without an argument.
    *
    * @return never null
-   * @throws EmrKeysException if there are none, or none that may be used
+   * @throws EmrKeysException if no materials exist, or none that may be used
    * @throws IllegalStateException after {@link #close}
    */
   public KeyMaterials materials() {
@@ -160,7 +160,7 @@ public final class ProviderHandle implements AutoCloseable {
    *
    * @param description what the client hands over
    * @return null where the description is null and no legacy key is configured
-   * @throws EmrKeysException if there are none, or none that may be used
+   * @throws EmrKeysException if no materials exist, or none that may be used
    * @throws IllegalStateException after {@link #close}
    */
   public KeyMaterials materials(Map<String, String> description) {
@@ -173,7 +173,7 @@ public final class ProviderHandle implements AutoCloseable {
    * @param bucket of the object
    * @param key of the object, as S3 has it
    * @return never null
-   * @throws EmrKeysException if there are none
+   * @throws EmrKeysException if no materials exist
    * @throws IllegalStateException after {@link #close}
    */
   public KeyMaterials write(String bucket, String key) {
@@ -191,7 +191,7 @@ public final class ProviderHandle implements AutoCloseable {
    * @param content the cipher of the content
    * @param stored the stored description
    * @return never null
-   * @throws EmrKeysException if there are none, or none that may be used for such a wrap and content
+   * @throws EmrKeysException if no materials exist, or none that may be used for such a wrap and content
    * @throws IllegalStateException after {@link #close}
    */
   public KeyMaterials read(

@@ -31,7 +31,7 @@ final class KmsDelegates {
     return (region.isEmpty() ? builder : builder.region(Region.of(region))).build();
   }
 
-  /** The fourth part of an ARN; empty for what is none: then AWS's default chain knows the region. */
+  /** The fourth part of an ARN. Empty for other ids: then AWS's default chain knows the region. */
   private static String region(String keyId) {
     String[] parts = keyId.split(":", 6);
     return parts.length == 6 && parts[0].equals("arn") ? parts[3] : "";

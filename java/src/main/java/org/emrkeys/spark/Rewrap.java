@@ -29,8 +29,8 @@ import org.emrkeys.provider.RewrapOrder;
  * executors of a Spark application. Contents stay where they are; objects are readable at every
  * moment.
  *
- * <p>The driver lists keys, or reads the inventory, and hands them out in rounds. After each round the report has a file
- * more and the checkpoint says how far everything is done, so that the same command goes on from
+ * <p>The driver lists keys, or reads the inventory, and hands them out in rounds. After each round the
+ * report has a file more and the checkpoint says how far everything is done, so that the same command goes on from
  * there; at the end it is removed. Without a checkpoint it goes on as well, only slower: what is done
  * is found done, and what failed is tried again.
  *
@@ -234,7 +234,7 @@ public final class Rewrap {
     Path file = new Path(options.checkpoint);
     FileSystem fs = FileSystem.get(file.toUri(), conf);
     if (!fs.exists(file)) {
-      // A run was killed between the two steps of writeCheckpoint, or there was none.
+      // A run was killed between the two steps of writeCheckpoint, or no run has written one.
       file = file.suffix(NEW);
       if (!fs.exists(file)) {
         return;
@@ -396,7 +396,7 @@ public final class Rewrap {
           return number;
         }
       } catch (NumberFormatException e) {
-        // Told below, as other wrong numbers are.
+        // The exception below reports it, as it does other wrong numbers.
       }
       throw new IllegalArgumentException(option + " " + text + ": write a number from 1 to 100000");
     }
@@ -411,7 +411,7 @@ public final class Rewrap {
       return new RewrapOrder(to, from, upgradeWrap, dryRun, threads, bucket, keys);
     }
 
-    /** What two runs must share to go on from each other's checkpoints. */
+    /** The options that two runs must share to go on from each other's checkpoints. */
     String identity() {
       String objects = inventory.isEmpty() ? prefix : prefix + " of " + inventory;
       return objects

@@ -10,7 +10,10 @@ import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.RewrapOrder;
 import org.emrkeys.provider.Client;
 
-/** What an executor does: the objects of one order, with the provider that its JVM shares. */
+/**
+ * The task of an executor: it re-wraps the objects of one order, with the provider that its JVM
+ * shares.
+ */
 final class RewrapTask implements FlatMapFunction<RewrapOrder, String[]> {
   private static final long serialVersionUID = 1L;
 

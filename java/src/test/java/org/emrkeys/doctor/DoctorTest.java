@@ -221,7 +221,8 @@ class DoctorTest {
   @Test
   void theCommandLineIsChecked() throws IOException {
     String[][] wrong = {
-      {}, {"docter"}, {"doctor", "--for"}, {"doctor", "--for", "hdfs"}, {"doctor", "--output", "xml"}, {"doctor", "--live", "x"},
+      {}, {"docter"}, {"doctor", "--for"}, {"doctor", "--for", "hdfs"},
+      {"doctor", "--output", "xml"}, {"doctor", "--live", "x"},
     };
     for (String[] arguments : wrong) {
       assertEquals(2, run(arguments), Arrays.toString(arguments));

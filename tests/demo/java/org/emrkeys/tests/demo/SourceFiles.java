@@ -191,7 +191,7 @@ final class SourceFiles {
     return kinds.get(kind);
   }
 
-  /** What the user should know about the choice. */
+  /** Notes on the choice, for the user. */
   List<String> notes() {
     return notes;
   }

@@ -154,7 +154,7 @@ class CiphersTest {
   }
 
   /**
-   * How much of an object whose last bit is flipped a reader gets before it is told: nearly all by
+   * How much of an object whose last bit is flipped a reader gets before the exception: nearly all by
    * default, as with Bouncy Castle, and nothing with {@code never}.
    */
   @Test

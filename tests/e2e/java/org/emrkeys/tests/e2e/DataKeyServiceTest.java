@@ -37,7 +37,7 @@ class DataKeyServiceTest {
   private static final String DECRYPT = "dks.DecryptDataKey";
   private static final Mode MODE = Mode.V1_AUTHENTICATED;
 
-  // What is configured alike shares a cache within a JVM; one that has another deadline has its own.
+  // Keys that are configured alike share a cache within a JVM; a key that has another deadline has its own.
   private static int deadline = 15_000;
 
   private final LocalAws aws = Stack.aws();

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** A JVM that uses a key service ends when it is told to, whatever the service does. */
+/** A JVM that uses a key service ends on request, whatever the service does. */
 class ExitTest {
   private static final int SECONDS = 20;
 

@@ -280,7 +280,7 @@ class MatrixTest {
       assertEquals(expected, description);
     }
 
-    /** What the SDK documents of each client; a change here is a change of the stored format. */
+    /** The wrap that the SDK documents for each client; a change here is a change of the stored format. */
     private String expectedWrap() {
       boolean v1 = !mode.isV2();
       if (material == Material.KMS) {

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What must fail, and that a failed write stores nothing. */
+/** The library refuses wrong requests, and a failed write stores nothing. */
 @Tag("once") // the library decides what is refused
 class RefusalTest {
   private final KeyFiles files = KeyFiles.create();

@@ -86,7 +86,7 @@ class TamperTest {
       byte[] body = Stack.storedBytes(uri);
       Map<String, String> metadata = Stack.stored(uri).userMetadata();
       assertEquals(content.length + TAG, body.length);
-      // What is put back unchanged is read: it is the flip that makes the difference.
+      // An object that is put back unchanged is read: it is the flip that makes the difference.
       store(name + "-flipped", body, metadata);
       assertArrayEquals(content, cluster.get(uri + "-flipped"));
       for (String part : PARTS) {

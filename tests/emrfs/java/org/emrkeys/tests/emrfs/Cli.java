@@ -20,7 +20,7 @@ public final class Cli {
 
   private Cli() {}
 
-  /** What a command printed, and its exit code. */
+  /** The text that a command printed, and its exit code. */
   public static final class Result {
     public final int code;
     public final String text;
@@ -71,7 +71,7 @@ public final class Cli {
     return run(all.toArray(new String[0]));
   }
 
-  /** What {@code emrkeys inspect} says of one object. */
+  /** The answer of {@code emrkeys inspect} for one object. */
   public static JsonNode inspect(Site site, String uri) throws IOException, InterruptedException {
     return Jackson.jsonNodeOf(succeed(site, "inspect", uri, "--output", "json")).get(0);
   }

@@ -10,7 +10,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** What all end-to-end tests share: one server for the JVM, buckets, contents and assertions. */
+/** The setup that all end-to-end tests share: one server for the JVM, buckets, contents and assertions. */
 public final class Stack {
   private static final AtomicInteger NEXT = new AtomicInteger();
   private static LocalAws aws;

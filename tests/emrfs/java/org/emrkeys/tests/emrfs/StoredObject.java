@@ -9,7 +9,7 @@ import java.util.Iterator;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** What lies in S3 for one object, read without any key: the envelope that the client wrote. */
+/** One object as S3 has it, read without any key: the envelope that the client wrote. */
 public final class StoredObject {
   private static final String INSTRUCTION_SUFFIX = ".instruction";
 

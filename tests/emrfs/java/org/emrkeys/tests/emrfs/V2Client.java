@@ -22,7 +22,7 @@ final class V2Client {
             // The client makes a KMS client even where no KMS key is used.
             .withAwsKmsRegion(RegionUtils.getRegion(LocalAws.REGION));
     if (!mode.isStrict()) {
-      // Readers of columnar files live on ranges; V2 refuses them unless told otherwise.
+      // Readers of columnar files live on ranges; V2 refuses them by default.
       crypto.setRangeGetMode(CryptoRangeGetMode.ALL);
     }
     return aws.configure(AmazonS3EncryptionClientV2Builder.standard())

@@ -32,7 +32,7 @@ import software.amazon.encryption.s3.algorithms.AlgorithmSuite;
 import software.amazon.encryption.s3.materials.DecryptionMaterials;
 import software.amazon.encryption.s3.materials.EncryptionMaterials;
 
-/** What users of S3A see when something is wrong: our message, with its code and remedy. */
+/** Users of S3A see our message if something is wrong, with its code and remedy. */
 class FailureTest {
   private final KeyFiles keys = KeyFiles.create();
   private final LocalAws aws = Stack.aws();
@@ -174,7 +174,8 @@ class FailureTest {
     }
   }
 
-  // What S3A does not let through to the keyring, or reports in words of its own, is asked of the keyring itself below.
+  // S3A does not let some cases through to the keyring, and reports others in words of its own: the tests below ask the
+  // keyring itself.
 
   @Test
   void aKeyringThatIsUsedBeforeItIsConfiguredSaysSo() {

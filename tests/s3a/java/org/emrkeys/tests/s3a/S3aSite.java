@@ -41,7 +41,7 @@ final class S3aSite {
     conf.setBoolean("fs.s3a.connection.ssl.enabled", false);
     conf.setInt("fs.s3a.multipart.size", 5 << 20);
     conf.setInt("fs.s3a.multipart.threshold", 5 << 20);
-    // What cannot be read is not tried for long.
+    // A read that fails is not tried for long.
     conf.setInt("fs.s3a.attempts.maximum", 1);
     conf.setInt("fs.s3a.retry.limit", 1);
     conf.set("fs.s3a.retry.interval", "10ms");

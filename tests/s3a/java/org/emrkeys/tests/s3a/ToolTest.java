@@ -18,7 +18,10 @@ import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The operator's tool and S3A, in the format of S3A's release of the S3 Encryption Client: each reads what the other wrote. */
+/**
+ * The operator's tool and S3A, in the format of S3A's release of the S3 Encryption Client: each reads
+ * what the other wrote.
+ */
 class ToolTest {
   /** Release 4 commits to the key, in a format of its own. */
   private static final boolean COMMITS = System.getProperty("emrkeys.test.stack").startsWith("4.");

@@ -68,7 +68,9 @@ class WhoReadsWhatTest {
   @Test
   void theTableInTheDocsIsWhatHappens() throws IOException {
     List<String> table = new ArrayList<>();
-    table.add("| written by | key | read by SDK v1, V1 client | by its V2 client | by S3A | by S3A with `allow-legacy` | by `emrkeys get` |");
+    table.add(
+        "| written by | key | read by SDK v1, V1 client | by its V2 client | by S3A"
+            + " | by S3A with `allow-legacy` | by `emrkeys get` |");
     table.add("|---|---|---|---|---|---|---|");
     Mode[] modes = {Mode.V1_ENCRYPTION_ONLY, Mode.V1_AUTHENTICATED, Mode.V2_AUTHENTICATED};
     for (Mode mode : modes) {
@@ -153,7 +155,7 @@ class WhoReadsWhatTest {
     return "| " + String.join(" | ", cells) + " |";
   }
 
-  /** Runs the operator's tool with the keys of a site. What it says of a failure is the exception's message. */
+  /** Runs the operator's tool with the keys of a site. Its report of a failure is the exception's message. */
   private static void tool(Site site, String... arguments) throws IOException {
     try {
       Cli.Result result = Cli.run(site, arguments);

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import org.apache.hadoop.security.UserGroupInformation;
 
-/** What the Hadoop on the class path can do here. */
+/** The abilities of the Hadoop on the class path. */
 public final class Hadoop {
   private Hadoop() {}
 

@@ -1,8 +1,8 @@
 package com.amazon.ws.emr.hadoop.fs.shaded.com.amazonaws.services.s3.internal.crypto;
 
 /**
- * What the copy of the SDK inside EMRFS looks like to the installer: relocation renames classes and
- * the texts in them alike.
+ * The copy of the SDK inside EMRFS, as the installer sees it: relocation renames classes and the
+ * texts in them alike.
  */
 public final class CryptoRuntime {
   /** Whether it behaves as if it had read the property once, before anybody set it. */
