@@ -1,6 +1,6 @@
-//! What `./dev bench` needs besides Java, as a process that the benchmarks start and talk to: `raw` measures aws-lc
-//! and memcpy, `serve` is an S3 that costs next to nothing; both end when their standard input does. `fleet` simulates a
-//! thousand executors that ask KMS for keys; `store` is the S3 client of the operator's tool without encryption.
+//! The part of `./dev bench` that is not Java, a process that the benchmarks start and talk to: `raw` measures aws-lc
+//! and memcpy, `serve` is an S3 that costs next to nothing; both end when their standard input does. `fleet` simulates
+//! a thousand executors that ask KMS for keys; `store` is the S3 client of the operator's tool without encryption.
 
 mod fleet;
 mod raw;

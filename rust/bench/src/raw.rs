@@ -1,7 +1,8 @@
 //! aws-lc as a C program calls it, and memcpy: what our ciphers are compared with.
 //!
 //! One request per line of standard input, `CASE SIZE THREADS MILLISECONDS`; one line with bytes (or, for
-//! RSA, operations) per second answers it. Java asks for these between its own measurements, so that all are taken in turns.
+//! RSA, operations) per second answers it. Java asks for these between its own measurements, so that all are taken in
+//! turns.
 
 use aws_lc_sys as c;
 use std::hint::black_box;

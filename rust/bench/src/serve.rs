@@ -1,5 +1,5 @@
-//! As much of S3 as a put, a get and a listing need, whole objects and parts, in memory: no signature is checked and nothing is
-//! hashed, so that what is measured is the client.
+//! As much of S3 as a put, a get and a listing need, whole objects and parts, in memory: no signature is checked and
+//! nothing is hashed, so that what is measured is the client.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -157,7 +157,8 @@ fn begin(shared: &Shared, metadata: Metadata) -> String {
     id
 }
 
-/// The content of a `ListBucketResult`. Prefixes and keys are taken as they stand in a URL: whoever asks uses plain letters.
+/// The content of a `ListBucketResult`. Prefixes and keys are taken as they stand in a URL: whoever asks uses plain
+/// letters.
 fn list(shared: &Shared, bucket: &str, query: &HashMap<&str, &str>) -> String {
     let bucket = format!("{}/", bucket.trim_end_matches('/'));
     let prefix = format!("{bucket}{}", query.get("prefix").unwrap_or(&""));
@@ -217,7 +218,8 @@ fn read_body(input: &mut impl BufRead, headers: &HashMap<String, String>) -> io:
         append(input, length, &mut body)?;
         return Ok(body);
     };
-    // Chunks, some with a signature: `HEX;chunk-signature=…`, the data, an empty line. The last has no data; checksums follow it.
+    // Chunks, some with a signature: `HEX;chunk-signature=…`, the data, an empty line. The last has no data; checksums
+    // follow it.
     let mut body = Vec::with_capacity(decoded);
     loop {
         let line = read_line(input)?;
@@ -240,8 +242,8 @@ fn append(input: &mut impl BufRead, len: usize, body: &mut Vec<u8>) -> io::Resul
     }
 }
 
-/// The ETag is that of an object which was uploaded in parts, as EMRFS does: it is not the MD5 of the bytes, and the SDK does
-/// not compute one when it reads.
+/// The ETag is that of an object which was uploaded in parts, as EMRFS does: it is not the MD5 of the bytes, and the
+/// SDK does not compute one when it reads.
 fn respond(
     output: &mut impl Write,
     status: &str,

@@ -1,4 +1,5 @@
-//! The S3 client of the operator's tool without any encryption: what a `get`, a `put` and an `inspect` can reach at most.
+//! The S3 client of the operator's tool without any encryption: what a `get`, a `put` and an `inspect` can reach at
+//! most.
 //!
 //! `get URI FILE`, `get URI -` (to nowhere), `put FILE URI`, `head PREFIX JOBS`. Endpoint and credentials come from
 //! the environment, as for the AWS CLI.

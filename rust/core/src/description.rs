@@ -1,7 +1,7 @@
 //! The materials description: the entries that a client stores with an object, and hands over when it asks for a key.
 //!
-//! One map serves for two things. On encryption a client may fill it with the object's location; on decryption it is the
-//! description that was stored. Only its content tells the two apart.
+//! One map serves for two things. On encryption a client may fill it with the object's location; on decryption it is
+//! the description that was stored. Only its content distinguishes the two.
 
 use std::ops::Deref;
 
@@ -16,7 +16,7 @@ pub const VERSION: &str = "emrkeys.version";
 pub const KMS_ARN: &str = "emrkeys.kms-key";
 /// The wrapped key, in base64.
 pub const WRAPPED: &str = "emrkeys.wrapped";
-/// What the user adds to the encryption context, each entry under its own name.
+/// The prefix of entries that the user adds to the encryption context, each under its own name.
 pub const CONTEXT_PREFIX: &str = "emrkeys.context.";
 /// The name that AWS's `EMRFSRSAEncryptionMaterialsProvider` stores.
 pub const RSA_NAME: &str = "rsa_name";
@@ -105,8 +105,14 @@ impl StoredDescription {
         if self.len() > MAX_ENTRIES || bytes > MAX_BYTES {
             return Err(Problem::new(
                 Code::DescriptionTooLarge,
-                format!("the materials description has {} entries and {bytes} bytes", self.len()),
-                format!("A description that a client stored has at most {MAX_ENTRIES} entries and {MAX_BYTES} bytes: check who wrote this object's metadata."),
+                format!(
+                    "the materials description has {} entries and {bytes} bytes",
+                    self.len()
+                ),
+                format!(
+                    "A description that a client stored has at most {MAX_ENTRIES} entries and {MAX_BYTES} \
+                     bytes: check who wrote this object's metadata."
+                ),
             ));
         }
         let mut request = WriteRequest::default();
@@ -179,7 +185,8 @@ pub(crate) fn invalid(message: String) -> Problem {
     Problem::new(
         Code::InvalidDescription,
         format!("the materials description is malformed: {message}"),
-        "The object's metadata or instruction file was changed after it was written, or was written by other software: restore it, or see emrkeys.key.<name>.match.<field>.",
+        "The object's metadata or instruction file was changed after it was written, or was written by \
+         other software: restore it, or see emrkeys.key.<name>.match.<field>.",
     )
 }
 

@@ -1,10 +1,10 @@
-//! The envelope of an encrypted object: how its content is encrypted and its data key wrapped, as the S3 encryption clients
-//! store it in user metadata or in an instruction file.
+//! The envelope of an encrypted object: how its content is encrypted and its data key wrapped, as the S3 encryption
+//! clients store it in user metadata or in an instruction file.
 //!
-//! Three formats, told apart by the name of the wrapped key: `x-amz-key` (V1: the SDK v1 in EncryptionOnly mode), `x-amz-key-v2`
-//! (V2: all other modes of the SDK v1, its V2 client, the S3 Encryption Client 3), `x-amz-3` (V3: the S3 Encryption Client 4, which
-//! commits to the key). Source: `Headers` and `ContentCryptoMaterial` of the SDK v1; `MetadataKeyConstants`,
-//! `ContentMetadataEncodingStrategy` and `ContentMetadataDecodingStrategy` of the S3 Encryption Client 4.
+//! Three formats, by the name of the wrapped key: `x-amz-key` (V1: the SDK v1 in EncryptionOnly mode), `x-amz-key-v2`
+//! (V2: all other modes of the SDK v1, its V2 client, the S3 Encryption Client 3), `x-amz-3` (V3: the S3 Encryption
+//! Client 4, which commits to the key). Source: `Headers`, `ContentCryptoMaterial` of the SDK v1; of the S3 Encryption
+//! Client 4 `MetadataKeyConstants`, `ContentMetadataEncodingStrategy`, `ContentMetadataDecodingStrategy`.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::error::{excerpt, Code, Problem};
 /// User metadata of an object: names in lower case, without S3's `x-amz-meta-`.
 pub type Metadata = BTreeMap<String, String>;
 
-/// What follows the object's key in the key of its instruction file. Source: `InstructionFileId.DEFAULT_INSTRUCTION_FILE_SUFFIX`.
+/// The suffix of the key of an instruction file. Source: `InstructionFileId.DEFAULT_INSTRUCTION_FILE_SUFFIX`.
 pub const INSTRUCTION_SUFFIX: &str = ".instruction";
 /// Marks an object as an instruction file. Source: `Headers.CRYPTO_INSTRUCTION_FILE`.
 pub const INSTRUCTION_MARK: &str = "x-amz-crypto-instr-file";
@@ -63,8 +63,8 @@ const BESIDE_INSTRUCTION: [&str; 3] = [CONTENT_V3, COMMITMENT, MESSAGE_ID];
 pub const COMMITMENT_BYTES: usize = 28;
 /// The longest wrapped data key, in bytes: twice one under the largest RSA key, and more than KMS ever returned.
 const MAX_WRAPPED: usize = 2048;
-/// A wrapped key of this many bytes or fewer, without a word on how, is wrapped by AES: 32 bytes and one block of padding.
-/// Source: `ContentMetadataDecodingStrategy`.
+/// A wrapped key of this many bytes or fewer, without a word on how, is wrapped by AES: 32 bytes and one block of
+/// padding. Source: `ContentMetadataDecodingStrategy`.
 const MAX_AES_WRAPPED: usize = 48;
 
 /// Where the envelope's fields stand and what they are called.
@@ -108,7 +108,7 @@ impl Content {
         }
     }
 
-    /// How many bytes of plaintext are in an object of `length` bytes; for CBC at most so many. `None` for an object that is too short.
+    /// The bytes of plaintext in an object of `length` bytes; for CBC the most. `None` if the object is too short.
     pub fn plaintext_length(self, length: u64) -> Option<u64> {
         match self {
             Content::Cbc => (length >= 16 && length.is_multiple_of(16)).then(|| length - 1),
@@ -151,7 +151,8 @@ const WRAPS: [Wrap; 8] = [
 
 impl Wrap {
     /// As the clients write it; V1 envelopes do not.
-    /// Source: `AesKeyring`, `RsaKeyring`, `KmsKeyring` of the S3 Encryption Client; `S3KeyWrapScheme`, `KMSSecuredCEK` of the SDK v1.
+    /// Source: `AesKeyring`, `RsaKeyring`, `KmsKeyring` of the S3 Encryption Client; `S3KeyWrapScheme`, `KMSSecuredCEK`
+    /// of the SDK v1.
     pub fn name(self) -> &'static str {
         match self {
             Wrap::AesEcb => "AES",
@@ -202,7 +203,7 @@ pub struct Envelope {
     pub wrap: Wrap,
     /// The wrapped data key, at most 2048 bytes.
     pub wrapped_key: Vec<u8>,
-    /// The initialisation vector of the content (CBC 16 bytes, GCM 12), or the message id (28 bytes) where the key is committed to.
+    /// The initialisation vector (CBC 16 bytes, GCM 12), or the message id (28 bytes) if the key is committed to.
     pub nonce: Vec<u8>,
     /// The commitment to the data key; there for [`Content::CommittingGcm`] alone.
     pub commitment: Option<[u8; COMMITMENT_BYTES]>,
@@ -222,7 +223,7 @@ impl Envelope {
             && !metadata.contains_key(ENCRYPTED_DATA_KEY_V3)
     }
 
-    /// Reads the envelope in an object's user metadata; `None` where there is none.
+    /// Reads the envelope in an object's user metadata; `None` if it has no envelope.
     ///
     /// # Errors
     /// `INVALID_ENVELOPE`: fields are missing, contradict each other, or are not what any client writes.
@@ -252,11 +253,11 @@ impl Envelope {
         .map(Some)
     }
 
-    /// Reads the envelope in the user metadata of an object that has no instruction file; `None` where no client wrote the object.
+    /// Reads the envelope in the metadata of an object without an instruction file; `None` if no client encrypted it.
     ///
     /// # Errors
-    /// As [`Envelope::parse`]; `INSTRUCTION_FILE_MISSING` where the metadata shows that a client encrypted the object and the rest is not
-    /// there. Clients note the length of the plaintext with every object but those uploaded in parts.
+    /// As [`Envelope::parse`]; `INSTRUCTION_FILE_MISSING` if the metadata shows that a client encrypted the object and
+    /// the rest is absent. Clients note the length of the plaintext with every object but those uploaded in parts.
     pub fn parse_alone(metadata: &Metadata) -> Result<Option<Envelope>, Problem> {
         let encrypted = metadata.contains_key(PLAINTEXT_LENGTH) && !Envelope::is_in(metadata);
         if encrypted || Envelope::is_split(metadata) {
@@ -312,13 +313,13 @@ impl Envelope {
         named.map(|(_, key)| key.as_str())
     }
 
-    /// What the description says of the version of its key: a version's name, or the id of another provider's or of KMS's key.
+    /// The version of the key in the description: a version's name, or the id of a key of KMS or another provider.
     pub fn version(&self) -> Option<&str> {
         self.description.version()
     }
 
-    /// The length of the plaintext that a client noted in `metadata`, the user metadata of an object of `length` bytes. `None` where it
-    /// noted none.
+    /// The length of the plaintext that a client noted in `metadata`, the user metadata of an object of `length` bytes.
+    /// `None` where it noted none.
     ///
     /// # Errors
     /// `INVALID_ENVELOPE` for what is no length, or not that of an object of `length` bytes.
@@ -397,7 +398,7 @@ impl Envelope {
         replaced
     }
 
-    /// What goes into an instruction file, and what of it stays with the object in its user metadata.
+    /// The content of an instruction file, and the part of it that stays with the object in its user metadata.
     pub fn to_instruction(&self) -> (Vec<u8>, Metadata) {
         let mut fields = self.to_metadata();
         let beside = BESIDE_INSTRUCTION
@@ -409,7 +410,7 @@ impl Envelope {
     }
 }
 
-/// The length of the plaintext that a client noted in user metadata, in bytes. `None` where it noted none, as after multipart uploads.
+/// The length in bytes of the plaintext, as a client noted it; `None` if it noted none, as after multipart uploads.
 ///
 /// # Errors
 /// `INVALID_ENVELOPE` for what is no length.
@@ -462,8 +463,9 @@ impl Fields<'_> {
             .ok_or_else(|| unknown(CONTENT, name))?;
         let name = self.required(WRAP)?;
         let wrap = Wrap::from_name(name).ok_or_else(|| unknown(WRAP, name))?;
-        // Nobody wrote others, and most wraps do not say which cipher they are for: whoever can change the metadata could have content in
-        // AES-GCM read as AES-CBC, which shows no change. Source: `ContentCryptoMaterial.toObjectMetadata` of the SDK v1.
+        // Nobody wrote others, and most wraps do not say which cipher they are for: whoever can change the metadata
+        // could have content in AES-GCM read as AES-CBC, which shows no change. Source:
+        // `ContentCryptoMaterial.toObjectMetadata` of the SDK v1.
         let written = match content {
             Content::Cbc => wrap == Wrap::Kms,
             _ => !matches!(wrap, Wrap::AesEcb | Wrap::RsaPkcs1),
@@ -515,7 +517,7 @@ impl Fields<'_> {
         })
     }
 
-    /// Fields of another format beside this one's: somebody mixed two envelopes, and which is right cannot be told.
+    /// Fields of another format beside this one's: somebody mixed two envelopes, and nothing shows which is right.
     fn refuse(&self, names: &[&str]) -> Result<(), Problem> {
         match names.iter().find(|name| self.0.contains_key(**name)) {
             None => Ok(()),
@@ -558,7 +560,7 @@ impl Fields<'_> {
         Ok(nonce)
     }
 
-    /// None is none; clients write an empty one as `{}` or not at all.
+    /// An absent description is an empty one: clients write that as `{}` or not at all.
     fn description(&self, name: &str) -> Result<StoredDescription, Problem> {
         let Some(text) = self.0.get(name) else {
             return Ok(StoredDescription::default());
@@ -589,7 +591,8 @@ fn invalid(what: String) -> Problem {
     Problem::new(
         Code::InvalidEnvelope,
         format!("the object's envelope is malformed: {what}"),
-        "The object's metadata or instruction file was changed after it was written, or was written by other software: restore it.",
+        "The object's metadata or instruction file was changed after it was written, or was written by \
+         other software: restore it.",
     )
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong, with a stable code each.
+//! The failures of this library, each with a stable code.
 //!
 //! Programs and tests look at [`Code`]; people read the [`Display`](std::fmt::Display) text of [`Error`], which
 //! names the property at fault and the remedy. No secret ever enters either.
@@ -50,9 +50,9 @@ codes! {
     Cycle = "CYCLE",
     /// Two properties contradict each other.
     Conflict = "CONFLICT",
-    /// Rules by prefix are set, but the client is not told to pass the object's location on.
+    /// Rules by prefix are set, but the client is not configured to pass the object's location on.
     DescriptionDisabled = "DESCRIPTION_DISABLED",
-    /// What is written under a key of type `kms` could not be read back through the V2 client.
+    /// The V2 client could not read back the objects that it writes under a key of type `kms`.
     KmsWithV2 = "KMS_WITH_V2",
     /// A secret stands in a site file in the clear.
     PlaintextSecret = "PLAINTEXT_SECRET",
@@ -94,9 +94,11 @@ codes! {
     SourceUntrusted = "SOURCE_UNTRUSTED",
     /// A key service (KMS, or the HTTP data key service) answers "too many requests", and did so until the deadline.
     SourceThrottled = "SOURCE_THROTTLED",
-    /// The key of a key service cannot be used: disabled, about to be deleted, unknown in its region, or of the wrong kind.
+    /// The key of a key service cannot be used: disabled, about to be deleted, unknown in its region, or of the wrong
+    /// kind.
     KeyUnusable = "KEY_UNUSABLE",
-    /// A wrapped key that is stored with the object was not made under the key that it leads to, or (by a key service) for another context.
+    /// A wrapped key that is stored with the object was not made under the key that it leads to, or (by a key service)
+    /// for another context.
     WrappedKeyInvalid = "WRAPPED_KEY_INVALID",
     /// No rule matches the object's location and no default key is set.
     NoRule = "NO_RULE",
@@ -118,7 +120,7 @@ codes! {
     KeyVersionDestroyed = "KEY_VERSION_DESTROYED",
     /// A version of a keyring cannot go from its state to the one asked for.
     KeyVersionState = "KEY_VERSION_STATE",
-    /// What should be a keyring is none: truncated, malformed, or with fields that this release does not know.
+    /// A keyring is not valid: truncated, malformed, or with fields that this release does not know.
     KeyringInvalid = "KEYRING_INVALID",
     /// A keyring was changed by somebody who does not hold its key.
     KeyringNotAuthentic = "KEYRING_NOT_AUTHENTIC",
@@ -132,15 +134,17 @@ codes! {
     LegacyWrap = "LEGACY_WRAP",
     /// The object's content is encrypted in a way that S3A would not read right.
     ContentUnsupported = "CONTENT_UNSUPPORTED",
-    /// The envelope of an object (how it is encrypted, in its metadata or instruction file) is malformed or contradicts itself.
+    /// The envelope of an object (how it is encrypted, in its metadata or instruction file) is malformed or contradicts
+    /// itself.
     InvalidEnvelope = "INVALID_ENVELOPE",
     /// A client encrypted the object, and the instruction file that says how is gone.
     InstructionFileMissing = "INSTRUCTION_FILE_MISSING",
     /// The content of an object is in AES-CBC, which shows no change, and reading such objects was not allowed by name.
     ContentUnauthenticated = "CONTENT_UNAUTHENTICATED",
-    /// It is not certain that a data key that was unwrapped is the one of the object's content, so that its envelope is not replaced.
+    /// It is not certain that a data key that was unwrapped is the one of the object's content, so that its envelope is
+    /// not replaced.
     DataKeyNotProven = "DATA_KEY_NOT_PROVEN",
-    /// What should be an inventory of a bucket is none, or one of another bucket or format.
+    /// An inventory of a bucket is malformed, or is one of another bucket or format.
     InvalidInventory = "INVALID_INVENTORY",
     /// The content of an object does not decrypt: it was changed or cut short.
     ObjectDamaged = "OBJECT_DAMAGED",
@@ -148,7 +152,7 @@ codes! {
     ObjectNotFound = "OBJECT_NOT_FOUND",
     /// An object was written by somebody else in the meantime; nothing was done to it.
     ObjectChanged = "OBJECT_CHANGED",
-    /// Some of many objects could not be worked on; each was told of by itself.
+    /// Some of many objects could not be worked on; each was reported by itself.
     ObjectsFailed = "OBJECTS_FAILED",
     /// S3 refused an operation on an object.
     StoreDenied = "STORE_DENIED",
@@ -187,9 +191,9 @@ pub struct Problem {
     pub code: Code,
     /// The configuration property at fault, where there is one.
     pub property: Option<String>,
-    /// What is wrong. Never a secret, never more than a short excerpt of outside input.
+    /// The fault. Never a secret, never more than a short excerpt of outside input.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 

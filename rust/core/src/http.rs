@@ -47,7 +47,7 @@ pub(crate) struct ServiceUrl {
 
 impl ServiceUrl {
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of `text`, as a text.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let uri: Uri = text
             .parse()
@@ -90,7 +90,7 @@ impl ServiceUrl {
     }
 }
 
-/// What a client shows and whom it trusts.
+/// The certificate that a client shows and the authorities that it trusts.
 pub(crate) struct Tls(ClientConfig);
 
 /// Why certificates cannot be used.
@@ -106,7 +106,7 @@ pub(crate) enum TlsProblem {
 
 impl Tls {
     /// `identity`: certificates and a key, if the client is to show itself; `trust`: certificates of authorities, or of
-    /// the server itself; the machine's own where there are none.
+    /// the server itself; without them, the machine's own.
     pub(crate) fn new(identity: Option<&KeyStore>, trust: Option<&KeyStore>) -> Result<Self, TlsProblem> {
         Self::with_roots(roots(trust)?, identity)
     }
@@ -237,7 +237,7 @@ impl HttpClient {
 
     /// Sends one request and reads its whole answer. `text` is the body, if there is one.
     ///
-    /// What is read passes through buffers of hyper and rustls, which cannot be wiped from here; the copy that is
+    /// The answer passes through buffers of hyper and rustls, which cannot be wiped from here; the copy that is
     /// returned wipes itself.
     pub(crate) async fn send(
         &self,

@@ -1,4 +1,4 @@
-//! What only the caller can open: files of a Hadoop `FileSystem`, aliases of a Hadoop credential provider.
+//! The inputs that only the caller can open: files of a Hadoop `FileSystem`, aliases of a Hadoop credential provider.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub enum InputRef {
     Credential(String),
 }
 
-/// What the caller found behind an [`InputRef`].
+/// The content that the caller found behind an [`InputRef`].
 #[derive(Debug)]
 pub enum InputValue {
     /// The bytes, at most one byte more than the largest that is read

@@ -1,4 +1,4 @@
-//! What `emrkeys.jce.*` says: whether and how the Java side puts its ciphers before the JVM's own.
+//! The properties `emrkeys.jce.*`: whether and how the Java side puts its ciphers before the JVM's own.
 
 /// The validated settings of the JCE provider. The core only reads them; Java does what they say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct JceSettings {
     pub stand_in_for_bc: bool,
 }
 
-/// What GCM limits one message to (SP 800-38D: 2^39 - 256 bits), rounded up; holding more than that has no use.
+/// The limit of GCM on one message (SP 800-38D: 2^39 - 256 bits), rounded up; holding more than that has no use.
 pub(crate) const MAX_BUFFERED_LIMIT: u64 = 64 << 30;
 
 impl Default for JceSettings {
@@ -44,7 +44,7 @@ pub enum JceInstall {
 /// `emrkeys.jce.release-unverified-plaintext`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JceRelease {
-    /// Whoever decrypts gets plaintext when its tag is verified.
+    /// Decryption gives plaintext after its tag is verified.
     Never,
     /// Only who initialises GCM by an `IvParameterSpec`, as the SDK v1 clients do, gets plaintext at once.
     Sdk,

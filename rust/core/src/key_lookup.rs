@@ -13,12 +13,12 @@ use crate::error::{excerpt, Code, Error, Problem};
 pub struct FoundKey {
     /// Its name, as it is configured. One that the description has in our own way need not be configured at all.
     pub key: String,
-    /// Whether the description says so. Else the key is the one for objects that say nothing (the only one of type `kms`, or
-    /// `emrkeys.legacy.key`), and only unwrapping proves it.
+    /// Whether the description says so. Else the key is the one for objects that say nothing (the only one of type
+    /// `kms`, or `emrkeys.legacy.key`), and only unwrapping proves it.
     pub named: bool,
 }
 
-/// All that tells whose an object is. Thread-safe.
+/// The parts of the configuration that decide which key an object belongs to. Thread-safe.
 #[derive(Debug, Default)]
 pub struct KeyLookup {
     /// Older names to names.
@@ -70,8 +70,8 @@ impl KeyLookup {
     /// The key that a read of the object gets; `None` where neither the description nor the configuration leads to one.
     ///
     /// # Errors
-    /// `KEY_NOT_CONFIGURED` for another provider's name of a key that no key is configured for; `DESCRIPTION_AMBIGUOUS`,
-    /// `INVALID_DESCRIPTION`, `DESCRIPTION_TOO_LARGE`.
+    /// `KEY_NOT_CONFIGURED` for another provider's name of a key that no key is configured for;
+    /// `DESCRIPTION_AMBIGUOUS`, `INVALID_DESCRIPTION`, `DESCRIPTION_TOO_LARGE`.
     pub fn of(&self, envelope: &Envelope) -> Result<Option<FoundKey>, Error> {
         let stored = &envelope.description;
         stored.check()?;
@@ -103,7 +103,8 @@ impl KeyLookup {
 
     /// The key of objects that name none, if their data keys are wrapped so.
     pub(crate) fn presumed(&self, wrap: Option<Wrap>) -> Option<&str> {
-        // What KMS wrapped for the S3 Encryption Client says no key id; KMS itself refuses it under any but its own.
+        // A data key that KMS wrapped for the S3 Encryption Client has no key id; KMS refuses it under any key but its
+        // own.
         wrap.filter(|wrap| wrap.is_kms())
             .and_then(|_| self.only_kms_key())
             .or(self.legacy_key())

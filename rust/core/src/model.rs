@@ -24,7 +24,7 @@ pub struct Materials {
 pub enum MaterialKey {
     /// A symmetric key.
     Symmetric {
-        /// What a Java `SecretKeySpec` of this key is to be called: `AES` or `AES/GCM/NoPadding`.
+        /// The algorithm name of a Java `SecretKeySpec` of this key: `AES` or `AES/GCM/NoPadding`.
         algorithm: &'static str,
         /// 16, 24 or 32 bytes.
         bytes: Arc<SecretSlice<u8>>,
@@ -113,7 +113,7 @@ impl Request<'_> {
         }
     }
 
-    /// The same, to keep; empty if there is none.
+    /// The same, to keep; empty without a description.
     pub(crate) fn into_stored(self) -> StoredDescription {
         match self {
             Request::Description(stored) | Request::Read { stored, .. } => stored,
@@ -135,12 +135,12 @@ impl Request<'_> {
     }
 }
 
-/// What a start or a refresh has to say.
+/// The report of a start or a refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// One line: version, keys and rules by name.
     pub summary: String,
-    /// What should be changed and keeps nothing from working.
+    /// Faults that should be repaired and keep nothing from working.
     pub warnings: Vec<String>,
     /// How the caller is to set up its JCE provider.
     pub jce: JceSettings,
@@ -150,13 +150,13 @@ pub struct Report {
     pub stats_interval: Duration,
 }
 
-/// What a key asked of its key service.
+/// The requests of a key to its key service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyStats {
     /// The key's name.
     pub key: String,
     /// The age of the key that encrypts, if there is one.
     pub age: Option<Duration>,
-    /// What happened so far, in this process, under everything that is configured like this key.
+    /// The counters so far, in this process, of everything that is configured like this key.
     pub counts: Counts,
 }

@@ -62,7 +62,8 @@ pub(crate) fn local_disk_algorithm(
     let release = release.or_else(|| {
         of_node(file.unwrap_or(Path::new(RELEASE_FILE))).unwrap_or_else(|why| {
             warning = Some(format!(
-                "the EMR release is not known ({why}); local-disk keys get the algorithm name of the newest; set emrkeys.local-disk.emr-release"
+                "the EMR release is not known ({why}); local-disk keys get the algorithm name of the \
+                 newest; set emrkeys.local-disk.emr-release"
             ));
             None
         })

@@ -293,6 +293,7 @@ fn unknown_description(stored: &StoredDescription) -> Problem {
             "nothing in the object's description says which key it belongs to ({})",
             stored.names()
         ),
-        "Say by emrkeys.key.<name>.match.<field> which key such objects have, or set the property to the key of all of them.",
+        "Say by emrkeys.key.<name>.match.<field> which key such objects have, or set the property to the \
+         key of all of them.",
     )
 }

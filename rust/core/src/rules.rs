@@ -93,7 +93,7 @@ impl<T> Rules<T> {
         })
     }
 
-    /// What the rule with the longest matching prefix gives; at one prefix a rule for the job flow comes first.
+    /// The result of the rule with the longest matching prefix; at one prefix a rule for the job flow comes first.
     pub(crate) fn find(&self, location: &S3Location, job_flow: Option<&str>) -> Option<&T> {
         self.matching(location).find_map(|node| {
             job_flow
@@ -135,7 +135,7 @@ impl<T> Rules<T> {
     }
 }
 
-/// What the rules give at a location, whatever the job flow.
+/// The results of the rules at a location, whatever the job flow.
 pub(crate) struct Given<'a, T> {
     pub(crate) targets: Vec<&'a T>,
     /// Whether they give something to every job flow.

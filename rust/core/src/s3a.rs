@@ -7,14 +7,19 @@ use crate::error::{excerpt, Code, Problem};
 /// Whether S3A can read an object with this wrap and content cipher.
 ///
 /// # Errors
-/// `CONTENT_UNSUPPORTED` for AES-CBC: S3A takes the length of the content for that of GCM, so that it would return less than
-/// was written. `LEGACY_WRAP` for an older wrap that is not allowed, `INVALID_DESCRIPTION` for one that nobody wrote.
+/// `CONTENT_UNSUPPORTED` for AES-CBC: S3A takes the length of the content for that of GCM, so that it would return less
+/// than was written. `LEGACY_WRAP` for an older wrap that is not allowed, `INVALID_DESCRIPTION` for one that nobody
+/// wrote.
 pub(crate) fn check_readable(wrap: &str, content: &str, allow_legacy: bool) -> Result<(), Problem> {
     if content.contains("/CBC/") {
         return Err(Problem::new(
             Code::ContentUnsupported,
-            format!("the object is encrypted with {content} (EncryptionOnly mode of the SDK v1), which S3A would return truncated and unverified"),
-            "Read it with EMRFS or with the SDK v1 client that wrote it and write it again, in AuthenticatedEncryption mode or through S3A.",
+            format!(
+                "the object is encrypted with {content} (EncryptionOnly mode of the SDK v1), which S3A \
+                 would return truncated and unverified"
+            ),
+            "Read it with EMRFS or with the SDK v1 client that wrote it and write it again, in \
+             AuthenticatedEncryption mode or through S3A.",
         ));
     }
     let Some(known) = Wrap::from_name(wrap) else {

@@ -1,4 +1,4 @@
-//! What a thread of our own has to say, where no caller waits to be told.
+//! The log of threads of our own, which have no caller that could get an error.
 //!
 //! Native code calls no Java, so it goes to the standard error of the process, which YARN and Spark keep with the
 //! container's logs. Rare by design: whoever speaks here says a thing once.
@@ -10,12 +10,12 @@ pub(crate) fn warn(text: &str) {
     tell("WARN", text);
 }
 
-/// What was wrong is right again.
+/// Writes that a fault is over.
 pub(crate) fn info(text: &str) {
     tell("INFO", text);
 }
 
-/// Where standard error is closed or full there is nobody to be told, which is no reason to end a thread.
+/// If standard error is closed or full, the text is lost, which is no reason to end a thread.
 fn tell(level: &str, text: &str) {
     let _ = writeln!(std::io::stderr(), "emrkeys {level} {text}");
 }

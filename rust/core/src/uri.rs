@@ -2,12 +2,12 @@
 //!
 //! `s3:`, `s3n:` and `s3a:` name the same object. Percent signs mean one of two things:
 //!
-//! - **Keys that people and S3 name are literal**, as in the AWS CLI: `s3://lake/ts=10%3A00/` is the key `ts=10%3A00/`, which
-//!   Hive and Spark write. [`S3Location::literal`] reads them: on the command line, in listings, in output.
-//! - **Locations in the configuration and in EMRFS's `Path` are decoded once.** A rule needs a way to write a comma, and
-//!   whether EMRFS's `Path` holds the key as it is (as Hadoop's `Path` does) or percent-encoded (as a `java.net.URI` does)
-//!   is not documented. So [`S3Location::parse`] decodes every `%XX` with two hexadecimal digits once; any other `%` stands
-//!   for itself, `+` is a plus, and then bytes are compared.
+//! - **Keys that people and S3 name are literal**, as in the AWS CLI: `s3://lake/ts=10%3A00/` is the key `ts=10%3A00/`,
+//!   which Hive and Spark write. [`S3Location::literal`] reads them: on the command line, in listings, in output.
+//! - **Locations in the configuration and in EMRFS's `Path` are decoded once.** A rule needs a way to write a comma,
+//!   and whether EMRFS's `Path` holds the key as it is (as Hadoop's `Path` does) or percent-encoded (as a
+//!   `java.net.URI` does) is not documented. So [`S3Location::parse`] decodes every `%XX` with two hexadecimal digits
+//!   once; any other `%` stands for itself, `+` is a plus, and then bytes are compared.
 //!
 //! [`S3Location::for_rules`] is the one place that decides which of the two a client's rules see: S3A gives the key as
 //! S3 has it, EMRFS gives a `Path`. Nothing else is normalised: S3 keys may hold `//`, `.`, `?`, `#` and leading
@@ -137,7 +137,8 @@ impl S3Location {
     }
 
     /// Where the object will be once its job is committed: committers write below a folder of their own and move, or
-    /// complete, what they wrote. A rule is meant for where data stays, so the committers' folders are left out of the key.
+    /// complete, what they wrote. A rule is meant for where data stays, so the committers' folders are left out of the
+    /// key.
     pub fn committed(&self) -> Cow<'_, Self> {
         if !TEMPORARY.iter().any(|marker| contains(&self.key, marker)) {
             return Cow::Borrowed(self);
@@ -153,8 +154,8 @@ impl S3Location {
     }
 }
 
-/// The folders of committers: Hadoop's `FileOutputCommitter` (and what builds on it), S3A's magic committer, and Spark's
-/// overwriting of single partitions.
+/// The folders of committers: Hadoop's `FileOutputCommitter` (and what builds on it), S3A's magic committer, and
+/// Spark's overwriting of single partitions.
 /// Source: `FileOutputCommitter.PENDING_DIR_NAME`; `CommitConstants.MAGIC_PATH_PREFIX`, `BASE`;
 /// `FileCommitProtocol.getStagingDir` of Spark.
 const TEMPORARY: [&[u8]; 3] = [b"_temporary", b"__magic", b".spark-staging"];
@@ -171,7 +172,8 @@ fn temporary_segments(segments: &[&[u8]]) -> Option<std::ops::Range<usize>> {
             || starts_with(at, b".spark-staging-")
     })?;
     let end = if folders[at] == TEMPORARY[0] {
-        // _temporary/<job attempt>/_temporary/<task attempt>/… while a task runs, _temporary/<job attempt>/<task>/… after it.
+        // _temporary/<job attempt>/_temporary/<task attempt>/… while a task runs, _temporary/<job attempt>/<task>/…
+        // after it.
         match folders.get(at + 2) {
             Some(&next) if next == TEMPORARY[0] => at + 4,
             Some(next) if next.starts_with(b"task_") => at + 3,
@@ -218,7 +220,7 @@ pub fn file_path(rest: &str) -> Option<PathBuf> {
     (path.starts_with(b"/") && !path.contains(&0)).then(|| PathBuf::from(OsString::from_vec(path)))
 }
 
-/// What [`percent_decode`] turns into `text`.
+/// The encoded form that [`percent_decode`] turns into `text`.
 pub fn encode(text: &str) -> String {
     text.replace('%', "%25")
 }
@@ -413,11 +415,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn committing_ends_for_any_key_and_keeps_the_name(key in "(/|_temporary|__magic|__magic_job-1|__base|task_1|.spark-staging-1|a){0,40}") {
+        fn committing_ends_for_any_key_and_keeps_the_name(
+            key in "(/|_temporary|__magic|__magic_job-1|__base|task_1|.spark-staging-1|a){0,40}",
+        ) {
             let location = S3Location { bucket: "lake".into(), key: key.clone().into_bytes() };
             let committed = location.committed().into_owned();
             prop_assert!(committed.key.len() <= key.len());
-            prop_assert_eq!(committed.key.rsplit(|byte| *byte == b'/').next(), key.as_bytes().rsplit(|byte| *byte == b'/').next());
+            prop_assert_eq!(
+                committed.key.rsplit(|byte| *byte == b'/').next(),
+                key.as_bytes().rsplit(|byte| *byte == b'/').next()
+            );
             prop_assert_eq!(committed.committed().into_owned(), committed.clone());
         }
     }

@@ -1,8 +1,8 @@
 //! Calls that are to return rather than wait for another thread or the network.
 //!
-//! A thread of the JVM can be interrupted, and does not notice that in native code. So the boundary tries each call on the
-//! thread that makes it, without waiting; what would have to wait runs again on a thread of this library, for which the
-//! thread of the JVM waits in a way that can be interrupted.
+//! A thread of the JVM can be interrupted, and does not notice that in native code. So the boundary tries each call on
+//! the thread that makes it, without waiting; what would have to wait runs again on a thread of this library, for which
+//! the thread of the JVM waits in a way that can be interrupted.
 
 use std::cell::Cell;
 

@@ -1,8 +1,8 @@
 //! Calls that may wait: for a key service, for S3, or for another thread that asks one.
 //!
-//! A thread of the JVM that waits in native code does not notice an interrupt. So what has to wait runs on a thread of this
-//! library, Java gets the number of the call, and waits for it with `await`, which `cancel` ends at once. A call that
-//! nobody waits for any more goes on to its own end: the key that it gets serves the next caller.
+//! A thread of the JVM that waits in native code does not notice an interrupt. So what has to wait runs on a thread of
+//! this library, Java gets the number of the call, and waits for it with `await`, which `cancel` ends at once. A call
+//! that nobody waits for any more goes on to its own end: the key that it gets serves the next caller.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 

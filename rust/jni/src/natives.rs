@@ -37,7 +37,8 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_about<'local>(
     })
 }
 
-/// `byte[] configure(int client, byte[] properties)`: a handle of the configuration, and the inputs that only Java can open.
+/// `byte[] configure(int client, byte[] properties)`: a handle of the configuration, and the inputs that only Java can
+/// open.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_configure<'local>(
     env: EnvUnowned<'local>,
@@ -116,7 +117,8 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_refresh<'local>(
     })
 }
 
-/// `byte[] materials(long handle, byte[] description)`: the key and what is stored; `null` is the call without an argument.
+/// `byte[] materials(long handle, byte[] description)`: the key and what is stored; `null` is the call without an
+/// argument.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
     env: EnvUnowned<'local>,
@@ -141,7 +143,8 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
     })
 }
 
-/// `byte[] write(long handle, byte[] object)`: the key and what is stored, for a client that says which object it writes.
+/// `byte[] write(long handle, byte[] object)`: the key and what is stored, for a client that says which object it
+/// writes.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_write<'local>(
     env: EnvUnowned<'local>,
@@ -206,7 +209,8 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_await<'local>(
     })
 }
 
-/// `int cancel(long call)`: ends the waiting for a call, from another thread. 1; 0 if the call has ended; -1 for a defect.
+/// `int cancel(long call)`: ends the waiting for a call, from another thread. 1; 0 if the call has ended; -1 for a
+/// defect.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_cancel(
     _env: EnvUnowned,

@@ -1,8 +1,9 @@
-//! The end of this copy of the library. The JVM unloads it after the class loader of its Java classes was collected: then no
-//! Java object refers to a handle any more, and no thread is in a native method.
+//! The end of this copy of the library. The JVM unloads it after the class loader of its Java classes was collected:
+//! then no Java object refers to a handle any more, and no thread is in a native method.
 //!
-//! Keys are wiped and threads end in any case. The code stays mapped while something may still jump into it: a thread that
-//! does not end in time, a handler of signals, or (by glibc's own count) a Java thread that was here and has not ended.
+//! Keys are wiped and threads end in any case. The code stays mapped while something may still jump into it: a thread
+//! that does not end in time, a handler of signals, or (by glibc's own count) a Java thread that was here and has not
+//! ended.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -19,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 // SAFETY: the JVM calls what has this name, and nothing else in this library has it.
 #[unsafe(no_mangle)]
 extern "system" fn JNI_OnUnload(_vm: *mut c_void, _reserved: *mut c_void) {
-    // In a thread that ends: the one that unloads is the JVM's cleaner, and what the standard library keeps for it would
-    // keep the code mapped until the JVM ends.
+    // In a thread that ends: the one that unloads is the JVM's cleaner, and what the standard library keeps for it
+    // would keep the code mapped until the JVM ends.
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     // SAFETY: `end` needs nothing of its argument, and the thread is joined once, before this function returns.
     unsafe {
@@ -53,8 +54,8 @@ extern "C" fn end(_: *mut c_void) -> *mut c_void {
 
 /// Whether nothing is left in the process that calls this library later on.
 fn ends_without_trace() -> bool {
-    // SAFETY: looks a name up; nothing is called. Without this function (glibc before 2.18) the end of a Java thread that was
-    // here calls Rust's standard library through a pthread key, which nobody deletes.
+    // SAFETY: looks a name up; nothing is called. Without this function (glibc before 2.18) the end of a Java thread
+    // that was here calls Rust's standard library through a pthread key, which nobody deletes.
     let threads_count = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__cxa_thread_atexit_impl".as_ptr()) };
     !threads_count.is_null() && (1..=libc::SIGRTMAX()).all(|signal| !handles_here(signal))
 }

@@ -21,7 +21,7 @@ use crate::boundary::internal;
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
 pub(crate) const ABI: i32 = 10;
 
-/// What a native method gives back. Wiped when it is dropped, because it may hold keys.
+/// The result of a native method. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
 
 const SUCCESS: u8 = 0;
@@ -100,7 +100,7 @@ fn bad_text(code: Code, what: &str, why: &str) -> Error {
     .into()
 }
 
-/// Who asks: 0 is S3, 1 local disks, 2 S3A.
+/// The client that asks: 0 is S3, 1 local disks, 2 S3A.
 pub(crate) fn client(number: i32) -> Result<Client, Error> {
     match number {
         0 => Ok(Client::S3),
@@ -156,7 +156,7 @@ pub(crate) struct Listed<'a> {
     pub(crate) after: Option<&'a str>,
 }
 
-/// Two URIs and a mark; the last two are empty where there is none.
+/// Two URIs and a mark; either of the last two may be empty.
 pub(crate) fn listed(bytes: &[u8]) -> Result<Listed<'_>, Error> {
     let mut reader = Reader::new(bytes);
     let prefix = ObjectUri::parse(reader.text(Code::InvalidUri, "the prefix")?)?;
@@ -182,7 +182,8 @@ pub(crate) struct Batch {
     pub(crate) objects: Vec<ObjectUri>,
 }
 
-/// The key's name or nothing for those of the rules, names of keys to move from, two flags (upgrade of wraps, dry run), threads, the bucket and keys in it.
+/// The key's name or nothing for those of the rules, names of keys to move from, two flags (upgrade of wraps, dry run),
+/// threads, the bucket and keys in it.
 pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
     let mut reader = Reader::new(bytes);
     let target = match reader.text(Code::InvalidValue, "the name of the key")? {
@@ -218,7 +219,7 @@ pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
     })
 }
 
-/// What an object's envelope says, in borrowed pieces.
+/// The content of an object's envelope, in borrowed pieces.
 pub(crate) struct Envelope<'a> {
     pub(crate) wrap: &'a str,
     pub(crate) content: &'a str,
@@ -226,7 +227,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) object: Option<(&'a str, &'a str)>,
 }
 
-/// The wrap of the data key, the cipher of the content, the stored description, and bucket and key, which are empty where unknown.
+/// The wrap of the data key, the cipher of the content, the stored description, and bucket and key, which are empty
+/// where unknown.
 pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, Error> {
     let mut reader = Reader::new(bytes);
     let envelope = Envelope {
@@ -254,7 +256,7 @@ fn entries(reader: &mut Reader) -> Result<StoredDescription, Error> {
     Ok(entries.into())
 }
 
-/// What Java found behind the [`InputRef`]s.
+/// The content that Java found behind the [`InputRef`]s.
 pub(crate) fn inputs(bytes: &[u8]) -> Result<Inputs, Error> {
     let mut reader = Reader::new(bytes);
     let count = reader.count(15)?;

@@ -1,4 +1,5 @@
-//! Envelopes from outside, in metadata and in instruction files: what is read is written again as it was, or there is an error.
+//! Envelopes from outside, in metadata and in instruction files: what is read is written again as it was, or there is
+//! an error.
 //!
 //! Input: metadata as a JSON object of strings, a zero byte, an instruction file.
 #![no_main]

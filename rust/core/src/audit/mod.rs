@@ -30,7 +30,7 @@ pub(crate) enum AuditTarget {
     File(PathBuf),
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Encrypt,
@@ -47,7 +47,7 @@ impl Purpose {
     }
 }
 
-/// One request, as the audit log tells it.
+/// One request, as the audit log records it.
 #[derive(Debug)]
 pub(crate) struct AuditRecord {
     pub(crate) purpose: Purpose,
@@ -165,7 +165,8 @@ fn unavailable(path: &std::path::Path, error: &std::io::Error) -> Problem {
         PROPERTY,
         Code::AuditUnavailable,
         format!("the audit log {} cannot be written: {error}", path.display()),
-        "Name a regular file that the user of the job (or root) owns and not everybody may write, make room, or set the property to log or off.",
+        "Name a regular file that the user of the job (or root) owns and not everybody may write, make \
+         room, or set the property to log or off.",
     )
 }
 

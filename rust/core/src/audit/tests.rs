@@ -84,8 +84,8 @@ fn a_log_that_is_no_file_of_the_owners_is_refused() {
     }
 }
 
-/// A file that may not grow stands for a full disk: the process starts itself anew under a limit of 1 KiB, with the signal
-/// that the limit sends ignored.
+/// A file that may not grow stands for a full disk: the process starts itself anew under a limit of 1 KiB, with the
+/// signal that the limit sends ignored.
 #[test]
 fn a_full_disk_leaves_no_part_of_a_line() {
     let folder = tempfile::tempdir().unwrap();

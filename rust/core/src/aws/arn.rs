@@ -52,8 +52,8 @@ pub(crate) fn is_kms_alias(id: &str) -> bool {
     id.starts_with("alias/") || Arn::parse(id).is_some_and(|arn| arn.is_kms_alias())
 }
 
-/// Whether two names of KMS keys, each an ARN or a key id, name the same key: equal names, a key id and an ARN that ends
-/// with it, or two ARNs of one multi-Region key, which has one in each of its regions. An alias names no key here.
+/// Whether two names of KMS keys, each an ARN or a key id, name the same key: equal names, a key id and an ARN that
+/// ends with it, or two ARNs of one multi-Region key, which has one in each of its regions. An alias names no key here.
 ///
 /// Source: AWS KMS Developer Guide, "Multi-Region keys in AWS KMS": related keys share key id and key material.
 pub(crate) fn same_kms_key(one: &str, other: &str) -> bool {

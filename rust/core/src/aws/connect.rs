@@ -1,4 +1,4 @@
-//! What all clients of AWS share: credentials, region, TLS.
+//! The setup that all clients of AWS share: credentials, region, TLS.
 //!
 //! Credentials come from the AWS default chain (environment, profile, web identity, container, instance), are never
 //! held here, and never appear in a message.
@@ -16,7 +16,7 @@ use aws_smithy_http_client::Connector;
 use crate::aws::runtime;
 use crate::error::{Code, Error, Problem};
 
-/// What the environment, the profile and the node say; `region` comes first.
+/// The settings of the environment, the profile and the node; `region` comes first.
 pub(crate) async fn load(region: Option<&str>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http_client(ProxyConfig::from_env()));
@@ -41,8 +41,8 @@ pub(crate) fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
     })
 }
 
-/// What the environment, the profile and the node say: credentials, region, proxy, TLS. `region` comes first. Blocks, where an
-/// instance or a container has to be asked.
+/// The settings of the environment, the profile and the node: credentials, region, proxy, TLS. `region` comes first.
+/// Blocks if an instance or a container has to be asked.
 ///
 /// # Errors
 /// `SOURCE_UNAVAILABLE` where no thread can be started, or the node did not answer within 20 seconds.
@@ -50,8 +50,8 @@ pub fn config(region: Option<&str>) -> Result<SdkConfig, Error> {
     block_on(Duration::from_secs(20), load(region))
 }
 
-/// The profiles of the AWS configuration, the one selected that the environment names; `None` where its files cannot be read. Asks
-/// nobody and starts no thread.
+/// The profiles of the AWS configuration, the one selected that the environment names; `None` where its files cannot be
+/// read. Asks nobody and starts no thread.
 pub fn profiles() -> Option<ProfileSet> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
     let (fs, env, files) = Default::default();
@@ -60,7 +60,8 @@ pub fn profiles() -> Option<ProfileSet> {
         .ok()
 }
 
-/// Runs `future` to its end on the runtime of the process. Blocks the calling thread, which must not be one of that runtime.
+/// Runs `future` to its end on the runtime of the process. Blocks the calling thread, which must not be one of that
+/// runtime.
 ///
 /// # Errors
 /// `SOURCE_UNAVAILABLE` where `deadline` has passed, or no thread can be started.

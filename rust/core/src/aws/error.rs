@@ -6,8 +6,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::excerpt;
 
-/// What a service answered in place of a result: the HTTP status, the name of the error, and both with its message. `None` where
-/// there was no answer.
+/// The answer of a service in place of a result: the HTTP status, the name of the error, and both with its message.
+/// `None` if there was no answer.
 pub fn answer<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<(u16, &str, String)> {
     let status = error.raw_response()?.status().as_u16();
     let name = error.code().unwrap_or("no error code");
@@ -18,8 +18,8 @@ pub fn answer<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<(u16, &str
     Some((status, name, told))
 }
 
-/// What a service says, quoted, with control characters escaped: whole, since the resource and the reason of a denial stand at its
-/// end.
+/// The message of a service, quoted, with control characters escaped: whole, since the resource and the reason of a
+/// denial stand at its end.
 fn whole(message: &str) -> String {
     /// No message of AWS is longer, in characters: ARNs have at most 2048.
     const MOST: usize = 8192;
@@ -28,15 +28,15 @@ fn whole(message: &str) -> String {
     format!("\"{}{more}\"", shown.escape_debug())
 }
 
-/// The id of a request, to go behind what was told of it.
+/// The id of a request, as text for a message: AWS support finds the request by it.
 pub fn request(id: Option<&str>) -> String {
     id.map(|id| format!(" (request {})", excerpt(id)))
         .unwrap_or_default()
 }
 
-/// What went wrong and why, as the errors themselves put it; their `Debug` forms hold whole requests.
+/// The error and its causes, as they display themselves; their `Debug` forms hold whole requests.
 pub fn causes(error: &dyn StdError) -> String {
-    /// Longer texts tell nobody more.
+    /// The most characters of a text: longer ones help nobody.
     const MOST: usize = 2000;
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,7 +1,8 @@
 //! The one asynchronous runtime of the process, and the threads beside it.
 //!
 //! The runtime is created when something first needs the network. Its threads are not attached to the JVM, so a JVM may
-//! shut down while they sleep or work. It ends with [`shut_down`] alone: the JVM calls that when it unloads this library.
+//! shut down while they sleep or work. It ends with [`shut_down`] alone: the JVM calls that when it unloads this
+//! library.
 
 use std::future::Future;
 use std::io;

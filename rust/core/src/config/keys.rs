@@ -119,7 +119,7 @@ impl Deref for KeyKind {
     }
 }
 
-/// What the rest of the core asks of a key, whatever its type.
+/// The questions that the rest of the core asks of a key, whatever its type.
 pub(crate) trait KeyDetails {
     /// The value of `emrkeys.key.<name>.type`.
     fn type_name(&self) -> &'static str;
@@ -481,7 +481,8 @@ impl KeyringKey {
         if ids.is_empty() && protector.is_none() && key.get("protector-file").is_none() {
             key.reader.missing(
                 key.property("kms-key-id"),
-                "Say what may protect the keyring: set it to the ARN of a KMS key, or set .protector-key or .protector-file.",
+                "Say what may protect the keyring: set it to the ARN of a KMS key, or set .protector-key or \
+                 .protector-file.",
             );
         }
         let property = key.property("min-generation");
@@ -547,7 +548,8 @@ impl DataKeyServiceKey {
         if url.as_ref().is_some_and(ServiceUrl::is_tls) && key.get("identity").is_none() {
             key.reader.missing(
                 key.property("identity"),
-                "Set it to the URI of a file with the client's certificate and private key: the service gives keys to clients that it knows.",
+                "Set it to the URI of a file with the client's certificate and private key: the service \
+                 gives keys to clients that it knows.",
             );
         }
         if url.as_ref().is_some_and(|url| !url.is_tls()) {

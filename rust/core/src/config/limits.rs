@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What bounds a cache.
+/// The bounds of a cache.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Limits {
     /// After that long a key is renewed, or opened again.

@@ -7,7 +7,7 @@ use crate::error::{Code, Problem};
 use crate::inputs::{InputRef, InputValue, Inputs};
 use crate::material::{self, Material, Permissions, Secrecy, MAX_MATERIAL};
 
-/// What a source loads its material with.
+/// The tools with which a source loads its material.
 pub(crate) struct Loader<'a> {
     pub(crate) config: &'a Config,
     pub(crate) inputs: &'a Inputs,
@@ -55,7 +55,8 @@ impl Loader<'_> {
                     property,
                     Code::PlaintextSecret,
                     format!("the configuration holds the secret {alias} in the clear"),
-                    "Put it into a credential provider (hadoop credential create) and remove it from the site file, or set emrkeys.allow-plaintext-secrets=true.",
+                    "Put it into a credential provider (hadoop credential create) and remove it from the \
+                     site file, or set emrkeys.allow-plaintext-secrets=true.",
                 ))
             }
             Some(InputValue::Found { bytes, .. }) => Ok(bytes),
@@ -69,7 +70,8 @@ impl Loader<'_> {
                 property,
                 Code::CredentialNotFound,
                 format!("no credential provider knows the alias {alias}"),
-                "Create it (hadoop credential create) and name its provider in hadoop.security.credential.provider.path.",
+                "Create it (hadoop credential create) and name its provider in \
+                 hadoop.security.credential.provider.path.",
             )),
         }
     }

@@ -44,7 +44,7 @@ pub struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
-/// What a rule gives.
+/// The result of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RuleTarget {
     pub(crate) rule: String,
@@ -80,8 +80,8 @@ impl Config {
         self.keys.get(key).map(|key| key.kind.type_name())
     }
 
-    /// What the caller must open before [`Provider::open`](crate::Provider::open), because only the caller can: URIs of
-    /// Hadoop file systems and aliases of Hadoop credential providers.
+    /// The inputs that the caller must open before [`Provider::open`](crate::Provider::open), as only the caller can:
+    /// URIs of Hadoop file systems and aliases of Hadoop credential providers.
     pub fn required_inputs(&self) -> Vec<InputRef> {
         let mut inputs = BTreeSet::new();
         for key in self.used_keys().filter_map(|name| self.keys.get(name)) {

@@ -73,7 +73,8 @@ impl Config {
                 "emrkeys.key.<name>.type",
                 Code::MissingProperty,
                 "no key is configured",
-                "Configure a key (emrkeys.key.<name>.type and what its type needs) and name it in emrkeys.default.key or a rule.",
+                "Configure a key (emrkeys.key.<name>.type and what its type needs) and name it in \
+                 emrkeys.default.key or a rule.",
             ));
         }
         let mut warnings = Vec::new();

@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
             let Some(rest) = property.strip_prefix(prefix) else {
                 break;
             };
-            // What has no field is an unknown property, and reported as such.
+            // A property without a field is unknown, and reported as such.
             let Some((name, field)) = rest.split_once('.') else {
                 continue;
             };

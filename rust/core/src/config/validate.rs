@@ -67,7 +67,7 @@ fn unknown_key(property: &str, key: &str, known: &BTreeSet<String>) -> Problem {
     )
 }
 
-/// What protects a keyring by name is a key of type `aes`.
+/// A key that protects a keyring by name must be of type `aes`.
 pub(super) fn check_protectors(
     keys: &BTreeMap<String, KeyConfig>,
     known: &BTreeSet<String>,
@@ -118,8 +118,13 @@ pub(super) fn resolve_previous(
                 problems.add(Problem::at(
                     &property,
                     Code::Conflict,
-                    format!("{older} is of type {}, {name} of type {}", other.kind.type_name(), key.kind.type_name()),
-                    "Versions of one key are of one type: name the other key in a rule of its own, or by .match or .aliases.",
+                    format!(
+                        "{older} is of type {}, {name} of type {}",
+                        other.kind.type_name(),
+                        key.kind.type_name()
+                    ),
+                    "Versions of one key are of one type: name the other key in a rule of its own, or by \
+                     .match or .aliases.",
                 ));
             }
         }
@@ -210,7 +215,11 @@ pub(super) fn check_client(
         problems.add(Problem::at(
             DESCRIPTION_ENABLED,
             Code::DescriptionDisabled,
-            format!("there are rules by prefix ({} and so on), but EMRFS does not pass the object's location on, so that every object would get the default key", rules[0].rule),
+            format!(
+                "there are rules by prefix ({} and so on), but EMRFS does not pass the object's location \
+                 on, so that every object would get the default key",
+                rules[0].rule
+            ),
             format!("Set {DESCRIPTION_ENABLED}=true, or remove the rules."),
         ));
     }
@@ -229,16 +238,23 @@ pub(super) fn check_client(
             problems.add(Problem::at(
                 property,
                 Code::KmsWithV2,
-                format!("key {key} is of type kms, and with both {V2_ENABLED}=true and {DESCRIPTION_ENABLED}=true the client could not read back what it writes under such a key"),
-                format!("Use a key of type aes or rsa, or set {V2_ENABLED}=false, or (without rules) {DESCRIPTION_ENABLED}=false."),
+                format!(
+                    "key {key} is of type kms, and with both {V2_ENABLED}=true and \
+                     {DESCRIPTION_ENABLED}=true the client could not read back what it writes under such a \
+                     key"
+                ),
+                format!(
+                    "Use a key of type aes or rsa, or set {V2_ENABLED}=false, or (without rules) \
+                     {DESCRIPTION_ENABLED}=false."
+                ),
             ));
         }
     }
 }
 
-/// With a key of type `kms`, S3A's client stores no key id and refuses an object that says more than it wrote itself; so what it
-/// writes can be told to be of one such key only where there is one.
-/// Source: `KmsKeyring.decryptDataKey` of the S3 Encryption Client.
+/// With a key of type `kms`, S3A's client stores no key id and refuses an object that says more than it wrote itself;
+/// so an object of its own can be attributed to such a key only if there is exactly one. Source:
+/// `KmsKeyring.decryptDataKey` of the S3 Encryption Client.
 pub(super) fn check_s3a(
     keys: &BTreeMap<String, KeyConfig>,
     rules: &[RuleTarget],
@@ -255,8 +271,11 @@ pub(super) fn check_s3a(
         problems.add(Problem::at(
             format!("emrkeys.key.{name}.type"),
             Code::Conflict,
-            format!("there are {kms} keys of type kms, and what S3A writes under one of them does not say which"),
-            "Use type kms-cached or keyring for what is written; keys of type kms may stay for objects that EMRFS wrote.",
+            format!(
+                "there are {kms} keys of type kms, and what S3A writes under one of them does not say which"
+            ),
+            "Use type kms-cached or keyring for what is written; keys of type kms may stay for objects that \
+             EMRFS wrote.",
         ));
     }
 }
@@ -310,6 +329,7 @@ pub(super) fn shared_with_disk(
         .chain(rules.iter().map(|rule| rule.key.as_str()))
         .find(|key| same(key))?;
     Some(format!(
-        "emrkeys.local-disk.key: key {disk} is also the key of objects in S3 ({shared}); use separate keys for local disks and for S3"
+        "emrkeys.local-disk.key: key {disk} is also the key of objects in S3 ({shared}); use separate keys \
+         for local disks and for S3"
     ))
 }

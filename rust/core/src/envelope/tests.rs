@@ -249,7 +249,11 @@ proptest! {
 
     #[test]
     fn any_metadata_is_read_or_refused(
-        metadata in prop::collection::btree_map(prop::sample::select(NAMES.to_vec()).prop_map(str::to_owned), ".{0,80}", 0..14),
+        metadata in prop::collection::btree_map(
+            prop::sample::select(NAMES.to_vec()).prop_map(str::to_owned),
+            ".{0,80}",
+            0..14,
+        ),
         instruction in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let _ = Envelope::parse(&metadata);

@@ -101,7 +101,10 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
         ),
         None => warning(
             "emrfs.enabled",
-            format!("{ENABLED} is not set: EMRFS writes plaintext, unless a security configuration sets it on the cluster"),
+            format!(
+                "{ENABLED} is not set: EMRFS writes plaintext, unless a security configuration sets it on the \
+                 cluster"
+            ),
             format!("Set {ENABLED}=true, or check the files of a node of the cluster."),
         ),
     });
@@ -131,10 +134,16 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
         )),
     }
     findings.push(match get(settings, STORAGE) {
-        None | Some("ObjectMetadata") => ok("emrfs.storage-mode", "envelopes are in the metadata of objects".to_owned()),
+        None | Some("ObjectMetadata") => ok(
+            "emrfs.storage-mode",
+            "envelopes are in the metadata of objects".to_owned(),
+        ),
         Some("InstructionFile") => note(
             "emrfs.storage-mode",
-            format!("{STORAGE}=InstructionFile: each object has a second one, NAME.instruction, that copies and lifecycle rules have to take along"),
+            format!(
+                "{STORAGE}=InstructionFile: each object has a second one, NAME.instruction, that copies and \
+                 lifecycle rules have to take along"
+            ),
         ),
         Some(other) => failure(
             "emrfs.storage-mode",
@@ -154,8 +163,15 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
     if is_true(settings, V2) && !others.is_empty() {
         findings.push(warning(
             "emrfs.v2",
-            format!("{V2}=true, and {} of type kms is not the default key: the V2 client asks KMS to open every object of a kms key under the default key", others.join(", ")),
-            format!("Use type kms-cached or keyring for what is written, or set {V2}=false to read what was written under kms keys."),
+            format!(
+                "{V2}=true, and {} of type kms is not the default key: the V2 client asks KMS to open every \
+                 object of a kms key under the default key",
+                others.join(", ")
+            ),
+            format!(
+                "Use type kms-cached or keyring for what is written, or set {V2}=false to read what was \
+                 written under kms keys."
+            ),
         ));
     }
     findings
@@ -291,8 +307,15 @@ fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
     let property = name.split(' ').next().unwrap_or(name);
     failure(
         "s3a.v1-compatibility",
-        format!("{name}=true: S3A then asks no keyring about objects in AES-CBC, with an instruction file or of release 4 of the S3 Encryption Client, and returns their ciphertext without an error, unless {S3A_INTERCEPTOR} refuses it"),
-        format!("Set {property}=false: objects in AES-GCM do not need it. Older wraps are allowed by emrkeys.s3a.allow-legacy=true."),
+        format!(
+            "{name}=true: S3A then asks no keyring about objects in AES-CBC, with an instruction file or of \
+             release 4 of the S3 Encryption Client, and returns their ciphertext without an error, unless \
+             {S3A_INTERCEPTOR} refuses it"
+        ),
+        format!(
+            "Set {property}=false: objects in AES-GCM do not need it. Older wraps are allowed by \
+             emrkeys.s3a.allow-legacy=true."
+        ),
     )
 }
 
@@ -307,7 +330,11 @@ fn input_stream(name: &str, value: Option<&str>) -> Finding {
         ),
         other => warning(
             CHECK,
-            format!("{name} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext for that of the content", other.unwrap_or("not set")),
+            format!(
+                "{name} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext \
+                 for that of the content",
+                other.unwrap_or("not set")
+            ),
             format!("Set {name}=classic where Hadoop is 3.4.3 or newer."),
         ),
     }
@@ -320,7 +347,10 @@ fn interceptors(name: &str, value: Option<&str>) -> Finding {
     }
     warning(
         "s3a.interceptor",
-        format!("{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes of an answer for the end of the file, and an object of 1 to 15 bytes in AES-CBC is empty"),
+        format!(
+            "{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes \
+             of an answer for the end of the file, and an object of 1 to 15 bytes in AES-CBC is empty"
+        ),
         format!("Set {name}={S3A_INTERCEPTOR}, after a comma where it has a value already."),
     )
 }

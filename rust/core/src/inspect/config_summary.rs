@@ -1,4 +1,4 @@
-//! What a configuration says, for tools that check it: names and places, and nothing secret.
+//! The summary of a configuration, for tools that check it: names and places, and nothing secret.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct ConfigSummary {
     pub s3_region: Option<String>,
     /// After that long a keyring is read again.
     pub keyring_max_age: Duration,
-    /// What should be changed and keeps nothing from working.
+    /// Faults that should be repaired and keep nothing from working.
     pub warnings: Vec<String>,
 }
 

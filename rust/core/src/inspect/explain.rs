@@ -37,11 +37,11 @@ pub struct Considered {
     pub job_flow: Option<String>,
     /// The key that it gives.
     pub key: String,
-    /// What became of it.
+    /// The verdict on it.
     pub verdict: Verdict,
 }
 
-/// What became of a rule.
+/// The verdict on a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It gives the key.

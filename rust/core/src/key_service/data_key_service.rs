@@ -1,8 +1,8 @@
 //! An HTTP data key service over mutual TLS: what stands behind keys of type `data-key-service`.
 //!
-//! `GET <url>/datakey` gives a new key, `POST <url>/datakey/actions/decrypt?keyId=…` with the wrapped key as text opens one;
-//! both answer with JSON. What is stored with objects are the `keyid` and `encryptedkey` of the service's own provider, so
-//! that each reads what the other wrote. Source: github.com/dwp/data-key-service, `DataKeyController`.
+//! `GET <url>/datakey` gives a new key, `POST <url>/datakey/actions/decrypt?keyId=…` with the wrapped key as text opens
+//! one; both answer with JSON. Objects store the `keyid` and `encryptedkey` of the service's own provider, so that each
+//! reads what the other wrote. Source: github.com/dwp/data-key-service, `DataKeyController`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ use crate::key_service::{Answer, DescriptionCodec, Failure, KeyService, NewKey, 
 use crate::material::{Permissions, Secrecy};
 use crate::uri::percent_encode;
 
-/// What is stored with an object may have 1 KiB in all, the names and the key's own name included.
+/// The most bytes of a key id and a wrapped key. All that is stored with an object may have 1 KiB, the names and the
+/// key's own name included.
 const MAX_STORED: usize = 900;
 /// The most bytes of either part that is taken from an object: more than S3 stores, as instruction files can hold.
 const MAX_READ: usize = 4096;
@@ -41,8 +42,8 @@ pub(crate) struct DataKeyService {
     client: HttpClient,
 }
 
-/// Reads what the key's configuration names. The text beside the service tells one from another and says everything that
-/// decides what it answers: a renewed certificate makes another service.
+/// Reads the inputs that the key's configuration names. The text beside the service identifies it and holds everything
+/// that decides what it answers: a renewed certificate makes another service.
 pub(crate) fn load(
     name: &str,
     config: &DataKeyServiceKey,
@@ -95,7 +96,8 @@ fn read_store(
             ),
             KeyError::PasswordWrong => (
                 Code::KeyPassword,
-                "Check the credential that .password-credential names; it opens the identity and the trust store alike.",
+                "Check the credential that .password-credential names; it opens the identity and the trust \
+                 store alike.",
             ),
             _ => (
                 Code::KeyMaterialInvalid,
@@ -143,7 +145,8 @@ impl KeyService for DataKeyService {
             let length = key_id.len() + ciphertext.len();
             if length > MAX_STORED {
                 return Err(call.malformed(&format!(
-                    "has a key id and a wrapped key of {length} bytes together, and at most {MAX_STORED} can be stored with an object"
+                    "has a key id and a wrapped key of {length} bytes together, and at most {MAX_STORED} \
+                     can be stored with an object"
                 )));
             }
             if !key_id
@@ -197,7 +200,7 @@ impl DescriptionCodec for DataKeyService {
         ]
     }
 
-    /// What keys there are is the service's to say: any id is passed on to it.
+    /// Only the service knows which keys exist: any id is passed on to it.
     fn wrapped(&self, stored: &StoredDescription) -> Result<WrappedKey, Problem> {
         let field = |name: &str| match stored.get(name) {
             None => Err(invalid(format!(
@@ -241,7 +244,7 @@ impl Call<'_> {
         if !matches!(answer.status, 200 | 201) {
             return Err(self.refusal(answer.status));
         }
-        // The parser's own error would name a place, and a place is all that may be told of a key.
+        // The answer holds a key, so that the message gives the place alone and not the text of the parser.
         match serde_json::from_slice(&answer.body) {
             Ok(Value::Object(fields)) => Ok(fields),
             Ok(_) => Err(self.malformed("is JSON, but no object")),
@@ -292,7 +295,8 @@ impl Call<'_> {
         match status {
             400 if self.operation == DECRYPT => refused(
                 Code::WrappedKeyInvalid,
-                "The service did not make the wrapped key in the object's description, or it was changed: check who wrote the object's metadata, and with which service.",
+                "The service did not make the wrapped key in the object's description, or it was changed: \
+                 check who wrote the object's metadata, and with which service.",
             ),
             401 | 403 => Failure::Refused(self.denied(&told)),
             404 | 410 => refused(
@@ -311,11 +315,11 @@ impl Call<'_> {
             408 | 500.. => Failure::Unavailable(self.at_url(
                 Code::SourceUnavailable,
                 &told,
-                "Try again later; the service's log tells why, under the correlation id.",
+                "Try again later; the service's log says why, under the correlation id.",
             )),
             _ => refused(
                 Code::SourceDenied,
-                "The service's log tells why, under the correlation id.",
+                "The service's log says why, under the correlation id.",
             ),
         }
     }
@@ -325,7 +329,8 @@ impl Call<'_> {
             "identity",
             Code::SourceDenied,
             told,
-            "Set it to a client certificate, and its key, that the service accepts: not expired, not revoked, of an authority that it trusts.",
+            "Set it to a client certificate, and its key, that the service accepts: not expired, not \
+             revoked, of an authority that it trusts.",
         )
     }
 
@@ -335,7 +340,8 @@ impl Call<'_> {
                 "trust",
                 Code::SourceUntrusted,
                 &format!("the service's certificate does not verify: {why}"),
-                "Set it to the certificate of the authority that issued the service's; that must name the URL's host (subject alternative name) and not be expired.",
+                "Set it to the certificate of the authority that issued the service's; that must name the \
+                 URL's host (subject alternative name) and not be expired.",
             )),
             Fault::NotAccepted(why) => Failure::Refused(self.denied(&why)),
             Fault::TooLarge => self.malformed(&format!("has more than {} KiB", MAX_ANSWER / 1024)),

@@ -23,7 +23,7 @@ const CONTEXT_NAME: &str = description::KEY;
 pub(crate) struct KmsService {
     name: String,
     keys: Vec<KmsTarget>,
-    /// What the user adds to the encryption context.
+    /// The entries that the user adds to the encryption context.
     context: Context,
 }
 
@@ -78,7 +78,8 @@ impl KmsService {
                 excerpt(stored),
                 self.name
             ),
-            "If it is an older key of yours, such as one that the alias stood for, add its ARN here; otherwise the object's description was changed.",
+            "If it is an older key of yours, such as one that the alias stood for, add its ARN here; \
+             otherwise the object's description was changed.",
         )
     }
 

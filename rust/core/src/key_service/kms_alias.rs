@@ -1,4 +1,4 @@
-//! The KMS key that an alias stands for, as KMS says it. What an object says of it counts for nothing.
+//! The KMS key that an alias stands for, as KMS says it. The word of an object counts for nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +39,7 @@ impl Alias {
         Arc::clone(aliases.entry(place).or_default())
     }
 
-    /// What KMS said last; `None` before it was asked.
+    /// The last answer of KMS; `None` before it was asked.
     pub(super) fn stands(&self) -> Option<Stands> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().map(|(stands, _)| stands.clone())
@@ -59,7 +59,7 @@ impl Alias {
     /// Asks KMS, unless it was asked just now.
     ///
     /// # Errors
-    /// What KMS says, but for a role that may not describe keys.
+    /// The refusal of KMS, except where the role may not describe keys.
     pub(super) async fn ask(&self, target: &KmsTarget) -> Result<(), Failure> {
         let _one_at_a_time = self.asking.lock().await;
         if !self.may_have_moved() {

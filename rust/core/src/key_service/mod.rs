@@ -41,8 +41,8 @@ pub(crate) trait DescriptionCodec: Send + Sync + 'static {
     /// Finds the wrapped key in a stored description.
     ///
     /// # Errors
-    /// `INVALID_DESCRIPTION` if an entry is missing or malformed; `KEY_VERSION_UNKNOWN` for a key of the service that is
-    /// not one of those configured.
+    /// `INVALID_DESCRIPTION` if an entry is missing or malformed; `KEY_VERSION_UNKNOWN` for a key of the service that
+    /// is not one of those configured.
     fn wrapped(&self, stored: &StoredDescription) -> Result<WrappedKey, Problem>;
 }
 

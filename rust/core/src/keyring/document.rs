@@ -1,8 +1,8 @@
 //! The document `emrkeys-keyring/1`: its JSON, its rules, and the bytes that are authenticated. `docs/formats.md` is
 //! the specification.
 //!
-//! What is parsed here is well-formed and nothing more: until [`Keyring::open`](super::Keyring::open) has checked its
-//! tag it may be anybody's.
+//! A document that is parsed here is well-formed and nothing more: until [`Keyring::open`](super::Keyring::open) has
+//! checked its tag it may be anybody's.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,7 +18,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::names::is_name;
 
-/// What the field `format` says.
+/// The value of the field `format`.
 pub(crate) const FORMAT: &str = "emrkeys-keyring/1";
 /// The largest document, in bytes.
 pub const MAX_DOCUMENT: usize = 1 << 20;
@@ -33,7 +33,7 @@ const WRAPPED_KEY: usize = 32 + emrkeys_crypto::gcm_wrap::OVERHEAD;
 
 const TIME: StaticFormatDescription = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
-/// What may be done with a version of a key.
+/// The state of a version of a key: the operations that it allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -76,7 +76,7 @@ pub(crate) struct Document {
     pub(crate) tag: [u8; 32],
 }
 
-/// What the document key is wrapped under.
+/// The key under which the document key is wrapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Protector {
     Kms { key: String, wrapped: Vec<u8> },
@@ -135,7 +135,7 @@ impl VersionId {
 pub(crate) struct Timestamp(String);
 
 impl Timestamp {
-    /// What the clock says. `None` where it is beyond the year 9999.
+    /// The time of the clock. `None` if it is beyond the year 9999.
     pub(crate) fn now() -> Option<Self> {
         OffsetDateTime::now_utc()
             .format(TIME)
@@ -231,8 +231,8 @@ impl Document {
         json
     }
 
-    /// What the tag is over: all that the document says, in one way. Every text and byte string has its length before
-    /// it, so that no two documents give the same bytes.
+    /// The bytes that the tag is over: all that the document says, in one way. Every text and byte string has its
+    /// length before it, so that no two documents give the same bytes.
     pub(crate) fn canonical(&self) -> Vec<u8> {
         let mut out = Canonical(Vec::with_capacity(512 + 160 * self.versions.len()));
         out.text(FORMAT);
@@ -326,7 +326,7 @@ fn is_lower_hex(text: &str) -> bool {
 
 // ---- The JSON -----------------------------------------------------------------------------------------------------
 
-/// Read first, so that a document of a later format is told as that and not by its new fields.
+/// Read first, so that the error of a document of a later format names the format and not its new fields.
 #[derive(Deserialize)]
 struct Probe {
     format: String,

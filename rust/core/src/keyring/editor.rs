@@ -1,4 +1,4 @@
-//! What operators do with keyrings: the logic of `emrkeys keyring`.
+//! The operations on keyrings: the logic of `emrkeys keyring`.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub struct Access {
     pub external_id: Option<String>,
 }
 
-/// Who protects a keyring, or may: KMS keys, and files with AES keys. None: nothing can be verified or changed.
+/// The keys that protect a keyring, or may: KMS keys, and files with AES keys. Without one, nothing can be verified or
+/// changed.
 #[derive(Clone, Debug, Default)]
 pub struct Protection {
     /// ARNs, key ids or aliases. Where there are several, no aliases.
@@ -42,7 +43,7 @@ pub struct Protection {
     pub files: Vec<String>,
 }
 
-/// What may be done to a keyring.
+/// A change of a keyring.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A new active version; the active one becomes decrypt-only.
@@ -57,7 +58,7 @@ pub enum Change {
     Rewrap(Protection),
 }
 
-/// What a keyring says of itself. No secret.
+/// The content of a keyring without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The key's name.
@@ -79,11 +80,11 @@ pub struct Summary {
 /// One version in a [`Summary`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionSummary {
-    /// What is stored with objects.
+    /// The id that is stored with objects.
     pub id: String,
     /// RFC 3339 in UTC.
     pub created: String,
-    /// What may be done with it.
+    /// The state, which decides what may be done with it.
     pub state: State,
 }
 
@@ -111,7 +112,7 @@ impl std::fmt::Debug for Edit<'_> {
     }
 }
 
-/// What a keyring says of itself, unverified.
+/// The content of a keyring without its secrets, unverified.
 ///
 /// # Errors
 /// `KEYRING_INVALID`
@@ -140,7 +141,7 @@ impl Editor {
     /// Reads the keyring, and verifies it where the protection names a key.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the keyring.
     pub fn read(&self) -> Result<Summary, Error> {
         let stored = self.store.read()?;
         let document = self.parse(&stored.bytes)?;
@@ -173,7 +174,7 @@ impl Editor {
     /// Works out a change.
     ///
     /// # Errors
-    /// What is wrong with the keyring; `KEY_VERSION_UNKNOWN`, `KEY_VERSION_STATE`; what KMS says.
+    /// The fault of the keyring; `KEY_VERSION_UNKNOWN`, `KEY_VERSION_STATE`; the refusal of KMS.
     pub fn change(&self, change: &Change) -> Result<Edit<'_>, Error> {
         let old = self.store.read()?;
         let keyring = self.unlock(self.parse(&old.bytes)?)?;
@@ -199,7 +200,7 @@ impl Editor {
         keyring: Keyring,
     ) -> Result<Edit<'_>, Error> {
         let bytes = keyring.document().to_json();
-        // What goes out is what a reader will take, with all its versions; a defect must not cost the keys.
+        // A reader must accept the new document, with all its versions; a defect must not cost the keys.
         let root = keyring.root_for(keyring.document());
         let read_back = match (self.parse(&bytes)?, root) {
             (document, Some(root)) => Keyring::open("keyring", document, root)?,

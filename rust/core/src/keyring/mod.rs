@@ -193,8 +193,13 @@ impl Keyring {
                 });
             }
             _ if from == to => "There is nothing to do.",
-            (State::Active, _) => "It encrypts: run emrkeys keyring rotate first, and wait until every process has the new version.",
-            (State::Destroyed, _) => "Its key is gone. If an older copy of the keyring has it, restore that under another name.",
+            (State::Active, _) => {
+                "It encrypts: run emrkeys keyring rotate first, and wait until every process has the new \
+                 version."
+            }
+            (State::Destroyed, _) => {
+                "Its key is gone. If an older copy of the keyring has it, restore that under another name."
+            }
             (_, State::Destroyed) => "Disable it first, and wait until you are sure that nobody misses it.",
             _ => "It can be decrypted with as it is.",
         };
@@ -275,7 +280,7 @@ fn wrap(
     gcm_wrap::wrap(&kek[..], key, &version_binding(name, id, created)).map_err(|_| crypto_failed())
 }
 
-/// What a wrapped version is bound to. Its state is not: that changes, and the tag is over it.
+/// The associated data of a wrapped version. Its state is not in it: that changes, and the tag is over it.
 fn version_binding(name: &str, id: &VersionId, created: &Timestamp) -> Vec<u8> {
     let mut out = Canonical(Vec::new());
     out.text(FORMAT);

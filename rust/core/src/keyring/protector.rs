@@ -1,4 +1,4 @@
-//! What a document key is wrapped under: a KMS key, or an AES key of the user's.
+//! The key that wraps a document key: a KMS key, or an AES key of the user's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::error::{excerpt, Code, Problem};
 use crate::key_service::cache::KeyCache;
 use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
 
-/// So that no data key of another use opens as a document key, and a policy of KMS can tell them apart.
+/// So that no data key of another use opens as a document key, and a policy of KMS can distinguish them.
 const CONTEXT_USE: &str = "emrkeys.use";
 const USE: &str = "keyring";
 
-/// The keys that may protect a keyring. What the document says counts only where one of these agrees: who can replace
-/// the document must not choose the key.
+/// The keys that may protect a keyring. The document's own word counts only if one of these agrees: an attacker who can
+/// replace the document must not choose the key.
 pub(crate) struct Protectors {
     /// The property or option that names the keyring, for messages.
     property: String,
@@ -73,7 +73,7 @@ impl AesProtector {
     }
 }
 
-/// What the wrapped document key is bound to.
+/// The associated data of the wrapped document key.
 fn binding(name: &str) -> Vec<u8> {
     let mut out = Canonical(Vec::new());
     out.text(FORMAT);
@@ -148,7 +148,7 @@ impl Protectors {
         self.kms.len() + self.aes.len()
     }
 
-    /// What was asked of KMS.
+    /// The calls of KMS, counted.
     pub(crate) fn counts(&self) -> Option<Counts> {
         self.opened.as_ref().map(|cache| cache.counts())
     }
@@ -156,8 +156,8 @@ impl Protectors {
     /// The document key of a document, which nothing vouches for yet.
     ///
     /// # Errors
-    /// `KEYRING_PROTECTOR` where it is under a key that is none of these, or was not wrapped for this keyring; what
-    /// KMS says.
+    /// `KEYRING_PROTECTOR` if it is under a key that is not one of these, or was not wrapped for this keyring; the
+    /// refusal of KMS.
     pub(crate) fn unlock(&self, document: &Document) -> Result<Root, Problem> {
         match &document.protector {
             Protector::Aes { fingerprint, wrapped } => {
@@ -190,7 +190,7 @@ impl Protectors {
     /// A new document key for a keyring of that name, under the first of these.
     ///
     /// # Errors
-    /// What KMS says.
+    /// The refusal of KMS.
     pub(crate) fn protect(&self, name: &str) -> Result<(Protector, Root), Problem> {
         if let Some(key) = self.aes.first() {
             let root = Root::random()?;
@@ -225,7 +225,8 @@ impl Protectors {
             &self.property,
             Code::KeyringProtector,
             format!("the keyring is protected by {what}, which is not configured for it"),
-            "If the keyring was moved to that key on purpose, configure the key; if not, somebody replaced the keyring.",
+            "If the keyring was moved to that key on purpose, configure the key; if not, somebody replaced \
+             the keyring.",
         )
     }
 

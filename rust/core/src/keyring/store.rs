@@ -1,7 +1,7 @@
 //! Where keyrings lie, for those who write them: a local file or an object in S3.
 //!
-//! A write happens only where the keyring is still as it was read, so that of two operators at once one is told. On a
-//! local disk a lock of the folder and a comparison see to it, in S3 a conditional request.
+//! A write happens only if the keyring is still as it was read, so that of two operators at once one gets an error. On
+//! a local disk a lock of the folder and a comparison see to it, in S3 a conditional request.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,7 +19,7 @@ use crate::inputs::Inputs;
 use crate::material::s3::{self, Condition, Written};
 use crate::material::{self, Location, Permissions, Secrecy};
 
-/// What messages name where no property does.
+/// The subject of messages where no property is at fault.
 const WHAT: &str = "keyring";
 /// How long to wait for another operator's write to the same folder.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +86,8 @@ impl Store {
             Location::External(_) => {
                 return Err(invalid(
                     format!("{} is neither a local file nor an object in S3", excerpt(uri)),
-                    "For a file system of Hadoop's, copy the keyring to this machine (hdfs dfs -get), change it here, and put it back (hdfs dfs -put -f).",
+                    "For a file system of Hadoop's, copy the keyring to this machine (hdfs dfs -get), \
+                     change it here, and put it back (hdfs dfs -put -f).",
                 ))
             }
         };
@@ -278,7 +279,7 @@ struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Gone already, or left behind: it holds nothing secret, and nobody is there to be told.
+        // Gone already, or left behind: it holds nothing secret, and no caller is there to get the error.
         let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -407,7 +407,7 @@ proptest! {
         prop_assert!(open(&bytes, &protectors(1)).is_err());
     }
 
-    /// The bytes under the tag tell any two documents apart.
+    /// The bytes under the tag differ for any two documents.
     #[test]
     fn canonical_bytes_are_unambiguous(
         one in ("[a-z]{1,3}", 1u64..4, "fp1-[0-1]{32}", 1usize..3),

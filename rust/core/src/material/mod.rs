@@ -114,7 +114,8 @@ impl Location {
 /// Whether a file's content must be kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// Others may read it; who replaces it would have data encrypted to a key, or believe in a service, of their own.
+    /// Others may read it. An attacker who replaces it can have data encrypted to a key of their own, or a service of
+    /// their own trusted.
     Public,
     /// Others may read it, and what it holds proves who wrote it; not everybody may replace it.
     Authentic,
@@ -122,7 +123,7 @@ pub(crate) enum Secrecy {
     Secret,
 }
 
-/// What becomes of a file with lax permissions.
+/// The treatment of a file with lax permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permissions {
     /// It is refused.
@@ -136,11 +137,12 @@ pub(crate) enum Permissions {
 pub(crate) struct Material {
     /// At least one byte.
     pub(crate) bytes: SecretSlice<u8>,
-    /// What the operator should put right, as text for the log.
+    /// The fault that the operator should repair, as text for the log.
     pub(crate) warning: Option<String>,
 }
 
-/// Reads the key material at `location`, which `property` names: at most `limit` bytes. Blocks; for S3 at most 20 seconds.
+/// Reads the key material at `location`, which `property` names: at most `limit` bytes. Blocks; for S3 at most 20
+/// seconds.
 pub(crate) fn read(
     property: &str,
     location: &Location,
@@ -231,7 +233,7 @@ fn too_large(property: &str, shown: &str, limit: usize) -> Problem {
     )
 }
 
-/// What is wrong with the permissions of a file in a Hadoop file system. Its group may read a secret, unlike that of a local
+/// The fault in the permissions of a file in a Hadoop file system. Its group may read a secret, unlike that of a local
 /// file: the services of a cluster are users of their own, and read one file.
 fn lax_external(property: &str, uri: &str, secrecy: Secrecy, mode: u32) -> Option<Problem> {
     let (forbidden, what, chmod) = match secrecy {

@@ -56,7 +56,7 @@ pub(crate) fn read(
     object.within(DEADLINE, async { object.get(&client(access).await).await })
 }
 
-/// What an object must be for a write to happen.
+/// The condition that an object must meet for a write to happen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Condition<'a> {
     Absent,
@@ -222,8 +222,9 @@ impl Object<'_> {
             ),
             S3Failure::Denied => (
                 Code::SourceDenied,
-                "Allow the role s3:GetObject on the object (s3:PutObject to write it), and kms:Decrypt on the key that encrypts the \
-                 bucket; S3 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
+                "Allow the role s3:GetObject on the object (s3:PutObject to write it), and kms:Decrypt on the key that \
+                 encrypts the bucket; S3 also answers so for an object that does not exist if s3:ListBucket is not \
+                 allowed.",
             ),
             S3Failure::OtherRegion => (
                 Code::SourceUnavailable,
@@ -305,7 +306,8 @@ mod tests {
                 assert!(request.starts_with("GET /bucket/some%20key"), "{request}");
                 let length = body.len();
                 let head = format!(
-                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nx-amz-request-id: REQ1\r\nConnection: close\r\n\r\n"
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nx-amz-request-id: REQ1\r\nConnection: \
+                     close\r\n\r\n"
                 );
                 let _ = connection
                     .write_all(head.as_bytes())
@@ -530,7 +532,8 @@ mod tests {
             };
             let _ = write!(
                 connection,
-                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\nConnection: close\r\n\r\n{body}",
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nx-aws-ec2-metadata-token-ttl-seconds: \
+                 21600\r\nConnection: close\r\n\r\n{body}",
                 body.len()
             );
         })

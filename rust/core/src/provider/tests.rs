@@ -114,7 +114,7 @@ fn code(result: Result<Materials, Error>) -> Code {
     result.unwrap_err().code()
 }
 
-/// What `written` stored is handed over on decryption.
+/// The materials on decryption of an object with the description of `written`.
 fn read(provider: &Provider, written: &Materials) -> Result<Materials, Error> {
     let request = Request::Description(written.description.clone());
     provider.materials(request).map(|materials| materials.unwrap())

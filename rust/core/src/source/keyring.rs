@@ -1,8 +1,9 @@
 //! Keys of type `keyring`: versions of one key in a document that many processes share.
 //!
-//! The document is read at the start, by age and when an object names a version that nobody has heard of. What was
-//! read replaces what is in use only after it has proved to be authentic and newer; whatever else happens, the process goes on
-//! with what it has. The document key, which may cost a call of KMS, is asked for when the first object needs it.
+//! The document is read at the start, by age and when an object names a version that is not known. A document that was
+//! read replaces what is in use only after it has proved to be authentic and newer; whatever else happens, the process
+//! goes on with what it has. The document key, which may cost a call of KMS, is asked for when the first object needs
+//! it.
 
 mod lookups;
 
@@ -41,7 +42,7 @@ pub(crate) struct KeyringKey {
     _stop: Option<Sender<()>>,
 }
 
-/// What this and the thread that reads the keyring by age have in common.
+/// The state that the source shares with the thread that reads the keyring by age.
 struct Shared {
     /// The key's name, and the older ones under which the keyring may know it.
     name: String,
@@ -200,7 +201,7 @@ fn read_by_age(shared: &Weak<Shared>, stopped: &Receiver<()>, max_age: Duration)
 }
 
 impl Shared {
-    /// Reads the keyring again and takes it over if it is newer. What fails is told once, until it succeeds.
+    /// Reads the keyring again and takes it over if it is newer. A failure is logged once, until a reading succeeds.
     fn read_again(&self) -> Result<(), Problem> {
         let _one_at_a_time = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.read().and_then(|document| self.take_over(document));
@@ -250,7 +251,7 @@ impl Shared {
             return Ok(());
         }
         let held = Held::new(document);
-        // What nobody has used yet costs nothing until somebody does.
+        // A keyring that nobody has used yet costs nothing until somebody does.
         if let Some(opened) = old.opened.get() {
             let root = match opened.keyring.root_for(&held.document) {
                 Some(root) => root,
@@ -262,7 +263,7 @@ impl Shared {
         Ok(())
     }
 
-    /// What can be told of a document before it is opened.
+    /// The checks of a document that need no key.
     fn check(&self, document: &Document) -> Result<(), Problem> {
         let Document { name, generation, .. } = document;
         if name != &self.name && !self.aliases.contains(name) {
@@ -303,7 +304,8 @@ impl Shared {
             &self.property,
             Code::KeyringRolledBack,
             format!("an older keyring was put in the place of a newer one: {why}"),
-            "Put the newest keyring back. If the older one is right after all, start new processes, with a lower min-generation.",
+            "Put the newest keyring back. If the older one is right after all, start new processes, with a \
+             lower min-generation.",
         )
     }
 
@@ -364,12 +366,14 @@ impl Shared {
             &self.property,
             Code::KeyVersionUnknown,
             format!(
-                "the object was written with version {} of key {}, which its keyring (generation {}) does not have{also}",
+                "the object was written with version {} of key {}, which its keyring (generation {}) does \
+                 not have{also}",
                 excerpt(version),
                 self.name,
                 held.document.generation
             ),
-            "Where the keyring was changed just now and is not in S3 or on a local disk, call refresh(). Otherwise the object is of another keyring, or its description was changed.",
+            "Where the keyring was changed just now and is not in S3 or on a local disk, call refresh(). \
+             Otherwise the object is of another keyring, or its description was changed.",
         ))
     }
 
@@ -389,12 +393,12 @@ impl Held {
         }
     }
 
-    /// The authentic keyring. What many threads ask of KMS at once is asked once.
+    /// The authentic keyring. If many threads need it at once, KMS is asked once.
     fn open(&self, shared: &Shared) -> Result<&Opened, Problem> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        // What was seen since may be newer.
+        // A document that was seen since may be newer.
         shared.check(&self.document)?;
         // Not within the cell, where those who wait for a service that is down would do so one after the other.
         let root = shared.protectors.unlock(&self.document)?;
@@ -534,7 +538,8 @@ fn materials(key: Arc<SecretSlice<u8>>, description: StoredDescription) -> Mater
     }
 }
 
-/// The keys that may protect a keyring, as options of `emrkeys keyring`: a remedy is a command that works when it is pasted.
+/// The keys that may protect a keyring, as options of `emrkeys keyring`: a remedy is a command that works when it is
+/// pasted.
 fn options(config: &config::KeyringKey, loader: &Loader) -> String {
     let kms = config
         .kms

@@ -6,7 +6,7 @@ use crate::error::{excerpt, Code, Problem};
 use crate::model::{MaterialKey, Materials};
 use crate::source::Source;
 
-/// A KMS key that the client is told to use.
+/// A KMS key that the client uses by itself.
 ///
 /// Its materials have no description of ours. The client makes the KMS encryption context of it, and the V2 client
 /// reads an object back only where what is stored equals what the default materials say; so every entry of ours would
@@ -45,7 +45,8 @@ impl Source for KmsKey {
         })
     }
 
-    /// The key whose id is stored, by the id that is configured for it: the object does not choose whom the client calls.
+    /// The key whose id is stored, by the id that is configured for it: the object does not choose whom the client
+    /// calls.
     fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem> {
         let key_id = match stored.get(description::KMS_KEY_ID) {
             None => &self.key_id,

@@ -33,12 +33,12 @@ pub(crate) trait Source: Send + Sync {
     /// Asks for what may have changed since, on a refresh.
     ///
     /// # Errors
-    /// What went wrong; then the source is as it was.
+    /// The failure; then the source is as it was.
     fn renew(&self) -> Result<(), Problem> {
         Ok(())
     }
 
-    /// What it asked a key service, if it has one, and the age of the key that encrypts.
+    /// The requests to its key service, if it has one, and the age of the key that encrypts.
     fn counts(&self) -> Option<(Counts, Option<Duration>)> {
         None
     }

@@ -27,8 +27,12 @@ pub(crate) fn load(config: &RsaKey, loader: &mut Loader) -> Result<Version, Erro
             problems.add(Problem::at(
                 &file.property,
                 Code::KeyPairMismatch,
-                format!("the private key does not belong to the public key ({})", config.public.property),
-                "Name the two halves of one pair: openssl rsa -in PRIVATE -pubout shows the public key of a private one.",
+                format!(
+                    "the private key does not belong to the public key ({})",
+                    config.public.property
+                ),
+                "Name the two halves of one pair: openssl rsa -in PRIVATE -pubout shows the public key of a \
+                 private one.",
             ));
         }
     }

@@ -10,7 +10,7 @@ pub(crate) struct Version {
     /// The fingerprint of its material.
     pub(crate) id: String,
     pub(crate) key: MaterialKey,
-    /// What is stored besides the key's name and version.
+    /// The entries that are stored besides the key's name and version.
     pub(crate) also_stored: Vec<(String, String)>,
 }
 

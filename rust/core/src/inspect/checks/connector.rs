@@ -59,7 +59,10 @@ pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
             if value == CUSTOM {
                 return note(
                     CHECK,
-                    format!("S3A serves s3:// on this cluster, and {name}=CSE-CUSTOM: check its properties with --for s3a"),
+                    format!(
+                        "S3A serves s3:// on this cluster, and {name}=CSE-CUSTOM: check its properties with \
+                         --for s3a"
+                    ),
                 );
             }
             failure(

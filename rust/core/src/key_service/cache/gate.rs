@@ -2,7 +2,7 @@
 //!
 //! While the service answers, everybody passes. After a few failures in a row one call at a time is let through as a
 //! probe, at growing intervals, and the others wait for their turn or for their own deadline. Once it has been down for
-//! longer than anybody is prepared to wait, the others fail at once with what the last probe was told.
+//! longer than any call waits, the others fail at once with the failure of the last probe.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

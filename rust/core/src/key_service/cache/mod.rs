@@ -77,7 +77,7 @@ static CACHES: Mutex<BTreeMap<String, Weak<KeyCache>>> = Mutex::new(BTreeMap::ne
 
 impl KeyCache {
     /// The cache for `identity`, which says everything that decides what the service gives; a new one with `service`
-    /// where there is none.
+    /// if no cache exists yet.
     pub(crate) fn shared(
         identity: String,
         limits: Limits,
@@ -111,7 +111,7 @@ impl KeyCache {
     /// The key for one more object.
     ///
     /// # Errors
-    /// What the service said, or `SOURCE_UNAVAILABLE`, at the latest after the deadline.
+    /// The refusal of the service, or `SOURCE_UNAVAILABLE`, at the latest after the deadline.
     pub(crate) fn current(self: &Arc<Self>) -> Result<Arc<Current>, Problem> {
         let mut asked = false;
         loop {
@@ -189,7 +189,7 @@ impl KeyCache {
         Ok(())
     }
 
-    /// What happened so far.
+    /// The counters of this cache so far.
     pub(crate) fn counts(&self) -> Counts {
         self.stats.counts()
     }
@@ -275,7 +275,7 @@ impl KeyCache {
         drop(calls);
         self.stats.refreshes.add();
         let cache = Arc::clone(self);
-        // Where there is no runtime there is no key either, and whoever needs one will be told.
+        // Without a runtime there is no key either, and every call that needs one fails.
         let _ = runtime::spawn(async move {
             let result = cache.generate().await;
             let _ = call.finish(Some(result));
@@ -450,7 +450,7 @@ fn share(wrapped: &WrappedKey) -> f64 {
 /// at the most.
 ///
 /// # Errors
-/// What the service said, or `SOURCE_UNAVAILABLE`.
+/// The refusal of the service, or `SOURCE_UNAVAILABLE`.
 pub fn call<'a, T>(deadline: Duration, attempt: impl Fn() -> Answer<'a, T>) -> Result<T, Problem> {
     let (gate, stats) = (Gate::default(), Stats::default());
     let call = calls::with_retries(&Monotonic, &gate, &stats, deadline, attempt);

@@ -17,7 +17,7 @@ use super::{Clock, KeyCache, Limits};
 use crate::error::Problem;
 use crate::key_service::{Answer, KeyService, NewKey, WrappedKey};
 
-/// What is simulated.
+/// The fleet of processes that is simulated.
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet {
     /// How many processes there are.
@@ -28,7 +28,7 @@ pub struct Fleet {
     pub phase: Duration,
 }
 
-/// What the fleet asked of the key service.
+/// The requests of the fleet to the key service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Calls in all.
@@ -64,7 +64,7 @@ pub fn simulate(mode: Mode, fleet: Fleet) -> Result<Load, Problem> {
             let service: Arc<dyn KeyService> = service.clone();
             let mut limits = Limits::default();
             if mode == Mode::Keyring {
-                // What a document holds is kept until there is another document.
+                // The keys of a document are kept until there is another document.
                 limits.max_age = fleet.phase * 3;
             }
             Arc::new(KeyCache::new(service, limits, Arc::new(clock.clone())))

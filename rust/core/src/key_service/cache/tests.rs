@@ -31,7 +31,7 @@ struct Service {
     made: AtomicU64,
     opened: AtomicU64,
     delay: Duration,
-    /// What calls are answered with, until it is taken away.
+    /// The failure that answers calls, until it is taken away.
     trouble: Mutex<Option<Failure>>,
     panics: AtomicBool,
 }

@@ -83,7 +83,8 @@ impl Server {
 
 fn http_answer(status: u16, body: &str) -> String {
     format!(
-        "HTTP/1.1 {status} Some\r\nContent-Length: {}\r\nLocation: http://127.0.0.1:1/\r\nConnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} Some\r\nContent-Length: {}\r\nLocation: http://127.0.0.1:1/\r\nConnection: \
+         close\r\n\r\n{body}",
         body.len()
     )
 }

@@ -10,7 +10,7 @@ const ABSENT: Duration = Duration::from_secs(10);
 /// So many versions that were looked for in vain are remembered: many times what is read within [`ABSENT`].
 const MOST_ABSENT: usize = 4096;
 
-/// What was looked for. Times are those of a clock that only goes forward.
+/// The versions that were looked for. Times are those of a clock that only goes forward.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
     /// When the last reading began.
@@ -29,8 +29,8 @@ pub(super) enum Step {
 }
 
 impl Lookups {
-    /// For a version that what was read last does not have. `arrived`: when the object was asked for; a reading that began since
-    /// then counts for it.
+    /// For a version that what was read last does not have. `arrived`: when the object was asked for; a reading that
+    /// began since then counts for it.
     pub(super) fn step(&mut self, version: &str, arrived: Duration, now: Duration) -> Step {
         let in_vain = |at: &Duration| now.saturating_sub(*at) < ABSENT;
         if self.absent.get(version).is_some_and(in_vain) {
@@ -55,7 +55,8 @@ impl Lookups {
         if self.absent.len() >= MOST_ABSENT {
             self.absent.retain(|_, at| last.saturating_sub(*at) < ABSENT);
         }
-        // Whoever makes up more names than that within ten seconds has them looked for once a second, all together.
+        // If somebody makes up more names than that within ten seconds, they are looked for once a second, all
+        // together.
         if self.absent.len() < MOST_ABSENT {
             self.absent.insert(version.to_owned(), last);
         }
