@@ -19,6 +19,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
+
 use crate::client::Client;
 use crate::error::excerpt;
 
@@ -227,38 +229,19 @@ pub fn encode(text: &str) -> String {
 
 /// Decodes every `%XX` once and leaves any other `%` as it is.
 pub fn percent_decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let pair = bytes
-            .get(at + 1..at + 3)
-            .filter(|_| bytes[at] == b'%')
-            .and_then(hex_pair);
-        decoded.push(pair.unwrap_or(bytes[at]));
-        at += if pair.is_some() { 3 } else { 1 };
-    }
-    decoded
+    percent_encoding::percent_decode_str(text).collect()
 }
 
-/// Encodes every byte but letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 2.3).
+/// Every byte but letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Encodes the bytes of [`RESERVED`].
 pub fn percent_encode(text: &str) -> String {
-    use std::fmt::Write;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-fn hex_pair(digits: &[u8]) -> Option<u8> {
-    let digit = |at: usize| char::from(digits[at]).to_digit(16);
-    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

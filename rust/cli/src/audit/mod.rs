@@ -110,7 +110,7 @@ impl Command {
             unwrapped: auditor.unwraps(),
         };
         if let Some(path) = &self.html {
-            write_whole(path, page::html(&about, &tally).as_bytes())?;
+            write_whole(path, page::page(&about, &tally).as_bytes())?;
         }
         shown(print(form, csv, &about, &tally))?;
         if tally.objects == 0 {

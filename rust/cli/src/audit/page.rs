@@ -1,7 +1,9 @@
-//! The report as a page for a browser. Names of keys and objects are outside input: everything is escaped.
+//! The report as a page for a browser. Names of keys and objects are outside input: maud escapes every text, and
+//! [`Text`] first makes control characters visible.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+
+use maud::{html, Markup, PreEscaped, Render, DOCTYPE};
 
 use super::look::Group;
 use super::share::Amount;
@@ -14,124 +16,88 @@ const STYLE: &str = include_str!("page.css");
 /// Of `SCRIPT`, the only script that a browser runs in the page.
 const SCRIPT_HASH: &str = "sha256-I+OXQCNBn/9kk2mQKx6rEP/OF1y6Eh5dNsk0/gqtFWk=";
 
-/// The whole page. Without scripts it is read as well; it is only not sorted.
-pub(super) fn html(about: &About, tally: &Tally) -> String {
-    let prefix = escaped(&about.prefix);
-    let version = emrkeys_core::VERSION;
+/// A text of outside, with its control characters made visible.
+struct Text<'a>(&'a str);
+
+impl Render for Text<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        printable(self.0).render_to(buffer);
+    }
+}
+
+/// The whole page. It is readable without scripts; they only sort and filter the table.
+pub(super) fn page(about: &About, tally: &Tally) -> String {
     let reading = if about.unwrapped {
         format!("read as --for {}", about.client)
     } else {
         "data keys were not unwrapped".to_owned()
     };
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Audit of {prefix}</title>\n\
-         <style>{STYLE}</style>\n</head>\n<body>\n<h1>Audit of {prefix}</h1>\n\
-         <p class=\"dim\">{}, emrkeys {version}, {reading}</p>\n",
-        escaped(&about.when)
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'"
     );
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Audit of " (Text(&about.prefix)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Audit of " (Text(&about.prefix)) }
+                p.dim { (Text(&about.when)) ", emrkeys " (emrkeys_core::VERSION) ", " (reading) }
+                (figures(tally))
+                p { (Text(&tally.shares.text())) }
+                (charts(tally))
+                (findings(tally))
+                (groups(tally))
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+fn figures(tally: &Tally) -> Markup {
     let kinds = tally.findings.len() as u64;
-    // Writing to a string never fails.
-    let _ = writeln!(
-        out,
-        "<div class=\"figures\"><div><b>{}</b>{}</div><div><b>{}</b>in all</div>\
-         <div><b>{}</b>{} with findings</div><div><b>{}</b>{} of findings</div></div>",
-        tally.objects,
-        plural(tally.objects, "object"),
-        size(tally.bytes),
-        tally.finding_objects(),
-        plural(tally.finding_objects(), "object"),
-        kinds,
-        plural(kinds, "kind")
-    );
-    let _ = writeln!(out, "<p>{}</p>", escaped(&tally.shares.text()));
-    out.push_str("<div class=\"charts\">\n");
-    chart(&mut out, tally, "By key and version", |group| {
-        let key = if group.key.is_empty() {
-            "no key named"
-        } else {
-            &group.key
-        };
-        match group.version.as_str() {
-            "" => key.to_owned(),
-            version => format!("{key}, version {version}"),
+    let with_findings = tally.finding_objects();
+    html! {
+        div.figures {
+            div { b { (tally.objects) } (plural(tally.objects, "object")) }
+            div { b { (size(tally.bytes)) } "in all" }
+            div { b { (with_findings) } (plural(with_findings, "object")) " with findings" }
+            div { b { (kinds) } (plural(kinds, "kind")) " of findings" }
         }
-    });
-    chart(&mut out, tally, "By mode", |group| group.mode.clone());
-    chart(&mut out, tally, "By readability", |group| {
-        match group.readable.as_str() {
-            "yes" => "readable".to_owned(),
-            "not proven" => "not proven".to_owned(),
-            "-" => "not encrypted by a client, or not tried".to_owned(),
-            code => code.to_owned(),
-        }
-    });
-    out.push_str("</div>\n");
-    findings(&mut out, tally);
-    groups(&mut out, tally);
-    let _ = writeln!(
-        out,
-        "</tbody></table></div>\n<script>{SCRIPT}</script>\n</body>\n</html>"
-    );
-    out
-}
-
-fn findings(out: &mut String, tally: &Tally) {
-    out.push_str("<h2>Findings</h2>\n");
-    if tally.findings.is_empty() {
-        out.push_str("<p>None.</p>\n");
-    }
-    for (finding, (amount, examples)) in &tally.findings {
-        let _ = write!(
-            out,
-            "<div class=\"finding\"><h3>{}</h3><p class=\"dim\">{}, {}</p><p>{}</p><p>{}</p><ul>",
-            escaped(&finding.name()),
-            counted(amount.objects, "object"),
-            size(amount.bytes),
-            escaped(finding.what()),
-            escaped(finding.remedy())
-        );
-        for example in examples {
-            let _ = write!(out, "<li><code>{}</code></li>", escaped(example));
-        }
-        out.push_str("</ul></div>\n");
     }
 }
 
-/// The table, but for its end.
-fn groups(out: &mut String, tally: &Tally) {
-    out.push_str(
-        "<h2>Groups</h2>\n<label id=\"filtering\" hidden>Filter <input id=\"filter\" type=\"search\"></label>\n\
-         <div class=\"scroll\"><table id=\"groups\"><thead><tr>",
-    );
-    for name in Group::COLUMNS {
-        let _ = write!(out, "<th><button>{name}</button></th>");
-    }
-    out.push_str(
-        "<th class=\"number\"><button>objects</button></th><th class=\"number\"><button>bytes</button></th>\
-         </tr></thead><tbody>\n",
-    );
-    for (group, amount) in &tally.groups {
-        out.push_str("<tr>");
-        for cell in group.cells() {
-            let _ = write!(out, "<td>{}</td>", escaped(cell));
+fn charts(tally: &Tally) -> Markup {
+    html! {
+        div.charts {
+            (chart(tally, "By key and version", |group| {
+                let key = if group.key.is_empty() { "no key named" } else { &group.key };
+                match group.version.as_str() {
+                    "" => key.to_owned(),
+                    version => format!("{key}, version {version}"),
+                }
+            }))
+            (chart(tally, "By mode", |group| group.mode.clone()))
+            (chart(tally, "By readability", |group| match group.readable.as_str() {
+                "yes" => "readable".to_owned(),
+                "not proven" => "not proven".to_owned(),
+                "-" => "not encrypted by a client, or not tried".to_owned(),
+                code => code.to_owned(),
+            }))
         }
-        let _ = writeln!(
-            out,
-            "<td class=\"number\">{}</td><td class=\"number\" data-value=\"{}\">{}</td></tr>",
-            amount.objects,
-            amount.bytes,
-            size(amount.bytes)
-        );
     }
 }
 
 /// How many bars a chart has; the table has everything.
 const MAX_BARS: usize = 12;
 
-fn chart(out: &mut String, tally: &Tally, title: &str, name: impl Fn(&Group) -> String) {
+fn chart(tally: &Tally, title: &str, name: impl Fn(&Group) -> String) -> Markup {
     let mut sums: BTreeMap<String, Amount> = BTreeMap::new();
     for (group, amount) in &tally.groups {
         let sum = sums.entry(name(group)).or_default();
@@ -140,26 +106,80 @@ fn chart(out: &mut String, tally: &Tally, title: &str, name: impl Fn(&Group) -> 
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(_, amount)| std::cmp::Reverse((amount.objects, amount.bytes)));
-    let _ = write!(out, "<figure><figcaption>{title}</figcaption>");
-    for (name, amount) in sums.iter().take(MAX_BARS) {
-        let percent = amount.objects as f64 * 100.0 / tally.objects.max(1) as f64;
-        let _ = write!(
-            out,
-            "<div class=\"bar\"><span><span>{}</span><span class=\"number\">{}, {}</span></span>\
-             <svg aria-hidden=\"true\"><rect width=\"{percent:.2}%\" height=\"8\" rx=\"4\"/></svg></div>",
-            escaped(name),
-            counted(amount.objects, "object"),
-            size(amount.bytes)
-        );
+    let percent = |amount: &Amount| {
+        let share = amount.objects as f64 * 100.0 / tally.objects.max(1) as f64;
+        format!("{share:.2}%")
+    };
+    html! {
+        figure {
+            figcaption { (title) }
+            @for (name, amount) in sums.iter().take(MAX_BARS) {
+                div.bar {
+                    span {
+                        span { (Text(name)) }
+                        span.number { (counted(amount.objects, "object")) ", " (size(amount.bytes)) }
+                    }
+                    svg aria-hidden="true" { rect width=(percent(amount)) height="8" rx="4" {} }
+                }
+            }
+            @if sums.len() > MAX_BARS {
+                p.dim { "and " (sums.len() - MAX_BARS) " more, in the table" }
+            }
+        }
     }
-    if sums.len() > MAX_BARS {
-        let _ = write!(
-            out,
-            "<p class=\"dim\">and {} more, in the table</p>",
-            sums.len() - MAX_BARS
-        );
+}
+
+fn findings(tally: &Tally) -> Markup {
+    html! {
+        h2 { "Findings" }
+        @if tally.findings.is_empty() {
+            p { "None." }
+        }
+        @for (finding, (amount, examples)) in &tally.findings {
+            div.finding {
+                h3 { (Text(&finding.name())) }
+                p.dim { (counted(amount.objects, "object")) ", " (size(amount.bytes)) }
+                p { (Text(finding.what())) }
+                p { (Text(finding.remedy())) }
+                ul {
+                    @for example in examples {
+                        li { code { (Text(example)) } }
+                    }
+                }
+            }
+        }
     }
-    out.push_str("</figure>\n");
+}
+
+fn groups(tally: &Tally) -> Markup {
+    html! {
+        h2 { "Groups" }
+        label id="filtering" hidden { "Filter " input id="filter" type="search"; }
+        div.scroll {
+            table id="groups" {
+                thead {
+                    tr {
+                        @for name in Group::COLUMNS {
+                            th { button { (name) } }
+                        }
+                        th.number { button { "objects" } }
+                        th.number { button { "bytes" } }
+                    }
+                }
+                tbody {
+                    @for (group, amount) in &tally.groups {
+                        tr {
+                            @for cell in group.cells() {
+                                td { (Text(cell)) }
+                            }
+                            td.number { (amount.objects) }
+                            td.number data-value=(amount.bytes) { (size(amount.bytes)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// In units that people read.
@@ -181,22 +201,6 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// As text in HTML, in an attribute too.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,15 +208,16 @@ mod tests {
     #[test]
     fn nothing_of_outside_becomes_markup() {
         let hostile = "</title><script>alert('1')</script>&\u{202e}";
-        let text = escaped(hostile);
-        assert!(!text.contains(['<', '>', '\'', '"', '\u{202e}']), "{text}");
         let about = About {
             prefix: hostile.to_owned(),
             when: String::new(),
             client: "s3",
             unwrapped: false,
         };
-        assert_eq!(html(&about, &Tally::new("", 1)).matches("<script").count(), 1);
+        let page = page(&about, &Tally::new("", 1));
+        assert_eq!(page.matches("<script").count(), 1);
+        assert_eq!(page.matches("</title>").count(), 1);
+        assert!(!page.contains('\u{202e}'), "{page}");
     }
 
     #[test]
