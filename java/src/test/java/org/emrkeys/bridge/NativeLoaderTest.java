@@ -9,6 +9,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.reflect.InvocationTargetException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -57,7 +60,7 @@ class NativeLoaderTest {
               } catch (IOException e) {
                 throw new AssertionError(e);
               }
-              System.load(path);
+              loadApart(path);
             });
     String description = loader.unpackAndLoad(folder.toString());
     assertTrue(description.startsWith("linux-"), description);
@@ -173,13 +176,40 @@ class NativeLoaderTest {
           assertCode(
               "NATIVE_NOEXEC",
               () ->
-                  loader("Linux", ARCHITECTURE, path -> System.load(path))
+                  loader("Linux", ARCHITECTURE, NativeLoaderTest::loadApart)
                       .unpackAndLoad(folder.toString()));
       assertTrue(refusal.getMessage().contains("emrkeys.native.folder"), refusal.getMessage());
       assertNothingLeft();
     } finally {
       // Lazily: the JVM keeps what it could not load open.
       assertTrue(run("umount", "--lazy", folder.toString()));
+    }
+  }
+
+  /**
+   * Loads a library for a class loader of its own. A second copy for ours would be asked for native
+   * methods that are called for the first time after this test, and knows no handle of the first.
+   */
+  private static void loadApart(String path) {
+    URL[] classes = {
+      NativeLoaderTest.class.getProtectionDomain().getCodeSource().getLocation()
+    };
+    try (URLClassLoader loader = new URLClassLoader(classes, null)) {
+      loader.loadClass(Apart.class.getName()).getMethod("load", String.class).invoke(null, path);
+    } catch (InvocationTargetException e) {
+      throw (UnsatisfiedLinkError) e.getCause();
+    } catch (IOException | ReflectiveOperationException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** The code of {@link #loadApart} that runs in the other class loader. */
+  public static final class Apart {
+    private Apart() {}
+
+    /** The class that calls {@code System.load} decides whose library it is. */
+    public static void load(String path) {
+      System.load(path);
     }
   }
 
