@@ -65,7 +65,7 @@ impl Command {
             current: current_version(&config, name).map_err(|error| settings.located(error)),
         };
         let uris = self.uris()?;
-        let answers: Vec<Result<Answer, (String, Error)>> = match (self.conf.usage, uris.as_slice()) {
+        let answers: Vec<Result<Answer, Box<Unanswered>>> = match (self.conf.usage, uris.as_slice()) {
             (Client::LocalDisk, []) => vec![Ok(Answer {
                 uri: None,
                 committed: None,
@@ -83,8 +83,13 @@ impl Command {
             (_, uris) => uris
                 .iter()
                 .map(|uri| {
-                    let found = explain(&config, uri, self.job_flow.as_deref())
-                        .map_err(|error| (uri.clone(), error))?;
+                    let unanswered = |error| {
+                        Box::new(Unanswered {
+                            uri: uri.clone(),
+                            error,
+                        })
+                    };
+                    let found = explain(&config, uri, self.job_flow.as_deref()).map_err(unanswered)?;
                     Ok(Answer {
                         uri: Some(uri.clone()),
                         committed: found.committed,
@@ -100,7 +105,7 @@ impl Command {
         let count = answers.len();
         let mut failed: Vec<Error> = answers
             .into_iter()
-            .filter_map(|answer| answer.err().map(|(_, error)| error))
+            .filter_map(|answer| answer.err().map(|unanswered| unanswered.error))
             .collect();
         match (failed.len(), failed.pop()) {
             (_, None) => Ok(()),
@@ -130,12 +135,19 @@ impl Command {
     }
 }
 
-fn print(answers: &[Result<Answer, (String, Error)>], form: Form) -> Result<(), Failure> {
+/// A URI that has no answer, and why.
+struct Unanswered {
+    uri: String,
+    error: Error,
+}
+
+fn print(answers: &[Result<Answer, Box<Unanswered>>], form: Form) -> Result<(), Failure> {
     let mut out = stdout().lock();
     if form == Form::Json {
         let answers = answers.iter().map(|answer| match answer {
             Ok(answer) => answer.json(),
-            Err((uri, error)) => {
+            Err(unanswered) => {
+                let Unanswered { uri, error } = unanswered.as_ref();
                 json!({ "uri": uri, "error": { "code": error.code().as_str(), "message": error.to_string() } })
             }
         });
@@ -147,7 +159,8 @@ fn print(answers: &[Result<Answer, (String, Error)>], form: Form) -> Result<(), 
         }
         match answer {
             Ok(answer) => answer.print(&mut out)?,
-            Err((uri, error)) => {
+            Err(unanswered) => {
+                let Unanswered { uri, error } = unanswered.as_ref();
                 writeln!(out, "{}", printable(uri))?;
                 writeln!(out, "  error       {}", printable(&error.to_string()))?;
             }

@@ -1,5 +1,5 @@
 //! The commands that messages and help name are commands of the tool, with options that it has.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -159,7 +159,7 @@ pub fn current_version(config: &Config, key: &str) -> Result<Current, Error> {
         warnings: Vec::new(),
     };
     if let KeyKind::Keyring(keyring) = kind {
-        return Ok(active_version(keyring, &mut loader)?);
+        return active_version(keyring, &mut loader);
     }
     // An older version may be elsewhere, and does not matter here.
     Ok(Current::Version(load_version(key, &mut loader)?.id))
