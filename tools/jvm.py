@@ -9,11 +9,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools import jdk
 from tools.paths import BUILD, RESULTS, ROOT, VENV_PYTHON
+
+_STATE = tempfile.TemporaryDirectory(prefix="emrkeys-state-")
+"""Where the operator's tool remembers keyrings. Lives as long as this process."""
 
 ENVIRONMENT: dict[str, str | None] = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -24,8 +28,9 @@ ENVIRONMENT: dict[str, str | None] = {
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     "AWS_PROFILE": None,
     "AWS_SESSION_TOKEN": None,
+    "XDG_STATE_HOME": _STATE.name,
 }
-"""Keeps the user's own AWS configuration out of tests and benchmarks; None removes a variable."""
+"""Keeps the user's own AWS configuration and state out of tests and benchmarks; None removes a variable."""
 
 
 def command(name: str, java: jdk.Java, arguments: list[str], options: list[str] | None = None) -> list[str]:

@@ -52,7 +52,12 @@ class Tool:
     def __init__(self, path: pathlib.Path, endpoint: str, folder: pathlib.Path):
         self.path = path
         self.folder = folder
-        self.env = {**os.environ, "AWS_ENDPOINT_URL": endpoint, "HOME": str(folder)}
+        self.env = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": endpoint,
+            "HOME": str(folder),
+            "XDG_STATE_HOME": str(folder / "state"),
+        }
 
     def run(self, *arguments, input=None, env=None) -> subprocess.CompletedProcess:
         """Ends with whatever status; `input` is text or bytes, and decides what the outputs are. `env` is added."""

@@ -55,6 +55,7 @@ class Operator:
             "AWS_DEFAULT_REGION": REGION,  # boto3 reads this one alone
             "HOME": str(folder),
             "PATH": f"{path}:{os.environ['PATH']}",
+            "XDG_STATE_HOME": str(folder / "state"),
         }
         for bucket in ("keys", "lake"):
             servers.client("s3", REGION).create_bucket(

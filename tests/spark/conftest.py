@@ -51,8 +51,9 @@ def emrkeys_jar(files):
 
 
 @pytest.fixture(scope="session")
-def servers(request, files):
-    started = Servers(request.config.getoption("--servers-python"), (files / "cli").read_text())
+def servers(request, files, tmp_path_factory):
+    state = tmp_path_factory.mktemp("state")
+    started = Servers(request.config.getoption("--servers-python"), (files / "cli").read_text(), state)
     yield started
     started.close()
 

@@ -1,6 +1,8 @@
 """The local S3 and KMS servers, what lies in them, and the operator's tool."""
 
 import json
+import os
+import pathlib
 import subprocess
 
 from cluster import HANG
@@ -11,11 +13,12 @@ VERSION_FIELD = "emrkeys.version"
 
 
 class Servers(LocalAws):
-    """With the path of the operator's tool."""
+    """With the path of the operator's tool, and the folder where it remembers keyrings."""
 
-    def __init__(self, python: str, cli: str):
+    def __init__(self, python: str, cli: str, state: pathlib.Path):
         super().__init__(python)
         self._cli = cli
+        self._env = {**os.environ, "XDG_STATE_HOME": str(state)}
 
     def kms_calls(self, job) -> dict:
         """How often KMS was called while `job` ran."""
@@ -37,7 +40,9 @@ class Servers(LocalAws):
     def keyring(self, command: str, uri: str, *arguments: str) -> dict:
         """Runs `emrkeys keyring` and returns what it says."""
         command = [self._cli, "keyring", command, uri, *arguments, "--endpoint-url", self.endpoint, "--output", "json"]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=HANG)
+        done = subprocess.run(
+            command, env=self._env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=HANG
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 

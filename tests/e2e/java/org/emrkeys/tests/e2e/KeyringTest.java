@@ -9,6 +9,7 @@ import com.amazonaws.services.s3.model.ObjectMetadata;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -33,6 +34,7 @@ import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -257,7 +259,8 @@ class KeyringTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"deleted", "truncated", "rolled back", "state changed", "swapped"})
-  void aRunningJvmGoesOnAndANewProviderRefuses(String fault) throws Exception {
+  void aRunningJvmGoesOnAndANewProviderRefuses(String fault, @TempDir Path theirs)
+      throws Exception {
     byte[] first = document();
     change("rotate");
     byte[] good = document();
@@ -286,12 +289,12 @@ class KeyringTest {
           code = "KEYRING_NOT_AUTHENTIC";
           break;
         default:
-          // The keyring of somebody else, under a KMS key of theirs.
+          // The keyring of somebody else, under a KMS key of theirs: their tool has not seen ours.
           String other = aws.createKmsKey();
           remove();
-          Cli.succeed("keyring", "create", keyring, "--name", "lake", "--kms-key-id", other);
-          Cli.succeed("keyring", "rotate", keyring, "--kms-key-id", other);
-          Cli.succeed("keyring", "rotate", keyring, "--kms-key-id", other);
+          Cli.succeed(theirs, "keyring", "create", keyring, "--name", "lake", "--kms-key-id", other);
+          Cli.succeed(theirs, "keyring", "rotate", keyring, "--kms-key-id", other);
+          Cli.succeed(theirs, "keyring", "rotate", keyring, "--kms-key-id", other);
           code = "KEYRING_PROTECTOR";
           break;
       }

@@ -132,6 +132,7 @@ class RotationWhileRunningTest {
     Site site =
         Site.plain()
             .kmsCached("lake", alias, aws)
+            .set("emrkeys.key.lake.previous-kms-key-ids", first)
             .defaultKey("lake")
             .set("emrkeys.cache.max-age", "1s");
     try (Job job = new Job(site, site, "emrkeys.kms-key")) {

@@ -11,7 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /** The operator's tool, as its binary. The system property {@code emrkeys.test.cli} names it. */
@@ -33,6 +35,11 @@ public final class Cli {
 
   /** Runs {@code emrkeys} with these arguments against the local servers. */
   public static Result run(String... arguments) throws IOException, InterruptedException {
+    return run(Collections.emptyMap(), arguments);
+  }
+
+  private static Result run(Map<String, String> environment, String... arguments)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(System.getProperty("emrkeys.test.cli", "target/debug/emrkeys"));
     command.addAll(Arrays.asList(arguments));
@@ -40,12 +47,13 @@ public final class Cli {
     command.add(Stack.aws().endpoint());
     Path output = Files.createTempFile("emrkeys-cli", ".txt");
     try {
-      Process process =
+      ProcessBuilder builder =
           new ProcessBuilder(command)
               .redirectErrorStream(true)
               .redirectOutput(output.toFile())
-              .redirectInput(new File("/dev/null"))
-              .start();
+              .redirectInput(new File("/dev/null"));
+      builder.environment().putAll(environment);
+      Process process = builder.start();
       if (!process.waitFor(SECONDS, TimeUnit.SECONDS)) {
         process.destroyForcibly();
         throw new IOException(command + " did not end within " + SECONDS + " seconds");
@@ -113,6 +121,12 @@ public final class Cli {
   /** Runs what has to succeed, and returns what it printed. */
   public static String succeed(String... arguments) throws IOException, InterruptedException {
     return succeeded(run(arguments));
+  }
+
+  /** The same as another operator, whose tool remembers in the folder {@code state} the keyrings that it has seen. */
+  public static String succeed(Path state, String... arguments)
+      throws IOException, InterruptedException {
+    return succeeded(run(Collections.singletonMap("XDG_STATE_HOME", state.toString()), arguments));
   }
 
   /** The same with the keys and rules of {@code site}. */
