@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -154,25 +155,37 @@ class UnloadTest {
   void nothingIsLeftOfCollectedClassLoaders() throws Exception {
     List<String> threadsBefore = threads();
     Set<String> copiesBefore = copies();
+    Set<String> copiesMade = new HashSet<>();
+    int mostThreads = 0;
     List<WeakReference<ClassLoader>> loaders = new ArrayList<>();
     List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
     for (int i = 0; i < LOADERS; i++) {
       loaders.add(useInAThread(i % 2 == 0, failures));
+      copiesMade.addAll(copies());
+      mostThreads = Math.max(mostThreads, threads().size());
     }
+    // Copies of earlier tests may go at any time: their class loaders are forgotten as well.
+    copiesMade.removeAll(copiesBefore);
     assertEquals(Collections.emptyList(), failures);
-    assertEquals(LOADERS, copies().size() - copiesBefore.size());
-    assertTrue(threads().size() > threadsBefore.size(), "no thread was started");
+    assertEquals(LOADERS, copiesMade.size());
+    assertTrue(mostThreads > threadsBefore.size(), "no thread was started");
     for (int i = 0; i < 300; i++) {
       System.gc();
       System.runFinalization();
-      if (alive(loaders) == 0 && copies().equals(copiesBefore) && beans().isEmpty()) {
+      if (alive(loaders) == 0
+          && Collections.disjoint(copies(), copiesMade)
+          && beans().isEmpty()
+          && threads().size() <= threadsBefore.size()) {
         break;
       }
       Thread.sleep(20);
     }
     assertEquals(0, alive(loaders), "class loaders");
     assertEquals(Collections.emptySet(), beans());
-    assertEquals(threadsBefore, threads());
-    assertEquals(copiesBefore, copies());
+    Set<String> left = copies();
+    left.retainAll(copiesMade);
+    assertEquals(Collections.emptySet(), left);
+    List<String> threadsLeft = threads();
+    assertTrue(threadsLeft.size() <= threadsBefore.size(), () -> "threads: " + threadsLeft);
   }
 }
