@@ -12,6 +12,7 @@ use base64ct::{Base64, Encoding};
 
 use crate::description::{self, StoredDescription};
 use crate::error::{excerpt, Code, Problem};
+use crate::stored_text;
 
 /// User metadata of an object: names in lower case, without S3's `x-amz-meta-`.
 pub type Metadata = BTreeMap<String, String>;
@@ -281,11 +282,8 @@ impl Envelope {
                 instruction.len()
             )));
         }
-        let mut fields: Metadata = serde_json::from_slice(instruction).map_err(|error| {
-            invalid(format!(
-                "its instruction file is not a JSON object of strings ({error})"
-            ))
-        })?;
+        let mut fields: Metadata = stored_text::json_fields(instruction)
+            .map_err(|error| invalid(format!("its instruction file is no JSON object ({error})")))?;
         for name in BESIDE_INSTRUCTION {
             // Only with the object, where whoever can replace an instruction file cannot change them unseen.
             fields.remove(name);
@@ -565,9 +563,9 @@ impl Fields<'_> {
         let Some(text) = self.0.get(name) else {
             return Ok(StoredDescription::default());
         };
-        let entries: Option<BTreeMap<String, String>> = serde_json::from_str(text)
+        let entries = stored_text::description(text)
             .map_err(|error| invalid(format!("{name} is not a JSON object of strings ({error})")))?;
-        Ok(entries.unwrap_or_default().into_iter().collect())
+        Ok(entries.into_iter().collect())
     }
 }
 
@@ -576,7 +574,7 @@ fn json(description: &StoredDescription) -> String {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    serde_json::to_string(&entries).unwrap_or_default() // strings always can be written
+    stored_text::ascii_json(&entries)
 }
 
 fn wrong_length(name: &str, found: usize, wanted: usize) -> Problem {

@@ -97,8 +97,8 @@ codes! {
     /// The key of a key service cannot be used: disabled, about to be deleted, unknown in its region, or of the wrong
     /// kind.
     KeyUnusable = "KEY_UNUSABLE",
-    /// A wrapped key that is stored with the object was not made under the key that it leads to, or (by a key service)
-    /// for another context.
+    /// The wrapped key that is stored with the object does not unwrap under the key that the object leads to: it was
+    /// changed, belongs to another key or encryption context, or is wrapped in a way that does not suit the key's type.
     WrappedKeyInvalid = "WRAPPED_KEY_INVALID",
     /// No rule matches the object's location and no default key is set.
     NoRule = "NO_RULE",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aws::arn::same_kms_key;
-use crate::config::{Config, KeyKind};
+use crate::config::{Config, KekKind, KeyKind};
 use crate::description::{self, StoredDescription};
 use crate::envelope::{Envelope, Wrap};
 use crate::error::{excerpt, Code, Error, Problem};
@@ -31,14 +31,19 @@ pub struct KeyLookup {
     data_key_services: Vec<String>,
     /// Fields and values of other providers' descriptions to names.
     matches: BTreeMap<String, BTreeMap<String, String>>,
-    legacy_key: Option<String>,
+    /// `emrkeys.legacy.key`, in its order.
+    legacy_keys: Vec<(KekKind, String)>,
 }
 
 impl KeyLookup {
     /// The keys of a configuration. Opens nothing that it names.
     pub fn new(config: &Config) -> KeyLookup {
         let mut lookup = KeyLookup {
-            legacy_key: config.legacy_key.clone(),
+            legacy_keys: config
+                .legacy_keys
+                .iter()
+                .filter_map(|name| Some((config.keys.get(name)?.kind.kek(), name.clone())))
+                .collect(),
             ..KeyLookup::default()
         };
         let keys = config
@@ -107,12 +112,18 @@ impl KeyLookup {
         // own.
         wrap.filter(|wrap| wrap.is_kms())
             .and_then(|_| self.only_kms_key())
-            .or(self.legacy_key())
+            .or_else(|| match (self.legacy_keys.as_slice(), wrap) {
+                ([_, _, ..], Some(wrap)) => {
+                    let suits = |(kind, _): &&(KekKind, String)| *kind == kek_of(wrap);
+                    self.legacy_keys.iter().find(suits).map(|(_, name)| name.as_str())
+                }
+                _ => self.legacy_key(),
+            })
     }
 
-    /// `emrkeys.legacy.key`
+    /// The first of `emrkeys.legacy.key`: for clients that do not say how a data key is wrapped.
     pub(crate) fn legacy_key(&self) -> Option<&str> {
-        self.legacy_key.as_deref()
+        self.legacy_keys.first().map(|(_, name)| name.as_str())
     }
 
     /// The key of type `kms`, where there is exactly one.
@@ -188,6 +199,15 @@ impl KeyLookup {
                 "Change emrkeys.key.<name>.match.<field> or .legacy-name so that one key is left.",
             )),
         }
+    }
+}
+
+/// The kind of key that undoes a wrap.
+fn kek_of(wrap: Wrap) -> KekKind {
+    match wrap {
+        Wrap::AesEcb | Wrap::AesKeyWrap | Wrap::AesGcm => KekKind::Aes,
+        Wrap::RsaPkcs1 | Wrap::RsaOaepSha256 | Wrap::RsaOaepSha1 => KekKind::Rsa,
+        Wrap::Kms | Wrap::KmsContext => KekKind::Kms,
     }
 }
 

@@ -28,6 +28,7 @@ mod rules;
 mod s3a;
 mod source;
 mod stderr_log;
+pub mod stored_text;
 pub mod uri;
 mod waiting;
 

@@ -285,7 +285,7 @@ fn unknown_description(stored: &StoredDescription) -> Problem {
     if stored.is_empty() {
         return at(
             "the object has no materials description".to_owned(),
-            "Set the property to the key of such objects.",
+            "Set the property to the key of such objects; it takes one key for each kind of wrap (AES, RSA, KMS).",
         );
     }
     at(

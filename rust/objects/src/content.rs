@@ -269,13 +269,13 @@ pub(super) fn open_end(key: &DataKey, envelope: &Envelope, end: &[u8]) -> Result
     Ok(Some((length + rest) as u64))
 }
 
-type Key = Zeroizing<[u8; DATA_KEY_BYTES]>;
+type Key = Zeroizing<Vec<u8>>;
 
 /// The key and vector of AES-GCM content.
 fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Problem> {
     let Some(stored) = envelope.commitment else {
         let iv = <[u8; 12]>::try_from(envelope.nonce.as_slice()).map_err(|_| damaged(CipherError::IvSize))?;
-        return Ok((Zeroizing::new(*key.bytes()), iv));
+        return Ok((Zeroizing::new(key.bytes().to_vec()), iv));
     };
     let (derived, commitment) = derive(key, &envelope.nonce).map_err(|error| internal(&error))?;
     if !bool::from(commitment.ct_eq(&stored)) {
@@ -291,7 +291,10 @@ fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Pr
 
 /// The key of the content, and the commitment to the data key.
 fn derive(key: &DataKey, message_id: &[u8]) -> Result<(Key, [u8; COMMITMENT_BYTES]), CipherError> {
-    let mut derived = Zeroizing::new([0; DATA_KEY_BYTES]);
+    if key.bytes().len() != DATA_KEY_BYTES {
+        return Err(CipherError::KeySize);
+    }
+    let mut derived = Zeroizing::new(vec![0; DATA_KEY_BYTES]);
     hmac::derive_sha512(key.bytes(), message_id, DERIVE_KEY, &mut derived[..])?;
     let mut commitment = [0; COMMITMENT_BYTES];
     hmac::derive_sha512(key.bytes(), message_id, COMMIT_KEY, &mut commitment)?;

@@ -18,7 +18,7 @@ use emrkeys_core::StoredDescription;
 use emrkeys_core::{Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Materials, Provider, Request};
 
-/// Bytes of a data key: all clients make keys of 256 bits.
+/// Bytes of a data key, as all clients make them unless they are configured otherwise.
 pub const DATA_KEY_BYTES: usize = 32;
 
 /// All tries of one call of KMS together.
@@ -28,7 +28,7 @@ const KMS_DEADLINE: Duration = Duration::from_secs(30);
 const KMS_CONTENT: &str = "aws:x-amz-cek-alg";
 
 /// The key of one object's content, wiped on drop.
-pub struct DataKey(Zeroizing<[u8; DATA_KEY_BYTES]>);
+pub struct DataKey(Zeroizing<Vec<u8>>);
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,22 +42,27 @@ impl DataKey {
     /// # Errors
     /// `INTERNAL` where the generator fails.
     pub fn generate() -> Result<DataKey, Error> {
-        let mut bytes = Zeroizing::new([0; DATA_KEY_BYTES]);
+        let mut bytes = Zeroizing::new(vec![0; DATA_KEY_BYTES]);
         random(&mut bytes[..]).map_err(|error| internal(&error))?;
         Ok(DataKey(bytes))
     }
 
-    pub(super) fn bytes(&self) -> &[u8; DATA_KEY_BYTES] {
+    /// 16, 24 or 32 bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    fn of(bytes: &[u8]) -> Result<DataKey, CipherError> {
-        let mut key = Zeroizing::new([0; DATA_KEY_BYTES]);
-        if bytes.len() != key.len() {
-            return Err(CipherError::Unwrap);
+    /// The content of a wrap. The client for PHP makes keys of 128 and 192 bits as well (`KeySize`). A wrap that does
+    /// not authenticate gives bytes of any length under a wrong key, so that only the common length passes there; a
+    /// key that is committed to always has it.
+    fn of(bytes: &[u8], wrap: Wrap, content: Content) -> Result<DataKey, CipherError> {
+        let authenticated = !matches!(wrap, Wrap::AesEcb | Wrap::RsaPkcs1);
+        match bytes.len() {
+            DATA_KEY_BYTES => {}
+            16 | 24 if authenticated && content != Content::CommittingGcm => {}
+            _ => return Err(CipherError::Unwrap),
         }
-        key.copy_from_slice(bytes);
-        Ok(DataKey(key))
+        Ok(DataKey(Zeroizing::new(bytes.to_vec())))
     }
 }
 
@@ -143,7 +148,8 @@ pub(super) fn fresh(materials: Materials, content: Content) -> Result<(DataKey, 
         let (wrap, context) = in_kms(key_id, content, Generation::V2);
         let target = kms_target(key_id);
         let made = kms(|| Box::pin(target.generate(&context)))?;
-        let data_key = DataKey::of(made.plaintext.expose_secret()).map_err(|error| internal(&error))?;
+        let data_key =
+            DataKey::of(made.plaintext.expose_secret(), wrap, content).map_err(|error| internal(&error))?;
         let wrapped = Wrapped {
             wrap,
             key: made.ciphertext,
@@ -190,7 +196,7 @@ fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
         (MaterialKey::Kms { .. }, _) => return Err(other_type(key, envelope)),
     };
     bytes
-        .and_then(|bytes| DataKey::of(&bytes))
+        .and_then(|bytes| DataKey::of(&bytes, envelope.wrap, envelope.content))
         .map_err(|error| unwrap_failed(envelope, &error))
 }
 
@@ -279,7 +285,7 @@ fn ecb(kek: &[u8], direction: Direction, input: &[u8]) -> Result<Zeroizing<Vec<u
 /// SDK v1.
 fn bind(data_key: &DataKey, binding: &str) -> Zeroizing<Vec<u8>> {
     let mut bound = Zeroizing::new(Vec::with_capacity(1 + DATA_KEY_BYTES + binding.len()));
-    bound.push(DATA_KEY_BYTES as u8);
+    bound.push(data_key.bytes().len() as u8);
     bound.extend_from_slice(data_key.bytes());
     bound.extend_from_slice(binding.as_bytes());
     bound
@@ -311,8 +317,9 @@ fn kms_decrypt(key_id: &str, envelope: &Envelope) -> Result<DataKey, Problem> {
         ));
     }
     let target = kms_target(key_id);
-    let key = kms(|| Box::pin(target.decrypt(key_id, &envelope.wrapped_key, &context)))?;
-    DataKey::of(key.expose_secret()).map_err(|error| unwrap_failed(envelope, &error))
+    let key = kms(|| Box::pin(target.decrypt_data_key(key_id, &envelope.wrapped_key, &context)))?;
+    DataKey::of(key.expose_secret(), envelope.wrap, envelope.content)
+        .map_err(|error| unwrap_failed(envelope, &error))
 }
 
 fn kms_target(key_id: &str) -> KmsTarget {
@@ -446,6 +453,31 @@ mod tests {
     }
 
     #[test]
+    fn shorter_data_keys_pass_where_the_wrap_authenticates_them() {
+        let MaterialKey::Symmetric { bytes, .. } = aes(1).key else {
+            panic!("not symmetric")
+        };
+        let kek = bytes.expose_secret();
+        let opened = |wrap, wrapped, content| unwrap(&aes(1).key, &envelope(wrap, wrapped, content));
+        let bound = |size: usize, content: Content| {
+            gcm_wrap::wrap(kek, &vec![7; size], content.name().as_bytes()).unwrap()
+        };
+        for size in [16, 24, 32] {
+            let common = size == DATA_KEY_BYTES;
+            let key = opened(Wrap::AesGcm, bound(size, Content::Gcm), Content::Gcm).unwrap();
+            assert_eq!(key.bytes(), vec![7; size]);
+            let committed = bound(size, Content::CommittingGcm);
+            let key = opened(Wrap::AesGcm, committed, Content::CommittingGcm);
+            assert_eq!(key.is_ok(), common, "{size}");
+            let wrapped = ecb(kek, Direction::Encrypt, &vec![7; size]).unwrap();
+            let key = opened(Wrap::AesEcb, wrapped.to_vec(), Content::Cbc);
+            assert_eq!(key.is_ok(), common, "{size}");
+        }
+        let refused = opened(Wrap::AesGcm, bound(20, Content::Gcm), Content::Gcm);
+        assert_eq!(refused.unwrap_err().code, Code::WrappedKeyInvalid);
+    }
+
+    #[test]
     fn a_wrap_of_the_second_generation_is_for_one_cipher_of_the_content() {
         let data_key = DataKey::generate().unwrap();
         for materials in [aes(1), rsa()] {
@@ -489,7 +521,7 @@ mod tests {
 
     #[test]
     fn a_data_key_does_not_show() {
-        let key = DataKey::of(&[0x41; 32]).unwrap();
+        let key = DataKey::of(&[0x41; 32], Wrap::AesGcm, Content::Gcm).unwrap();
         assert_eq!(format!("{key:?}"), "DataKey(…)");
     }
 }

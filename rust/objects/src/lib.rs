@@ -33,3 +33,4 @@ pub use emrkeys_core::envelope::{
     note_length, noted_length, Content, Envelope, Format, Metadata, Wrap, COMMITMENT_BYTES, INSTRUCTION_MARK,
     INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
 };
+pub use emrkeys_core::stored_text::json_fields;

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use emrkeys_core::Code;
 use emrkeys_objects::{
-    local_path, noted_length, Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
+    json_fields, local_path, noted_length, Body, Envelope, Metadata, ObjectUri, Store, INSTRUCTION_SUFFIX,
+    MAX_INSTRUCTION,
 };
 
 pub(crate) use get::{Cat, Get};
@@ -263,7 +264,7 @@ fn instruction_beside(path: &Path) -> Result<Option<Envelope>, Failure> {
         .read_to_end(&mut text)
         .map_err(at(&path))?;
     // If this fails, the next call finds the same fault and reports it.
-    let beside: Metadata = serde_json::from_slice(&text).unwrap_or_default();
+    let beside: Metadata = json_fields(&text).unwrap_or_default();
     Ok(Some(
         Envelope::parse_instruction(&text, &beside).map_err(emrkeys_core::Error::from)?,
     ))

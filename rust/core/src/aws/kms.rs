@@ -110,7 +110,7 @@ impl KmsTarget {
             .send()
             .await
             .map_err(|error| call.failure(&error))?;
-        let plaintext = call.key(answer.plaintext)?;
+        let plaintext = call.key(answer.plaintext, &[KEY_BYTES])?;
         match (answer.ciphertext_blob, answer.key_id) {
             (Some(ciphertext), Some(key_arn)) if !ciphertext.as_ref().is_empty() => Ok(DataKey {
                 plaintext,
@@ -130,12 +130,34 @@ impl KmsTarget {
         arn.ok_or_else(|| call.malformed("no ARN"))
     }
 
-    /// `Decrypt` of a data key that `key_arn` wrapped.
+    /// `Decrypt` of a key-encryption key of 32 bytes that `key_arn` wrapped.
     pub async fn decrypt(
         &self,
         key_arn: &str,
         ciphertext: &[u8],
         context: &Context,
+    ) -> Result<SecretSlice<u8>, Failure> {
+        self.decrypt_sized(key_arn, ciphertext, context, &[KEY_BYTES])
+            .await
+    }
+
+    /// `Decrypt` of an object's data key of 16, 24 or 32 bytes that `key_arn` wrapped: clients let their users choose.
+    pub async fn decrypt_data_key(
+        &self,
+        key_arn: &str,
+        ciphertext: &[u8],
+        context: &Context,
+    ) -> Result<SecretSlice<u8>, Failure> {
+        self.decrypt_sized(key_arn, ciphertext, context, &[16, 24, KEY_BYTES])
+            .await
+    }
+
+    async fn decrypt_sized(
+        &self,
+        key_arn: &str,
+        ciphertext: &[u8],
+        context: &Context,
+        sizes: &[usize],
     ) -> Result<SecretSlice<u8>, Failure> {
         let call = self.call("Decrypt", key_arn);
         let answer = call
@@ -148,7 +170,7 @@ impl KmsTarget {
             .send()
             .await
             .map_err(|error| call.failure(&error))?;
-        call.key(answer.plaintext)
+        call.key(answer.plaintext, sizes)
     }
 
     /// `Encrypt` of a data key that was made elsewhere.
@@ -225,14 +247,18 @@ impl Call<'_> {
         client
     }
 
-    /// The plaintext of an answer. The SDK's own copies of it, in its buffers, are out of reach.
-    fn key(&self, plaintext: Option<Blob>) -> Result<SecretSlice<u8>, Failure> {
+    /// The plaintext of an answer, which has one of `sizes`. The SDK's own copies of it, in its buffers, are out of
+    /// reach.
+    fn key(&self, plaintext: Option<Blob>, sizes: &[usize]) -> Result<SecretSlice<u8>, Failure> {
         let mut bytes = plaintext.map(Blob::into_inner).unwrap_or_default();
-        if bytes.len() == KEY_BYTES {
-            return Ok(SecretSlice::from(bytes));
-        }
+        // A boxed copy of its exact size: to shrink the vector would leave its bytes behind.
+        let key = Box::<[u8]>::from(bytes.as_slice());
         let length = bytes.len();
         bytes.zeroize();
+        let key = SecretSlice::from(key);
+        if sizes.contains(&length) {
+            return Ok(key);
+        }
         Err(self.malformed(&format!("a key of {length} bytes instead of {KEY_BYTES}")))
     }
 

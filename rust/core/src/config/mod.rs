@@ -19,10 +19,12 @@ pub(crate) use keys::{
 };
 pub(crate) use limits::Limits;
 pub use model::Config;
-pub(crate) use model::RuleTarget;
+pub(crate) use model::{KekKind, RuleTarget};
 
 /// The name of the key that the properties of AWS's providers define.
 const DROP_IN_KEY: &str = "default";
+/// The property that names the keys of objects that name none.
+const LEGACY_KEY: &str = "emrkeys.legacy.key";
 const DESCRIPTION_ENABLED: &str = "fs.s3.cse.materialsDescription.enabled";
 const V2_ENABLED: &str = "fs.s3.cse.encryptionV2.enabled";
 

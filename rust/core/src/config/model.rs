@@ -26,7 +26,8 @@ pub struct Config {
     pub(crate) rules: Rules<RuleTarget>,
     pub(crate) rule_names: Vec<RuleTarget>,
     pub(crate) default_key: Option<String>,
-    pub(crate) legacy_key: Option<String>,
+    /// The keys of objects that name none, at most one for each kind of wrap.
+    pub(crate) legacy_keys: Vec<String>,
     pub(crate) local_disk: LocalDisk,
     pub(crate) s3: S3Access,
     pub(crate) jce: JceSettings,
@@ -49,6 +50,26 @@ pub struct Config {
 pub(crate) struct RuleTarget {
     pub(crate) rule: String,
     pub(crate) key: String,
+}
+
+/// The kind of key that unwraps a data key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum KekKind {
+    Aes,
+    Rsa,
+    Kms,
+}
+
+impl KeyKind {
+    pub(crate) fn kek(&self) -> KekKind {
+        match self {
+            KeyKind::Aes(_) | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_) => {
+                KekKind::Aes
+            }
+            KeyKind::Rsa(_) => KekKind::Rsa,
+            KeyKind::Kms(_) => KekKind::Kms,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +152,7 @@ impl Config {
         let in_s3 = |name: &str| {
             self.default_key.as_deref() == Some(name)
                 || self.protects_a_keyring(name)
-                || self.legacy_key.as_deref() == Some(name)
+                || self.legacy_keys.iter().any(|key| key == name)
                 || self.rule_names.iter().any(|target| target.key == name)
         };
         let of_disk =

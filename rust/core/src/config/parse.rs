@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::model::{Config, RuleTarget};
-use super::reader::Reader;
+use super::reader::{list, Reader};
 use super::validate::{
-    check_client, check_local_disk, check_names, check_names_are_unique, check_protectors, check_s3a,
-    resolve_previous, settings_key_names, shared_with_disk,
+    check_client, check_legacy, check_local_disk, check_names, check_names_are_unique, check_protectors,
+    check_s3a, resolve_previous, settings_key_names, shared_with_disk,
 };
 use super::{
-    drop_in, keys, properties, sections, switched_off, DESCRIPTION_ENABLED, DROP_IN_KEY, V2_ENABLED,
+    drop_in, keys, properties, sections, switched_off, DESCRIPTION_ENABLED, DROP_IN_KEY, LEGACY_KEY,
+    V2_ENABLED,
 };
 use crate::client::Client;
 use crate::error::{Code, Error, Problem};
@@ -28,7 +29,7 @@ impl Config {
         reader.refuse_unknown();
         let mut keys = keys::read_all(&mut reader);
         let mut default_key = reader.get("emrkeys.default.key").map(str::to_owned);
-        let legacy_key = reader.get("emrkeys.legacy.key").map(str::to_owned);
+        let legacy_keys = list(reader.get(LEGACY_KEY));
         let local_disk = sections::local_disk(&mut reader);
         let rules = sections::rules(&mut reader);
         let drop_in = keys.is_empty() && rules.is_empty() && default_key.is_none() && !reader.names_keys();
@@ -59,10 +60,11 @@ impl Config {
             &known,
             &rules,
             &default_key,
-            &legacy_key,
+            &legacy_keys,
             &local_disk,
             &mut problems,
         );
+        check_legacy(&keys, &legacy_keys, &mut problems);
         check_protectors(&keys, &known, &mut problems);
         resolve_previous(&mut keys, &known, &mut problems);
         check_names_are_unique(&keys, &mut problems);
@@ -134,7 +136,7 @@ impl Config {
             rules,
             rule_names,
             default_key,
-            legacy_key,
+            legacy_keys,
             local_disk,
             s3,
             jce,

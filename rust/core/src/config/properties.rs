@@ -266,10 +266,12 @@ const PROPERTIES: &[Property] = &[
     ),
     property(
         "emrkeys.legacy.key",
-        "name of a key",
+        "names of keys",
         "none: reading them is refused",
-        "old",
-        "The key of objects whose stored description is empty or says nothing that is known.",
+        "old,old-rsa",
+        "The key of objects whose stored description is empty or says nothing that is known. Of one AES key \
+         (`aes`, `keyring`, `kms-cached`, `data-key-service`), one of type `rsa` and one of type `kms` the wrap \
+         of the data key chooses. Clients that do not say the wrap (EMRFS, the SDK v1) get the first.",
     ),
     property(
         "emrkeys.local-disk.key",

@@ -44,7 +44,7 @@ fn expect(changes: &[(&str, &str)], code: Code, property: &str) {
 #[test]
 fn an_empty_value_is_no_value() {
     let config = Config::parse(Client::S3, &settings(&[("emrkeys.legacy.key", "  ")])).unwrap();
-    assert_eq!(config.legacy_key, None);
+    assert!(config.legacy_keys.is_empty());
 }
 
 #[test]

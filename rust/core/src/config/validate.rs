@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys::{AesKey, KeyConfig, KeyKind, KeyringKey, Origin};
-use super::model::{LocalDisk, RuleTarget};
+use super::model::{KekKind, LocalDisk, RuleTarget};
 use super::properties;
-use super::{DESCRIPTION_ENABLED, V2_ENABLED};
+use super::{DESCRIPTION_ENABLED, LEGACY_KEY, V2_ENABLED};
 use crate::description;
 use crate::error::{excerpt, Code, Problem, Problems};
 use crate::inputs::Settings;
@@ -25,19 +25,14 @@ pub(super) fn check_names(
     known: &BTreeSet<String>,
     rules: &[Rule<RuleTarget>],
     default_key: &Option<String>,
-    legacy_key: &Option<String>,
+    legacy_keys: &[String],
     local_disk: &LocalDisk,
     problems: &mut Problems,
 ) {
-    let single = [
-        ("emrkeys.default.key", default_key),
-        ("emrkeys.legacy.key", legacy_key),
-        ("emrkeys.local-disk.key", &local_disk.key),
-    ];
-    for (property, key) in single
-        .into_iter()
-        .filter_map(|(property, key)| Some((property, key.as_ref()?)))
-    {
+    let of_default = default_key.iter().map(|key| ("emrkeys.default.key", key));
+    let of_legacy = legacy_keys.iter().map(|key| (LEGACY_KEY, key));
+    let of_disk = local_disk.key.iter().map(|key| ("emrkeys.local-disk.key", key));
+    for (property, key) in of_default.chain(of_legacy).chain(of_disk) {
         if !known.contains(key) {
             problems.add(unknown_key(property, key, known));
         }
@@ -48,6 +43,26 @@ pub(super) fn check_names(
     for target in wrong {
         let property = format!("emrkeys.rule.{}.key", target.rule);
         problems.add(unknown_key(&property, &target.key, known));
+    }
+}
+
+/// Of several legacy keys the wrap of an object's data key chooses one.
+pub(super) fn check_legacy(
+    keys: &BTreeMap<String, KeyConfig>,
+    legacy_keys: &[String],
+    problems: &mut Problems,
+) {
+    let mut of_kind: BTreeMap<KekKind, &str> = BTreeMap::new();
+    for name in legacy_keys {
+        let Some(key) = keys.get(name) else { continue };
+        if let Some(other) = of_kind.insert(key.kind.kek(), name) {
+            problems.add(Problem::at(
+                LEGACY_KEY,
+                Code::Conflict,
+                format!("the keys {other} and {name} are for the same wraps, so that the wrap chooses neither"),
+                "Name at most one AES key (aes, keyring, kms-cached, data-key-service), one RSA pair, one KMS key.",
+            ));
+        }
     }
 }
 

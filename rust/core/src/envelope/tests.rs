@@ -15,6 +15,29 @@ fn v2() -> Metadata {
 }
 
 #[test]
+fn what_other_clients_and_s3_make_of_an_envelope_is_read() {
+    let mut fields = v2();
+    fields.insert(
+        DESCRIPTION.to_owned(),
+        "=?UTF-8?Q?{\"team\":\"r=C3=83=C2=B6t\"}?=".to_owned(),
+    );
+    let read = Envelope::parse(&fields).unwrap().unwrap();
+    assert_eq!(read.description, StoredDescription::from_iter([("team", "röt")]));
+    assert!(read.to_metadata().values().all(|value| value.is_ascii()));
+    assert_eq!(Envelope::parse(&read.to_metadata()).unwrap().unwrap(), read);
+    // As the client for PHP writes it.
+    let mut file: serde_json::Map<String, serde_json::Value> = v2()
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    file.insert(TAG_BITS.to_owned(), 128.into());
+    file.insert(PLAINTEXT_LENGTH.to_owned(), 5.into());
+    let text = serde_json::to_vec(&file).unwrap();
+    let read = Envelope::parse_instruction(&text, &Metadata::new()).unwrap();
+    assert_eq!(Some(read), Envelope::parse(&v2()).unwrap());
+}
+
+#[test]
 fn contradictory_and_hostile_envelopes_are_refused() {
     let changed = |changes: &[(&str, Option<&str>)]| {
         let mut metadata = v2();

@@ -112,7 +112,7 @@ pub fn config_summary(config: &Config) -> ConfigSummary {
         keys: keys.collect(),
         rules: rules.collect(),
         default_key: config.default_key.clone(),
-        legacy_key: config.legacy_key.clone(),
+        legacy_key: (!config.legacy_keys.is_empty()).then(|| config.legacy_keys.join(",")),
         local_disk_key: config.local_disk.key.clone(),
         s3_endpoint: config.s3.endpoint.clone(),
         s3_region: config.s3.region.clone(),

@@ -416,6 +416,40 @@ fn descriptions_that_say_nothing_need_the_legacy_key() {
 }
 
 #[test]
+fn of_several_legacy_keys_the_wrap_chooses_one() {
+    let fixture = two_keys()
+        .set("emrkeys.key.k.type", "kms")
+        .set("emrkeys.key.k.kms-key-id", "alias/k")
+        .set("emrkeys.key.l.type", "kms")
+        .set("emrkeys.key.l.kms-key-id", "alias/l");
+    let both = fixture.set("emrkeys.legacy.key", "audit, l");
+    let read = |wrap| {
+        let provider = both.open();
+        let request = Request::Read {
+            stored: StoredDescription::default(),
+            wrap,
+            content: GCM,
+            object: None,
+        };
+        provider.materials(request).map(Option::unwrap)
+    };
+    for wrap in ["AESWrap", "AES/GCM", "AES"] {
+        assert_eq!(symmetric(&read(wrap).unwrap()), 2, "{wrap}");
+    }
+    for wrap in ["kms", "kms+context"] {
+        let key = read(wrap).unwrap().key;
+        assert!(
+            matches!(key, MaterialKey::Kms { key_id } if key_id == "alias/l"),
+            "{wrap}"
+        );
+    }
+    assert_eq!(code(read("RSA")), Code::DescriptionUnknown);
+    assert_eq!(symmetric(&both.open().ask(Some(&[("x", "y")])).unwrap()), 2);
+    let same = both.set("emrkeys.legacy.key", "audit,main");
+    assert_eq!(same.open_error(), Code::Conflict);
+}
+
+#[test]
 fn a_call_with_null_for_a_description_gets_the_legacy_key_or_null() {
     assert!(two_keys()
         .open()
