@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import properties
+from conftest import TIMEOUT, properties
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from envelopes import Aes, seal
 from lake import Lake
@@ -304,7 +304,7 @@ def test_the_page_sorts_and_filters_and_runs_no_script_of_others(tool, lake, tmp
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=TIMEOUT,
         )
         assert ":CONSOLE" not in done.stderr, done.stderr
         return done.stdout

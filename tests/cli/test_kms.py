@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from conftest import TIMEOUT
+
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole"
 
@@ -115,7 +117,7 @@ def test_a_warning_that_cannot_be_told_costs_no_result(servers, tool):
     put(servers, key, allow(f"arn:aws:iam::{ACCOUNT}:root"), denial)
     command = [tool.path, "kms", "add-key-user", key, "--role", "EMR"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, env=tool.env, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+        done = subprocess.run(command, env=tool.env, stdout=subprocess.PIPE, stderr=full, text=True, timeout=TIMEOUT)
     assert done.returncode == 0 and "nothing was changed" in done.stdout
 
 

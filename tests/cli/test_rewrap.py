@@ -205,7 +205,7 @@ def meanwhile(lake, call: str, number: int, action) -> dict:
     )
     wait_for(lambda: lake.servers.calls().get(call, 0) >= number)
     action()
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=TIMEOUT)
     return json.loads(out)["counts"]
 
 
@@ -251,7 +251,7 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
             )
             wait_for(lambda: moved() > before + 60)
             process.send_signal(how)
-            process.communicate(timeout=20)
+            process.communicate(timeout=TIMEOUT)
             assert process.returncode == (-9 if how == signal.SIGKILL else 130)
         mark = json.loads((lake.tool.folder / "mark").read_text())
         assert names[0] < mark["after"] < names[-1]
@@ -294,7 +294,7 @@ def test_the_work_on_an_inventory_goes_on_from_its_checkpoint(lake):
     # Into the second of the files.
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) > 25)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=TIMEOUT)
     moved = lake.servers.calls()["s3.CopyObject"]
     assert json.loads((lake.tool.folder / "mark").read_text())["after"] == f"1:{moved - 20}"
     told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark")
@@ -347,7 +347,7 @@ def stopped(lake, *options, after: int, **more) -> None:
     before = lake.servers.calls().get("s3.CopyObject", 0)
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) >= before + after)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
 
 
@@ -751,7 +751,7 @@ def test_ctrl_c_does_not_wait_for_the_next_object(lake):
     )
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject"))
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=TIMEOUT) == 130
     assert lake.servers.calls()["s3.CopyObject"] == 1
 
 

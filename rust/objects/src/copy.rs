@@ -177,16 +177,18 @@ impl Store {
         }
         self.expect(uri, head)?;
         let (since, etag) = conditions(head);
+        let (there, absent) = self.destination(uri, head)?;
         let call = self
             .client
             .copy_object()
             .bucket(&uri.bucket)
             .key(&uri.key)
-            .copy_source(source(uri))
+            .copy_source(self.source(uri))
             .set_copy_source_if_unmodified_since(since)
             .set_copy_source_if_match(etag)
-            // The source is the destination, and may be written between the two looks at it.
-            .if_match(&head.etag)
+            // Where the source is the destination, it may be written between the two looks at it.
+            .set_if_match(there)
+            .set_if_none_match(absent)
             .metadata_directive(MetadataDirective::Replace)
             .set_metadata(Some(metadata.clone().into_iter().collect()));
         let copied = wait(uri, "CopyObject", keep!(call, &head.raw).send())?;
@@ -252,6 +254,7 @@ impl Store {
     fn copy_parts(&self, uri: &ObjectUri, head: &Head, id: &str, tags: &str) -> Result<Written, Problem> {
         let size = PART.max(head.length.div_ceil(MAX_PARTS));
         let (since, etag) = conditions(head);
+        let (there, absent) = self.destination(uri, head)?;
         let mut parts = Vec::new();
         let mut start = 0;
         while start < head.length {
@@ -264,7 +267,7 @@ impl Store {
                 .key(&uri.key)
                 .upload_id(id)
                 .part_number(number)
-                .copy_source(source(uri))
+                .copy_source(self.source(uri))
                 .set_copy_source_if_unmodified_since(since)
                 .set_copy_source_if_match(etag.clone())
                 .copy_source_range(format!("bytes={start}-{}", end - 1));
@@ -289,7 +292,8 @@ impl Store {
             .bucket(&uri.bucket)
             .key(&uri.key)
             .upload_id(id)
-            .if_match(&head.etag)
+            .set_if_match(there)
+            .set_if_none_match(absent)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
         let done = wait(uri, "CompleteMultipartUpload", call.send())?;
         Ok(Written {
@@ -298,9 +302,34 @@ impl Store {
         })
     }
 
+    /// The object as the header of a copy names it, with its version if one was asked for.
+    fn source(&self, uri: &ObjectUri) -> String {
+        let version = self.version().map_or_else(String::new, |version| {
+            format!("?versionId={}", percent_encode(version))
+        });
+        format!("{}/{}{version}", uri.bucket, percent_encode(&uri.key))
+    }
+
+    /// The conditions on what the copy replaces (`If-Match`, `If-None-Match`): the object of `head`, or for an older
+    /// version whatever is current by now, which may be nothing.
+    fn destination(&self, uri: &ObjectUri, head: &Head) -> Result<(Option<String>, Option<String>), Problem> {
+        if self.version().is_none() {
+            return Ok((Some(head.etag.clone()), None));
+        }
+        Ok(match self.now().head(uri).map_err(first_problem)? {
+            Some(current) => (Some(current.etag), None),
+            None => (None, Some("*".to_owned())),
+        })
+    }
+
     /// The tags of an object, as a header takes them; empty for none.
     fn tags(&self, uri: &ObjectUri) -> Result<String, Problem> {
-        let call = self.client.get_object_tagging().bucket(&uri.bucket).key(&uri.key);
+        let call = self
+            .client
+            .get_object_tagging()
+            .bucket(&uri.bucket)
+            .key(&uri.key)
+            .set_version_id(self.version().map(str::to_owned));
         let tags = wait(uri, "GetObjectTagging", call.send())?.tag_set;
         let pairs = tags
             .iter()
@@ -346,10 +375,6 @@ fn conditions(head: &Head) -> (Option<DateTime>, Option<String>) {
     } else {
         (None, Some(head.etag.clone()))
     }
-}
-
-fn source(uri: &ObjectUri) -> String {
-    format!("{}/{}", uri.bucket, percent_encode(&uri.key))
 }
 
 fn first_problem(error: Error) -> Problem {

@@ -169,7 +169,8 @@ impl Rewrap {
     }
 
     /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the
-    /// same moment, it is that object which is moved.
+    /// same moment, it is that object which is moved. Of a store at a version, that version is copied under the new
+    /// key, and the copy becomes the current version.
     ///
     /// # Errors
     /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_DAMAGED`
@@ -180,7 +181,8 @@ impl Rewrap {
     pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
         let mut written = None;
         match self.try_object(provider, store, uri, &mut written) {
-            Err(error) if error.code() == Code::ObjectChanged => {
+            // The copy of an older version is made once: a second one would replace what came since.
+            Err(error) if error.code() == Code::ObjectChanged && store.version().is_none() => {
                 let again = self.try_object(provider, store, uri, &mut written.clone());
                 match (again, written) {
                     // Others changed something else of it since.
@@ -240,6 +242,17 @@ impl Rewrap {
             Ok(new) => new,
             Err(outcome) => return Ok(outcome),
         };
+        if store.version().is_some() && *place != Place::Metadata {
+            return Err(Problem::new(
+                Code::ContentUnsupported,
+                format!(
+                    "the envelope of {} is in an instruction file, which has versions of its own",
+                    excerpt(&uri.to_string())
+                ),
+                "Restore the version of the object and that of its instruction file, and re-wrap it as it is then.",
+            )
+            .into());
+        }
         let (from, to) = (named(old), named(&new));
         if self.dry_run {
             return Ok(Outcome::Planned { from, to });
@@ -248,7 +261,7 @@ impl Rewrap {
         let stored = match place {
             Place::Metadata => store.replace_metadata(uri, head, &metadata, self.multipart_above),
             Place::InstructionFile { etag } => store
-                .replace_instruction(&uri.instruction(), new.to_instruction().0, etag)
+                .replace_instruction(&store.instruction_of(uri), new.to_instruction().0, etag)
                 .map(|()| Written::default()),
         };
         let answer = match &stored {
@@ -265,7 +278,7 @@ impl Rewrap {
             Place::Metadata => &metadata,
             Place::InstructionFile { .. } => &head.metadata,
         };
-        let is_there = store.find(uri)?.is_some_and(|found| {
+        let is_there = store.now().find(uri)?.is_some_and(|found| {
             let envelope = found.envelope.map(|(envelope, _)| envelope);
             envelope == wanted && answer.is(head, metadata, &found.head)
         });

@@ -1,7 +1,7 @@
 //! Objects in S3: found, read, listed. Every call blocks, so that as many threads as make them are at work at once.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -50,14 +50,6 @@ impl ObjectUri {
         let key = String::from_utf8(key).map_err(|_| invalid(format!("{} is not UTF-8", excerpt(text))))?;
         Ok(ObjectUri { bucket, key })
     }
-
-    /// Where its instruction file would be.
-    pub fn instruction(&self) -> ObjectUri {
-        ObjectUri {
-            bucket: self.bucket.clone(),
-            key: format!("{}{INSTRUCTION_SUFFIX}", self.key),
-        }
-    }
 }
 
 impl std::fmt::Display for ObjectUri {
@@ -92,6 +84,10 @@ pub fn local_path(text: &str) -> Result<Option<PathBuf>, Error> {
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) client: Client,
+    /// The end of the keys of instruction files.
+    suffix: Arc<str>,
+    /// The version at which objects are read; `None`: as they are now.
+    version: Option<Arc<str>>,
 }
 
 /// A process has one or two configurations: more are not remembered.
@@ -209,6 +205,7 @@ pub struct Body {
     uri: ObjectUri,
     /// Of the object that all of it is from.
     etag: Option<String>,
+    version: Option<Arc<str>>,
     /// Where the next byte is in the object.
     next: u64,
     /// The last byte, where a range was asked for.
@@ -259,6 +256,7 @@ impl Body {
             .get_object()
             .bucket(&self.uri.bucket)
             .key(&self.uri.key)
+            .set_version_id(self.version.as_deref().map(str::to_owned))
             .set_if_match(self.etag.clone())
             .set_range(range);
         let answer = wait(&self.uri, "GetObject", call.send())?;
@@ -322,6 +320,55 @@ impl Store {
             );
         Ok(Store {
             client: Client::from_conf(settings.build()),
+            suffix: INSTRUCTION_SUFFIX.into(),
+            version: None,
+        })
+    }
+
+    /// The same store, where the key of an instruction file is the object's key and `suffix`.
+    pub fn with_instruction_suffix(self, suffix: &str) -> Store {
+        Store {
+            suffix: suffix.into(),
+            ..self
+        }
+    }
+
+    /// The same store, whose objects are read at one version. An instruction file is read as it is now: it has versions
+    /// of its own.
+    pub fn at_version(self, version: &str) -> Store {
+        Store {
+            version: Some(version.into()),
+            ..self
+        }
+    }
+
+    /// The same store, whose objects are read as they are now.
+    pub fn now(&self) -> Store {
+        Store {
+            version: None,
+            ..self.clone()
+        }
+    }
+
+    /// The version at which objects are read, if it is not the current one of each.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Where the instruction file of an object is, if it has one.
+    pub fn instruction_of(&self, uri: &ObjectUri) -> ObjectUri {
+        ObjectUri {
+            bucket: uri.bucket.clone(),
+            key: format!("{}{}", uri.key, self.suffix),
+        }
+    }
+
+    /// The object that an instruction file of this key belongs to; `None` for a key without the suffix.
+    pub fn object_of(&self, instruction: &ObjectUri) -> Option<ObjectUri> {
+        let key = instruction.key.strip_suffix(&*self.suffix)?;
+        Some(ObjectUri {
+            bucket: instruction.bucket.clone(),
+            key: key.to_owned(),
         })
     }
 
@@ -330,11 +377,16 @@ impl Store {
     /// # Errors
     /// `STORE_DENIED`, `STORE_UNAVAILABLE`
     pub fn head(&self, uri: &ObjectUri) -> Result<Option<Head>, Error> {
-        let call = self.client.head_object().bucket(&uri.bucket).key(&uri.key);
+        let call = self
+            .client
+            .head_object()
+            .bucket(&uri.bucket)
+            .key(&uri.key)
+            .set_version_id(self.version.as_deref().map(str::to_owned));
         let raw = match wait(uri, "HeadObject", call.send()) {
             Ok(raw) => raw,
             Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
-            Err(problem) => return Err(problem.into()),
+            Err(problem) => return Err(self.about_version(problem).into()),
         };
         let metadata = raw.metadata().into_iter().flatten();
         Ok(Some(Head {
@@ -353,6 +405,21 @@ impl Store {
         }))
     }
 
+    /// S3 answers HEAD without a word on what is wrong with a version.
+    fn about_version(&self, problem: Problem) -> Problem {
+        match &self.version {
+            Some(version) if problem.code == Code::StoreUnavailable => Problem {
+                remedy: format!(
+                    "See that the object has a version {} which is no delete marker (aws s3api list-object-versions). {}",
+                    excerpt(version),
+                    problem.remedy
+                ),
+                ..problem
+            },
+            _ => problem,
+        }
+    }
+
     /// An object and its envelope. The instruction file is asked for where the metadata holds no envelope, or a part of
     /// one.
     ///
@@ -365,7 +432,7 @@ impl Store {
         let envelope = if Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata) {
             Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata))
         } else {
-            match self.small(&uri.instruction(), MAX_INSTRUCTION, Code::InvalidEnvelope)? {
+            match self.small(&self.instruction_of(uri), MAX_INSTRUCTION, Code::InvalidEnvelope)? {
                 Some((bytes, etag)) => Some((
                     Envelope::parse_instruction(&bytes, &head.metadata)?,
                     Place::InstructionFile { etag },
@@ -386,6 +453,7 @@ impl Store {
             client: self.client.clone(),
             uri: uri.clone(),
             etag: etag.map(str::to_owned),
+            version: self.version.clone(),
             next: range.map_or(0, |(first, _)| first),
             last: range.map(|(_, last)| last),
             stream: ByteStream::default(),
@@ -397,7 +465,7 @@ impl Store {
         Ok(body)
     }
 
-    /// A small object's content and ETag; `None` where there is no such object.
+    /// A small object's content and ETag, as it is now; `None` where there is no such object.
     ///
     /// # Errors
     /// `too_large` for more than `limit` bytes; else as [`Store::get`].
@@ -407,7 +475,7 @@ impl Store {
         limit: usize,
         too_large: Code,
     ) -> Result<Option<(Vec<u8>, String)>, Error> {
-        let mut body = match self.get(uri, None, None) {
+        let mut body = match self.now().get(uri, None, None) {
             Err(error) if error.code() == Code::ObjectNotFound => return Ok(None),
             other => other?,
         };

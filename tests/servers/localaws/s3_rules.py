@@ -68,19 +68,23 @@ def copy_fails(operation: str, environ: dict) -> bool:
     """Whether a copy is on a condition that does not hold; moto ignores them. "CopyObject", Amazon S3 API reference."""
     if operation not in _COPIES:
         return False
-    source = unquote(environ.get("HTTP_X_AMZ_COPY_SOURCE", "")).partition("?")[0]
+    source, _, query = environ.get("HTTP_X_AMZ_COPY_SOURCE", "").partition("?")
+    version = query.removeprefix("versionId=") or None
+    of = _find(unquote(source), version and unquote(version))
     target = environ["PATH_INFO"].encode("latin-1").decode()  # WSGI strings are latin-1
-    conditions = [(environ.get(_SOURCE_IF_MATCH), source), (environ.get("HTTP_IF_MATCH"), target)]
-    if any(wanted is not None and wanted != _etag(path) for wanted, path in conditions):
+    there = _find(target)
+    conditions = [(environ.get(_SOURCE_IF_MATCH), of), (environ.get("HTTP_IF_MATCH"), there)]
+    if any(wanted is not None and (found is None or wanted != found.etag) for wanted, found in conditions):
+        return True
+    if environ.get("HTTP_IF_NONE_MATCH") == "*" and there is not None:
         return True
     # Where the ETag is asked for as well and is right, S3 does not look at the time.
     since = environ.get(_SOURCE_IF_UNMODIFIED)
-    found = _find(source)
     return (
         since is not None
         and _SOURCE_IF_MATCH not in environ
-        and found is not None
-        and found.last_modified.replace(microsecond=0, tzinfo=timezone.utc) > parsedate_to_datetime(since)
+        and of is not None
+        and of.last_modified.replace(microsecond=0, tzinfo=timezone.utc) > parsedate_to_datetime(since)
     )
 
 
@@ -93,12 +97,13 @@ def change(bucket: str, key: str, modified: float | None = None, locked_until: s
         found.lock_until = locked_until
 
 
-def _etag(path: str) -> str | None:
-    found = _find(path)
-    return found.etag if found else None
-
-
-def _find(path: str):
+def _find(path: str, version: str | None = None):
+    """The object, or that version of it; None where there is none, or a delete marker."""
     bucket, _, key = path.lstrip("/").partition("/")
     found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(bucket)
-    return found and found.keys.get(key)
+    if not found:
+        return None
+    versions = found.keys.getlist(key, default=[])
+    if version is not None:
+        versions = [one for one in versions if one.version_id == version]
+    return versions[-1] if versions and hasattr(versions[-1], "etag") else None

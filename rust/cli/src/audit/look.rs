@@ -6,7 +6,7 @@ use std::sync::Arc;
 use emrkeys_core::{config_summary, Code, Config, Error, KeyLookup, Provider, Request};
 use emrkeys_objects::{
     prove, unwrap_data_key, Content, Envelope, Format, Head, Listed, ObjectUri, Page, Store, Wrap,
-    INSTRUCTION_MARK, INSTRUCTION_SUFFIX, MAX_INSTRUCTION,
+    INSTRUCTION_MARK, MAX_INSTRUCTION,
 };
 use serde_json::{json, Value};
 
@@ -348,7 +348,7 @@ fn find_envelope(
     row: &mut Row,
 ) -> Result<Option<Envelope>, Error> {
     let whole = Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata);
-    let beside = uri.instruction();
+    let beside = store.instruction_of(uri);
     if !whole && page.holds(&beside.key) != Some(false) {
         if let Some((bytes, _)) = store.small(&beside, MAX_INSTRUCTION, Code::InvalidEnvelope)? {
             row.group.place = "instruction file".to_owned();
@@ -364,16 +364,20 @@ fn find_envelope(
 
 /// Whether an instruction file has no object.
 fn is_orphan(store: &Store, uri: &ObjectUri, page: &Page) -> Result<bool, Error> {
-    let Some(key) = uri.key.strip_suffix(INSTRUCTION_SUFFIX) else {
+    // An object may have several, for other readers: their suffixes begin with a point.
+    let other = || {
+        let (key, _) = uri.key.rsplit_once('.')?;
+        Some(ObjectUri {
+            bucket: uri.bucket.clone(),
+            key: key.to_owned(),
+        })
+    };
+    let Some(object) = store.object_of(uri).or_else(other) else {
         return Ok(true);
     };
-    if let Some(listed) = page.holds(key) {
+    if let Some(listed) = page.holds(&object.key) {
         return Ok(!listed);
     }
-    let object = ObjectUri {
-        bucket: uri.bucket.clone(),
-        key: key.to_owned(),
-    };
     Ok(store.head(&object)?.is_none())
 }
 

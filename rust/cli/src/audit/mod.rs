@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
-use crate::object::Prefix;
+use crate::object::{Instructions, Prefix};
 use crate::output::{at, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::text::printable;
@@ -40,6 +40,8 @@ Example:
 pub(crate) struct Command {
     #[command(flatten)]
     prefix: Prefix,
+    #[command(flatten)]
+    instructions: Instructions,
     /// Does not unwrap data keys: says what the envelopes say, and nothing on what can be read
     #[arg(long)]
     no_unwrap: bool,
@@ -74,7 +76,7 @@ impl Command {
     pub(crate) fn run(self, form: Form, csv: bool, aws: &Aws) -> Result<(), Failure> {
         let (prefix, inventory) = self.prefix.parse()?;
         let auditor = Auditor::open(&self.conf, aws, self.no_unwrap)?;
-        let store = aws.store()?;
+        let store = self.instructions.store(aws)?;
         let stop = interrupted()?;
         let mut objects = match &self.objects {
             Some(path) => Some(Objects::create(path)?),

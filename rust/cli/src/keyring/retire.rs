@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 use super::target::Found;
 use super::{finish, number_of, Writing};
 use crate::aws::Aws;
+use crate::object::Instructions;
 use crate::output::{note, problem, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::text::{counted, printable};
@@ -25,6 +26,8 @@ pub(crate) struct Check {
     /// Where objects under the version may be: all whose keys begin so, s3://bucket/prefix; several by repeating
     #[arg(long, value_name = "PREFIX", required = true)]
     check: Vec<String>,
+    #[command(flatten)]
+    instructions: Instructions,
     /// How many objects are looked at at once
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
@@ -59,7 +62,7 @@ pub(super) fn run(
         .iter()
         .map(|prefix| ObjectUri::parse(prefix))
         .collect::<Result<Vec<_>, _>>()?;
-    let store = aws.store()?;
+    let store = check.instructions.store(aws)?;
     let stop = interrupted()?;
     let mut progress = Progress::of("objects", None);
     let mut tallies = Vec::new();

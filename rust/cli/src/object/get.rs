@@ -8,7 +8,7 @@ use emrkeys_core::{Code, Provider};
 use emrkeys_crypto::digest::sha256;
 use emrkeys_objects::{unwrap_data_key, Content, DataKey, Opener, RangeOpener, TAG_BYTES};
 
-use super::{Place, Sealed, Stores, PIECE};
+use super::{Instructions, Place, Sealed, Stores, Version, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
@@ -23,6 +23,8 @@ pub(crate) struct Get {
     /// The file to write; it appears when the whole object is read and, but for AES-CBC, has proved authentic
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    version: Version,
     #[command(flatten)]
     part: Part,
     #[command(flatten)]
@@ -39,6 +41,8 @@ pub(crate) struct Cat {
     #[arg(long)]
     release_unverified: bool,
     #[command(flatten)]
+    version: Version,
+    #[command(flatten)]
     part: Part,
     #[command(flatten)]
     conf: Conf,
@@ -54,6 +58,8 @@ struct Part {
     /// Bytes of the content, from 0 on and the last one included, such as 0-99 or 100-. A part is NOT authenticated
     #[arg(long, value_name = "FROM-TO", value_parser = range)]
     range: Option<(u64, Option<u64>)>,
+    #[command(flatten)]
+    instructions: Instructions,
 }
 
 fn range(text: &str) -> Result<(u64, Option<u64>), String> {
@@ -72,12 +78,14 @@ fn range(text: &str) -> Result<(u64, Option<u64>), String> {
 impl Get {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let stop = interrupted()?;
+        let place = Place::parse(&self.uri)?;
+        let version = self.version.of(std::slice::from_ref(&place))?;
         let provider = self.conf.open_lazily(aws)?;
         let path = &self.file;
         // Where it cannot be, nobody is asked for anything.
         let mut file = NewFile::create(path).map_err(at(path))?;
-        let stores = Stores::new(aws);
-        let object = Reading::begin(&self.uri, &self.part, &provider, &stores)?;
+        let stores = Stores::new(aws, &self.part.instructions, version);
+        let object = Reading::begin(place, &self.part, &provider, &stores)?;
         let mut progress = Progress::of("bytes", Some(object.sealed.length));
         let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
         let done = object.copy(&mut Pieces::Unseen, &mut write, &mut |count| {
@@ -95,12 +103,18 @@ impl Get {
 
 impl Cat {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
+        let places = self
+            .uris
+            .iter()
+            .map(|uri| Place::parse(uri))
+            .collect::<Result<Vec<_>, _>>()?;
+        let version = self.version.of(&places)?;
         let provider = self.conf.open_lazily(aws)?;
-        let stores = Stores::new(aws);
+        let stores = Stores::new(aws, &self.part.instructions, version);
         let mut out = stdout().lock();
         let whole = self.part.range.is_none();
-        for uri in &self.uris {
-            let object = Reading::begin(uri, &self.part, &provider, &stores)?;
+        for place in places {
+            let object = Reading::begin(place, &self.part, &provider, &stores)?;
             let mut pieces = Pieces::Unseen;
             if whole && !self.release_unverified {
                 pieces = object.verify()?;
@@ -161,12 +175,12 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn begin(
-        uri: &str,
+        place: Place,
         part: &Part,
         provider: &Provider,
         stores: &'a Stores<'a>,
     ) -> Result<Reading<'a>, Failure> {
-        let sealed = Sealed::find(Place::parse(uri)?, stores)?;
+        let sealed = Sealed::find(place, stores)?;
         if sealed.envelope.content == Content::Cbc {
             let what = format!(
                 "{} is encrypted with AES-CBC, which does not show whether somebody changed it",

@@ -13,7 +13,7 @@ use serde_json::{json, Value};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
-use super::{absent, instruction_beside, Place, Stores};
+use super::{absent, instruction_beside, Instructions, Place, Stores, Version};
 use crate::aws::Aws;
 use crate::conf::{open, Conf};
 use crate::output::{at, problem, Failure};
@@ -39,6 +39,10 @@ pub(crate) struct Inspect {
     /// Each URI is a prefix in S3: all objects whose keys begin so
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    version: Version,
+    #[command(flatten)]
+    instructions: Instructions,
     /// Objects looked at at once
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
@@ -77,12 +81,18 @@ impl Inspect {
             .map(open)
             .transpose()?
             .map(|(provider, _)| provider);
-        let stores = Stores::new(aws);
         let places = self
             .uris
             .iter()
             .map(|uri| Place::parse(uri))
             .collect::<Result<Vec<_>, _>>()?;
+        let version = self.version.of(&places)?;
+        if version.is_some() && self.recursive {
+            return Err(Failure::Usage(
+                "--version-id is of one object, and --recursive of many".to_owned(),
+            ));
+        }
+        let stores = Stores::new(aws, &self.instructions, version);
         if places.iter().any(|place| matches!(place, Place::S3(_))) {
             stores.s3()?;
         }
@@ -105,6 +115,7 @@ impl Inspect {
         let look = |place: &Place| {
             let look = Look {
                 place,
+                suffix: self.instructions.suffix(),
                 store: store.as_ref(),
                 provider: provider.as_ref(),
                 config: config.as_deref(),
@@ -246,6 +257,7 @@ fn print_line(out: &mut impl Write, label: &str, text: &str) -> std::io::Result<
 
 struct Look<'a> {
     place: &'a Place,
+    suffix: &'a str,
     store: Option<&'a emrkeys_objects::Store>,
     provider: Option<&'a Provider>,
     config: Option<&'a Config>,
@@ -278,7 +290,7 @@ impl Look<'_> {
                     Err(error) if error.kind() == ErrorKind::NotFound => return Err(absent(self.place)),
                     other => other.map_err(at(path))?.len(),
                 };
-                let (envelope, malformed) = match instruction_beside(path) {
+                let (envelope, malformed) = match instruction_beside(path, self.suffix) {
                     Ok(envelope) => (envelope.map(|envelope| (envelope, None)), None),
                     Err(Failure::Core(error)) => (None, Some(error)),
                     Err(other) => return Err(other),

@@ -47,6 +47,58 @@ impl Prefix {
     }
 }
 
+/// Where instruction files are.
+#[derive(Args)]
+pub(crate) struct Instructions {
+    /// The end of the key of an instruction file, behind the object's key
+    #[arg(long, value_name = "SUFFIX", default_value = INSTRUCTION_SUFFIX, value_parser = suffix)]
+    instruction_suffix: String,
+}
+
+fn suffix(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("the key of an instruction file is not that of its object".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+impl Instructions {
+    /// The S3 of a command, whose instruction files end so.
+    pub(crate) fn store(&self, aws: &Aws) -> Result<Store, Failure> {
+        Ok(aws.store()?.with_instruction_suffix(&self.instruction_suffix))
+    }
+
+    pub(crate) fn suffix(&self) -> &str {
+        &self.instruction_suffix
+    }
+
+    /// The suffix, if it is not the one that clients use by default.
+    pub(crate) fn other(&self) -> Option<&str> {
+        Some(self.suffix()).filter(|suffix| *suffix != INSTRUCTION_SUFFIX)
+    }
+}
+
+/// Which version of an object.
+#[derive(Args)]
+pub(crate) struct Version {
+    /// The version of the object, in a bucket with versions. An instruction file is read as it is now
+    #[arg(long, value_name = "ID")]
+    version_id: Option<String>,
+}
+
+impl Version {
+    /// The id, which is one of one object in S3.
+    pub(crate) fn of(&self, places: &[Place]) -> Result<Option<&str>, Failure> {
+        let wrong = |what: &str| Err(Failure::Usage(format!("--version-id: {what}")));
+        match (&self.version_id, places) {
+            (None, _) => Ok(None),
+            (Some(_), [Place::File(_)]) => wrong("a file has no versions"),
+            (Some(id), [_]) => Ok(Some(id)),
+            (Some(_), _) => wrong("name one object, whose version it is"),
+        }
+    }
+}
+
 /// Where an object is.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
@@ -88,13 +140,18 @@ impl std::fmt::Display for Place {
 /// The S3 of a command, connected when it is first needed.
 pub(crate) struct Stores<'a> {
     aws: &'a Aws,
+    instructions: &'a Instructions,
+    version: Option<&'a str>,
     store: std::cell::OnceCell<Store>,
 }
 
 impl<'a> Stores<'a> {
-    pub(crate) fn new(aws: &'a Aws) -> Self {
+    /// Objects are read at `version` if there is one, else as they are now.
+    pub(crate) fn new(aws: &'a Aws, instructions: &'a Instructions, version: Option<&'a str>) -> Self {
         Stores {
             aws,
+            instructions,
+            version,
             store: std::cell::OnceCell::new(),
         }
     }
@@ -103,7 +160,11 @@ impl<'a> Stores<'a> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = self.aws.store()?;
+        let store = self.instructions.store(self.aws)?;
+        let store = match self.version {
+            Some(version) => store.at_version(version),
+            None => store,
+        };
         Ok(self.store.get_or_init(|| store))
     }
 }
@@ -159,7 +220,7 @@ impl Sealed {
                 };
                 let length = file.metadata().map_err(at(path))?.len();
                 (
-                    instruction_beside(path)?,
+                    instruction_beside(path, stores.instructions.suffix())?,
                     length,
                     None,
                     Origin::File(path.clone(), file),
@@ -245,16 +306,16 @@ impl Source<'_> {
 }
 
 /// The instruction file of a local file.
-pub(crate) fn instruction_path(path: &Path) -> PathBuf {
+pub(crate) fn instruction_path(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(INSTRUCTION_SUFFIX);
+    name.push(suffix);
     PathBuf::from(name)
 }
 
 /// The envelope in the instruction file beside a local file. The object's own part of it, where the format has one,
 /// stands there too.
-fn instruction_beside(path: &Path) -> Result<Option<Envelope>, Failure> {
-    let path = instruction_path(path);
+fn instruction_beside(path: &Path, suffix: &str) -> Result<Option<Envelope>, Failure> {
+    let path = instruction_path(path, suffix);
     let file = match File::open(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(at(&path))?,

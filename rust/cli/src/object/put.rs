@@ -17,7 +17,7 @@ use emrkeys_objects::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{instruction_path, Place, Stores, PIECE};
+use super::{instruction_path, Instructions, Place, Stores, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
@@ -44,6 +44,8 @@ pub(crate) struct Put {
     /// there yet
     #[arg(long)]
     instruction_file: bool,
+    #[command(flatten)]
+    instructions: Instructions,
     /// In S3: only where there is no object yet
     #[arg(long)]
     no_overwrite: bool,
@@ -114,7 +116,7 @@ impl Put {
         let done = match &place {
             Place::File(path) => self.to_file(path, &place, &provider, content, &mut file, &mut read),
             Place::S3(uri) => {
-                let stores = Stores::new(aws);
+                let stores = Stores::new(aws, &self.instructions, None);
                 let object = S3Object {
                     put: self,
                     store: stores.s3()?,
@@ -139,7 +141,7 @@ impl Put {
         file: &mut File,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let instruction = instruction_path(path);
+        let instruction = instruction_path(path, self.instructions.suffix());
         for path in [path, &instruction] {
             if path.symlink_metadata().is_ok() {
                 return Err(exists(path.display()));
@@ -213,7 +215,7 @@ impl S3Object<'_> {
         }
         if self.put.instruction_file {
             // Two objects cannot be replaced at once, and a pair that is torn apart is lost.
-            for uri in [self.uri, &self.uri.instruction()] {
+            for uri in [self.uri, &self.store.instruction_of(self.uri)] {
                 if self.store.head(uri)?.is_some() {
                     return Err(exists(uri));
                 }
@@ -263,7 +265,7 @@ impl S3Object<'_> {
         let Some(instruction) = instruction else {
             return Ok(make(self.put.no_overwrite)?);
         };
-        let beside = self.uri.instruction();
+        let beside = self.store.instruction_of(self.uri);
         let mark = Metadata::from([(INSTRUCTION_MARK.to_owned(), String::new())]);
         self.store.put(&beside, instruction, &mark, true)?;
         let made = make(true);

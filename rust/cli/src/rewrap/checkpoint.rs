@@ -29,6 +29,9 @@ pub(super) struct Run {
     pub(super) to: Option<String>,
     pub(super) from: BTreeSet<String>,
     pub(super) upgrade_wrap: bool,
+    /// The end of the keys of instruction files, if it is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) instruction_suffix: Option<String>,
 }
 
 /// The content of the file.

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::aws::Aws;
 use crate::conf::Conf;
-use crate::object::Prefix;
+use crate::object::{Instructions, Prefix};
 use crate::output::{at, note, problem, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::text::{counted, printable};
@@ -38,6 +38,11 @@ pub(crate) struct Command {
     /// Take the URI for a prefix: all objects whose keys begin so. A URI that ends in a slash is one anyway
     #[arg(long)]
     recursive: bool,
+    /// A version of one object, in a bucket with versions: the newest version becomes a copy of it under the key
+    #[arg(long, value_name = "ID", conflicts_with_all = ["recursive", "inventory", "checkpoint"])]
+    version_id: Option<String>,
+    #[command(flatten)]
+    instructions: Instructions,
     /// The name of the key that is to wrap the data keys, as in emrkeys.key.NAME.type
     #[arg(long, value_name = "KEY", required_unless_present = "to_rules")]
     to: Option<String>,
@@ -112,7 +117,7 @@ impl Command {
         }
         let rewrap = self.rewrap();
         let target = rewrap.target(&provider, &scope.uri)?;
-        let store = aws.store()?;
+        let store = self.store(&scope, aws)?;
         let path = self.checkpoint.as_deref().filter(|_| !self.dry_run);
         let mut checkpoint = Checkpoint::open(path, self.identity(&scope), target)?;
         let work = Work {
@@ -144,6 +149,17 @@ impl Command {
             return Err(Failure::Interrupted);
         }
         self.verdict(&scope, &checkpoint, &tally)
+    }
+
+    fn store(&self, scope: &Scope, aws: &Aws) -> Result<Store, Failure> {
+        let store = self.instructions.store(aws)?;
+        match &self.version_id {
+            None => Ok(store),
+            Some(id) if scope.exact => Ok(store.at_version(id)),
+            Some(_) => Err(Failure::Usage(
+                "--version-id: name one object, whose version it is".to_owned(),
+            )),
+        }
     }
 
     fn rewrap(&self) -> Rewrap {
@@ -183,6 +199,7 @@ impl Command {
             to: self.to.clone(),
             from: self.from.iter().cloned().collect(),
             upgrade_wrap: self.upgrade_wrap,
+            instruction_suffix: self.instructions.other().map(str::to_owned),
         }
     }
 
