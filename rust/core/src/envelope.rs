@@ -366,17 +366,11 @@ impl Envelope {
                     (CONTENT_V3, self.content.name().to_owned()),
                     (WRAP_V3, self.wrap.v3_name().unwrap_or_default().to_owned()),
                 ]);
-                fields.extend(
-                    self.commitment
-                        .map(|commitment| (COMMITMENT, base64(&commitment))),
-                );
+                let commitment = self.commitment.as_ref();
+                fields.extend(commitment.map(|bytes| (COMMITMENT, base64(bytes))));
                 if !self.description.is_empty() {
-                    let name = if self.wrap.is_kms() {
-                        CONTEXT_V3
-                    } else {
-                        DESCRIPTION_V3
-                    };
-                    fields.push((name, description));
+                    let kms = self.wrap.is_kms();
+                    fields.push((if kms { CONTEXT_V3 } else { DESCRIPTION_V3 }, description));
                 }
             }
         }
@@ -389,11 +383,17 @@ impl Envelope {
     /// `metadata` with this envelope in place of the one in it; everything else stays.
     pub fn replace_in(&self, metadata: &Metadata) -> Metadata {
         let mut replaced = metadata.clone();
-        for name in NAMES {
-            replaced.remove(name);
-        }
+        replaced.retain(|name, _| !NAMES.contains(&name.as_str()));
         replaced.extend(self.to_metadata());
         replaced
+    }
+
+    /// `metadata` without an envelope and without what belongs to one: that of an object in the clear.
+    pub fn strip(metadata: &Metadata) -> Metadata {
+        let own = |name: &str| !NAMES.contains(&name) && name != PLAINTEXT_LENGTH;
+        let mut stripped = metadata.clone();
+        stripped.retain(|name, _| own(name));
+        stripped
     }
 
     /// The content of an instruction file, and the part of it that stays with the object in its user metadata.

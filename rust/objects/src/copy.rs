@@ -1,19 +1,18 @@
 //! Objects that get other metadata and keep everything else: S3 copies them onto themselves, and no byte of content
 //! moves.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, MetadataDirective, ServerSideEncryption, StorageClass,
-};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
 
 use super::calls::wait;
+use super::keep::{changed, first_problem, keep, kept};
 use super::store::{Head, ObjectUri, Store};
 use emrkeys_core::envelope::{Metadata, INSTRUCTION_MARK};
 use emrkeys_core::uri::percent_encode;
-use emrkeys_core::{Code, Error, Problem};
+use emrkeys_core::{Code, Problem};
 
 /// The largest object that one request copies. Source: Amazon S3 API Reference, `CopyObject`.
 pub(super) const MAX_COPY: u64 = 5 * 1024 * 1024 * 1024;
@@ -25,74 +24,6 @@ const MAX_PARTS: u64 = 10_000;
 /// The most that the clock of this machine and that of S3 differ. Source: Amazon S3 API Reference,
 /// `RequestTimeTooSkewed`.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(15 * 60);
-
-/// Sets on a request that makes an object the properties of the object that it replaces. S3 copies some of them only
-/// with the metadata, which is replaced here: the request repeats these. Access control lists cannot be copied at all.
-macro_rules! keep {
-    ($request:expr, $head:expr) => {{
-        let head: &HeadObjectOutput = $head;
-        $request
-            .set_content_type(head.content_type.clone())
-            .set_cache_control(head.cache_control.clone())
-            .set_content_disposition(head.content_disposition.clone())
-            .set_content_encoding(head.content_encoding.clone())
-            .set_content_language(head.content_language.clone())
-            .set_expires(head.expires_string().and_then(http_date))
-            .set_website_redirect_location(head.website_redirect_location.clone())
-            .set_storage_class(head.storage_class.clone())
-            .set_server_side_encryption(head.server_side_encryption.clone())
-            .set_ssekms_key_id(head.ssekms_key_id.clone().filter(|_| under_kms(head)))
-            .set_bucket_key_enabled(head.bucket_key_enabled.filter(|_| under_kms(head)))
-            .set_object_lock_mode(
-                head.object_lock_mode
-                    .as_ref()
-                    .filter(|_| is_locked(head))
-                    .map(|mode| mode.as_str().into()),
-            )
-            .set_object_lock_retain_until_date(head.object_lock_retain_until_date.filter(|_| is_locked(head)))
-            .set_object_lock_legal_hold_status(head.object_lock_legal_hold_status.clone())
-    }};
-}
-
-/// Whether the object is kept until a time that is still to come: S3 refuses one that is past.
-fn is_locked(head: &HeadObjectOutput) -> bool {
-    let until = head.object_lock_retain_until_date;
-    until.is_some_and(|until| until > DateTime::from(SystemTime::now()))
-}
-
-fn http_date(text: &str) -> Option<DateTime> {
-    DateTime::from_str(text, aws_sdk_s3::primitives::DateTimeFormat::HttpDate).ok()
-}
-
-fn under_kms(head: &HeadObjectOutput) -> bool {
-    !matches!(
-        head.server_side_encryption,
-        None | Some(ServerSideEncryption::Aes256)
-    )
-}
-
-/// The properties that a copy leaves as they are. Two answers for the same object agree in all of them.
-fn kept(head: &HeadObjectOutput) -> [Option<String>; 14] {
-    let text = |text: Option<&str>| text.map(str::to_owned);
-    [
-        text(head.content_type()),
-        text(head.cache_control()),
-        text(head.content_disposition()),
-        text(head.content_encoding()),
-        text(head.content_language()),
-        text(head.expires_string()),
-        text(head.website_redirect_location()),
-        text(head.storage_class().map(StorageClass::as_str)),
-        text(head.server_side_encryption().map(ServerSideEncryption::as_str)),
-        text(head.ssekms_key_id()),
-        head.bucket_key_enabled().map(|enabled| enabled.to_string()),
-        head.object_lock_retain_until_date()
-            .filter(|_| is_locked(head))
-            .map(ToString::to_string),
-        text(head.object_lock_legal_hold_status().map(|status| status.as_str())),
-        head.tag_count().map(|count| count.to_string()),
-    ]
-}
 
 /// The answer of S3 for an object that it has just written.
 #[derive(Clone, Debug, Default)]
@@ -123,35 +54,11 @@ fn seconds(head: &HeadObjectOutput) -> Option<i64> {
 }
 
 impl Head {
-    /// Whether S3 has written nothing in the object's place since, not even the same content with other metadata, which
-    /// has the same ETag.
-    fn is_still(&self, now: &Head) -> bool {
-        self.etag == now.etag
-            && self.version_id() == now.version_id()
-            && self.raw.last_modified() == now.raw.last_modified()
-            && self.metadata == now.metadata
-            && kept(&self.raw) == kept(&now.raw)
-    }
-
     /// Whether every later write has a later time: S3 knows the second in which an object was written, and no more.
     /// Longer ago than clocks differ, or S3 would not take a request that this one signs.
     fn is_settled(&self) -> bool {
         let modified = self.modified.and_then(|modified| modified.elapsed().ok());
         modified.is_some_and(|age| age > CLOCKS_DIFFER)
-    }
-
-    /// Whether the content is archived, so that S3 cannot copy it.
-    pub fn is_archived(&self) -> bool {
-        let archived = matches!(
-            self.raw.storage_class,
-            Some(StorageClass::Glacier | StorageClass::DeepArchive)
-        ) || self.raw.archive_status.is_some();
-        let restored = self
-            .raw
-            .restore
-            .as_deref()
-            .is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
-        archived && !restored
     }
 }
 
@@ -322,21 +229,6 @@ impl Store {
         })
     }
 
-    /// The tags of an object, as a header takes them; empty for none.
-    fn tags(&self, uri: &ObjectUri) -> Result<String, Problem> {
-        let call = self
-            .client
-            .get_object_tagging()
-            .bucket(&uri.bucket)
-            .key(&uri.key)
-            .set_version_id(self.version().map(str::to_owned));
-        let tags = wait(uri, "GetObjectTagging", call.send())?.tag_set;
-        let pairs = tags
-            .iter()
-            .map(|tag| format!("{}={}", percent_encode(tag.key()), percent_encode(tag.value())));
-        Ok(pairs.collect::<Vec<_>>().join("&"))
-    }
-
     /// Replaces the content of an instruction file, if it still has the ETag `etag`. Its own metadata and tags stay.
     ///
     /// # Errors
@@ -375,17 +267,4 @@ fn conditions(head: &Head) -> (Option<DateTime>, Option<String>) {
     } else {
         (None, Some(head.etag.clone()))
     }
-}
-
-fn first_problem(error: Error) -> Problem {
-    let first = error.problems().next().cloned();
-    first.unwrap_or_else(|| super::data_key::internal(&"an error without a problem"))
-}
-
-fn changed(uri: &ObjectUri) -> Problem {
-    Problem::new(
-        Code::ObjectChanged,
-        format!("{uri} was written by somebody else in the meantime; nothing was done"),
-        "Try again if that is still wanted.",
-    )
 }

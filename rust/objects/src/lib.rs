@@ -4,29 +4,35 @@
 //! unwraps the data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content;
 //! [`Store`] is S3.
 
+mod body;
 mod calls;
 mod content;
+pub mod convert;
 mod copy;
 mod data_key;
 mod inventory;
+mod keep;
 mod listing;
 mod prove;
 mod rewrap;
 mod seal;
+mod standing;
 mod store;
 mod upload;
 mod work;
 
+pub use body::Body;
 pub use content::{Opener, RangeOpener, Sealer, TAG_BYTES};
 pub use data_key::{unwrap_data_key, DataKey, Generation, DATA_KEY_BYTES};
 pub use inventory::{Manifest, Rows};
 pub use listing::Listing;
 pub use prove::{prove, Doubts};
-pub use rewrap::{outcome_name, report_line, Outcome, Rewrap, Skipped, Target};
+pub use rewrap::{outcome_name, report_line, Outcome, Rewrap};
 pub use seal::seal;
-pub use store::{local_path, Body, Found, Head, Listed, ObjectUri, Page, Place, Store};
+pub use standing::{Skipped, Target};
+pub use store::{local_path, Found, Head, Listed, ObjectUri, Page, Place, Store};
 pub use upload::Upload;
-pub use work::{work_on, InOrder, Pace};
+pub use work::{work_on, work_on_all, InOrder, Pace};
 
 pub use emrkeys_core::aws::S3Access;
 pub use emrkeys_core::envelope::{

@@ -21,7 +21,7 @@ const END: u64 = 32;
 
 /// Proves that `key`, unwrapped from `envelope`, opens the content of the object: AES-CBC by its last two blocks and by
 /// the length that its writer noted, AES-GCM that commits to its key by the commitment. Other AES-GCM by nothing, since
-/// all its wraps prove the key.
+/// all its wraps prove the key. Gives the length of the plaintext, of AES-CBC by its padding.
 ///
 /// # Errors
 /// `OBJECT_DAMAGED` where the key does not open the content, `INVALID_ENVELOPE` for a noted length that cannot be;
@@ -32,7 +32,7 @@ pub fn prove(
     head: &Head,
     envelope: &Envelope,
     key: &DataKey,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let mut end = Vec::new();
     if envelope.content == Content::Cbc {
         if head.length == 0 || !head.length.is_multiple_of(16) {
@@ -46,14 +46,21 @@ pub fn prove(
     }
     let last = open_end(key, envelope, &end).map_err(|problem| not_opened(&problem.message))?;
     let noted = envelope.noted_length(&head.metadata, head.length)?;
-    if let (Some(last), Some(noted)) = (last, noted) {
-        let length = head.length - 16 + last;
-        if length != noted {
+    let Some(last) = last else {
+        let too_short = || not_opened("it is shorter than the tag of AES-GCM");
+        return Ok(envelope
+            .content
+            .plaintext_length(head.length)
+            .ok_or_else(too_short)?);
+    };
+    let length = head.length - 16 + last;
+    match noted.filter(|noted| *noted != length) {
+        None => Ok(length),
+        Some(noted) => {
             let what = format!("it has {length} bytes by its padding, and its writer noted {noted}");
-            return Err(not_opened(&what).into());
+            Err(not_opened(&what).into())
         }
     }
-    Ok(())
 }
 
 fn not_opened(what: &str) -> Problem {

@@ -5,34 +5,20 @@
 //! whole or not at all, and so does an instruction file. A write by somebody else in the meantime wins.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
-use subtle::ConstantTimeEq;
 
 use super::copy::{Written, MAX_COPY};
-use super::data_key::{internal, materials_to_wrap, unwrap_data_key, wrap, DataKey, Generation};
+use super::data_key::{materials_to_wrap, unwrap_data_key, wrap, Generation};
 use super::prove::{prove, Doubts};
+use super::standing::{
+    check_size, is_current, is_current_in_kms, is_doubtful, key_of, may_move, named, same, Skipped, Target,
+};
 use super::store::{Found, Head, ObjectUri, Place, Store};
-use super::work::{work_on, Pace};
-use emrkeys_core::description;
+use super::work::work_on_all;
 use emrkeys_core::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
-use emrkeys_core::StoredDescription;
 use emrkeys_core::{excerpt, Code, Error, Problem};
-use emrkeys_core::{MaterialKey, Materials, Provider, Request};
-
-/// The most bytes of user metadata, names and values together. Source: Amazon S3 User Guide, "User-defined object
-/// metadata".
-const MAX_METADATA: usize = 2 * 1024;
-
-/// The key that is to wrap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The key of this name, wherever the object is.
-    Key(String),
-    /// The key that the rules give to new objects at its place.
-    Rules,
-}
+use emrkeys_core::{MaterialKey, Provider, Request};
 
 /// The work to do on objects.
 #[derive(Clone, Debug)]
@@ -93,34 +79,6 @@ pub enum Outcome {
     Skipped(Skipped),
 }
 
-/// Why nothing was done to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Skipped {
-    /// It is under the key already.
-    Current,
-    /// No S3 encryption client wrote it.
-    Plaintext,
-    /// It is the instruction file of another object, and goes with that.
-    InstructionFile,
-    /// It is archived: S3 copies it only once it is restored.
-    Archived,
-    /// It was deleted since it was listed.
-    Gone,
-}
-
-impl Skipped {
-    /// A short name, for reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Skipped::Current => "current",
-            Skipped::Plaintext => "plaintext",
-            Skipped::InstructionFile => "instruction-file",
-            Skipped::Archived => "archived",
-            Skipped::Gone => "gone",
-        }
-    }
-}
-
 impl Rewrap {
     /// The keys and versions that wrap now what is at `place` or below it, in words: two runs to the same bring objects
     /// to the same. Blocks where a key service is asked.
@@ -128,44 +86,7 @@ impl Rewrap {
     /// # Errors
     /// `KEY_NOT_CONFIGURED` for a key to move to or from that is not there; those of a write under the key.
     pub fn target(&self, provider: &Provider, place: &ObjectUri) -> Result<String, Error> {
-        let known = provider.key_names();
-        let to = match &self.target {
-            Target::Key(key) => BTreeSet::from([key.clone()]),
-            Target::Rules => provider.keys_of_rules(),
-        };
-        for (option, key) in to
-            .iter()
-            .map(|key| ("to", key))
-            .chain(self.from.iter().map(|key| ("from", key)))
-        {
-            if !known.contains(key) {
-                let known: Vec<String> = known.into_iter().collect();
-                return Err(Problem::new(
-                    Code::KeyNotConfigured,
-                    format!("no key {} to move objects {option} is configured", excerpt(key)),
-                    format!("Name one of these: {}.", known.join(", ")),
-                )
-                .into());
-            }
-        }
-        let mut targets = Vec::new();
-        for key in &to {
-            let request = Request::WriteUnder {
-                bucket: &place.bucket,
-                key: &place.key,
-                under: key,
-            };
-            let materials = provider.materials(request)?.unwrap_or_else(|| Materials {
-                key: MaterialKey::Kms { key_id: key.clone() },
-                description: StoredDescription::default(),
-            });
-            targets.push(match (materials.description.version(), &materials.key) {
-                (Some(version), _) => format!("{key}/{version}"),
-                (None, MaterialKey::Kms { key_id }) => format!("{key}/{key_id}"),
-                (None, _) => key.clone(),
-            });
-        }
-        Ok(targets.join(", "))
+        self.target.now(&self.from, provider, place)
     }
 
     /// Moves one object. Blocks; any number of threads may be at work. Where somebody else writes the object at the
@@ -205,19 +126,9 @@ impl Rewrap {
         objects: Vec<ObjectUri>,
         jobs: usize,
     ) -> Result<Vec<(&'static str, String)>, Error> {
-        let pace = Pace {
-            jobs,
-            per_second: None,
-        };
-        let mut results = Vec::with_capacity(objects.len());
-        work_on(
-            objects.into_iter().map(Ok),
-            pace,
-            &AtomicBool::new(false),
-            |uri| self.object(provider, store, uri),
-            |_, uri, result| results.push((outcome_name(&result), report_line(&uri, &result))),
-        )?;
-        Ok(results)
+        let results = work_on_all(objects, jobs, |uri| self.object(provider, store, uri))?;
+        let tell = |(uri, result)| (outcome_name(&result), report_line(&uri, &result));
+        Ok(results.into_iter().map(tell).collect())
     }
 
     /// `written` gets the outcome once the request to store it went to S3.
@@ -310,10 +221,7 @@ impl Rewrap {
             _ if self.upgrade_wrap => Generation::V2,
             _ => Generation::of(old.wrap),
         };
-        let under = match &self.target {
-            Target::Key(key) => key.clone(),
-            Target::Rules => provider.key_at(&uri.bucket, &uri.key)?,
-        };
+        let under = self.target.at(provider, uri)?;
         let request = Request::WriteUnder {
             bucket: &uri.bucket,
             key: &uri.key,
@@ -329,7 +237,7 @@ impl Rewrap {
         if same_wrap && is_current(old, &materials) {
             return Ok(Err(Outcome::Skipped(Skipped::Current)));
         }
-        if !self.may_move(provider, uri, old, &under)? {
+        if !may_move(provider, uri, old, Some(&under), &self.from)? {
             return Ok(Err(Outcome::OtherKey { key: named(old) }));
         }
         if head.is_archived() && (*place == Place::Metadata || old.content == Content::Cbc) {
@@ -366,32 +274,6 @@ impl Rewrap {
         }
         Ok(Ok((new, metadata)))
     }
-
-    /// Whether the holders of the key that is to wrap may get at the object: they do already, the rules give its key at
-    /// its place, for one job flow or another, or the operator named it.
-    fn may_move(
-        &self,
-        provider: &Provider,
-        uri: &ObjectUri,
-        old: &Envelope,
-        under: &str,
-    ) -> Result<bool, Error> {
-        let Some(found) = provider.key_of(old)? else {
-            return Ok(true); // nothing leads to its key, which the read says with the remedy
-        };
-        Ok(found.key == under
-            || self.from.contains(&found.key)
-            || !provider.key_names().contains(&found.key)
-            || provider.keys_at(&uri.bucket, &uri.key).contains(&found.key))
-    }
-}
-
-/// Whether the object may be as it should be all the same.
-fn is_doubtful(code: Code) -> bool {
-    matches!(
-        code,
-        Code::ObjectChanged | Code::ObjectNotFound | Code::StoreUnavailable
-    )
 }
 
 /// The outcome for an object, in a word that reports count by.
@@ -421,125 +303,4 @@ pub fn report_line(uri: &ObjectUri, result: &Result<Outcome, Error>) -> String {
         }
     };
     line.to_string()
-}
-
-fn same(one: &DataKey, other: &DataKey) -> Result<(), Error> {
-    if bool::from(one.bytes().ct_eq(other.bytes())) {
-        Ok(())
-    } else {
-        Err(internal(&"the new envelope does not lead to the object's data key").into())
-    }
-}
-
-/// Whether the description is one that a write under the key would get today. Wrapped keys differ each time.
-fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
-    let matters = |name: &str| ![description::WRAPPED, description::DATA_KEY_SERVICE_WRAPPED].contains(&name);
-    !envelope.wrap.is_kms()
-        && !materials.description.is_empty()
-        && materials
-            .description
-            .iter()
-            .filter(|(name, _)| matters(name))
-            .all(|entry| envelope.description.contains(entry))
-}
-
-/// Whether KMS wraps under that key already. Where the description does not say, KMS has said so: under any other it
-/// would not have opened the data key.
-fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
-    let mut stored = envelope.description.iter();
-    let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);
-    envelope.wrap.is_kms() && stored.is_none_or(|(_, stored)| stored == key_id)
-}
-
-/// The key that a description names, of whatever version.
-fn key_of(envelope: &Envelope) -> String {
-    envelope.key().map_or_else(|| named(envelope), str::to_owned)
-}
-
-/// Key and version, for reports.
-fn named(envelope: &Envelope) -> String {
-    match (envelope.key(), envelope.version()) {
-        (Some(key), Some(version)) => format!("{key}/{version}"),
-        (Some(key), None) => key.to_owned(),
-        (None, Some(version)) => version.to_owned(),
-        (None, None) if envelope.wrap.is_kms() => "a KMS key".to_owned(),
-        (None, None) => "no description".to_owned(),
-    }
-}
-
-fn check_size(metadata: &Metadata) -> Result<(), Problem> {
-    let bytes: usize = metadata
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    if bytes <= MAX_METADATA {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Code::DescriptionTooLarge,
-        format!(
-            "with the new envelope the object would have {bytes} bytes of user metadata, and S3 stores \
-             {MAX_METADATA}"
-        ),
-        "Give the key a shorter name or encryption context, or copy the object with less metadata of its own.",
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use emrkeys_core::envelope::Wrap;
-
-    fn entries(entries: &[(&str, &str)]) -> Vec<(String, String)> {
-        entries
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
-
-    fn current(old: &[(&str, &str)], new: &[(&str, &str)]) -> bool {
-        let envelope = Envelope {
-            format: Format::V2,
-            content: Content::Gcm,
-            wrap: Wrap::AesGcm,
-            wrapped_key: Vec::new(),
-            nonce: Vec::new(),
-            commitment: None,
-            description: entries(old).into(),
-        };
-        let materials = Materials {
-            key: MaterialKey::Kms {
-                key_id: String::new(),
-            },
-            description: entries(new).into(),
-        };
-        is_current(&envelope, &materials)
-    }
-
-    #[test]
-    fn an_object_is_current_where_a_write_would_say_the_same_of_its_key() {
-        let one = [("emrkeys.key", "k"), ("emrkeys.version", "1")];
-        assert!(current(&one, &one));
-        assert!(current(&[one[0], one[1], ("rsa_name", "old")], &one));
-        assert!(!current(&one, &[("emrkeys.key", "k"), ("emrkeys.version", "2")]));
-        assert!(!current(&one, &[("emrkeys.key", "l"), ("emrkeys.version", "1")]));
-        assert!(!current(&[("rsa_name", "old")], &one));
-        assert!(!current(&[], &[]));
-        let wrapped = |text| {
-            [
-                ("emrkeys.key", "k"),
-                ("emrkeys.kms-key", "arn"),
-                ("emrkeys.wrapped", text),
-            ]
-        };
-        assert!(current(&wrapped("a"), &wrapped("b")));
-    }
-
-    #[test]
-    fn what_s3_does_not_store_is_not_sent() {
-        let mut metadata = Metadata::from([("a".to_owned(), "x".repeat(MAX_METADATA - 1))]);
-        assert!(check_size(&metadata).is_ok());
-        metadata.insert("b".to_owned(), String::new());
-        assert_eq!(check_size(&metadata).unwrap_err().code, Code::DescriptionTooLarge);
-    }
 }

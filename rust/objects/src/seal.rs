@@ -1,10 +1,10 @@
 //! New objects: a fresh data key, wrapped by the key that the rules give.
 
 use emrkeys_core::envelope::{Content, Envelope, Format};
-use emrkeys_core::{Error, Provider, Request};
+use emrkeys_core::{Error, Materials, Provider, Request};
 
 use super::content::Sealer;
-use super::data_key::{fresh, materials_to_wrap, Generation};
+use super::data_key::{fresh, materials_to_wrap, DataKey, Generation};
 use super::store::ObjectUri;
 
 /// The [`Sealer`] of a new object at `uri` under a fresh data key, and the envelope to store with it: the data key,
@@ -18,7 +18,15 @@ pub fn seal(provider: &Provider, uri: &ObjectUri, content: Content) -> Result<(S
         bucket: &uri.bucket,
         key: &uri.key,
     };
-    let materials = materials_to_wrap(provider, request, Generation::V2)?;
+    let (_, sealer, envelope) = seal_under(materials_to_wrap(provider, request, Generation::V2)?, content)?;
+    Ok((sealer, envelope))
+}
+
+/// The same with given materials, and the data key.
+pub(super) fn seal_under(
+    materials: Materials,
+    content: Content,
+) -> Result<(DataKey, Sealer, Envelope), Error> {
     let (data_key, wrapped) = fresh(materials, content)?;
     let sealer = Sealer::new(&data_key, content)?;
     let envelope = Envelope {
@@ -34,5 +42,5 @@ pub fn seal(provider: &Provider, uri: &ObjectUri, content: Content) -> Result<(S
         commitment: sealer.commitment(),
         description: wrapped.description,
     };
-    Ok((sealer, envelope))
+    Ok((data_key, sealer, envelope))
 }

@@ -2,23 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
 use aws_sdk_s3::Client;
-use bytes::Bytes;
 
-use super::calls::{unavailable, wait, DEADLINE};
-use emrkeys_core::aws::runtime;
-use emrkeys_core::aws::{self, causes, S3Access};
+use super::calls::{unavailable, wait};
+use emrkeys_core::aws::{self, S3Access};
 use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
-use emrkeys_core::key_service::full_jitter;
 use emrkeys_core::uri::{self, percent_decode, S3Location};
 use emrkeys_core::{excerpt, Code, Error, Problem, Provider};
 
@@ -27,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that
 /// bring nothing.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// Where an object is: the bucket and the key as S3 has them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +105,25 @@ pub struct Head {
 }
 
 impl Head {
+    /// From the answer of S3.
+    pub(super) fn of(raw: HeadObjectOutput) -> Head {
+        let metadata = raw.metadata().into_iter().flatten();
+        Head {
+            length: raw
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .unwrap_or(0),
+            etag: raw.e_tag().unwrap_or_default().to_owned(),
+            metadata: metadata
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect(),
+            modified: raw
+                .last_modified()
+                .and_then(|time| SystemTime::try_from(*time).ok()),
+            raw,
+        }
+    }
+
     /// How S3 itself encrypts the object (`AES256`, `aws:kms`, `aws:kms:dsse`), and under which KMS key. Empty for
     /// none.
     pub fn server_side_encryption(&self) -> (&str, Option<&str>) {
@@ -196,90 +209,6 @@ impl Page {
         }
         let inside = first.uri.key.as_str() < key && (key < last.uri.key.as_str() || self.next.is_none());
         inside.then_some(false)
-    }
-}
-
-/// The content of an object, as it comes. An answer that breaks off is asked for again from there on.
-pub struct Body {
-    client: Client,
-    uri: ObjectUri,
-    /// Of the object that all of it is from.
-    etag: Option<String>,
-    version: Option<Arc<str>>,
-    /// Where the next byte is in the object.
-    next: u64,
-    /// The last byte, where a range was asked for.
-    last: Option<u64>,
-    stream: ByteStream,
-    /// Answers in a row that brought nothing.
-    fruitless: u32,
-}
-
-impl Body {
-    /// The next bytes; `None` at the end. Blocks.
-    ///
-    /// # Errors
-    /// `STORE_UNAVAILABLE` where answers break off and bring nothing, or the next bytes do not come within an hour;
-    /// `OBJECT_CHANGED` or `OBJECT_NOT_FOUND` where one broke off and the object is not there as it was;
-    /// `STORE_DENIED`.
-    pub fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
-        loop {
-            let next = runtime::block_on(DEADLINE, self.stream.next())?.ok_or_else(|| self.late())?;
-            let error = match next.transpose() {
-                Ok(piece) => {
-                    self.next += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                    self.fruitless = 0;
-                    return Ok(piece);
-                }
-                Err(error) => error,
-            };
-            self.fruitless += 1;
-            // Without an ETag what follows may be of another object.
-            if self.fruitless == ATTEMPTS || self.etag.is_none() {
-                let told = format!("the answer broke off: {}", causes(&error));
-                return Err(unavailable(&self.uri.to_string(), "GetObject", &told, None).into());
-            }
-            thread::sleep(full_jitter(self.fruitless));
-            self.stream = self.ask()?.body;
-        }
-    }
-
-    /// The answer from the next byte on.
-    fn ask(&self) -> Result<GetObjectOutput, Problem> {
-        let range = (self.next > 0 || self.last.is_some()).then(|| {
-            let last = self.last.map_or_else(String::new, |last| last.to_string());
-            format!("bytes={}-{last}", self.next)
-        });
-        let part = range.is_some();
-        let call = self
-            .client
-            .get_object()
-            .bucket(&self.uri.bucket)
-            .key(&self.uri.key)
-            .set_version_id(self.version.as_deref().map(str::to_owned))
-            .set_if_match(self.etag.clone())
-            .set_range(range);
-        let answer = wait(&self.uri, "GetObject", call.send())?;
-        let begins = format!("bytes {}-", self.next);
-        // A store that knows no ranges answers with the whole.
-        if part
-            && !answer
-                .content_range()
-                .is_some_and(|range| range.starts_with(&begins))
-        {
-            let told = "the answer is not the part that was asked for";
-            return Err(unavailable(&self.uri.to_string(), "GetObject", told, None));
-        }
-        Ok(answer)
-    }
-
-    fn late(&self) -> Problem {
-        unavailable(
-            &self.uri.to_string(),
-            "GetObject",
-            "no more of the answer within an hour",
-            None,
-        )
     }
 }
 
@@ -388,21 +317,7 @@ impl Store {
             Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
             Err(problem) => return Err(self.about_version(problem).into()),
         };
-        let metadata = raw.metadata().into_iter().flatten();
-        Ok(Some(Head {
-            length: raw
-                .content_length()
-                .and_then(|length| u64::try_from(length).ok())
-                .unwrap_or(0),
-            etag: raw.e_tag().unwrap_or_default().to_owned(),
-            metadata: metadata
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-                .collect(),
-            modified: raw
-                .last_modified()
-                .and_then(|time| SystemTime::try_from(*time).ok()),
-            raw,
-        }))
+        Ok(Some(Head::of(raw)))
     }
 
     /// S3 answers HEAD without a word on what is wrong with a version.
@@ -410,7 +325,8 @@ impl Store {
         match &self.version {
             Some(version) if problem.code == Code::StoreUnavailable => Problem {
                 remedy: format!(
-                    "See that the object has a version {} which is no delete marker (aws s3api list-object-versions). {}",
+                    "See that the object has a version {} which is no delete marker (aws s3api list-object-versions). \
+                     {}",
                     excerpt(version),
                     problem.remedy
                 ),
@@ -429,65 +345,25 @@ impl Store {
         let Some(head) = self.head(uri)? else {
             return Ok(None);
         };
-        let envelope = if Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata) {
-            Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata))
-        } else {
-            match self.small(&self.instruction_of(uri), MAX_INSTRUCTION, Code::InvalidEnvelope)? {
-                Some((bytes, etag)) => Some((
-                    Envelope::parse_instruction(&bytes, &head.metadata)?,
-                    Place::InstructionFile { etag },
-                )),
-                None => Envelope::parse_alone(&head.metadata)?.map(|envelope| (envelope, Place::Metadata)),
-            }
-        };
+        let envelope = self.envelope(uri, &head)?;
         Ok(Some(Found { head, envelope }))
     }
 
-    /// The content of an object as stored, or `range` of it in bytes (the last one included), if it still has the ETag
-    /// `etag`.
+    /// The envelope of an object that is found.
     ///
     /// # Errors
-    /// `OBJECT_NOT_FOUND`, `OBJECT_CHANGED`, `STORE_DENIED`, `STORE_UNAVAILABLE`
-    pub fn get(&self, uri: &ObjectUri, etag: Option<&str>, range: Option<(u64, u64)>) -> Result<Body, Error> {
-        let mut body = Body {
-            client: self.client.clone(),
-            uri: uri.clone(),
-            etag: etag.map(str::to_owned),
-            version: self.version.clone(),
-            next: range.map_or(0, |(first, _)| first),
-            last: range.map(|(_, last)| last),
-            stream: ByteStream::default(),
-            fruitless: 0,
-        };
-        let answer = body.ask()?;
-        body.etag = body.etag.or(answer.e_tag);
-        body.stream = answer.body;
-        Ok(body)
-    }
-
-    /// A small object's content and ETag, as it is now; `None` where there is no such object.
-    ///
-    /// # Errors
-    /// `too_large` for more than `limit` bytes; else as [`Store::get`].
-    pub fn small(
-        &self,
-        uri: &ObjectUri,
-        limit: usize,
-        too_large: Code,
-    ) -> Result<Option<(Vec<u8>, String)>, Error> {
-        let mut body = match self.now().get(uri, None, None) {
-            Err(error) if error.code() == Code::ObjectNotFound => return Ok(None),
-            other => other?,
-        };
-        let mut bytes = Vec::new();
-        while let Some(piece) = body.next_piece()? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > limit {
-                let what = format!("{} has more than {limit} bytes", excerpt(&uri.to_string()));
-                return Err(Problem::new(too_large, what, "See what wrote it.").into());
-            }
+    /// As [`Store::find`].
+    pub(super) fn envelope(&self, uri: &ObjectUri, head: &Head) -> Result<Option<(Envelope, Place)>, Error> {
+        if Envelope::is_in(&head.metadata) && !Envelope::is_split(&head.metadata) {
+            return Ok(Envelope::parse(&head.metadata)?.map(|envelope| (envelope, Place::Metadata)));
         }
-        Ok(Some((bytes, body.etag.unwrap_or_default())))
+        match self.small(&self.instruction_of(uri), MAX_INSTRUCTION, Code::InvalidEnvelope)? {
+            Some((bytes, etag)) => Ok(Some((
+                Envelope::parse_instruction(&bytes, &head.metadata)?,
+                Place::InstructionFile { etag },
+            ))),
+            None => Ok(Envelope::parse_alone(&head.metadata)?.map(|envelope| (envelope, Place::Metadata))),
+        }
     }
 
     /// Objects of a bucket whose keys begin with `prefix`, in the order of their keys' bytes, from where `next` of the

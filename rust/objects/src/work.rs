@@ -108,6 +108,33 @@ where
     }
 }
 
+/// Works on all of `items` in `jobs` threads; gives each with its result, in no order.
+///
+/// # Errors
+/// None of single items: what became of them is in the results.
+pub fn work_on_all<I: Send, T: Send>(
+    items: Vec<I>,
+    jobs: usize,
+    work: impl Fn(&I) -> T + Sync,
+) -> Result<Vec<(I, T)>, Error> {
+    let pace = Pace {
+        jobs,
+        per_second: None,
+    };
+    let mut results = Vec::with_capacity(items.len());
+    let never = AtomicBool::new(false);
+    work_on(
+        items.into_iter().map(Ok),
+        pace,
+        &never,
+        work,
+        |_, item, result| {
+            results.push((item, result));
+        },
+    )?;
+    Ok(results)
+}
+
 /// Puts what ends in another order than it began back into its order, by the numbers that [`work_on`] gives.
 #[derive(Debug)]
 pub struct InOrder<T> {

@@ -272,7 +272,7 @@ impl Auditor {
         };
         let proven = unwrap_data_key(provider, envelope).and_then(|key| match envelope.wrap {
             Wrap::RsaPkcs1 if head.is_archived() => Ok("not proven"),
-            Wrap::RsaPkcs1 => prove(store, uri, head, envelope, &key).map(|()| "yes"),
+            Wrap::RsaPkcs1 => prove(store, uri, head, envelope, &key).map(|_| "yes"),
             _ => Ok("yes"),
         });
         match proven {

@@ -1,0 +1,262 @@
+//! New content in an object's place: everything else of the object stays, and a write by somebody else wins.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use base64ct::{Base64, Encoding};
+use bytes::Bytes;
+use emrkeys_core::envelope::{Envelope, Metadata};
+use emrkeys_core::{Code, Error, Problem};
+use emrkeys_crypto::digest::{sha256, Sha256, SIZE};
+
+use super::bucket::Acl;
+use super::turn::Turner;
+use crate::calls::wait;
+use crate::data_key::DataKey;
+use crate::keep::{changed, first_problem, keep};
+use crate::store::{Head, ObjectUri, Store};
+
+/// Everything but the content of an object that is to stand in the place of another.
+pub(super) struct Replacement<'a> {
+    pub(super) uri: &'a ObjectUri,
+    /// The object that it takes the place of, and no other.
+    pub(super) head: &'a Head,
+    pub(super) metadata: &'a Metadata,
+    /// As a header takes them.
+    pub(super) tags: &'a str,
+    pub(super) acl: &'a Acl,
+}
+
+/// A piece of the new content as it was sent: the whole, or a part.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    number: i32,
+    etag: String,
+    pub(super) length: u64,
+    digest: [u8; SIZE],
+    /// Whether S3 gave its SHA-256 back.
+    confirmed: bool,
+}
+
+/// The answer of S3 for the new object.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) etag: String,
+    /// Where the bucket has versions.
+    pub(super) version: Option<String>,
+}
+
+/// Sets what the new object takes over.
+macro_rules! take_over {
+    ($request:expr, $new:expr) => {{
+        let new: &Replacement = $new;
+        keep!($request, &new.head.raw)
+            .bucket(&new.uri.bucket)
+            .key(&new.uri.key)
+            .set_metadata(Some(new.metadata.clone().into_iter().collect()))
+            .set_tagging(Some(new.tags.to_owned()).filter(|tags| !tags.is_empty()))
+            .set_grant_full_control(new.acl.full_control.clone())
+            .set_grant_read(new.acl.read.clone())
+            .set_grant_read_acp(new.acl.read_acp.clone())
+            .set_grant_write_acp(new.acl.write_acp.clone())
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+    }};
+}
+
+fn base64(digest: &[u8]) -> String {
+    Base64::encode_string(digest)
+}
+
+/// Whether S3 stored every piece as it was sent, by its own digest.
+pub(super) fn are_confirmed(sent: &[Sent]) -> bool {
+    sent.iter().all(|sent| sent.confirmed)
+}
+
+impl Store {
+    /// Writes the whole content, if the object is still the one that it replaces.
+    ///
+    /// # Errors
+    /// `OBJECT_CHANGED`, `OBJECT_NOT_FOUND`, `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub(super) fn replace_whole(
+        &self,
+        new: &Replacement,
+        content: Vec<u8>,
+    ) -> (Vec<Sent>, Result<Written, Problem>) {
+        let digest = sha256(&content);
+        let mut sent = Sent {
+            number: 1,
+            etag: String::new(),
+            length: content.len() as u64,
+            digest,
+            confirmed: false,
+        };
+        let call = take_over!(self.client.put_object(), new)
+            .if_match(&new.head.etag)
+            .checksum_sha256(base64(&digest))
+            .body(ByteStream::from(Bytes::from(content)));
+        let written = wait(new.uri, "PutObject", call.send()).map(|answer| {
+            sent.confirmed = answer.checksum_sha256 == Some(base64(&digest));
+            Written {
+                etag: answer.e_tag.unwrap_or_default(),
+                version: answer.version_id,
+            }
+        });
+        (vec![sent], written)
+    }
+
+    /// Begins to write the content in parts; gives S3's name for that.
+    ///
+    /// # Errors
+    /// `STORE_DENIED`, `STORE_UNAVAILABLE`
+    pub(super) fn begin_replacement(&self, new: &Replacement) -> Result<String, Problem> {
+        let call = take_over!(self.client.create_multipart_upload(), new);
+        let begun = wait(new.uri, "CreateMultipartUpload", call.send())?;
+        Ok(begun.upload_id.unwrap_or_default())
+    }
+
+    /// Writes a part, `index` from 0 on.
+    ///
+    /// # Errors
+    /// As [`Store::begin_replacement`].
+    pub(super) fn replacement_part(
+        &self,
+        uri: &ObjectUri,
+        id: &str,
+        index: usize,
+        content: Vec<u8>,
+    ) -> Result<Sent, Error> {
+        let digest = sha256(&content);
+        let number = i32::try_from(index + 1).unwrap_or(i32::MAX); // S3 refuses more than 10,000
+        let length = content.len() as u64;
+        let call = self
+            .client
+            .upload_part()
+            .bucket(&uri.bucket)
+            .key(&uri.key)
+            .upload_id(id)
+            .part_number(number)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_sha256(base64(&digest))
+            .body(ByteStream::from(Bytes::from(content)));
+        let answer = wait(uri, "UploadPart", call.send())?;
+        Ok(Sent {
+            number,
+            etag: answer.e_tag.unwrap_or_default(),
+            length,
+            digest,
+            confirmed: answer.checksum_sha256 == Some(base64(&digest)),
+        })
+    }
+
+    /// Makes the object of its parts, if the object is still the one that it replaces. Parts take their time: so the
+    /// object is looked at once more.
+    ///
+    /// # Errors
+    /// As [`Store::replace_whole`].
+    pub(super) fn complete_replacement(
+        &self,
+        new: &Replacement,
+        id: &str,
+        sent: &[Sent],
+    ) -> Result<Written, Problem> {
+        self.expect_still(new)?;
+        let parts = sent.iter().map(|sent| {
+            CompletedPart::builder()
+                .part_number(sent.number)
+                .e_tag(&sent.etag)
+                .set_checksum_sha256(sent.confirmed.then(|| base64(&sent.digest)))
+                .build()
+        });
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect()));
+        let call = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&new.uri.bucket)
+            .key(&new.uri.key)
+            .upload_id(id)
+            .if_match(&new.head.etag)
+            .multipart_upload(parts.build());
+        let answer = wait(new.uri, "CompleteMultipartUpload", call.send())?;
+        Ok(Written {
+            etag: answer.e_tag.unwrap_or_default(),
+            version: answer.version_id,
+        })
+    }
+
+    /// Looks whether the object is as it was, its metadata and tags included, which have no part in the ETag.
+    ///
+    /// # Errors
+    /// `OBJECT_CHANGED`, `OBJECT_NOT_FOUND`; those of S3.
+    pub(super) fn expect_still(&self, new: &Replacement) -> Result<(), Problem> {
+        let now = self.head(new.uri).map_err(first_problem)?;
+        if !now.is_some_and(|now| new.head.is_still(&now)) || self.tags(new.uri)? != new.tags {
+            return Err(changed(new.uri));
+        }
+        Ok(())
+    }
+
+    /// Gives the parts up. The bucket's lifecycle rules remove an upload that cannot even be aborted.
+    pub(super) fn abort_replacement(&self, uri: &ObjectUri, id: &str) {
+        let call = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&uri.bucket)
+            .key(&uri.key);
+        let _ = wait(uri, "AbortMultipartUpload", call.upload_id(id).send());
+    }
+
+    /// Deletes an object that still has this ETag.
+    ///
+    /// # Errors
+    /// As [`Store::replace_whole`].
+    pub(super) fn delete_if(&self, uri: &ObjectUri, etag: &str) -> Result<(), Error> {
+        let call = self.client.delete_object().bucket(&uri.bucket).key(&uri.key);
+        wait(uri, "DeleteObject", call.if_match(etag).send())?;
+        Ok(())
+    }
+
+    /// Reads the new object and compares it with what was sent, by the digests of its pieces; and opens it, if it is
+    /// encrypted, with what is stored with it.
+    ///
+    /// # Errors
+    /// `OBJECT_DAMAGED` where it is not what was sent; `OBJECT_CHANGED` where somebody else wrote since.
+    pub(super) fn compare(
+        &self,
+        uri: &ObjectUri,
+        etag: &str,
+        sent: &[Sent],
+        key: Option<(&DataKey, &Envelope)>,
+    ) -> Result<(), Error> {
+        let differs = || {
+            Problem::new(
+                Code::ObjectDamaged,
+                format!("{uri} is not as it was sent to S3"),
+                "Restore the object from an older version or a copy, and see what is between this machine and S3.",
+            )
+        };
+        let mut turner = Turner::new(key, None)?;
+        let mut body = self.get(uri, Some(etag), None)?;
+        let mut left = Bytes::new();
+        for sent in sent {
+            let mut digest = Sha256::default();
+            let mut missing = sent.length;
+            while missing > 0 {
+                if left.is_empty() {
+                    left = body.next_piece()?.ok_or_else(differs)?;
+                    continue;
+                }
+                let some = left.split_to(left.len().min(usize::try_from(missing).unwrap_or(usize::MAX)));
+                missing -= some.len() as u64;
+                digest.update(&some);
+                turner.turn(some.to_vec(), false)?;
+            }
+            if digest.finish() != sent.digest {
+                return Err(differs().into());
+            }
+        }
+        if !left.is_empty() || body.next_piece()?.is_some() {
+            return Err(differs().into());
+        }
+        turner.turn(Vec::new(), true)?;
+        Ok(())
+    }
+}
