@@ -8,6 +8,7 @@
 mod audit;
 mod aws;
 pub mod conf;
+mod convert;
 mod doctor;
 mod emr_config;
 mod explain;
@@ -16,6 +17,7 @@ mod generate;
 mod keygen;
 mod keyring;
 mod kms;
+mod many;
 mod object;
 mod output;
 mod progress;
@@ -75,6 +77,12 @@ Example:
     Cat(object::Cat),
     /// Prints a script that lets a shell complete commands and options
     Completions(generate::Completions),
+    /// Encrypts objects anew, in place: from AES-CBC to authenticated formats, from plaintext, or to it
+    #[command(after_help = "\
+Examples:
+  emrkeys convert s3://lake/raw/ --conf emr.json --dry-run
+  emrkeys convert s3://lake/raw/ --conf emr.json --checkpoint convert.json --report convert.jsonl")]
+    Convert(convert::Command),
     /// Checks everything that keys depend on: configuration, key files, KMS, keyrings, clients
     Doctor(doctor::Command),
     /// Prints what EMR needs to create a cluster for a configuration of keys
@@ -126,7 +134,7 @@ lock its
      administrator out
   5  denied: S3, KMS or the file system does not let you
   6  audit --fail-on-findings: there are findings
-  7  audit, rewrap: there are no objects
+  7  audit, convert, rewrap: there are no objects
   130  stopped by Ctrl-C; nothing is half done";
 
 /// The commands with their options, for the documentation.
@@ -156,6 +164,7 @@ pub fn run() -> ExitCode {
         Command::Audit(command) => command.run(form, csv, &cli.aws),
         Command::Cat(command) => command.run(&cli.aws),
         Command::Completions(command) => command.run(),
+        Command::Convert(command) => command.run(form, &cli.aws),
         Command::Doctor(command) => command.run(form, &cli.aws),
         Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(form, &cli.aws),

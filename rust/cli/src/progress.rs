@@ -20,7 +20,10 @@ pub(crate) struct Progress {
     what: &'static str,
     done: u64,
     total: Option<u64>,
+    /// Where bytes are of objects.
+    objects: u64,
     told: Instant,
+    began: Instant,
 }
 
 impl Progress {
@@ -28,18 +31,8 @@ impl Progress {
     pub(crate) fn of(what: &'static str, total: Option<u64>) -> Progress {
         let bar = (stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-            let style = match (total, what) {
-                (Some(_), "bytes") => {
-                    "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
-                }
-                (None, "bytes") => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
-                (Some(_), _) => "{bar:30} {human_pos}/{human_len} {msg} {per_sec} {eta}",
-                (None, _) => "{spinner} {human_pos} {msg} {per_sec} {elapsed}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            bar.set_message(what);
+            bar.set_style(style(what, total.is_some()));
+            bar.set_message(if what == "bytes" { "" } else { what });
             bar
         });
         Progress {
@@ -47,8 +40,31 @@ impl Progress {
             what,
             done: 0,
             total,
+            objects: 0,
             told: Instant::now(),
+            began: Instant::now(),
         }
+    }
+
+    /// So much there is in all, as it turns out.
+    pub(crate) fn expect(&mut self, total: u64, objects: u64) {
+        self.total = Some(total);
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_style(style(self.what, true));
+        }
+        if self.bar.is_none() {
+            remark(format_args!("{objects} objects, {} in all", in_units(total)));
+        }
+    }
+
+    /// One more object, of so many bytes.
+    pub(crate) fn add_object(&mut self, more: u64) {
+        self.objects += 1;
+        if let (Some(bar), "bytes") = (&self.bar, self.what) {
+            bar.set_message(format!("{} objects", self.objects));
+        }
+        self.add(more);
     }
 
     pub(crate) fn add(&mut self, more: u64) {
@@ -64,10 +80,30 @@ impl Progress {
                 let of = self
                     .total
                     .map_or_else(String::new, |total| format!(" of {}", amount(total)));
-                remark(format_args!("{}{of}", amount(self.done)));
+                remark(format_args!("{}{of}{}", amount(self.done), self.left()));
             }
             None => {}
         }
+    }
+
+    /// The rate, and the time that is left, of objects whose bytes are known.
+    fn left(&self) -> String {
+        let seconds = self.began.elapsed().as_secs_f64();
+        if self.what != "bytes" || self.objects == 0 || seconds <= 0.0 {
+            return String::new();
+        }
+        let rate = self.done as f64 / seconds;
+        let left = self
+            .total
+            .filter(|_| rate > 0.0)
+            .map_or_else(String::new, |total| {
+                let seconds = total.saturating_sub(self.done) as f64 / rate;
+                format!(
+                    ", {} left",
+                    indicatif::HumanDuration(Duration::from_secs_f64(seconds))
+                )
+            });
+        format!(", {} objects, {}/s{left}", self.objects, in_units(rate as u64))
     }
 
     /// Takes the bar off the terminal.
@@ -76,6 +112,16 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(what: &str, has_total: bool) -> ProgressStyle {
+    let style = match (has_total, what) {
+        (true, "bytes") => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}",
+        (false, "bytes") => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
+        (true, _) => "{bar:30} {human_pos}/{human_len} {msg} {per_sec} {eta}",
+        (false, _) => "{spinner} {human_pos} {msg} {per_sec} {elapsed}",
+    };
+    ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Set by Ctrl-C, by a request to terminate, and by the end of the terminal; the second one ends the process as if

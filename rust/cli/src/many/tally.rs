@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use emrkeys_core::Error;
-use emrkeys_objects::{outcome_name, ObjectUri, Outcome};
+use emrkeys_objects::convert::Requests;
+use emrkeys_objects::ObjectUri;
 use serde_json::{json, Value};
 
+use super::Outcome;
 use crate::output::{note, Failure};
-use crate::text::{counted, printable};
+use crate::text::{counted, in_units, printable};
 
 /// Objects that are named for each code.
 const EXAMPLES: usize = 3;
@@ -23,25 +25,44 @@ struct Failed {
     examples: Vec<String>,
 }
 
+/// Sums over the objects of a run.
+#[derive(Default)]
+pub(crate) struct Sums {
+    /// Bytes of content that moved, or would.
+    pub(crate) bytes: u64,
+    /// Objects about which something else is worth knowing.
+    pub(crate) notes: BTreeMap<&'static str, u64>,
+    /// Requests that the work takes, by a dry run.
+    pub(crate) requests: Requests,
+}
+
+impl Sums {
+    pub(crate) fn note(&mut self, what: &'static str) {
+        *self.notes.entry(what).or_default() += 1;
+    }
+}
+
 /// The outcomes of a run.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     pub(super) counts: BTreeMap<String, u64>,
     /// Objects by the key and version before and after.
     ways: BTreeMap<(String, String), u64>,
     errors: BTreeMap<&'static str, Failed>,
+    pub(super) sums: Sums,
 }
 
 impl Tally {
     /// Adds an object, and says on standard error how the first few failed.
-    pub(super) fn add(&mut self, uri: &ObjectUri, result: &Result<Outcome, Error>) {
-        *self.counts.entry(outcome_name(result).to_owned()).or_default() += 1;
+    pub(super) fn add<O: Outcome>(&mut self, uri: &ObjectUri, result: &Result<O, Error>) {
+        *self.counts.entry(O::name(result).to_owned()).or_default() += 1;
         match result {
-            Ok(Outcome::Rewrapped { from, to } | Outcome::Planned { from, to }) => {
-                self.count_way(from.clone(), to.clone());
+            Ok(outcome) => {
+                if let Some((from, to)) = outcome.way() {
+                    self.count_way(from, to);
+                }
+                outcome.add_to(&mut self.sums);
             }
-            Ok(Outcome::OtherKey { key }) => self.count_way(key.clone(), "left alone (other-key)".to_owned()),
-            Ok(Outcome::Skipped(_)) => {}
             Err(error) => {
                 let failed = self
                     .errors
@@ -111,6 +132,7 @@ impl Tally {
             writeln!(out, "  {count:>10}  {kind}")?;
         }
         self.print_ways(out)?;
+        self.print_sums(out)?;
         for (code, failed) in &self.errors {
             writeln!(
                 out,
@@ -124,6 +146,25 @@ impl Tally {
             let more = failed.objects - failed.examples.len() as u64;
             if more > 0 {
                 writeln!(out, "  and {more} more, which --report lists")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_sums(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let sums = &self.sums;
+        if sums.bytes > 0 {
+            writeln!(out, "\n{} of content", in_units(sums.bytes))?;
+        }
+        for (what, objects) in &sums.notes {
+            writeln!(out, "  {objects:>10}  {what}")?;
+        }
+        let requests = &sums.requests.0;
+        if !requests.is_empty() {
+            let all: u64 = requests.values().sum();
+            writeln!(out, "\nRequests of S3 that it takes: {all}")?;
+            for (operation, count) in requests {
+                writeln!(out, "  {count:>10}  {operation}")?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use emrkeys_core::Code;
 use emrkeys_objects::ObjectUri;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
@@ -19,24 +20,16 @@ const FORMAT: u32 = 2;
 /// The most failed objects that a checkpoint remembers; more than that and something else is wrong.
 const MAX_FAILED: usize = 10_000;
 
-/// The options that decide what a run does to which objects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Run {
-    pub(super) objects: String,
-    pub(super) inventory: Option<String>,
-    /// The key's name; absent for the keys that the rules give.
-    pub(super) to: Option<String>,
-    pub(super) from: BTreeSet<String>,
-    pub(super) upgrade_wrap: bool,
-    /// The end of the keys of instruction files, if it is not the usual one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) instruction_suffix: Option<String>,
+/// The options that decide what a run does to which objects: two runs that go on from each other's checkpoints share
+/// them.
+pub(crate) trait Identity: Clone + PartialEq + Serialize + DeserializeOwned {
+    /// In a few words, for an error.
+    fn name(&self) -> String;
 }
 
 /// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct State<Run> {
     format: u32,
     of: Run,
     /// Keys and versions that wrapped when the run began. Objects before the mark are under these and not under any
@@ -52,8 +45,8 @@ pub(super) struct State {
     pub(super) counts: BTreeMap<String, u64>,
 }
 
-impl State {
-    fn new(of: Run, target: String) -> State {
+impl<Run> State<Run> {
+    fn new(of: Run, target: String) -> Self {
         State {
             format: FORMAT,
             of,
@@ -91,19 +84,19 @@ impl State {
 }
 
 /// The state of a run, and the file for it where there is one.
-pub(super) struct Checkpoint {
+pub(super) struct Checkpoint<Run> {
     path: Option<PathBuf>,
-    pub(super) state: State,
+    pub(super) state: State<Run>,
     /// Whether an earlier run left the state.
     pub(super) resumed: bool,
 }
 
-impl Checkpoint {
+impl<Run: Identity> Checkpoint<Run> {
     /// Goes on from the file, if it is of the same run and the same versions of keys; else begins anew.
     ///
     /// # Errors
     /// A file that is no checkpoint, or one of another run.
-    pub(super) fn open(path: Option<&Path>, of: Run, target: String) -> Result<Checkpoint, Failure> {
+    pub(super) fn open(path: Option<&Path>, of: Run, target: String) -> Result<Self, Failure> {
         let begun = |state, resumed| Checkpoint {
             path: path.map(Path::to_owned),
             state,
@@ -116,7 +109,7 @@ impl Checkpoint {
             Failure::Configuration(format!("{}: {what}; remove it to begin anew", path.display()))
         };
         let text = fs::read(path).map_err(at(path))?;
-        let found: State = serde_json::from_slice(&text)
+        let found: State<Run> = serde_json::from_slice(&text)
             .map_err(|error| wrong(format!("it is no checkpoint of this release ({error})")))?;
         if found.format != FORMAT {
             return Err(wrong(format!(
@@ -125,10 +118,9 @@ impl Checkpoint {
             )));
         }
         if found.of != of {
-            let to = found.of.to.as_deref().unwrap_or("the rules' keys");
             return Err(wrong(format!(
-                "it is of a run with other options ({} -> {to})",
-                found.of.inventory.as_deref().unwrap_or(&found.of.objects)
+                "it is of a run with other options ({})",
+                found.of.name()
             )));
         }
         if found.target != target {

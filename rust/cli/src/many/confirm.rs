@@ -3,10 +3,10 @@
 use std::io::{stderr, stdin, BufRead, IsTerminal};
 
 use emrkeys_core::Error;
-use emrkeys_objects::{work_on, Pace, Rewrap};
+use emrkeys_objects::{work_on, Pace};
 
 use super::tally::Tally;
-use super::{Item, Work};
+use super::{Item, Pass, Task};
 use crate::output::{note, Failure};
 
 /// So many objects are changed without a question.
@@ -27,10 +27,7 @@ impl Beginning {
     }
 
     /// The taken objects, and the others behind them.
-    pub(super) fn and<'a>(
-        self,
-        more: Box<dyn Iterator<Item = Result<Item, Error>> + Send + 'a>,
-    ) -> Box<dyn Iterator<Item = Result<Item, Error>> + Send + 'a> {
+    pub(super) fn and<'a>(self, more: super::Items<'a>) -> super::Items<'a> {
         Box::new(self.items.into_iter().map(Ok).chain(more))
     }
 
@@ -38,7 +35,7 @@ impl Beginning {
     ///
     /// # Errors
     /// `Usage` where nobody can answer; `Interrupted` for no.
-    pub(super) fn confirm(&self, work: &Work<'_>, jobs: u16) -> Result<(), Failure> {
+    pub(super) fn confirm<T: Task>(&self, pass: &Pass<'_, T>) -> Result<(), Failure> {
         if self.items.len() <= MANY {
             return Ok(());
         }
@@ -47,26 +44,26 @@ impl Beginning {
                 "there are more than {MANY} objects, and nobody to ask: add --yes, or look first with --dry-run"
             )));
         }
-        self.show(work, jobs)?;
+        self.show(pass)?;
         note(format_args!(
-            "There are more than {MANY} objects. Move all of them? Type yes, or anything else to leave them:"
+            "There are more than {MANY} objects. {} all of them? Type yes, or anything else to leave them:",
+            pass.task.words().ask
         ));
         let mut answer = String::new();
         stdin().lock().read_line(&mut answer)?;
         if answer.trim() == "yes" {
             return Ok(());
         }
-        Err(Failure::Refused("nothing was moved".to_owned()))
+        Err(Failure::Refused(format!(
+            "nothing was {}",
+            pass.task.words().done
+        )))
     }
 
     /// A table of what would become of the first few.
-    fn show(&self, work: &Work<'_>, jobs: u16) -> Result<(), Failure> {
-        let dry = Rewrap {
-            dry_run: true,
-            ..work.rewrap.clone()
-        };
+    fn show<T: Task>(&self, pass: &Pass<'_, T>) -> Result<(), Failure> {
         let pace = Pace {
-            jobs: jobs.into(),
+            jobs: pass.options.jobs.into(),
             per_second: None,
         };
         let mut tally = Tally::default();
@@ -74,9 +71,9 @@ impl Beginning {
         work_on(
             sample,
             pace,
-            work.stop,
-            |(uri, _)| dry.object(work.provider, work.store, uri),
-            |_, (uri, _), result| tally.add(uri, &result),
+            pass.stop,
+            |item| pass.task.look(&item.uri),
+            |_, item, result| tally.add(&item.uri, &result),
         )?;
         let mut out = stderr().lock();
         note(format_args!("The first {SAMPLE} objects:"));
