@@ -75,7 +75,7 @@ class Application:
                     start, operation.service, outcome.status, outcome.code, outcome.message, head
                 )
             if outcome.cut is not None:
-                return responses.cut(self._moto(environ, start), outcome.cut)
+                return responses.cut(self._moto(environ, responses.promising(start)), outcome.cut)
         if operation.service == "kms":
             refusal = kms_rules.check(operation.name, operations.region(environ), request)
             if refusal is not None:
@@ -84,6 +84,9 @@ class Application:
             _take_body(environ)
             told = "The retain until date must be in the future!"
             return responses.error(start, "s3", 400, "InvalidArgument", told)
+        elif operation.service == "s3" and s3_rules.has_no_lock(operation.name, environ):
+            told = "The specified object does not have a ObjectLock configuration"
+            return responses.error(start, "s3", 404, "NoSuchObjectLockConfiguration", told)
         elif s3_rules.metadata_too_large(operation.name, environ):
             _take_body(environ)
             return responses.error(
@@ -96,7 +99,7 @@ class Application:
         try:
             if operation.service == "s3" and s3_rules.is_conditional_write(operation.name, environ):
                 with s3_rules.CONDITIONAL_WRITES:
-                    if s3_rules.copy_fails(operation.name, environ):
+                    if s3_rules.condition_fails(operation.name, environ):
                         _take_body(environ)
                         return responses.error(
                             start, "s3", 412, "PreconditionFailed", "At least one of the pre-conditions did not hold"

@@ -13,6 +13,18 @@ _BUCKET_OPERATIONS = {
     "HEAD": "HeadBucket",
     "DELETE": "DeleteBucket",
 }
+# By what the query names, of buckets and of objects.
+_BUCKET_SETTINGS = {
+    "object-lock": "ObjectLockConfiguration",
+    "ownershipControls": "BucketOwnershipControls",
+    "versioning": "BucketVersioning",
+}
+_OBJECT_SETTINGS = {
+    "acl": "ObjectAcl",
+    "legal-hold": "ObjectLegalHold",
+    "retention": "ObjectRetention",
+    "tagging": "ObjectTagging",
+}
 _OBJECT_OPERATIONS = {
     "GET": "GetObject",
     "HEAD": "HeadObject",
@@ -52,6 +64,9 @@ def _s3_operation(environ: dict) -> str:
     if not key:
         if method == "POST":
             return "DeleteObjects" if "delete" in query else "PostObject"
+        setting = next((name for name in _BUCKET_SETTINGS if name in query), None)
+        if setting and method in ("GET", "PUT", "DELETE"):
+            return method.capitalize() + _BUCKET_SETTINGS[setting]
         if method == "GET":
             if "uploads" in query:
                 return "ListMultipartUploads"
@@ -67,8 +82,9 @@ def _s3_operation(environ: dict) -> str:
         }.get(method, "ListParts")
     if method == "POST" and "uploads" in query:
         return "CreateMultipartUpload"
-    if "tagging" in query and method in ("GET", "PUT", "DELETE"):
-        return method.capitalize() + "ObjectTagging"
+    setting = next((name for name in _OBJECT_SETTINGS if name in query), None)
+    if setting and method in ("GET", "PUT", "DELETE"):
+        return method.capitalize() + _OBJECT_SETTINGS[setting]
     if method == "PUT":
         return "CopyObject" if "HTTP_X_AMZ_COPY_SOURCE" in environ else "PutObject"
     return _OBJECT_OPERATIONS.get(method, method)

@@ -64,9 +64,19 @@ def locks_until_the_past(environ: dict) -> bool:
     return text is not None and datetime.fromisoformat(text.replace("Z", "+00:00")) <= datetime.now(timezone.utc)
 
 
-def copy_fails(operation: str, environ: dict) -> bool:
-    """Whether a copy is on a condition that does not hold; moto ignores them. "CopyObject", Amazon S3 API reference."""
-    if operation not in _COPIES:
+def has_no_lock(operation: str, environ: dict) -> bool:
+    """Whether S3 would answer that the object has no such lock. "GetObjectRetention", Amazon S3 API reference."""
+    field = {"GetObjectRetention": "lock_mode", "GetObjectLegalHold": "lock_legal_status"}.get(operation)
+    found = field and _find(environ["PATH_INFO"].encode("latin-1").decode())
+    return bool(found) and not getattr(found, field, None)
+
+
+def condition_fails(operation: str, environ: dict) -> bool:
+    """Whether a copy, or the end of an upload in parts, is on a condition that does not hold; moto ignores them.
+
+    "CopyObject", "CompleteMultipartUpload", Amazon S3 API reference.
+    """
+    if operation not in {*_COPIES, "CompleteMultipartUpload"}:
         return False
     source, _, query = environ.get("HTTP_X_AMZ_COPY_SOURCE", "").partition("?")
     version = query.removeprefix("versionId=") or None
