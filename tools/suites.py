@@ -123,7 +123,8 @@ class Suites:
     def _cli(self) -> list[Job]:
         def run() -> Sequence[Count]:
             packages.want("chromium", "chromium", "opens the page of an audit")
-            return [_pytest("cli", "operator's tool", VENV_PYTHON, f"--tool={TOOL}", "-n", "2")]
+            full = ["--full"] if self._options.full else []
+            return [_pytest("cli", "operator's tool", VENV_PYTHON, f"--tool={TOOL}", "-n", "2", *full)]
 
         return [Job("operator's tool", run, needs=("Python packages", "library and tool"))]
 

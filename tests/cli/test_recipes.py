@@ -220,6 +220,34 @@ def test_from_emrfs_kms_to_kms_cached(operator):
     assert "fail" not in sum(operator.doctor("lake.properties").values(), [])
 
 
+@recipes(
+    "kms-keyring-create",
+    "kms-to-keyring",
+    "convert-dry-run",
+    "convert",
+    "convert-from-plaintext",
+    "convert-to-plaintext",
+)
+def test_objects_are_converted_encrypted_and_decrypted(operator):
+    operator.run("kms-keyring-create")
+    operator.save("kms-to-keyring", "lake.properties")
+    key, context = operator.kms_key(KMS_ARN), {"kms_cmk_id": operator.kms_key(KMS_ARN)}
+    emrfs = envelopes.Kms(operator.servers.client("kms", REGION), key, context)
+    contents = {"raw/a": operator.store("raw/a", emrfs, "v1", context)}
+    contents["raw/b"] = operator.put("raw/b", "lake.properties")
+    assert "1  would-be-converted" in operator.run("convert-dry-run")
+    assert len((operator.folder / "plan.csv").read_text().splitlines()) == 3
+    operator.run("convert")
+    assert operator.described("raw/a")["emrkeys.key"] == "lake"
+    assert_reads(operator, contents, "lake.properties")
+
+    operator.servers.s3.put_object(Bucket="lake", Key="clear/c", Body=b"in the clear")
+    operator.run("convert-from-plaintext")
+    assert_reads(operator, {"clear/c": b"in the clear"}, "lake.properties")
+    operator.run("convert-to-plaintext")
+    assert operator.servers.s3.get_object(Bucket="lake", Key="clear/c")["Body"].read() == b"in the clear"
+
+
 def aws_rsa(operator: Operator) -> dict[str, bytes]:
     """The pair of AWS's RSA provider where its properties say, and objects that it wrote, with each client."""
     pair = rsa.generate_private_key(public_exponent=65537, key_size=2048)
