@@ -27,7 +27,7 @@ usage: ./dev COMMAND
   check           formatting, lints, style, licences and checksums of dependencies: all that needs no test run;
                   --release: advisories for crates too, from GitHub
                   --memory: instead, the ciphers' tests under valgrind and AddressSanitizer
-  bench NAME      a benchmark, result in build/bench/NAME.json; NAME: materials crypto objects kms cli spark
+  bench NAME      a benchmark, result in build/bench/NAME.json; NAME: materials crypto objects kms cli convert spark
                   --java HOME: on another Java (NAME-javaN.json); --rounds N (kms: --objects N);
                   --chart: draws docs/*.svg from the results
                   cli: --rounds N, --objects N, --mebibytes N, --folder DIR; spark: --rounds N, --rows N

@@ -12,7 +12,7 @@ from tools.suites import gradle_command
 
 RESULTS = BUILD / "bench"
 JVM_BENCHMARKS = ("materials", "crypto", "objects", "kms")
-NAMES = (*JVM_BENCHMARKS, "cli", "spark")
+NAMES = (*JVM_BENCHMARKS, "cli", "convert", "spark")
 
 
 def run(name: str, arguments: Sequence[str], parser: argparse.ArgumentParser) -> bool:
@@ -22,7 +22,11 @@ def run(name: str, arguments: Sequence[str], parser: argparse.ArgumentParser) ->
     builder = jdk.need_builder()
     setup.need_python()
     if name == "cli":
-        return _cli(arguments)
+        for peer in ("age", "openssl"):
+            if not shutil.which(peer):
+                packages.need("a peer of the benchmark", peer)
+    if name in ("cli", "convert"):
+        return _tool(name, arguments)
     setup.need_zig()
     if name == "spark":
         return _spark(arguments)
@@ -55,18 +59,15 @@ def _jvm(name: str, options: argparse.Namespace, builder: jdk.Java) -> bool:
     return True
 
 
-def _cli(arguments: Sequence[str]) -> bool:
-    """The operator's tool as it ships, beside the same S3 client without encryption, age and openssl."""
-    for peer in ("age", "openssl"):
-        if not shutil.which(peer):
-            packages.need("a peer of the benchmark", peer)
+def _tool(name: str, arguments: Sequence[str]) -> bool:
+    """The operator's tool as it ships, beside the same S3 client without encryption, and other peers."""
     # Built the same way, so that nothing but encryption is between the two clients.
     for crate in ("emrkeys-cli", "emrkeys-bench"):
         if not step("bench-tools", f"{crate} (release build)", ("cargo", "build", "--release", "-p", crate)).ok:
             return False
-    release, result = CARGO_TARGET / "release", RESULTS / "cli.json"
+    release, result = CARGO_TARGET / "release", RESULTS / f"{name}.json"
     tools = ("--tool", release / "emrkeys", "--tools", release / "emrkeys-bench")
-    return _python(VENV_PYTHON, ROOT / "tests/bench/cli.py", result, *tools, *arguments)
+    return _python(VENV_PYTHON, ROOT / f"tests/bench/{name}.py", result, *tools, *arguments)
 
 
 def _spark(arguments: Sequence[str]) -> bool:

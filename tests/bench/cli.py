@@ -48,10 +48,14 @@ def main() -> None:
             results = bench.run()
         finally:
             bench.close()
-    options.result.parent.mkdir(parents=True, exist_ok=True)
+    peers = {"age": output("age", "--version"), "openssl": output("openssl", "version")}
+    write(options.result, {**describe_machine(), **peers, "folder": name.rsplit("/", 1)[0]}, results)
+
+
+def write(result: pathlib.Path, machine: dict, results: list[dict]) -> None:
+    result.parent.mkdir(parents=True, exist_ok=True)
     rows = ",\n".join("    " + json.dumps(row) for row in results)
-    machine = json.dumps({**describe_machine(), "folder": name.rsplit("/", 1)[0]})
-    options.result.write_text(f'{{\n  "machine": {machine},\n  "results": [\n{rows}\n  ]\n}}\n')
+    result.write_text(f'{{\n  "machine": {json.dumps(machine)},\n  "results": [\n{rows}\n  ]\n}}\n')
 
 
 def folder(mebibytes: int) -> str:
@@ -77,8 +81,6 @@ def describe_machine() -> dict:
         "memory": field("/proc/meminfo", "MemTotal"),
         "os": f"{platform.system()} {platform.release()}",
         "arch": platform.machine(),
-        "age": output("age", "--version"),
-        "openssl": output("openssl", "version"),
     }
 
 
@@ -86,16 +88,20 @@ def output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-class Bench:
+class Client:
+    """An S3 that costs next to nothing, and how its clients are run."""
+
     def __init__(self, options, files: pathlib.Path):
         self.options = options
         self.files = files
-        self.seconds: dict[tuple[str, str], list[float]] = {}
-        self.resident: dict[tuple[str, str], list[float]] = {}
         self.server = subprocess.Popen(
             [options.tools, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.port = int(self.server.stdout.readline())
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        self.rates: dict[tuple[str, str], list[float]] = {}
+        self.seconds: dict = {}
+        self.resident: dict = {}
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(files),
@@ -107,9 +113,52 @@ class Bench:
         }
 
     def close(self) -> None:
+        self.connection.close()
         self.server.stdin.close()
         self.server.wait(timeout=30)
 
+    def call(self, command: list[str]) -> tuple[float, int]:
+        """Seconds from start to end, and the most memory that was resident, in bytes.
+
+        The latter is no less than this process has itself, for Linux counts from before the program was loaded.
+        """
+        start = time.perf_counter()
+        with subprocess.Popen(
+            command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            said = process.stderr.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - start
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise SystemExit(f"{command} failed: {said.decode(errors='replace')}")
+        return seconds, usage.ru_maxrss * 1024
+
+
+class Table:
+    """The rows of a result, which are printed as they come."""
+
+    def __init__(self):
+        self.rows: list[dict] = []
+
+    def add(self, case: str, of: int, provider: str, unit: str, samples: list[float], goal: str = "") -> None:
+        value = statistics.median(samples)
+        row = {"case": case, "size": of, "threads": 1, "provider": provider, "unit": unit}
+        low, high = round(min(samples), 3), round(max(samples), 3)
+        self.rows.append({**row, "value": round(value, 3), "min": low, "max": high})
+        verdict = ""
+        if goal:
+            sign, limit = goal.split()
+            met = value >= float(limit) if sign == ">=" else value < float(limit)
+            self.rows[-1].update(goal=goal, met=met)
+            verdict = f"  goal {goal}: {'met' if met else 'MISSED'}"
+        print(
+            f"    {case:28} {provider:20} {value:10.3f} {unit:9} "
+            f"({min(samples):.3f} to {max(samples):.3f}){verdict}"
+        )
+
+
+class Bench(Client):
     def run(self) -> list[dict]:
         self.prepare()
         for number in range(self.options.rounds):
@@ -139,7 +188,7 @@ class Bench:
         with open(self.path("small"), "wb") as file:
             file.write(b"content")
         self.call(self.tool("put", self.path("small"), "s3://bench/small"))
-        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection = self.connection
         connection.request("HEAD", f"{BUCKET}/small")
         answer = connection.getresponse()
         answer.read()
@@ -149,7 +198,6 @@ class Bench:
         for number in range(self.options.objects):
             connection.request("PUT", f"{BUCKET}/many-{number:06}", b"x" * 23, metadata)
             connection.getresponse().read()
-        connection.close()
 
     def tool(self, command: str, *arguments: str) -> list[str]:
         return [str(self.options.tool), command, *arguments, *self.conf]
@@ -194,42 +242,10 @@ class Bench:
         for path in leaves:
             os.unlink(path)
 
-    def call(self, command: list[str]) -> tuple[float, int]:
-        """Seconds from start to end, and the most memory that was resident, in bytes.
-
-        The latter is no less than this process has itself, for Linux counts from before the program was loaded.
-        """
-        start = time.perf_counter()
-        with subprocess.Popen(
-            command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        ) as process:
-            said = process.stderr.read()
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - start
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise SystemExit(f"{command} failed: {said.decode(errors='replace')}")
-        return seconds, usage.ru_maxrss * 1024
-
     def results(self) -> list[dict]:
         size, objects = self.options.mebibytes * MIB, self.options.objects
-        rows = []
-
-        def add(case: str, of: int, provider: str, unit: str, samples: list[float], goal: str = "") -> None:
-            value = statistics.median(samples)
-            row = {"case": case, "size": of, "threads": 1, "provider": provider, "unit": unit}
-            rows.append({**row, "value": round(value, 3), "min": round(min(samples), 3), "max": round(max(samples), 3)})
-            verdict = ""
-            if goal:
-                sign, limit = goal.split()
-                met = value >= float(limit) if sign == ">=" else value < float(limit)
-                rows[-1].update(goal=goal, met=met)
-                verdict = f"  goal {goal}: {'met' if met else 'MISSED'}"
-            print(
-                f"    {case:28} {provider:20} {value:10.3f} {unit:9} "
-                f"({min(samples):.3f} to {max(samples):.3f}){verdict}"
-            )
-
+        table = Table()
+        add = table.add
         for (case, provider), seconds in self.seconds.items():
             if case == "explain":
                 add(case, 0, provider, "ms", [1000 * second for second in seconds], "< 30")
@@ -253,7 +269,7 @@ class Bench:
         for case in ["s3-put", "s3-get", "s3-cat", "file-put", "file-get"]:
             samples = [resident / MIB for resident in self.resident[case, "emrkeys"]]
             add(f"{case}-resident", size, "emrkeys", "MiB", samples, "< 64")
-        return rows
+        return table.rows
 
 
 if __name__ == "__main__":

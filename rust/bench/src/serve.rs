@@ -1,5 +1,7 @@
-//! As much of S3 as a put, a get and a listing need, whole objects and parts, in memory: no signature is checked and
-//! nothing is hashed, so that what is measured is the client.
+//! As much of S3 as a put, a get, a listing and a conversion need, whole objects and parts, in memory: no signature is
+//! checked and nothing is hashed, so that what is measured is the client.
+//!
+//! A bucket `simulated-N` lists N objects that nobody wrote; each is like its object `template`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -72,78 +74,177 @@ fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             output.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let body = read_body(&mut input, &headers)?;
-        let metadata = || {
-            let stored = headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-"));
-            stored
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect()
+        let request = Request {
+            path,
+            query: &query,
+            headers: &headers,
         };
-        match (method, query.get("uploadId")) {
-            ("PUT", None) => {
-                let object = Object {
-                    parts: vec![body],
-                    metadata: metadata(),
-                };
-                lock(shared).objects.insert(path.to_owned(), Arc::new(object));
-                respond(&mut output, "200 OK", 0, &[])?;
-            }
-            ("PUT", Some(&id)) => {
-                let number = query.get("partNumber").and_then(|number| number.parse().ok());
-                let stored = match (lock(shared).uploads.get_mut(id), number) {
-                    (Some(upload), Some(number)) => {
-                        upload.parts.insert(number, body);
-                        "200 OK"
-                    }
-                    _ => "404 Not Found",
-                };
-                respond(&mut output, stored, 0, &[])?;
-            }
-            ("POST", None) if query.contains_key("uploads") => {
-                let id = begin(shared, metadata());
-                let result = "InitiateMultipartUploadResult";
-                respond_xml(&mut output, result, &format!("<UploadId>{id}</UploadId>"))?;
-            }
-            ("POST", Some(&id)) => {
-                let mut contents = lock(shared);
-                let Some(upload) = contents.uploads.remove(id) else {
-                    drop(contents);
-                    respond(&mut output, "404 Not Found", 0, &[])?;
-                    continue;
-                };
-                let object = Object {
-                    parts: upload.parts.into_values().collect(),
-                    metadata: upload.metadata,
-                };
-                contents.objects.insert(path.to_owned(), Arc::new(object));
-                drop(contents);
-                respond_xml(&mut output, "CompleteMultipartUploadResult", "")?;
-            }
-            ("DELETE", Some(&id)) => {
-                lock(shared).uploads.remove(id);
-                respond(&mut output, "204 No Content", 0, &[])?;
-            }
-            ("GET", None) if query.contains_key("list-type") => {
-                let page = list(shared, path, &query);
-                respond_xml(&mut output, "ListBucketResult", &page)?;
-            }
-            ("GET" | "HEAD", None) => {
-                let found = lock(shared).objects.get(path).cloned();
-                match found {
-                    Some(object) => {
-                        let length = object.parts.iter().map(Vec::len).sum();
-                        respond(&mut output, "200 OK", length, &object.metadata)?;
-                        if method == "GET" {
-                            for part in &object.parts {
-                                output.write_all(part)?;
-                            }
-                        }
-                    }
-                    None => respond(&mut output, "404 Not Found", 0, &[])?,
-                }
-            }
-            _ => respond(&mut output, "501 Not Implemented", 0, &[])?,
-        }
+        answer(method, &request, body, &mut output, shared)?;
     }
+}
+
+struct Request<'a> {
+    /// `/bucket/key` as it came.
+    path: &'a str,
+    query: &'a HashMap<&'a str, &'a str>,
+    headers: &'a HashMap<String, String>,
+}
+
+impl Request<'_> {
+    /// The headers that come back: user metadata.
+    fn metadata(&self) -> Metadata {
+        let stored = self
+            .headers
+            .iter()
+            .filter(|(name, _)| name.starts_with("x-amz-meta-"));
+        stored
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// A checksum that S3 would have compared.
+    fn checksum(&self) -> Metadata {
+        let name = "x-amz-checksum-sha256";
+        let value = self.headers.get(name);
+        value
+            .map(|value| (name.to_owned(), value.clone()))
+            .into_iter()
+            .collect()
+    }
+
+    /// The first byte and the one behind the last.
+    fn range(&self, length: usize) -> Option<(usize, usize)> {
+        let (first, last) = self
+            .headers
+            .get("range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
+        let last = last.parse().map_or(length, |last: usize| length.min(last + 1));
+        Some((first.parse().ok()?, last))
+    }
+}
+
+fn answer(
+    method: &str,
+    request: &Request,
+    body: Vec<u8>,
+    output: &mut TcpStream,
+    shared: &Shared,
+) -> io::Result<()> {
+    let (path, query) = (request.path, request.query);
+    match (method, query.get("uploadId")) {
+        ("PUT", None) => {
+            let object = Object {
+                parts: vec![body],
+                metadata: request.metadata(),
+            };
+            lock(shared).objects.insert(path.to_owned(), Arc::new(object));
+            respond(output, "200 OK", 0, &request.checksum())
+        }
+        ("PUT", Some(&id)) => {
+            let number = query.get("partNumber").and_then(|number| number.parse().ok());
+            let stored = match (lock(shared).uploads.get_mut(id), number) {
+                (Some(upload), Some(number)) => {
+                    upload.parts.insert(number, body);
+                    "200 OK"
+                }
+                _ => "404 Not Found",
+            };
+            respond(output, stored, 0, &request.checksum())
+        }
+        ("POST", None) if query.contains_key("uploads") => {
+            let id = begin(shared, request.metadata());
+            let result = "InitiateMultipartUploadResult";
+            respond_xml(output, result, &format!("<UploadId>{id}</UploadId>"))
+        }
+        ("POST", Some(&id)) => {
+            let Some(upload) = lock(shared).uploads.remove(id) else {
+                return respond(output, "404 Not Found", 0, &[]);
+            };
+            let object = Object {
+                parts: upload.parts.into_values().collect(),
+                metadata: upload.metadata,
+            };
+            lock(shared).objects.insert(path.to_owned(), Arc::new(object));
+            respond_xml(output, "CompleteMultipartUploadResult", "")
+        }
+        ("DELETE", Some(&id)) => {
+            lock(shared).uploads.remove(id);
+            respond(output, "204 No Content", 0, &[])
+        }
+        ("GET", None) if query.contains_key("list-type") => {
+            let page = match simulated(path) {
+                Some(count) => list_simulated(count, query),
+                None => list(shared, path, query),
+            };
+            respond_xml(output, "ListBucketResult", &page)
+        }
+        ("GET", None) if query.contains_key("tagging") => respond_xml(output, "Tagging", "<TagSet></TagSet>"),
+        ("GET", None) if query.contains_key("ownershipControls") => {
+            let rule = "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>";
+            respond_xml(output, "OwnershipControls", rule)
+        }
+        ("GET", None) if query.contains_key("object-lock") => respond(output, "404 Not Found", 0, &[]),
+        ("GET" | "HEAD", None) => read(method, request, output, shared),
+        _ => respond(output, "501 Not Implemented", 0, &[]),
+    }
+}
+
+fn read(method: &str, request: &Request, output: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+    let template = simulated(request.path).map(|_| {
+        let bucket = request.path.trim_start_matches('/').split('/').next();
+        format!("/{}/template", bucket.unwrap_or_default())
+    });
+    let path = template.as_deref().unwrap_or(request.path);
+    let Some(object) = lock(shared).objects.get(path).cloned() else {
+        return respond(output, "404 Not Found", 0, &[]);
+    };
+    let length = object.parts.iter().map(Vec::len).sum();
+    let range = request.range(length).filter(|_| method == "GET");
+    let (first, end) = range.unwrap_or((0, length));
+    let mut headers = object.metadata.clone();
+    if range.is_some() {
+        headers.push((
+            "Content-Range".to_owned(),
+            format!("bytes {first}-{}/{length}", end - 1),
+        ));
+    }
+    let status = if range.is_some() {
+        "206 Partial Content"
+    } else {
+        "200 OK"
+    };
+    respond(output, status, end - first, &headers)?;
+    let mut start = 0;
+    for part in object.parts.iter().filter(|_| method == "GET") {
+        let wanted = first.saturating_sub(start).min(part.len())..end.saturating_sub(start).min(part.len());
+        output.write_all(&part[wanted])?;
+        start += part.len();
+    }
+    Ok(())
+}
+
+/// How many objects a bucket pretends to have.
+fn simulated(path: &str) -> Option<u64> {
+    let bucket = path.trim_start_matches('/').split('/').next()?;
+    bucket.strip_prefix("simulated-")?.parse().ok()
+}
+
+fn list_simulated(count: u64, query: &HashMap<&str, &str>) -> String {
+    let first = query
+        .get("continuation-token")
+        .and_then(|token| token.parse().ok());
+    let first: u64 = first.unwrap_or(0);
+    let end = count.min(first + PAGE as u64);
+    let mut xml: String = (first..end)
+        .map(|number| format!("<Contents><Key>part-{number:09}</Key><Size>64</Size></Contents>"))
+        .collect();
+    if end < count {
+        xml.push_str(&format!(
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>"
+        ));
+    }
+    xml
 }
 
 fn begin(shared: &Shared, metadata: Metadata) -> String {

@@ -1,14 +1,15 @@
 //! The S3 client of the operator's tool without any encryption: what a `get`, a `put` and an `inspect` can reach at
 //! most.
 //!
-//! `get URI FILE`, `get URI -` (to nowhere), `put FILE URI`, `head PREFIX JOBS`. Endpoint and credentials come from
+//! `get URI FILE`, `get URI -` (to nowhere), `put FILE URI`, `head PREFIX JOBS`, `copy PREFIX JOBS` (each object is
+//! read and written again). Endpoint and credentials come from
 //! the environment, as for the AWS CLI.
 
 use std::fs::File;
 use std::io::{BufWriter, Error, Read, Write};
 use std::sync::atomic::AtomicBool;
 
-use emrkeys_objects::{work_on, Listing, Metadata, ObjectUri, Pace, S3Access, Store};
+use emrkeys_objects::{work_on, work_on_all, Listing, Metadata, ObjectUri, Pace, S3Access, Store};
 
 /// As in `emrkeys put`.
 const PART: usize = 8 << 20;
@@ -28,9 +29,10 @@ pub(crate) fn run() -> Result<(), Error> {
         ["get", uri, "-"] => get(&store, uri, None),
         ["get", uri, path] => get(&store, uri, Some(File::create_new(path)?)),
         ["put", path, uri] => put(&store, File::open(path)?, uri),
+        ["copy", prefix, jobs] => copy(&store, prefix, jobs.parse().map_err(Error::other)?),
         ["head", prefix, jobs] => head(&store, prefix, jobs.parse().map_err(Error::other)?),
         _ => Err(Error::other(
-            "usage: store get URI FILE | get URI - | put FILE URI | head PREFIX JOBS",
+            "usage: store get URI FILE | get URI - | put FILE URI | head PREFIX JOBS | copy PREFIX JOBS",
         )),
     }
 }
@@ -122,4 +124,54 @@ fn head(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
     }
     println!("{answered}");
     Ok(())
+}
+
+fn copy(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
+    let pace = Pace {
+        jobs,
+        per_second: None,
+    };
+    let mut failed = None;
+    work_on(
+        Listing::open(store, &parse(prefix)?, None, None).map_err(Error::other)?,
+        pace,
+        &AtomicBool::new(false),
+        |listed| {
+            if listed.length > PART as u64 {
+                copy_in_parts(store, &listed.uri, listed.length)
+            } else {
+                let content = read(store, &listed.uri, (0, listed.length - 1))?;
+                store
+                    .put(&listed.uri, content, &Metadata::new(), false)
+                    .map_err(Error::other)
+            }
+        },
+        |_, _, done| failed = failed.take().or(done.err()),
+    )
+    .map_err(Error::other)?;
+    failed.map_or(Ok(()), Err)
+}
+
+fn copy_in_parts(store: &Store, uri: &ObjectUri, length: u64) -> Result<(), Error> {
+    let upload = store.begin(uri, &Metadata::new()).map_err(Error::other)?;
+    let parts: Vec<u64> = (0..length.div_ceil(PART as u64)).collect();
+    let mut sent = work_on_all(parts, AT_ONCE, |part| {
+        let first = part * PART as u64;
+        let content = read(store, uri, (first, length.min(first + PART as u64) - 1))?;
+        let number = i32::try_from(part + 1).map_err(Error::other)?;
+        store.part(&upload, number, content).map_err(Error::other)
+    })
+    .map_err(Error::other)?;
+    sent.sort_by_key(|(part, _)| *part);
+    let etags: Vec<String> = sent.into_iter().map(|(_, etag)| etag).collect::<Result<_, _>>()?;
+    store.complete(&upload, &etags, false).map_err(Error::other)
+}
+
+fn read(store: &Store, uri: &ObjectUri, range: (u64, u64)) -> Result<Vec<u8>, Error> {
+    let mut content = Vec::with_capacity((range.1 + 1 - range.0) as usize);
+    let mut body = store.get(uri, None, Some(range)).map_err(Error::other)?;
+    while let Some(bytes) = body.next_piece().map_err(Error::other)? {
+        content.extend_from_slice(&bytes);
+    }
+    Ok(content)
 }
