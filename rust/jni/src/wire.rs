@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use emrkeys_core::inspect::checks::{Finding, Level};
+use emrkeys_core::inspect::Finding;
 use emrkeys_core::{
     Client, Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
     KeyStats, MaterialKey, Materials, Problem, Report, Settings, StoredDescription,
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::boundary::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 10;
+pub(crate) const ABI: i32 = 11;
 
 /// The result of a native method. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -376,13 +376,10 @@ impl Writer {
         findings
             .iter()
             .fold(self.number(findings.len()), |writer, found| {
-                let level = match found.level {
-                    Level::Ok => 0,
-                    Level::Note => 1,
-                    Level::Warning => 2,
-                    Level::Failure => 3,
-                };
-                let writer = writer.text(found.check).byte(level).text(&found.message);
+                let writer = writer
+                    .text(found.check)
+                    .text(found.level.word())
+                    .text(&found.message);
                 match &found.remedy {
                     Some(remedy) => writer.text(remedy),
                     None => writer.null(),

@@ -1,7 +1,8 @@
 //! Checks of the settings that EMRFS, S3A and EMR need beside keys and rules. The core checks the properties, for the
 //! doctor in Java as well.
 
-use emrkeys_core::inspect::checks::{self, whose, Cluster, Finding, Level};
+use emrkeys_core::inspect::checks::{self, whose, Cluster};
+use emrkeys_core::inspect::Level;
 use emrkeys_core::release::Release;
 use emrkeys_core::{ConfigSummary, Settings};
 use serde_json::Value;
@@ -23,11 +24,8 @@ pub(super) fn emrfs(
     let secured = findings
         .0
         .iter()
-        .any(|found| found.check == SECURED && found.level == super::report::Level::Ok);
-    report(
-        checks::emrfs(settings, summary, Cluster { release, secured }),
-        findings,
-    );
+        .any(|found| found.check == SECURED && found.level == Level::Ok);
+    findings.extend(checks::emrfs(settings, summary, Cluster { release, secured }));
 }
 
 /// S3A's properties.
@@ -36,25 +34,7 @@ pub(super) fn s3a(settings: &Settings, release: Option<Release>, findings: &mut 
         release,
         secured: false,
     };
-    report(checks::s3a(settings, cluster), findings);
-}
-
-fn report(found: Vec<Finding>, findings: &mut Findings) {
-    for Finding {
-        check,
-        level,
-        message,
-        remedy,
-    } in found
-    {
-        let remedy = remedy.unwrap_or_default();
-        match level {
-            Level::Ok => findings.ok(check, message),
-            Level::Note => findings.note(check, message),
-            Level::Warning => findings.warn(check, message, remedy),
-            Level::Failure => findings.fail(check, message, remedy),
-        }
-    }
+    findings.extend(checks::s3a(settings, cluster));
 }
 
 /// EMR's security configuration: classes, and the KMS keys that EMR itself uses; those of local disks come back.
@@ -140,7 +120,6 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Level;
     use super::*;
     use serde_json::json;
 

@@ -79,8 +79,8 @@ fn judge(ahead: i64, findings: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Level;
     use super::*;
+    use emrkeys_core::inspect::Level;
 
     #[test]
     fn a_clock_that_is_far_off_is_told() {

@@ -8,11 +8,12 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, DryRunModifierType, KeyMetadata, KeySpec, KeyState, KeyUsageType};
 use aws_sdk_kms::Client;
 use emrkeys_core::aws::{self, KmsTarget};
+use emrkeys_core::inspect::Level;
 use emrkeys_core::{Code, Error, KeySummary};
 use zeroize::Zeroize;
 
 use super::clock::Clock;
-use super::report::{Findings, Level};
+use super::report::Findings;
 use crate::kms::{get_policy, Policy, DEADLINE};
 
 /// The context that the checks of all keys share.

@@ -13,6 +13,7 @@ use aws_sdk_s3::config::Builder;
 use clap::Args;
 use emrkeys_core::aws;
 use emrkeys_core::inspect::checks::Cluster;
+use emrkeys_core::inspect::Level;
 use emrkeys_core::keyring::{Editor, State, Summary};
 use emrkeys_core::release::{self, Release};
 use emrkeys_core::{config_summary, Config, ConfigSummary, KeySummary, RuleSummary, Settings};
@@ -20,7 +21,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use self::clock::Clock;
-use self::report::{Findings, Level, IDENTITY};
+use self::report::{Findings, IDENTITY};
 use self::security::{key_of_disks, Security};
 use crate::aws::Aws;
 use crate::conf::{open, read, Client, Conf, ONLY_HADOOP};

@@ -2,6 +2,7 @@
 
 use std::io::{stdout, Write};
 
+use emrkeys_core::inspect::{Finding, Level};
 use emrkeys_core::{Error, Problem};
 use serde_json::{json, Value};
 
@@ -15,47 +16,13 @@ pub(super) const IDENTITY: &str = "aws.identity";
 /// The column at which messages begin.
 const MESSAGE_AT: usize = 30;
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
-    /// As it should be.
-    Ok,
-    /// Could not be checked from here, or is worth knowing.
-    Note,
-    /// Works, and should be changed.
-    Warning,
-    /// Does not work, or will not.
-    Failure,
-}
-
-impl Level {
-    fn tone(self) -> Tone {
-        match self {
-            Level::Ok => Tone::Good,
-            Level::Note => Tone::Plain,
-            Level::Warning => Tone::Doubtful,
-            Level::Failure => Tone::Bad,
-        }
+fn tone(level: Level) -> Tone {
+    match level {
+        Level::Ok => Tone::Good,
+        Level::Note => Tone::Plain,
+        Level::Warning => Tone::Doubtful,
+        Level::Failure => Tone::Bad,
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Level::Ok => "ok",
-            Level::Note => "note",
-            Level::Warning => "warning",
-            Level::Failure => "FAIL",
-        }
-    }
-}
-
-/// One line.
-#[derive(Debug)]
-pub(super) struct Finding {
-    /// Stable: what scripts look at.
-    pub(super) check: &'static str,
-    pub(super) level: Level,
-    pub(super) message: String,
-    pub(super) remedy: Option<String>,
 }
 
 /// All lines, in the order of the checks; people get problems first.
@@ -64,11 +31,11 @@ pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
     pub(super) fn ok(&mut self, check: &'static str, message: impl Into<String>) {
-        self.add(check, Level::Ok, message.into(), None);
+        self.add(Finding::ok(check, message));
     }
 
     pub(super) fn note(&mut self, check: &'static str, message: impl Into<String>) {
-        self.add(check, Level::Note, message.into(), None);
+        self.add(Finding::note(check, message));
     }
 
     pub(super) fn warn(
@@ -77,7 +44,7 @@ impl Findings {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.add(check, Level::Warning, message.into(), Some(remedy.into()));
+        self.add(Finding::warning(check, message, remedy));
     }
 
     pub(super) fn fail(
@@ -86,7 +53,7 @@ impl Findings {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.add(check, Level::Failure, message.into(), Some(remedy.into()));
+        self.add(Finding::failure(check, message, remedy));
     }
 
     /// A problem of the core, with its code.
@@ -104,8 +71,12 @@ impl Findings {
         if problem.property.is_some() && self.0.iter().any(is_same) {
             return;
         }
-        let message = format!("{property}{} {end}", problem.message);
-        self.add(check, level, message, Some(problem.remedy.clone()));
+        self.add(Finding {
+            check,
+            level,
+            message: format!("{property}{} {end}", problem.message),
+            remedy: Some(problem.remedy.clone()),
+        });
     }
 
     pub(super) fn error(&mut self, check: &'static str, error: &Error) {
@@ -114,18 +85,17 @@ impl Findings {
         }
     }
 
+    /// Adds the findings of the core.
+    pub(super) fn extend(&mut self, found: Vec<Finding>) {
+        found.into_iter().for_each(|found| self.add(found));
+    }
+
     /// A cause that several clients or keys share is one line.
-    fn add(&mut self, check: &'static str, level: Level, message: String, remedy: Option<String>) {
-        let is_known = |found: &&Finding| found.level == level && found.message == message;
-        if level != Level::Ok && self.0.iter().any(|found| is_known(&found)) {
-            return;
+    fn add(&mut self, found: Finding) {
+        let is_known = |known: &Finding| known.level == found.level && known.message == found.message;
+        if found.level == Level::Ok || !self.0.iter().any(is_known) {
+            self.0.push(found);
         }
-        self.0.push(Finding {
-            check,
-            level,
-            message,
-            remedy,
-        });
     }
 
     /// Whether a check failed at a property that begins so.
@@ -161,7 +131,7 @@ impl Findings {
                     .map(|found| {
                         json!({
                             "check": found.check,
-                            "level": found.level.name().to_ascii_lowercase(),
+                            "level": found.level.word().to_ascii_lowercase(),
                             "message": found.message,
                             "remedy": found.remedy,
                         })
@@ -185,7 +155,7 @@ impl Findings {
                 for found in sorted {
                     let label = format!(
                         "{} {:20} ",
-                        found.level.tone().on_stdout(&format!("{:8}", found.level.name())),
+                        tone(found.level).on_stdout(&format!("{:8}", found.level.word())),
                         found.check
                     );
                     write!(out, "{}", hanging(&label, MESSAGE_AT, &printable(&found.message)))?;

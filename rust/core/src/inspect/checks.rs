@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::inputs::Settings;
 use crate::inspect::config_summary::{config_summary, ConfigSummary};
+use crate::inspect::finding::Finding;
 use crate::release::{self, Release};
 use connector::Connector;
 
@@ -19,32 +20,6 @@ const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
 const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
 const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// Worth knowing.
-    Note,
-    /// Works, and should be changed.
-    Warning,
-    /// Does not work, or will not.
-    Failure,
-}
-
-/// The result of one check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Stable: what scripts look at.
-    pub check: &'static str,
-    /// How bad it is.
-    pub level: Level,
-    /// The state that was found.
-    pub message: String,
-    /// The remedy; present for warnings and failures.
-    pub remedy: Option<String>,
-}
 
 /// Facts about a cluster that its properties do not hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,14 +67,14 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
         findings.push(connector::content(settings));
     }
     findings.push(match get(settings, ENABLED) {
-        _ if secured => ok("emrfs.enabled", format!("the security configuration sets {ENABLED}")),
-        Some(value) if value.eq_ignore_ascii_case("true") => ok("emrfs.enabled", format!("{ENABLED}=true")),
-        Some(value) => failure(
+        _ if secured => Finding::ok("emrfs.enabled", format!("the security configuration sets {ENABLED}")),
+        Some(value) if value.eq_ignore_ascii_case("true") => Finding::ok("emrfs.enabled", format!("{ENABLED}=true")),
+        Some(value) => Finding::failure(
             "emrfs.enabled",
             format!("{ENABLED}={value}: EMRFS writes plaintext"),
             format!("Set {ENABLED}=true."),
         ),
-        None => warning(
+        None => Finding::warning(
             "emrfs.enabled",
             format!(
                 "{ENABLED} is not set: EMRFS writes plaintext, unless a security configuration sets it on the \
@@ -109,12 +84,12 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
         ),
     });
     findings.push(match get(settings, PROVIDER) {
-        _ if secured => ok(
+        _ if secured => Finding::ok(
             "emrfs.provider",
             format!("the security configuration sets {PROVIDER}"),
         ),
         Some(name) => class("emrfs.provider", PROVIDER, name, S3_CLASS),
-        None => warning(
+        None => Finding::warning(
             "emrfs.provider",
             format!("{PROVIDER} is not set; a security configuration may set it on the cluster"),
             format!("Set {PROVIDER}={S3_CLASS}, or check with --security-configuration FILE."),
@@ -122,30 +97,30 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
     });
     let rules = summary.is_some_and(|summary| !summary.rules.is_empty());
     match (is_true(settings, DESCRIPTION), rules) {
-        (true, _) => findings.push(ok(
+        (true, _) => findings.push(Finding::ok(
             "emrfs.description",
             format!("{DESCRIPTION}=true: rules by prefix see locations"),
         )),
         // With rules, the core refuses the configuration.
         (false, true) => {}
-        (false, false) => findings.push(note(
+        (false, false) => findings.push(Finding::note(
             "emrfs.description",
             format!("{DESCRIPTION} is not true: rules by prefix would need it; there are none"),
         )),
     }
     findings.push(match get(settings, STORAGE) {
-        None | Some("ObjectMetadata") => ok(
+        None | Some("ObjectMetadata") => Finding::ok(
             "emrfs.storage-mode",
             "envelopes are in the metadata of objects".to_owned(),
         ),
-        Some("InstructionFile") => note(
+        Some("InstructionFile") => Finding::note(
             "emrfs.storage-mode",
             format!(
                 "{STORAGE}=InstructionFile: each object has a second one, NAME.instruction, that copies and \
                  lifecycle rules have to take along"
             ),
         ),
-        Some(other) => failure(
+        Some(other) => Finding::failure(
             "emrfs.storage-mode",
             format!("{STORAGE}={other} is not a mode"),
             format!("Set {STORAGE}=ObjectMetadata, or remove it."),
@@ -161,7 +136,7 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
         .collect();
     // The core refuses what would be written; this is about existing objects.
     if is_true(settings, V2) && !others.is_empty() {
-        findings.push(warning(
+        findings.push(Finding::warning(
             "emrfs.v2",
             format!(
                 "{V2}=true, and {} of type kms is not the default key: the V2 client asks KMS to open every \
@@ -218,7 +193,7 @@ pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
     let some = value != CUSTOM && buckets.iter().any(|bucket| asks(bucket));
     let mut findings: Vec<Finding> = if some {
         let value = value.unwrap_or("not set");
-        vec![note(
+        vec![Finding::note(
             "s3a.algorithm",
             format!("{name} is {value}: S3A asks the keyring for those buckets alone that say so themselves"),
         )]
@@ -275,9 +250,9 @@ fn buckets(settings: &Settings) -> BTreeSet<&str> {
 
 fn algorithm(name: &str, value: Option<&str>) -> Finding {
     if value == CUSTOM {
-        return ok("s3a.algorithm", format!("{name}=CSE-CUSTOM"));
+        return Finding::ok("s3a.algorithm", format!("{name}=CSE-CUSTOM"));
     }
-    failure(
+    Finding::failure(
         "s3a.algorithm",
         format!("{name} is {}: S3A asks no keyring", value.unwrap_or("not set")),
         format!("Set {name}=CSE-CUSTOM."),
@@ -287,7 +262,7 @@ fn algorithm(name: &str, value: Option<&str>) -> Finding {
 fn keyring(name: &str, value: Option<&str>) -> Finding {
     match value {
         Some(value) => class("s3a.keyring", name, value, S3A_CLASS),
-        None => failure(
+        None => Finding::failure(
             "s3a.keyring",
             format!("{name} is not set"),
             format!("Set {name}={S3A_CLASS}."),
@@ -302,10 +277,10 @@ fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
         } else {
             ""
         };
-        return ok("s3a.v1-compatibility", format!("{name} is off{default}"));
+        return Finding::ok("s3a.v1-compatibility", format!("{name} is off{default}"));
     }
     let property = name.split(' ').next().unwrap_or(name);
-    failure(
+    Finding::failure(
         "s3a.v1-compatibility",
         format!(
             "{name}=true: S3A then asks no keyring about objects in AES-CBC, with an instruction file or of \
@@ -322,13 +297,13 @@ fn v1_compatibility(name: &str, value: Option<&str>) -> Finding {
 fn input_stream(name: &str, value: Option<&str>) -> Finding {
     const CHECK: &str = "s3a.input-stream";
     match value {
-        Some("classic") => ok(CHECK, format!("{name}=classic")),
-        Some("analytics") => failure(
+        Some("classic") => Finding::ok(CHECK, format!("{name}=classic")),
+        Some("analytics") => Finding::failure(
             CHECK,
             format!("{name}=analytics: it takes the length of the ciphertext for that of the content"),
             format!("Set {name}=classic."),
         ),
-        other => warning(
+        other => Finding::warning(
             CHECK,
             format!(
                 "{name} is {}; the default of Hadoop 3.4.3, analytics, takes the length of the ciphertext \
@@ -343,9 +318,9 @@ fn input_stream(name: &str, value: Option<&str>) -> Finding {
 fn interceptors(name: &str, value: Option<&str>) -> Finding {
     let mut classes = value.unwrap_or_default().split(',');
     if classes.any(|class| class.trim() == S3A_INTERCEPTOR) {
-        return ok("s3a.interceptor", format!("{name}={S3A_INTERCEPTOR}"));
+        return Finding::ok("s3a.interceptor", format!("{name}={S3A_INTERCEPTOR}"));
     }
-    warning(
+    Finding::warning(
         "s3a.interceptor",
         format!(
             "{name} has no {S3A_INTERCEPTOR}: now and then the S3 Encryption Client takes the first bytes \
@@ -363,15 +338,15 @@ fn committer(name: &str, value: Option<&str>) -> Finding {
             other.unwrap_or("not set")
         ),
     };
-    note("s3a.committer", message)
+    Finding::note("s3a.committer", message)
 }
 
 /// A property that has to name a class of ours.
 fn class(check: &'static str, property: &str, name: &str, wanted: &str) -> Finding {
     if name == wanted {
-        return ok(check, format!("{property}={wanted}"));
+        return Finding::ok(check, format!("{property}={wanted}"));
     }
-    failure(
+    Finding::failure(
         check,
         format!("{property}={name}{}", whose(name)),
         format!("Set {property}={wanted}."),
@@ -397,31 +372,6 @@ fn get<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
 
 fn is_true(settings: &Settings, name: &str) -> bool {
     get(settings, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
-}
-
-fn ok(check: &'static str, message: String) -> Finding {
-    finding(check, Level::Ok, message, None)
-}
-
-fn note(check: &'static str, message: String) -> Finding {
-    finding(check, Level::Note, message, None)
-}
-
-fn warning(check: &'static str, message: String, remedy: String) -> Finding {
-    finding(check, Level::Warning, message, Some(remedy))
-}
-
-fn failure(check: &'static str, message: String, remedy: String) -> Finding {
-    finding(check, Level::Failure, message, Some(remedy))
-}
-
-fn finding(check: &'static str, level: Level, message: String, remedy: Option<String>) -> Finding {
-    Finding {
-        check,
-        level,
-        message,
-        remedy,
-    }
 }
 
 #[cfg(test)]

@@ -4,3 +4,6 @@
 pub mod checks;
 pub(crate) mod config_summary;
 pub(crate) mod explain;
+mod finding;
+
+pub use finding::{Finding, Level};

@@ -5,10 +5,9 @@
 //! is inferred from them; it was not tried. EMRFS is closed source: the default of `cryptoMode` is that of a public
 //! listing of its class `CSEConstants`, of an unknown release.
 
-use super::{
-    failure, get, is_true, note, ok, said, warning, Finding, ALGORITHM, CUSTOM, S3A_CLASS, S3A_INTERCEPTOR,
-};
+use super::{get, is_true, said, ALGORITHM, CUSTOM, S3A_CLASS, S3A_INTERCEPTOR};
 use crate::inputs::Settings;
+use crate::inspect::finding::Finding;
 use crate::release::Release;
 
 /// The first release on which S3A serves `s3://`.
@@ -46,8 +45,8 @@ impl Connector {
 pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
     const CHECK: &str = "emrfs.connector";
     match connector {
-        Connector::Emrfs => ok(CHECK, "EMRFS serves s3://".to_owned()),
-        Connector::Unknown => note(
+        Connector::Emrfs => Finding::ok(CHECK, "EMRFS serves s3://".to_owned()),
+        Connector::Unknown => Finding::note(
             CHECK,
             "the release of EMR is not known: from emr-7.10.0 on S3A serves s3://, which reads none of EMRFS's \
              properties for client-side encryption; name the release by --release"
@@ -57,7 +56,7 @@ pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
             let (name, value) = said(settings, "fs.s3a.", ALGORITHM)
                 .unwrap_or_else(|| (format!("fs.s3a.{ALGORITHM}"), None));
             if value == CUSTOM {
-                return note(
+                return Finding::note(
                     CHECK,
                     format!(
                         "S3A serves s3:// on this cluster, and {name}=CSE-CUSTOM: check its properties with \
@@ -65,7 +64,7 @@ pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
                     ),
                 );
             }
-            failure(
+            Finding::failure(
                 CHECK,
                 format!(
                     "S3A serves s3:// on this cluster. EMR's release guide maps neither {ENABLED} nor \
@@ -88,13 +87,13 @@ pub(super) fn for_emrfs(connector: Connector, settings: &Settings) -> Finding {
 pub(super) fn for_s3a(connector: Connector, settings: &Settings) -> Option<Finding> {
     const CHECK: &str = "s3a.connector";
     match connector {
-        Connector::S3a => Some(ok(CHECK, "S3A serves s3://, s3n:// and s3a://".to_owned())),
+        Connector::S3a => Some(Finding::ok(CHECK, "S3A serves s3://, s3n:// and s3a://".to_owned())),
         Connector::Unknown => None,
-        Connector::Emrfs if is_true(settings, ENABLED) => Some(note(
+        Connector::Emrfs if is_true(settings, ENABLED) => Some(Finding::note(
             CHECK,
             "EMRFS serves s3://, and S3A s3a:// alone: check EMRFS's properties with --for s3".to_owned(),
         )),
-        Connector::Emrfs => Some(warning(
+        Connector::Emrfs => Some(Finding::warning(
             CHECK,
             format!(
                 "EMRFS serves s3:// on this cluster, and S3A s3a:// alone; {ENABLED} is not true, so that objects \
@@ -109,7 +108,7 @@ pub(super) fn for_s3a(connector: Connector, settings: &Settings) -> Option<Findi
 pub(super) fn content(settings: &Settings) -> Finding {
     const CHECK: &str = "emrfs.content";
     let of_cbc = |why: String| {
-        warning(
+        Finding::warning(
             CHECK,
             format!(
                 "{why}: the content of new objects is in AES-CBC, which is not authenticated, gains nothing from our \
@@ -124,18 +123,18 @@ pub(super) fn content(settings: &Settings) -> Finding {
         )
     };
     if is_true(settings, V2) {
-        return ok(CHECK, format!("{V2}=true: AES-GCM"));
+        return Finding::ok(CHECK, format!("{V2}=true: AES-GCM"));
     }
     match get(settings, CRYPTO_MODE) {
         Some(mode @ ("AuthenticatedEncryption" | "StrictAuthenticatedEncryption")) => {
-            ok(CHECK, format!("{CRYPTO_MODE}={mode}: AES-GCM"))
+            Finding::ok(CHECK, format!("{CRYPTO_MODE}={mode}: AES-GCM"))
         }
         Some("EncryptionOnly") => of_cbc(format!("{CRYPTO_MODE}=EncryptionOnly")),
         None => of_cbc(format!(
             "neither {V2} nor {CRYPTO_MODE} is set, and EMRFS's default is EncryptionOnly (as a public listing of its \
              classes has it; emrkeys inspect shows the format of an object that your cluster wrote)"
         )),
-        Some(other) => failure(
+        Some(other) => Finding::failure(
             CHECK,
             format!("{CRYPTO_MODE}={other} is not a mode of the SDK's clients"),
             format!("Set {CRYPTO_MODE}=AuthenticatedEncryption, or remove it and set {V2}=true."),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::inspect::finding::Level;
 
 fn settings(entries: &[(&str, &str)]) -> Settings {
     entries

@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 10;
+  public static final int ABI = 11;
 
   private Natives() {}
 
@@ -40,8 +40,8 @@ public final class Natives {
    *
    * @param client 0 S3, 1 local disk, 2 S3A
    * @param properties map of Hadoop properties
-   * @return i32 n, n times (string check, u8 level: 0 ok, 1 note, 2 warning, 3 failure; string
-   *     message, string remedy or null)
+   * @return i32 n, n times (string check, string level: ok, note, warning or FAIL; string message,
+   *     string remedy or null)
    */
   public static native byte[] checks(int client, byte[] properties);
 

@@ -12,7 +12,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Properties;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -21,6 +20,7 @@ import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.doctor.Findings.Level;
 import org.emrkeys.jce.EmrKeysProvider;
 import org.emrkeys.provider.Client;
 
@@ -61,35 +61,7 @@ public final class Doctor {
     "com.amazonaws.util.VersionInfoUtils",
   };
 
-  /** How bad it is, as the tool has it. */
-  enum Level {
-    OK("ok"),
-    NOTE("note"),
-    WARNING("warning"),
-    FAIL("FAIL");
-
-    private final String text;
-
-    Level(String text) {
-      this.text = text;
-    }
-  }
-
-  private static final class Finding {
-    final String check;
-    final Level level;
-    final String message;
-    final String remedy;
-
-    Finding(String check, Level level, String message, String remedy) {
-      this.check = check;
-      this.level = level;
-      this.message = message;
-      this.remedy = remedy;
-    }
-  }
-
-  private final List<Finding> findings = new ArrayList<>();
+  final Findings findings = new Findings();
   private final ClassLoader loader;
 
   Doctor(ClassLoader loader) {
@@ -143,9 +115,9 @@ public final class Doctor {
     }
     Doctor doctor = new Doctor(Doctor.class.getClassLoader());
     doctor.check(client, files);
-    out.print(json ? doctor.json() : doctor.text());
+    out.print(json ? doctor.findings.json() : doctor.findings.text());
     out.flush();
-    return doctor.count(Level.FAIL) > 0 ? 1 : 0;
+    return doctor.findings.count(Level.FAIL) > 0 ? 1 : 0;
   }
 
   private static Client client(String name) {
@@ -296,7 +268,7 @@ public final class Doctor {
       add("native.load", Level.OK, NativeLoader.description(), null);
       return true;
     } catch (EmrKeysException e) {
-      failure("native.load", e);
+      findings.failure("native.load", e);
       return false;
     }
   }
@@ -406,68 +378,6 @@ public final class Doctor {
   }
 
   void add(String check, Level level, String message, String remedy) {
-    findings.add(new Finding(check, level, message, remedy));
-  }
-
-  /** Each problem of it; a message of several has a line for each below the first. */
-  void failure(String check, EmrKeysException e) {
-    String[] lines = String.valueOf(e.getMessage()).split("\n");
-    for (int i = lines.length == 1 ? 0 : 1; i < lines.length; i++) {
-      String line = lines[i].trim();
-      int code = line.indexOf("]. ");
-      String message = code < 0 ? line : line.substring(0, code + 1);
-      add(check, Level.FAIL, message, code < 0 ? "See docs." : line.substring(code + 3));
-    }
-  }
-
-  private long count(Level level) {
-    return findings.stream().filter(found -> found.level == level).count();
-  }
-
-  private String text() {
-    StringBuilder text = new StringBuilder();
-    for (Finding found : findings) {
-      text.append(String.format("%-8s %-20s %s%n", found.level.text, found.check, found.message));
-      if (found.remedy != null) {
-        text.append(String.format("%30s%s%n", "", found.remedy));
-      }
-    }
-    return text.append(String.format(
-            "failures: %d, warnings: %d%n", count(Level.FAIL), count(Level.WARNING)))
-        .toString();
-  }
-
-  private String json() {
-    String checks =
-        findings.stream()
-            .map(
-                found ->
-                    "    {\"check\": " + quoted(found.check)
-                        + ", \"level\": " + quoted(found.level.text.toLowerCase(Locale.ROOT))
-                        + ", \"message\": " + quoted(found.message)
-                        + ", \"remedy\": " + quoted(found.remedy) + "}")
-            .collect(Collectors.joining(",\n"));
-    return "{\n  \"ok\": " + (count(Level.FAIL) == 0)
-        + ",\n  \"failures\": " + count(Level.FAIL)
-        + ",\n  \"warnings\": " + count(Level.WARNING)
-        + ",\n  \"checks\": [\n" + checks + "\n  ]\n}\n";
-  }
-
-  /** RFC 8259, 7. */
-  static String quoted(String text) {
-    if (text == null) {
-      return "null";
-    }
-    StringBuilder out = new StringBuilder("\"");
-    for (char c : text.toCharArray()) {
-      if (c == '"' || c == '\\') {
-        out.append('\\').append(c);
-      } else if (c < 0x20 || Character.isSurrogate(c)) {
-        out.append(String.format("\\u%04x", (int) c));
-      } else {
-        out.append(c);
-      }
-    }
-    return out.append('"').toString();
+    findings.add(check, level, message, remedy);
   }
 }

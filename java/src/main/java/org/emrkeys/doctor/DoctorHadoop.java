@@ -10,7 +10,7 @@ import org.apache.hadoop.fs.Path;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.bridge.Natives;
 import org.emrkeys.bridge.Wire;
-import org.emrkeys.doctor.Doctor.Level;
+import org.emrkeys.doctor.Findings.Level;
 import org.emrkeys.jce.JceInstaller;
 import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.ProviderHandle;
@@ -58,13 +58,10 @@ final class DoctorHadoop {
     byte[] properties = {};
     try {
       properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3.impl", "fs.s3a.");
-      Wire.Decoder in = Wire.response(Natives.checks(client.number(), properties));
-      for (int left = in.count(13); left > 0; left--) {
-        doctor.add(in.string(), Level.values()[in.u8()], in.string(), in.string());
-      }
+      doctor.findings.read(Wire.response(Natives.checks(client.number(), properties)));
       return true;
     } catch (EmrKeysException e) {
-      doctor.failure("hadoop.config", e);
+      doctor.findings.failure("hadoop.config", e);
       return false;
     } finally {
       // S3A's credentials may be among them.
@@ -130,7 +127,7 @@ final class DoctorHadoop {
         install(doctor, report);
       }
     } catch (EmrKeysException e) {
-      doctor.failure("provider.open", e);
+      doctor.findings.failure("provider.open", e);
     }
   }
 
@@ -138,7 +135,7 @@ final class DoctorHadoop {
     try {
       JceInstaller.install(report.jce(), true, log(doctor));
     } catch (EmrKeysException e) {
-      doctor.failure("jce.install", e);
+      doctor.findings.failure("jce.install", e);
     }
   }
 

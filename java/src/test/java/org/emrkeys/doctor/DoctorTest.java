@@ -18,9 +18,17 @@ import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.Main;
 import org.emrkeys.bridge.NativeLoader;
+import org.emrkeys.bridge.Natives;
+import org.emrkeys.bridge.Wire;
 import org.emrkeys.jce.EmrKeysProvider;
+import org.emrkeys.provider.Client;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.tests.support.Hadoop;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
@@ -158,6 +166,28 @@ class DoctorTest {
     assertTrue(printed().contains("failures: 4"), printed());
   }
 
+  /** These properties have a finding of each level. */
+  @Test
+  void theLevelsAreTheWordsOfTheCore() {
+    Hadoop.assumeItRunsHere();
+    NativeLoader.load(null);
+    Configuration conf = new Configuration(false);
+    conf.set("fs.s3.cse.enabled", "false");
+    conf.set("fs.s3.cse.cryptoStorageMode", "ObjectMetadata");
+    byte[] properties = new HadoopSettings(conf).properties("fs.s3.cse.");
+    Wire.Decoder in = Wire.response(Natives.checks(Client.S3.number(), properties));
+    Set<String> words = new TreeSet<>();
+    for (int left = in.count(16); left > 0; left--) {
+      in.string();
+      words.add(in.string());
+      in.string();
+      in.string();
+    }
+    assertEquals(
+        Arrays.stream(Findings.Level.values()).map(level -> level.word).collect(Collectors.toSet()),
+        words);
+  }
+
   @Test
   void whatTheToolFindsInS3aPropertiesIsFoundHere() throws IOException {
     Hadoop.assumeItRunsHere();
@@ -235,8 +265,8 @@ class DoctorTest {
 
   @Test
   void textIsQuotedForJson() {
-    assertEquals("\"a\\\"b\\\\c\\u000a\u00e9\"", Doctor.quoted("a\"b\\c\n\u00e9"));
-    assertEquals("null", Doctor.quoted(null));
+    assertEquals("\"a\\\"b\\\\c\\u000a\u00e9\"", Findings.quoted("a\"b\\c\n\u00e9"));
+    assertEquals("null", Findings.quoted(null));
   }
 
   /** As {@code java -jar} does: nothing on the class path but us. */
