@@ -61,17 +61,22 @@ impl Aws {
         Ok(())
     }
 
-    /// Objects in S3.
-    pub(crate) fn store(&self) -> Result<Store, Failure> {
+    /// How S3 is reached.
+    pub(crate) fn s3_access(&self) -> S3Access {
         let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
             .iter()
             .any(|name| std::env::var_os(name).is_some());
-        Ok(Store::connect(&S3Access {
+        S3Access {
             endpoint: None, // the environment has it, by `apply`
             region: self.region.clone(),
             // Servers that are not AWS's seldom have a host name for each bucket.
             path_style: elsewhere,
-        })?)
+        }
+    }
+
+    /// Objects in S3.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        Ok(Store::connect(&self.s3_access())?)
     }
 
     /// The endpoint of KMS, where one is given.

@@ -10,7 +10,7 @@ use aws_sdk_s3::Client;
 use bytes::Bytes;
 
 use super::calls::{unavailable, wait, DEADLINE};
-use super::store::{Head, ObjectUri, Store, ATTEMPTS};
+use super::store::{Head, ObjectUri, Store, PATIENCE};
 use emrkeys_core::aws::{causes, runtime};
 use emrkeys_core::key_service::full_jitter;
 use emrkeys_core::{excerpt, Code, Error, Problem};
@@ -51,7 +51,7 @@ impl Body {
             };
             self.fruitless += 1;
             // Without an ETag what follows may be of another object.
-            if self.fruitless == ATTEMPTS || self.etag.is_none() {
+            if self.fruitless == PATIENCE.attempts || self.etag.is_none() {
                 let told = format!("the answer broke off: {}", causes(&error));
                 return Err(unavailable(&self.uri.to_string(), "GetObject", &told, None).into());
             }

@@ -1,27 +1,26 @@
 //! Objects in S3: found, read, listed. Every call blocks, so that as many threads as make them are at work at once.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::EncodingType;
 use aws_sdk_s3::Client;
 
 use super::calls::{unavailable, wait};
-use emrkeys_core::aws::{self, S3Access};
+use emrkeys_core::aws::{self, Clients, Patience, S3Access};
 use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use emrkeys_core::uri::{self, percent_decode, S3Location};
 use emrkeys_core::{excerpt, Code, Error, Problem, Provider};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Without a byte from S3.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// The first and four more; throttles and faults only, a denial is final. For an answer that breaks off: those that
-/// bring nothing.
-pub(super) const ATTEMPTS: u32 = 5;
+/// Throttles and faults are retried; a denial is final. The content of an object takes as long as it takes, while bytes
+/// come. Of an answer that breaks off, the attempts count that bring nothing.
+pub(super) const PATIENCE: Patience = Patience {
+    attempts: 5,
+    attempt: None,
+    read: Some(Duration::from_secs(60)),
+};
 
 /// Where an object is: the bucket and the key as S3 has them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,10 +83,8 @@ pub struct Store {
     version: Option<Arc<str>>,
 }
 
-/// A process has one or two configurations: more are not remembered.
-const MAX_STORES: usize = 8;
-
-static STORES: Mutex<Vec<(S3Access, Store)>> = Mutex::new(Vec::new());
+/// A process has one or two configurations.
+static STORES: Clients<S3Access, Store> = Clients::new(8);
 
 /// The answer of S3 for an object without its content.
 #[derive(Clone, Debug)]
@@ -220,16 +217,13 @@ impl Store {
     /// As [`Store::connect`].
     pub fn of(provider: &Provider) -> Result<Store, Error> {
         let access = provider.s3_access();
-        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, store)) = stores.iter().find(|(known, _)| *known == access) {
-            return Ok(store.clone());
+        match STORES.get(&access) {
+            Some(store) => Ok(store),
+            None => {
+                let store = Store::connect(&access)?;
+                Ok(STORES.keep(access, store))
+            }
         }
-        let store = Store::connect(&access)?;
-        if stores.len() >= MAX_STORES {
-            stores.remove(0);
-        }
-        stores.push((access, store.clone()));
-        Ok(store)
     }
 
     /// Makes a client; nothing is asked yet but, where needed, the node for credentials and region.
@@ -238,17 +232,8 @@ impl Store {
     /// `SOURCE_UNAVAILABLE` where no threads are left.
     pub fn connect(access: &S3Access) -> Result<Store, Error> {
         let shared = aws::config(access.region.as_deref())?;
-        let settings = access
-            .client(&shared)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .read_timeout(READ_TIMEOUT)
-                    .build(),
-            );
         Ok(Store {
-            client: Client::from_conf(settings.build()),
+            client: access.client(&shared, PATIENCE),
             suffix: INSTRUCTION_SUFFIX.into(),
             version: None,
         })

@@ -7,7 +7,7 @@ use aws_sdk_kms::operation::generate_data_key::builders::GenerateDataKeyFluentBu
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, DryRunModifierType, KeyMetadata, KeySpec, KeyState, KeyUsageType};
 use aws_sdk_kms::Client;
-use emrkeys_core::aws::{self, KmsTarget};
+use emrkeys_core::aws::{self, Arn, KmsTarget};
 use emrkeys_core::inspect::Level;
 use emrkeys_core::{Code, Error, KeySummary};
 use zeroize::Zeroize;
@@ -136,17 +136,20 @@ impl Context<'_> {
                 format!("{name}: symmetric, for encryption and decryption"),
             );
         }
-        let mut parts = arn.split(':').skip(3);
-        let (region, account) = (parts.next(), parts.next());
-        if let Some(region) = region {
-            self.regions(name, region, buckets, findings);
-        }
-        let own = self.role(target).ok().and_then(|role| role.split(':').nth(4));
-        let (Some(own), Some(account)) = (own, account.filter(|account| own != Some(account))) else {
+        let Some(Arn { region, account, .. }) = Arn::parse(arn) else {
+            return;
+        };
+        self.regions(name, region, buckets, findings);
+        let own = self
+            .role(target)
+            .ok()
+            .and_then(Arn::parse)
+            .map(|role| role.account);
+        let Some(own) = own.filter(|own| *own != account) else {
             return;
         };
         let told = format!("{name}: the key is of account {account}, the role of {own}");
-        if target.key_id.starts_with("arn:") {
+        if Arn::parse(&target.key_id).is_some() {
             findings.note(
                 "kms.account",
                 format!("{told}: the key's policy and the role's IAM policy must both allow the use"),
@@ -308,7 +311,7 @@ fn key_user(
     policy: &Policy,
     findings: &mut Findings,
 ) {
-    let account = role.split(':').nth(4).unwrap_or_default();
+    let account = Arn::parse(role).map_or("", |role| role.account);
     let remedy = format!("emrkeys kms add-key-user {arn} --role {role} --apply");
     if policy.is_user(role) {
         findings.ok(check, format!("{name}: {role}"));

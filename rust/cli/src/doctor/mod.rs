@@ -9,9 +9,8 @@ mod security;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use aws_sdk_s3::config::Builder;
 use clap::Args;
-use emrkeys_core::aws;
+use emrkeys_core::aws::{self, Patience};
 use emrkeys_core::inspect::checks::Cluster;
 use emrkeys_core::inspect::Level;
 use emrkeys_core::keyring::{Editor, State, Summary};
@@ -70,6 +69,13 @@ pub(crate) struct Command {
     #[command(flatten)]
     conf: Conf,
 }
+
+/// Of the questions for S3.
+const PATIENCE: Patience = Patience {
+    attempts: 3,
+    attempt: None,
+    read: None,
+};
 
 /// Whether a keyring opens, and is authentic.
 const KEYRING: &str = "keyring.authentic";
@@ -145,7 +151,7 @@ impl Command {
         let shared = aws::config(aws.region.as_deref())?;
         let region = shared.region().map(|region| region.as_ref().to_owned());
         let rules = config.map_or(&[][..], |config| config.rules.as_slice());
-        let bucket_regions = self.buckets(rules, &shared, &clock, findings)?;
+        let bucket_regions = self.buckets(rules, aws, &shared, &clock, findings)?;
         let disks: Vec<KeySummary> = disk_keys.iter().map(|key| key_of_disks(key)).collect();
         let used = config.map_or(&[][..], |config| config.keys.as_slice());
         let of_s3 = used.iter().filter(|key| key.used).chain(&security.s3_key);
@@ -211,6 +217,7 @@ impl Command {
     fn buckets(
         &self,
         rules: &[RuleSummary],
+        aws: &Aws,
         shared: &aws::SdkConfig,
         clock: &Clock,
         findings: &mut Findings,
@@ -220,11 +227,7 @@ impl Command {
             .map(|rule| rule.bucket.as_str())
             .chain(self.bucket.iter().map(String::as_str))
             .collect();
-        // Servers that are not AWS's seldom have a host name for each bucket.
-        let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some());
-        let s3 = aws_sdk_s3::Client::from_conf(Builder::from(shared).force_path_style(elsewhere).build());
+        let s3 = aws.s3_access().client(shared, PATIENCE);
         let mut regions = BTreeMap::new();
         for name in names {
             let call = s3
@@ -404,15 +407,14 @@ fn configuration(
 
 /// AWS recommends separate keys for local disks and for S3.
 fn same_as_disk(disk: &str, arns: &BTreeMap<String, &str>, findings: &mut Findings) {
-    // An alias of the disks' key could be any key's: only KMS knows, and ARNs are what EMR's guide asks for.
-    let same = |arn: &str| arn == disk || arn.rsplit_once("key/").is_some_and(|(_, id)| id == disk);
-    match arns.iter().find(|(arn, _)| same(arn)) {
+    match arns.iter().find(|(arn, _)| aws::same_kms_key(arn, disk)) {
         Some((_, key)) => findings.warn(
             "kms.separate",
             format!("{key}: the same KMS key is that of the local disks ({disk})"),
             "Use separate KMS keys for local disks and for S3.",
         ),
-        None if disk.contains("alias/") => {
+        // An alias of the disks' key could be any key's: only KMS knows, and ARNs are what EMR's guide asks for.
+        None if aws::is_kms_alias(disk) => {
             findings.note(
                 "kms.separate",
                 format!("not checked: {disk} is an alias; name the key of local disks by ARN"),

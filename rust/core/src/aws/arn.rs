@@ -48,7 +48,7 @@ impl<'a> Arn<'a> {
 }
 
 /// Whether a configured key id is an alias, by its name or ARN: KMS alone knows which key it stands for.
-pub(crate) fn is_kms_alias(id: &str) -> bool {
+pub fn is_kms_alias(id: &str) -> bool {
     id.starts_with("alias/") || Arn::parse(id).is_some_and(|arn| arn.is_kms_alias())
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn is_kms_alias(id: &str) -> bool {
 /// ends with it, or two ARNs of one multi-Region key, which has one in each of its regions. An alias names no key here.
 ///
 /// Source: AWS KMS Developer Guide, "Multi-Region keys in AWS KMS": related keys share key id and key material.
-pub(crate) fn same_kms_key(one: &str, other: &str) -> bool {
+pub fn same_kms_key(one: &str, other: &str) -> bool {
     if is_kms_alias(one) || is_kms_alias(other) {
         return false;
     }

@@ -7,14 +7,19 @@ use std::future::Future;
 use std::time::Duration;
 
 use aws_config::profile::ProfileSet;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{rustls_provider::CryptoMode, Provider};
 use aws_smithy_http_client::Connector;
+use aws_types::origin::Origin;
 
 use crate::aws::runtime;
 use crate::error::{Code, Error, Problem};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The settings of the environment, the profile and the node; `region` comes first.
 pub(crate) async fn load(region: Option<&str>) -> SdkConfig {
@@ -25,6 +30,40 @@ pub(crate) async fn load(region: Option<&str>) -> SdkConfig {
         loader = loader.region(Region::new(region.to_owned()));
     }
     loader.load().await
+}
+
+/// How long a client of AWS waits, and how often it tries.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Attempts for one call: 1 retries nothing.
+    pub attempts: u32,
+    /// For one attempt from its start to the whole answer.
+    pub attempt: Option<Duration>,
+    /// For the next bytes of an answer.
+    pub read: Option<Duration>,
+}
+
+/// The settings of the client of one service; `shared` has what is not set here. `endpoint` comes before those of the
+/// environment and the profile.
+pub(crate) fn service(shared: &SdkConfig, endpoint: Option<&str>, patience: Patience) -> SdkConfig {
+    let mut timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+    timeouts
+        .set_operation_attempt_timeout(patience.attempt)
+        .set_read_timeout(patience.read);
+    let mut builder = shared
+        .to_builder()
+        .retry_config(RetryConfig::standard().with_max_attempts(patience.attempts))
+        .timeout_config(timeouts.build());
+    if let Some(endpoint) = endpoint {
+        // Without the origin, the service would prefer AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL_KMS.
+        builder.insert_origin("endpoint_url", Origin::shared_config());
+        builder.set_endpoint_url(Some(endpoint.to_owned()));
+        if shared.region().is_none() {
+            // Servers that are not AWS's want a region in the signature and care little which.
+            builder.set_region(Region::from_static("us-east-1"));
+        }
+    }
+    builder.build()
 }
 
 /// The one TLS stack: rustls over the aws-lc that the ciphers use, with the machine's trusted certificates.

@@ -2,14 +2,10 @@
 //!
 //! Nothing is retried and nothing remembered here but the clients themselves.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::Region;
 use aws_sdk_kms::config::Builder;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
@@ -20,20 +16,20 @@ use secrecy::SecretSlice;
 use zeroize::Zeroize;
 
 use crate::aws::arn::Arn;
-use crate::aws::connect;
+use crate::aws::clients::Clients;
+use crate::aws::connect::{self, Patience};
 use crate::aws::error::{self as aws_error, causes};
-use crate::error::{excerpt, Code, Problem};
-use crate::key_service::Failure;
+use crate::error::{excerpt, Code, Failure, Problem};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// For one attempt, so that one that hangs leaves time for another.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// An attempt that hangs leaves time for another, which the caller makes.
+const PATIENCE: Patience = Patience {
+    attempts: 1,
+    attempt: Some(Duration::from_secs(6)),
+    read: None,
+};
 
-/// Settings differ by key, and a process has a few: more are not remembered.
-const MAX_CLIENTS: usize = 64;
-
-/// Clients are kept because a new one would ask the instance for credentials again, key by key.
-static CLIENTS: Mutex<Option<HashMap<KmsAccess, Client>>> = Mutex::new(None);
+/// Settings differ by key.
+static CLIENTS: Clients<KmsAccess, Client> = Clients::new(64);
 
 /// The length of a key-encryption key, in bytes.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -230,21 +226,13 @@ impl Call<'_> {
         if let Some(region) = region_of(self.key_id).filter(|region| !region.is_empty()) {
             access.region = Some(region.to_owned());
         }
-        let known = |clients: &Option<HashMap<KmsAccess, Client>>| clients.as_ref()?.get(&access).cloned();
-        if let Some(client) = known(&CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return client;
+        match CLIENTS.get(&access) {
+            Some(client) => client,
+            None => {
+                let client = connect(&access).await;
+                CLIENTS.keep(access, client)
+            }
         }
-        let client = connect(&access).await;
-        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = known(&clients) {
-            return other;
-        }
-        let clients = clients.get_or_insert_with(HashMap::new);
-        if clients.len() >= MAX_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(access, client.clone());
-        client
     }
 
     /// The plaintext of an answer, which has one of `sizes`. The SDK's own copies of it, in its buffers, are out of
@@ -399,14 +387,8 @@ impl Call<'_> {
 
 async fn connect(access: &KmsAccess) -> Client {
     let shared = connect::load(access.region.as_deref()).await;
-    let mut builder = Builder::from(&shared);
-    if let Some(endpoint) = &access.endpoint {
-        builder = builder.endpoint_url(endpoint);
-        if shared.region().is_none() {
-            // Stands for a KMS that is not AWS's: it wants a region in the signature and cares little which.
-            builder = builder.region(Region::from_static("us-east-1"));
-        }
-    }
+    let settings = connect::service(&shared, access.endpoint.as_deref(), PATIENCE);
+    let mut builder = Builder::from(&settings);
     if let Some(role) = &access.role {
         let mut provider = AssumeRoleProvider::builder(&role.arn).session_name("emrkeys");
         if let Some(external_id) = &role.external_id {
@@ -414,16 +396,7 @@ async fn connect(access: &KmsAccess) -> Client {
         }
         builder = builder.credentials_provider(provider.configure(&shared).build().await);
     }
-    Client::from_conf(settings(builder).build())
-}
-
-fn settings(builder: Builder) -> Builder {
-    builder.retry_config(RetryConfig::disabled()).timeout_config(
-        TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .build(),
-    )
+    Client::from_conf(builder.build())
 }
 
 #[cfg(test)]

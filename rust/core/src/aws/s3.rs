@@ -1,10 +1,12 @@
 //! S3: how it is reached, and what its errors mean.
 
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::Client;
 
+use crate::aws::connect::{self, Patience};
 use crate::aws::error::{answer, causes, request};
 
 /// How to reach S3; what is not set here comes from the AWS environment, profile or instance.
@@ -19,22 +21,11 @@ pub struct S3Access {
 }
 
 impl S3Access {
-    /// The settings of a client that reaches S3 so; `shared` has what is not set here. Retries and timeouts are the
-    /// caller's.
-    pub fn client(&self, shared: &SdkConfig) -> Builder {
-        self.apply(Builder::from(shared), shared.region().is_some())
-    }
-
-    /// The same settings on others, which have a region or not.
-    pub(crate) fn apply(&self, mut builder: Builder, has_region: bool) -> Builder {
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.endpoint_url(endpoint);
-            if !has_region {
-                // Stores other than AWS want a region in the signature and care little which.
-                builder = builder.region(Region::from_static("us-east-1"));
-            }
-        }
-        builder.force_path_style(self.path_style)
+    /// A client that reaches S3 so; `shared` has what is not set here. Asks nobody.
+    pub fn client(&self, shared: &SdkConfig, patience: Patience) -> Client {
+        let settings = connect::service(shared, self.endpoint.as_deref(), patience);
+        let builder = Builder::from(&settings).force_path_style(self.path_style);
+        Client::from_conf(builder.build())
     }
 }
 

@@ -4,12 +4,8 @@
 //! Credentials come from the AWS default chain (environment, profile, web identity, container, instance), are never
 //! held here, and never appear in a message.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
@@ -18,7 +14,8 @@ use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
 use super::{check_length, too_large};
-use crate::aws::connect;
+use crate::aws::clients::Clients;
+use crate::aws::connect::{self, Patience};
 use crate::aws::error::{self as aws_error, causes};
 use crate::aws::runtime;
 use crate::aws::s3::{classify, S3Failure};
@@ -27,17 +24,15 @@ use crate::error::{excerpt, Code, Problem};
 
 /// From the first look for credentials to the last byte, all attempts together.
 const DEADLINE: Duration = Duration::from_secs(20);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// For one attempt, so that an attempt that hangs leaves time for another.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
-/// The first and three more; throttles and faults only, a denial is final.
-const ATTEMPTS: u32 = 4;
+/// An attempt that hangs leaves time for another. Throttles and faults are retried; a denial is final.
+const PATIENCE: Patience = Patience {
+    attempts: 4,
+    attempt: Some(Duration::from_secs(6)),
+    read: None,
+};
 
-/// Settings differ by configuration, and a process has one or two configurations: more are not remembered.
-const MAX_CLIENTS: usize = 8;
-
-/// Clients are kept because a new one would ask the instance for credentials again, key by key.
-static CLIENTS: Mutex<Vec<(S3Access, Client)>> = Mutex::new(Vec::new());
+/// Settings differ by configuration, and a process has one or two configurations.
+static CLIENTS: Clients<S3Access, Client> = Clients::new(8);
 
 /// The object's bytes, at most `limit`, and its ETag, which S3 always gives.
 pub(crate) fn read(
@@ -93,37 +88,11 @@ pub(crate) fn write(
 }
 
 async fn client(access: &S3Access) -> Client {
-    let known = |clients: &[(S3Access, Client)]| {
-        clients
-            .iter()
-            .find(|(settings, _)| settings == access)
-            .map(|(_, client)| client.clone())
-    };
-    if let Some(client) = known(&CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)) {
+    if let Some(client) = CLIENTS.get(access) {
         return client;
     }
     let shared = connect::load(access.region.as_deref()).await;
-    let client = Client::from_conf(settings(access.client(&shared)).build());
-    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(other) = known(&clients) {
-        return other;
-    }
-    if clients.len() >= MAX_CLIENTS {
-        clients.remove(0);
-    }
-    clients.push((access.clone(), client.clone()));
-    client
-}
-
-fn settings(builder: Builder) -> Builder {
-    builder
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                .build(),
-        )
+    CLIENTS.keep(access.clone(), access.client(&shared, PATIENCE))
 }
 
 /// One object that is to be read, and on whose behalf.
@@ -259,9 +228,9 @@ impl Object<'_> {
 mod tests {
     use super::*;
     use crate::material::MAX_MATERIAL;
-    use aws_config::BehaviorVersion;
-    use aws_config::Region;
-    use aws_sdk_s3::config::Credentials;
+    use aws_config::retry::RetryConfig;
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
     use aws_smithy_http_client::proxy::ProxyConfig;
     use secrecy::ExposeSecret;
     use std::io::{Read, Write};
@@ -351,21 +320,23 @@ mod tests {
             region: None,
             path_style: true,
         };
-        let base = Builder::new()
+        let base = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static("us-east-1"))
             .http_client(connect::http_client(ProxyConfig::disabled()))
-            .credentials_provider(Credentials::new(
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 "AKIDTEST",
                 SECRET_ACCESS_KEY,
                 None,
                 None,
                 "test",
-            ));
+            )))
+            .build();
         let quick = RetryConfig::standard()
-            .with_max_attempts(ATTEMPTS)
+            .with_max_attempts(PATIENCE.attempts)
             .with_initial_backoff(Duration::from_millis(1));
-        Client::from_conf(settings(access.apply(base, true)).retry_config(quick).build())
+        let client = access.client(&base, PATIENCE);
+        Client::from_conf(client.config().to_builder().retry_config(quick).build())
     }
 
     fn code_of(result: Result<SecretSlice<u8>, Problem>) -> Code {
@@ -420,7 +391,7 @@ mod tests {
         ] {
             let server = Server::failing(status, name);
             assert_eq!(code_of(server.get()), Code::SourceUnavailable);
-            assert_eq!(server.count(), ATTEMPTS as usize);
+            assert_eq!(server.count(), PATIENCE.attempts as usize);
         }
         let server = Server::failing("301 Moved Permanently", "PermanentRedirect");
         let problem = server.get().unwrap_err();
@@ -503,7 +474,7 @@ mod tests {
                 Err(problem) => println!("{problem}"),
             }
         }
-        println!("{} clients", CLIENTS.lock().unwrap().len());
+        println!("{} clients", CLIENTS.len());
     }
 
     /// The credentials of an instance's role, as every node of EMR gets them (IMDSv2).
