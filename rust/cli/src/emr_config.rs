@@ -3,7 +3,8 @@
 use std::io::{stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
-use emrkeys_core::aws::KmsTarget;
+use emrkeys_core::aws::{is_kms_alias, Arn, KmsTarget};
+use emrkeys_core::uri::S3Location;
 use emrkeys_core::{config_summary, Code, Config, KeySummary, Settings};
 use serde_json::{json, Map, Value};
 
@@ -236,7 +237,7 @@ fn jar(jar: Option<&str>) -> Result<&str, Failure> {
 
 fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
     match key {
-        Some(key) if key.starts_with("arn:") && key.contains(":kms:") => Ok(key),
+        Some(key) if Arn::parse(key).is_some_and(|arn| arn.service == "kms") => Ok(key),
         _ => Err(Failure::Usage(format!(
             "name the KMS key by its ARN: {option} arn:aws:kms:…"
         ))),
@@ -360,15 +361,15 @@ fn partition<'a>(keys: impl Iterator<Item = &'a KeySummary>) -> &'a str {
             let role = target.access.role.as_ref();
             std::iter::once(&target.key_id).chain(role.map(|role| &role.arn))
         })
-        .find_map(|arn| arn.strip_prefix("arn:")?.split(':').next())
+        .find_map(|arn| Some(Arn::parse(arn)?.partition))
         .unwrap_or("aws")
 }
 
 /// IAM knows KMS keys by ARN alone: an alias in a policy's resource allows nothing.
 fn kms_arn(target: &KmsTarget, partition: &str) -> Result<String, Failure> {
     match target.key_id.as_str() {
-        arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(arn.to_owned()),
-        id if !id.contains("alias/") => Ok(format!("arn:{partition}:kms:*:*:key/{id}")),
+        arn if Arn::parse(arn).is_some_and(|arn| arn.kms_key_id().is_some()) => Ok(arn.to_owned()),
+        id if !is_kms_alias(id) => Ok(format!("arn:{partition}:kms:*:*:key/{id}")),
         alias => Err(problem(
             Code::InvalidValue,
             format!(
@@ -382,9 +383,9 @@ fn kms_arn(target: &KmsTarget, partition: &str) -> Result<String, Failure> {
 
 /// `None`: the URI does not name an object in S3.
 fn object_arn(uri: &str, partition: &str) -> Option<String> {
-    let (scheme, location) = uri.split_once("://")?;
-    let (bucket, key) = location.split_once('/')?;
-    ["s3", "s3a", "s3n"]
-        .contains(&scheme)
-        .then(|| format!("arn:{partition}:s3:::{bucket}/{key}"))
+    let S3Location { bucket, key } = S3Location::parse(uri).ok()?;
+    Some(format!(
+        "arn:{partition}:s3:::{bucket}/{}",
+        String::from_utf8(key).ok()?
+    ))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_kms::Client;
 use clap::{Args, Subcommand};
-use emrkeys_core::aws::{self, KmsAccess, KmsTarget};
+use emrkeys_core::aws::{self, Arn, KmsAccess, KmsTarget};
 use emrkeys_core::Error;
 use serde_json::{json, Value};
 use similar::TextDiff;
@@ -120,7 +120,7 @@ impl Found {
     }
 
     fn account(&self) -> &str {
-        self.arn.split(':').nth(4).unwrap_or_default()
+        Arn::parse(&self.arn).map_or("", |arn| arn.account)
     }
 }
 

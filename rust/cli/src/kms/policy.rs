@@ -5,6 +5,7 @@
 //! with AWS services"); IAM User Guide, "Grammar of the IAM JSON policy language" and "IAM JSON policy elements
 //! reference".
 
+use emrkeys_core::aws::Arn;
 use serde_json::{json, Map, Number, Value};
 
 /// The largest key policy that KMS takes, in bytes. Source: AWS KMS API reference, `PutKeyPolicy`, "Policy".
@@ -388,11 +389,8 @@ fn principals<'a>(statement: &'a Value, field: &str) -> Vec<&'a str> {
 
 /// An account is named by its number, or by the ARN of its root.
 fn is_root(named: &str, account: &str) -> bool {
-    let of_arn = || {
-        let rest = named.strip_prefix("arn:")?.split_once(":iam::")?.1;
-        Some(rest.strip_suffix(":root")? == account)
-    };
-    named == account || of_arn().unwrap_or(false)
+    let is_root = |arn: Arn| (arn.service, arn.account, arn.resource) == ("iam", account, "root");
+    named == account || Arn::parse(named).is_some_and(is_root)
 }
 
 /// Whether a statement is about every call that `action` (which may end in `*`) stands for.
@@ -498,21 +496,23 @@ pub(crate) fn role(text: &str) -> Result<String, String> {
                 .bytes()
                 .all(|c| c.is_ascii_alphanumeric() || b"+=,.@_/-".contains(&c))
     };
-    let Some(rest) = text.strip_prefix("arn:") else {
+    if !text.starts_with("arn:") {
         return if is_path(text) {
             Ok(text.to_owned())
         } else {
             Err("it is not the name of a role".to_owned())
         };
-    };
+    }
     let is_account = |text: &str| text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit());
-    match rest.splitn(5, ':').collect::<Vec<_>>()[..] {
-        [_, "iam", "", account, resource]
-            if is_account(account) && resource.strip_prefix("role/").is_some_and(is_path) =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err(NO_ARN.to_owned()),
+    let is_role = |arn: Arn| {
+        (arn.service, arn.region) == ("iam", "")
+            && is_account(arn.account)
+            && arn.resource.strip_prefix("role/").is_some_and(is_path)
+    };
+    if Arn::parse(text).is_some_and(is_role) {
+        Ok(text.to_owned())
+    } else {
+        Err(NO_ARN.to_owned())
     }
 }
 
@@ -531,8 +531,13 @@ pub(crate) fn role_arn(role: &str, key_arn: &str) -> Result<String, String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());
     }
-    match key_arn.split(':').collect::<Vec<_>>()[..] {
-        ["arn", partition, "kms", _, account, _] => Ok(format!("arn:{partition}:iam::{account}:role/{role}")),
+    match Arn::parse(key_arn) {
+        Some(Arn {
+            partition,
+            service: "kms",
+            account,
+            ..
+        }) => Ok(format!("arn:{partition}:iam::{account}:role/{role}")),
         _ => Err(
             "KMS gave no ARN of the key, which would name the account of the role; name the role by ARN"
                 .to_owned(),
@@ -544,9 +549,13 @@ pub(crate) fn role_arn(role: &str, key_arn: &str) -> Result<String, String> {
 /// in the ARN of a session, so a role with one is not recognised.
 pub(crate) fn principal_of(caller: &str) -> String {
     let role = || {
-        let (partition, rest) = caller.strip_prefix("arn:")?.split_once(":sts::")?;
-        let (account, session) = rest.split_once(":assumed-role/")?;
-        let (role, _) = session.split_once('/')?;
+        let Arn {
+            partition,
+            account,
+            resource,
+            ..
+        } = Arn::parse(caller).filter(|arn| arn.service == "sts")?;
+        let (role, _) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
         Some(format!("arn:{partition}:iam::{account}:role/{role}"))
     };
     role().unwrap_or_else(|| caller.to_owned())

@@ -16,6 +16,7 @@ use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use crate::aws::arn::Arn;
 use crate::names::is_name;
 
 /// The value of the field `format`.
@@ -435,7 +436,8 @@ impl RawProtector {
         match (self.kind.as_str(), self.key, self.fingerprint) {
             ("kms", Some(key), None) => {
                 let plain = key.bytes().all(|c| c.is_ascii_graphic());
-                if key.len() > 2048 || !plain || !key.starts_with("arn:") || !key.contains(":key/") {
+                let names_key = Arn::parse(&key).is_some_and(|arn| arn.kms_key_id().is_some());
+                if key.len() > 2048 || !plain || !names_key {
                     return malformed("its protector's key is not the ARN of a KMS key");
                 }
                 Ok(Protector::Kms {
