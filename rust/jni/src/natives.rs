@@ -9,8 +9,9 @@ use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
 
-use crate::boundary::{argument, internal, respond};
+use crate::boundary::{argument, respond};
 use crate::calls::{respond_or_wait, CALLS};
+use crate::defect::internal;
 use crate::handles;
 use crate::wire::{self, Writer};
 
@@ -20,21 +21,6 @@ use crate::wire::{self, Writer};
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_abi(_env: EnvUnowned, _class: JClass) -> jint {
     wire::ABI
-}
-
-/// `byte[] about()`: version, architecture.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_about<'local>(
-    env: EnvUnowned<'local>,
-    _class: JClass<'local>,
-) -> JByteArray<'local> {
-    respond(env, |_| {
-        let target = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
-        Ok(Writer::success(64)
-            .text(emrkeys_core::VERSION)
-            .text(&target)
-            .finish())
-    })
 }
 
 /// `byte[] configure(int client, byte[] properties)`: a handle of the configuration, and the inputs that only Java can
@@ -359,7 +345,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_close(
     std::panic::catch_unwind(|| handles::PROVIDERS.remove(handle)).map_or(-1, jint::from)
 }
 
-/// `byte[] panic()`: fails like a defect would, so that an installation can show that the JVM survives it.
+/// `byte[] panic()`: fails like a defect. Only a panic in the library that ships shows that none crosses its boundary.
 #[unsafe(no_mangle)]
 #[allow(clippy::panic)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_panic<'local>(

@@ -19,9 +19,6 @@ public final class Natives {
   /** The library's number of this interface. */
   public static native int abi();
 
-  /** Response: string version, string target. */
-  public static native byte[] about();
-
   /**
    * Parses a configuration, once for all that is done with it.
    *
@@ -163,6 +160,9 @@ public final class Natives {
   /** 1: closed; 0: no such provider, or closed before; -1: a defect. */
   public static native int close(long handle);
 
-  /** Panics on purpose: the response shows that the boundary holds. For tests. */
+  /**
+   * Panics on purpose, for tests alone: only a panic in the library that ships shows that none
+   * crosses its boundary.
+   */
   public static native byte[] panic();
 }

@@ -1,60 +1,42 @@
 package org.emrkeys.jce;
 
-import java.lang.ref.PhantomReference;
-import java.lang.ref.ReferenceQueue;
 import java.security.ProviderException;
-import java.util.Collections;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.emrkeys.bridge.CipherNatives;
+import org.emrkeys.bridge.NativeOwner;
 
-/**
- * Owns one native cipher. Closed by its owner, or, when the owner was forgotten, before the next
- * one is made (Java 8 has no Cleaner, and a thread of our own would keep our class loader alive).
- */
-final class NativeHandle extends PhantomReference<Object> {
-  private static final ReferenceQueue<Object> FORGOTTEN = new ReferenceQueue<>();
-
-  /** Keeps the references themselves reachable until they are closed. */
-  private static final Set<NativeHandle> OPEN =
-      Collections.newSetFromMap(new ConcurrentHashMap<>());
-
+/** One native cipher of one Java object, which {@link NativeOwner} frees once. Thread-safe. */
+final class NativeHandle {
   private static final AtomicLong MADE = new AtomicLong();
 
+  /** The number of the cipher, or a negative code. */
   final long value;
-  private final AtomicBoolean closed = new AtomicBoolean();
 
-  private NativeHandle(Object owner, long value) {
-    super(owner, FORGOTTEN);
+  /** Null if {@link #value} is a code. */
+  private final NativeOwner owner;
+
+  private NativeHandle(long value, NativeOwner owner) {
     this.value = value;
+    this.owner = owner;
   }
 
   /**
-   * Makes a native cipher for {@code owner}; a negative {@link #value} is a code, and then there is
+   * Makes a native cipher for {@code object}; a negative {@link #value} is a code, and then there is
    * nothing to close.
    */
-  static NativeHandle create(Object owner, int kind, byte[] key, long maxHeld) {
-    for (Object left = FORGOTTEN.poll(); left != null; left = FORGOTTEN.poll()) {
-      ((NativeHandle) left).close();
+  static NativeHandle create(Object object, int kind, byte[] key, long maxHeld) {
+    NativeOwner.releaseForgotten();
+    long value = CipherNatives.create(kind, key, maxHeld);
+    if (value < 0) {
+      return new NativeHandle(value, null);
     }
-    NativeHandle handle = new NativeHandle(owner, CipherNatives.create(kind, key, maxHeld));
-    if (handle.value >= 0) {
-      OPEN.add(handle);
-      MADE.incrementAndGet();
-    }
-    return handle;
+    MADE.incrementAndGet();
+    return new NativeHandle(value, new NativeOwner(object, () -> CipherNatives.destroy(value)));
   }
 
-  /** How many there ever were. */
+  /** The number of ciphers that were ever made: tests see by it which provider did the work. */
   static long made() {
     return MADE.get();
-  }
-
-  /** How many are open, forgotten ones included. */
-  static int open() {
-    return OPEN.size();
   }
 
   /**
@@ -88,9 +70,8 @@ final class NativeHandle extends PhantomReference<Object> {
   }
 
   void close() {
-    if (value >= 0 && closed.compareAndSet(false, true)) {
-      OPEN.remove(this);
-      CipherNatives.destroy(value);
+    if (owner != null) {
+      owner.close();
     }
   }
 }

@@ -24,6 +24,7 @@ import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import org.emrkeys.bridge.CipherNatives;
+import org.emrkeys.bridge.NativeOwner;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -233,7 +234,7 @@ class CipherMemoryTest {
   void aCipherForOneMessageFreesItsNativeStateAtTheEnd() throws Exception {
     List<Cipher> kept = new ArrayList<>();
     byte[] sealed = Way.SEAL.message(100)[1];
-    int before = NativeHandle.open();
+    int before = NativeOwner.open();
     for (int i = 0; i < 500; i++) {
       Cipher seal = Way.SEAL.cipher();
       seal.update(new byte[50]);
@@ -249,7 +250,7 @@ class CipherMemoryTest {
       kept.add(Way.OPEN_VERIFIED.cipher()); // initialised and not used
     }
     // Ciphers of other tests may be freed meanwhile.
-    assertTrue(NativeHandle.open() <= before, before + " before, " + NativeHandle.open());
+    assertTrue(NativeOwner.open() <= before, before + " before, " + NativeOwner.open());
     // All of them still work.
     for (int i = 1; i < kept.size(); i += 3) {
       assertEquals(100, kept.get(i).doFinal(sealed).length);

@@ -31,6 +31,7 @@ import javax.crypto.spec.PSource;
 import javax.crypto.spec.SecretKeySpec;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.emrkeys.bridge.CipherNatives;
+import org.emrkeys.bridge.NativeOwner;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -571,18 +572,18 @@ class EmrKeysProviderTest {
   @Test
   void abandonedCiphersAreFreed() throws Exception {
     Key key = new SecretKeySpec(new byte[16], "AES");
-    for (int i = 0; i < 200 && NativeHandle.open() < 50000; i++) {
+    for (int i = 0; i < 200 && NativeOwner.open() < 50000; i++) {
       for (int j = 0; j < 100; j++) {
         Cipher abandoned = Cipher.getInstance("AES/GCM/NoPadding", ours);
         abandoned.init(Cipher.ENCRYPT_MODE, key);
         abandoned.update(new byte[1]);
       }
       System.gc();
-      if (i > 20 && NativeHandle.open() < 1000) {
+      if (i > 20 && NativeOwner.open() < 1000) {
         return;
       }
       Thread.sleep(5);
     }
-    assertTrue(NativeHandle.open() < 10000, "open: " + NativeHandle.open());
+    assertTrue(NativeOwner.open() < 10000, "open: " + NativeOwner.open());
   }
 }

@@ -24,6 +24,7 @@ import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import org.emrkeys.bridge.CipherNatives;
+import org.emrkeys.bridge.NativeOwner;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -79,12 +80,12 @@ class SoakTest {
       threads.shutdownNow();
     }
     assertTrue(done.get() > 1000L * SECONDS / 10, "only " + done + " operations");
-    for (int i = 0; i < 100 && NativeHandle.open() > 200; i++) {
+    for (int i = 0; i < 100 && NativeOwner.open() > 200; i++) {
       System.gc();
       Thread.sleep(20);
       abandon(aes(new byte[16]), new byte[12], new byte[1]); // the next one frees forgotten ones
     }
-    assertTrue(NativeHandle.open() <= 200, NativeHandle.open() + " native ciphers stay open");
+    assertTrue(NativeOwner.open() <= 200, NativeOwner.open() + " native ciphers stay open");
   }
 
   private static Key aes(byte[] bytes) {

@@ -66,9 +66,6 @@ public class BoundaryTest {
   @Test
   void bothSidesAreOfOneRelease() {
     assertEquals(Natives.ABI, Natives.abi());
-    Wire.Decoder about = Wire.response(Natives.about());
-    assertTrue(about.string().matches("\\d+\\.\\d+\\.\\d+.*"));
-    assertTrue(about.string().contains("linux"));
   }
 
   @Test
