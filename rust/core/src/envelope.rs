@@ -3,8 +3,14 @@
 //!
 //! Three formats, by the name of the wrapped key: `x-amz-key` (V1: the SDK v1 in EncryptionOnly mode), `x-amz-key-v2`
 //! (V2: all other modes of the SDK v1, its V2 client, the S3 Encryption Client 3), `x-amz-3` (V3: the S3 Encryption
-//! Client 4, which commits to the key). Source: `Headers`, `ContentCryptoMaterial` of the SDK v1; of the S3 Encryption
-//! Client 4 `MetadataKeyConstants`, `ContentMetadataEncodingStrategy`, `ContentMetadataDecodingStrategy`.
+//! Client 4, which commits to the key).
+//!
+//! Specification: the repository awslabs/aws-encryption-sdk-specification, `s3-encryption/data-format`: the names in
+//! `content-metadata.md`, "Content Metadata MapKeys"; where they stand in `metadata-strategy.md`. It leaves open what
+//! older clients wrote. Source of that: `Headers`, `ContentCryptoMaterial` of the SDK v1;
+//! `ContentMetadataDecodingStrategy` of the S3 Encryption Client 4.
+
+mod fields;
 
 use std::collections::BTreeMap;
 
@@ -13,11 +19,12 @@ use base64ct::{Base64, Encoding};
 use crate::description::{self, StoredDescription};
 use crate::error::{excerpt, Code, Problem};
 use crate::stored_text;
+use fields::Fields;
 
 /// User metadata of an object: names in lower case, without S3's `x-amz-meta-`.
 pub type Metadata = BTreeMap<String, String>;
 
-/// The suffix of the key of an instruction file. Source: `InstructionFileId.DEFAULT_INSTRUCTION_FILE_SUFFIX`.
+/// The suffix of the key of an instruction file. Specification: `metadata-strategy.md`, "Instruction File".
 pub const INSTRUCTION_SUFFIX: &str = ".instruction";
 /// Marks an object as an instruction file. Source: `Headers.CRYPTO_INSTRUCTION_FILE`.
 pub const INSTRUCTION_MARK: &str = "x-amz-crypto-instr-file";
@@ -57,10 +64,12 @@ const NAMES: [&str; 14] = [
     COMMITMENT,
     MESSAGE_ID,
 ];
-/// Those that the V3 format leaves with the object when the rest is in an instruction file.
+/// Those that the V3 format leaves with the object when the rest is in an instruction file. Specification:
+/// `metadata-strategy.md`, "V3 Instruction Files".
 const BESIDE_INSTRUCTION: [&str; 3] = [CONTENT_V3, COMMITMENT, MESSAGE_ID];
 
-/// Bytes of a key commitment and of a message id. Source: `AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY`.
+/// Bytes of a key commitment and of a message id. Specification: `ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY` of
+/// `framework/algorithm-suites.md`, "Supported Algorithm Suites".
 pub const COMMITMENT_BYTES: usize = 28;
 /// The longest wrapped data key, in bytes: twice one under the largest RSA key, and more than KMS ever returned.
 const MAX_WRAPPED: usize = 2048;
@@ -91,7 +100,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// As the clients write it.
+    /// As the clients write it. Specification: `content-metadata.md`, "V2/V3 Shared".
     pub fn name(self) -> &'static str {
         match self {
             Content::Cbc => "AES/CBC/PKCS5Padding",
@@ -151,9 +160,8 @@ const WRAPS: [Wrap; 8] = [
 ];
 
 impl Wrap {
-    /// As the clients write it; V1 envelopes do not.
-    /// Source: `AesKeyring`, `RsaKeyring`, `KmsKeyring` of the S3 Encryption Client; `S3KeyWrapScheme`, `KMSSecuredCEK`
-    /// of the SDK v1.
+    /// As the clients write it; V1 envelopes do not. Specification: `content-metadata.md`, "V2/V3 Shared". Source of
+    /// the names that it lacks, `AES` and `RSA`: `AesKeyring`, `RsaKeyring` of the S3 Encryption Client.
     pub fn name(self) -> &'static str {
         match self {
             Wrap::AesEcb => "AES",
@@ -182,7 +190,7 @@ impl Wrap {
         matches!(self, Wrap::Kms | Wrap::KmsContext)
     }
 
-    /// In the V3 format, which has names for these alone. Source: `MetadataKeyConstants.compressWrappingAlgorithm`.
+    /// In the V3 format, which has names for these alone. Specification: `content-metadata.md`, "V3 Only".
     fn v3_name(self) -> Option<&'static str> {
         match self {
             Wrap::AesGcm => Some("02"),
@@ -272,6 +280,7 @@ impl Envelope {
     }
 
     /// Reads the envelope in an instruction file, whose object has `metadata`.
+    /// Specification: `metadata-strategy.md`, "V1/V2 Instruction Files", "V3 Instruction Files".
     ///
     /// # Errors
     /// `INVALID_ENVELOPE`
@@ -429,160 +438,12 @@ pub fn note_length(metadata: &mut Metadata, length: u64) {
     metadata.insert(PLAINTEXT_LENGTH.to_owned(), length.to_string());
 }
 
-/// The fields of one envelope, unread.
-struct Fields<'a>(&'a Metadata);
-
-impl Fields<'_> {
-    fn v1(&self) -> Result<Envelope, Problem> {
-        self.refuse(&[CONTENT, WRAP, CONTENT_V3, WRAP_V3, COMMITMENT, MESSAGE_ID])?;
-        let wrapped_key = self.wrapped(ENCRYPTED_DATA_KEY_V1)?;
-        let wrap = if wrapped_key.len() > MAX_AES_WRAPPED {
-            Wrap::RsaPkcs1
-        } else {
-            Wrap::AesEcb
-        };
-        Ok(Envelope {
-            format: Format::V1,
-            content: Content::Cbc,
-            wrap,
-            wrapped_key,
-            nonce: self.nonce(IV, Content::Cbc)?,
-            commitment: None,
-            description: self.description(DESCRIPTION)?,
-        })
-    }
-
-    fn v2(&self) -> Result<Envelope, Problem> {
-        self.refuse(&[CONTENT_V3, WRAP_V3, COMMITMENT, MESSAGE_ID])?;
-        let name = self.required(CONTENT)?;
-        let content = [Content::Cbc, Content::Gcm]
-            .into_iter()
-            .find(|content| content.name() == name)
-            .ok_or_else(|| unknown(CONTENT, name))?;
-        let name = self.required(WRAP)?;
-        let wrap = Wrap::from_name(name).ok_or_else(|| unknown(WRAP, name))?;
-        // Nobody wrote others, and most wraps do not say which cipher they are for: whoever can change the metadata
-        // could have content in AES-GCM read as AES-CBC, which shows no change. Source:
-        // `ContentCryptoMaterial.toObjectMetadata` of the SDK v1.
-        let written = match content {
-            Content::Cbc => wrap == Wrap::Kms,
-            _ => !matches!(wrap, Wrap::AesEcb | Wrap::RsaPkcs1),
-        };
-        if !written {
-            return Err(invalid(format!(
-                "no client wraps the data key of {} by {}",
-                content.name(),
-                wrap.name()
-            )));
-        }
-        if content == Content::Gcm && self.required(TAG_BITS)? != "128" {
-            return Err(unknown(TAG_BITS, self.required(TAG_BITS)?));
-        }
-        Ok(Envelope {
-            format: Format::V2,
-            content,
-            wrap,
-            wrapped_key: self.wrapped(ENCRYPTED_DATA_KEY_V2)?,
-            nonce: self.nonce(IV, content)?,
-            commitment: None,
-            description: self.description(DESCRIPTION)?,
-        })
-    }
-
-    fn v3(&self) -> Result<Envelope, Problem> {
-        self.refuse(&[IV, CONTENT, WRAP, TAG_BITS])?;
-        let content = Content::CommittingGcm;
-        if self.required(CONTENT_V3)? != content.name() {
-            return Err(unknown(CONTENT_V3, self.required(CONTENT_V3)?));
-        }
-        let name = self.required(WRAP_V3)?;
-        let wrap = WRAPS
-            .into_iter()
-            .find(|wrap| wrap.v3_name() == Some(name))
-            .ok_or_else(|| unknown(WRAP_V3, name))?;
-        let commitment = self.bytes(COMMITMENT, COMMITMENT_BYTES)?;
-        let commitment = <[u8; COMMITMENT_BYTES]>::try_from(commitment)
-            .map_err(|bytes| wrong_length(COMMITMENT, bytes.len(), COMMITMENT_BYTES))?;
-        let description = if wrap.is_kms() { CONTEXT_V3 } else { DESCRIPTION_V3 };
-        Ok(Envelope {
-            format: Format::V3,
-            content,
-            wrap,
-            wrapped_key: self.wrapped(ENCRYPTED_DATA_KEY_V3)?,
-            nonce: self.nonce(MESSAGE_ID, content)?,
-            commitment: Some(commitment),
-            description: self.description(description)?,
-        })
-    }
-
-    /// Fields of another format beside this one's: somebody mixed two envelopes, and nothing shows which is right.
-    fn refuse(&self, names: &[&str]) -> Result<(), Problem> {
-        match names.iter().find(|name| self.0.contains_key(**name)) {
-            None => Ok(()),
-            Some(name) => Err(invalid(format!("{name} belongs to another format than the rest"))),
-        }
-    }
-
-    fn required(&self, name: &str) -> Result<&str, Problem> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .ok_or_else(|| invalid(format!("{name} is missing")))
-    }
-
-    /// At most `most` bytes in base64.
-    fn bytes(&self, name: &str, most: usize) -> Result<Vec<u8>, Problem> {
-        let text = self.required(name)?;
-        if text.len() > most.div_ceil(3) * 4 {
-            return Err(invalid(format!(
-                "{name} has {} characters, more than any client writes",
-                text.len()
-            )));
-        }
-        Base64::decode_vec(text).map_err(|_| invalid(format!("{name} is not base64")))
-    }
-
-    fn wrapped(&self, name: &str) -> Result<Vec<u8>, Problem> {
-        let wrapped = self.bytes(name, MAX_WRAPPED)?;
-        if wrapped.is_empty() {
-            return Err(invalid(format!("{name} is empty")));
-        }
-        Ok(wrapped)
-    }
-
-    fn nonce(&self, name: &str, content: Content) -> Result<Vec<u8>, Problem> {
-        let nonce = self.bytes(name, COMMITMENT_BYTES)?;
-        if nonce.len() != content.nonce_bytes() {
-            return Err(wrong_length(name, nonce.len(), content.nonce_bytes()));
-        }
-        Ok(nonce)
-    }
-
-    /// An absent description is an empty one: clients write that as `{}` or not at all.
-    fn description(&self, name: &str) -> Result<StoredDescription, Problem> {
-        let Some(text) = self.0.get(name) else {
-            return Ok(StoredDescription::default());
-        };
-        let entries = stored_text::description(text)
-            .map_err(|error| invalid(format!("{name} is not a JSON object of strings ({error})")))?;
-        Ok(entries.into_iter().collect())
-    }
-}
-
 fn json(description: &StoredDescription) -> String {
     let entries: BTreeMap<&str, &str> = description
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     stored_text::ascii_json(&entries)
-}
-
-fn wrong_length(name: &str, found: usize, wanted: usize) -> Problem {
-    invalid(format!("{name} has {found} bytes instead of {wanted}"))
-}
-
-fn unknown(name: &str, value: &str) -> Problem {
-    invalid(format!("{name} is {}, which no client writes", excerpt(value)))
 }
 
 fn invalid(what: String) -> Problem {

@@ -1,5 +1,8 @@
 //! The texts of envelopes as S3 and other clients give them back: JSON whose values are not all strings, and metadata
 //! that S3 encoded because it is not ASCII.
+//!
+//! Specification: awslabs/aws-encryption-sdk-specification, `s3-encryption/data-format`: `content-metadata.md`,
+//! "US-ASCII Preferred String"; `metadata-strategy.md`, "Object Metadata", on double encoding.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

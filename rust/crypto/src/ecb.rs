@@ -1,5 +1,5 @@
-//! AES-ECB: one wrap of data keys in the oldest object format, and nothing else. Equal blocks stay
-//! equal: unfit for data.
+//! AES-ECB (NIST SP 800-38A, section 6.1): one wrap of data keys in the oldest object format, and nothing else. Equal
+//! blocks stay equal: unfit for data.
 
 use crate::backend::Mode;
 pub use crate::blocks::Padding;

@@ -1,4 +1,7 @@
 //! The content of an object, sealed and opened as a stream.
+//!
+//! Specification: the repository awslabs/aws-encryption-sdk-specification, `s3-encryption`: `encryption.md`,
+//! "Cipher Initialization"; `decryption.md`; `key-derivation.md`, "HKDF Operation"; `key-commitment.md`.
 
 use emrkeys_crypto::cbc::{Cbc, Padding};
 use emrkeys_crypto::cipher::{random, CipherError, Direction, BLOCK};
@@ -12,15 +15,17 @@ use super::data_key::{internal, DataKey, DATA_KEY_BYTES};
 use emrkeys_core::envelope::{Content, Envelope, COMMITMENT_BYTES};
 use emrkeys_core::{Code, Error, Problem};
 
-/// Bytes of the tag that ends the content, where it is AES-GCM.
+/// Bytes of the tag that ends the content, where it is AES-GCM. Specification: `encryption.md`,
+/// "ALG_AES_256_GCM_IV12_TAG16_NO_KDF".
 pub const TAG_BYTES: usize = 16;
 
 /// The number of the committing suite, in the info of its derivations and as additional data.
-/// Source: `AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY` and `CipherProvider` of the S3 Encryption Client 4.
+/// Specification: `key-derivation.md`, "HKDF Operation".
 const SUITE: [u8; 2] = [0x00, 0x73];
 const DERIVE_KEY: &[u8] = b"\x00\x73DERIVEKEY";
 const COMMIT_KEY: &[u8] = b"\x00\x73COMMITKEY";
-/// The vector under a derived key, which no other content ever has.
+/// The vector under a derived key, which no other content ever has. Specification: `key-derivation.md`, "HKDF
+/// Operation".
 const DERIVED_IV: [u8; 12] = [1; 12];
 
 /// Encrypts the content of one new object.
@@ -62,7 +67,8 @@ impl Sealer {
             }
             Content::Gcm => (Gcm::new(key.bytes()), nonce.as_slice(), None),
             Content::CommittingGcm => {
-                let (derived, commitment) = derive(key, &nonce).map_err(|error| internal(&error))?;
+                let commitment = commit(key, &nonce).map_err(|error| internal(&error))?;
+                let derived = derive(key, &nonce).map_err(|error| internal(&error))?;
                 (Gcm::new(&derived[..]), DERIVED_IV.as_slice(), Some(commitment))
             }
         };
@@ -181,6 +187,7 @@ impl Opener {
 }
 
 /// Decrypts a part of an object's content. **Nothing of it is authenticated**: the tag is over the whole.
+/// Specification: `decryption.md`, "Ranged Gets".
 pub struct RangeOpener {
     ctr: Ctr,
     /// Bytes of the first block that come before the range.
@@ -277,7 +284,9 @@ fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Pr
         let iv = <[u8; 12]>::try_from(envelope.nonce.as_slice()).map_err(|_| damaged(CipherError::IvSize))?;
         return Ok((Zeroizing::new(key.bytes().to_vec()), iv));
     };
-    let (derived, commitment) = derive(key, &envelope.nonce).map_err(|error| internal(&error))?;
+    // The commitment is verified, in constant time, before the key of the content is derived. Specification:
+    // `decryption.md`, "Decrypting With Commitment".
+    let commitment = commit(key, &envelope.nonce).map_err(|error| internal(&error))?;
     if !bool::from(commitment.ct_eq(&stored)) {
         return Err(Problem::new(
             Code::ObjectDamaged,
@@ -286,19 +295,29 @@ fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Pr
              instruction file.",
         ));
     }
+    let derived = derive(key, &envelope.nonce).map_err(|error| internal(&error))?;
     Ok((derived, DERIVED_IV))
 }
 
-/// The key of the content, and the commitment to the data key.
-fn derive(key: &DataKey, message_id: &[u8]) -> Result<(Key, [u8; COMMITMENT_BYTES]), CipherError> {
+/// The key of the content. Specification: `key-derivation.md`, "HKDF Operation".
+fn derive(key: &DataKey, message_id: &[u8]) -> Result<Key, CipherError> {
+    let mut derived = Zeroizing::new(vec![0; DATA_KEY_BYTES]);
+    expand(key, message_id, DERIVE_KEY, &mut derived[..])?;
+    Ok(derived)
+}
+
+/// The commitment to the data key. Specification: as [`derive`].
+fn commit(key: &DataKey, message_id: &[u8]) -> Result<[u8; COMMITMENT_BYTES], CipherError> {
+    let mut commitment = [0; COMMITMENT_BYTES];
+    expand(key, message_id, COMMIT_KEY, &mut commitment)?;
+    Ok(commitment)
+}
+
+fn expand(key: &DataKey, message_id: &[u8], info: &[u8], output: &mut [u8]) -> Result<(), CipherError> {
     if key.bytes().len() != DATA_KEY_BYTES {
         return Err(CipherError::KeySize);
     }
-    let mut derived = Zeroizing::new(vec![0; DATA_KEY_BYTES]);
-    hmac::derive_sha512(key.bytes(), message_id, DERIVE_KEY, &mut derived[..])?;
-    let mut commitment = [0; COMMITMENT_BYTES];
-    hmac::derive_sha512(key.bytes(), message_id, COMMIT_KEY, &mut commitment)?;
-    Ok((derived, commitment))
+    hmac::derive_sha512(key.bytes(), message_id, info, output)
 }
 
 fn damaged(error: CipherError) -> Problem {

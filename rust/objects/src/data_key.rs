@@ -23,8 +23,9 @@ pub const DATA_KEY_BYTES: usize = 32;
 
 /// All tries of one call of KMS together.
 const KMS_DEADLINE: Duration = Duration::from_secs(30);
-/// The entry of the encryption context that KMS binds a data key to. Source:
-/// `KmsKeyring.ENCRYPTION_CONTEXT_ALGORITHM_KEY`.
+/// The entry of the encryption context that KMS binds a data key to. Specification: awslabs/
+/// aws-encryption-sdk-specification, `s3-encryption/materials/s3-kms-keyring.md`, "Kms+Context" (a reserved key).
+/// Source of the name: `KmsKeyring.ENCRYPTION_CONTEXT_ALGORITHM_KEY`.
 const KMS_CONTENT: &str = "aws:x-amz-cek-alg";
 
 /// The key of one object's content, wiped on drop.
@@ -261,8 +262,8 @@ pub(super) fn wrap(
 }
 
 /// KMS's wrap of a generation, and the encryption context, which is all that is stored: the clients refuse an object
-/// whose context has an entry that they were not given. Source: `KMSSecuredCEK` and `ContentCryptoMaterial` of the SDK
-/// v1.
+/// whose context has an entry that they were not given. Specification: `s3-kms-keyring.md`, "Supported Wrapping
+/// Algorithm Modes", "Kms+Context". Source: `KMSSecuredCEK` and `ContentCryptoMaterial` of the SDK v1.
 fn in_kms(key_id: &str, content: Content, generation: Generation) -> (Wrap, Context) {
     let (wrap, entry) = match generation {
         Generation::EncryptionOnly | Generation::V1 => (Wrap::Kms, (description::KMS_KEY_ID, key_id)),
@@ -302,6 +303,7 @@ fn unbind(bound: &[u8], binding: &str) -> Result<Zeroizing<Vec<u8>>, CipherError
     Ok(Zeroizing::new(key.to_vec()))
 }
 
+/// Specification: `s3-kms-keyring.md`, "DecryptDataKey". The stored context decides, for no caller gives one.
 fn kms_decrypt(key_id: &str, envelope: &Envelope) -> Result<DataKey, Problem> {
     let context: Context = envelope.description.iter().cloned().collect();
     if envelope.wrap == Wrap::KmsContext
