@@ -17,7 +17,7 @@ def test_trees_of_use_are_taken_apart():
     assert paths == ["crate::a", "crate::a::b", "crate::a::c::d", "crate::a::c::e", "crate::a::g::*"]
 
 
-def test_paths_lead_to_the_file_that_has_the_module(tmp_path):
+def test_arrow_goes_between_the_modules_side_by_side(tmp_path):
     arrows = crate(
         tmp_path,
         {
@@ -27,11 +27,34 @@ def test_paths_lead_to_the_file_that_has_the_module(tmp_path):
             "b/deep.rs": "use super::Other; use std::io;",
         },
     )
-    assert arrows["c/a.rs"] == {"c/b/deep.rs"}
-    assert arrows["c/b/mod.rs"] == {"c/a.rs"}
-    assert arrows["c/b/deep.rs"] == {"c/b/mod.rs"}
-    assert arrows["c/lib.rs"] == set()
-    assert circles.circles(arrows) == [["c/a.rs", "c/b/deep.rs", "c/b/mod.rs"]]
+    assert arrows == {"c/a": {"c/b"}, "c/b": {"c/a"}}
+    assert circles.circles(arrows) == [["c/a", "c/b"]]
+
+
+def test_module_and_what_it_contains_are_no_circle(tmp_path):
+    arrows = crate(
+        tmp_path,
+        {
+            "lib.rs": "mod b; pub use b::deep::Thing;",
+            "b/mod.rs": "mod deep; mod other; use deep::Thing; pub enum Error {}",
+            "b/deep.rs": "use super::Error; use crate::Thing;",
+            "b/other.rs": "",
+        },
+    )
+    assert circles.circles(arrows) == []
+
+
+def test_modules_in_one_folder_that_need_each_other_are_a_circle(tmp_path):
+    arrows = crate(
+        tmp_path,
+        {
+            "b/mod.rs": "mod one; mod two;",
+            "b/one.rs": "use super::two::Two;",
+            "b/two/mod.rs": "mod deep; fn f() { deep::call() }",
+            "b/two/deep.rs": "fn call() { crate::b::one::call() }",
+        },
+    )
+    assert circles.circles(arrows) == [["c/b/one", "c/b/two"]]
 
 
 def test_tests_comments_and_strings_are_left_out(tmp_path):
@@ -45,8 +68,7 @@ def test_tests_comments_and_strings_are_left_out(tmp_path):
             "b.rs": "use crate::a::Y;",
         },
     )
-    assert arrows["c/a.rs"] == set()
-    assert circles.circles(arrows) == []
+    assert arrows == {"c/b": {"c/a"}}
 
 
 def test_packages_that_need_each_other_are_a_circle(tmp_path):

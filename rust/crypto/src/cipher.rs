@@ -72,11 +72,6 @@ pub(crate) fn check_key(key: &[u8]) -> Result<(), CipherError> {
     }
 }
 
-/// Overwrites `data` with zeros, reliably and fast: for buffers of plaintext on a hot path.
-pub fn wipe(data: &mut [u8]) {
-    crate::backend::wipe(data);
-}
-
 /// Fills `out` from the system's random generator, for keys and initialisation vectors.
 ///
 /// # Errors

@@ -10,7 +10,8 @@ use secrecy::SecretSlice;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::backend;
-use crate::rsa::{element, find, foreign_text, unknown, Form, Pem, PrivateKey, BEGIN, PKCS8_REMEDY};
+use crate::pem::{find, Pem, BEGIN, PKCS8_REMEDY};
+use crate::rsa::{element, foreign_text, unknown, Form, PrivateKey};
 use crate::KeyError;
 
 /// Certificates and at most one private key. They are not checked against each other.

@@ -28,8 +28,11 @@ pub mod generate;
 pub mod hmac;
 pub mod key_store;
 pub mod key_wrap;
+mod pem;
 pub mod rsa;
 pub mod rsa_cipher;
+
+pub use backend::wipe;
 
 /// Forgets the state that the back end keeps for each thread, and cancels its notice of the end of threads: for the
 /// unloading of a library that holds this crate, when nothing uses it any more.

@@ -4,10 +4,11 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use emrkeys_core::{Code, Error, Problem};
+use emrkeys_core::Error;
 use jni::objects::JByteArray;
 use jni::{Env, EnvUnowned, Outcome};
 
+use crate::defect::internal;
 use crate::wire::{self, Response};
 
 /// Runs `body` and gives its response to Java, whatever happens in it: an error and a panic are responses as well.
@@ -50,15 +51,6 @@ pub(crate) fn argument(env: &Env, array: &JByteArray) -> Result<Option<zeroize::
         .convert_byte_array(array)
         .map_err(|error| internal(format!("an argument was not read: {error}")))?;
     Ok(Some(zeroize::Zeroizing::new(bytes)))
-}
-
-pub(crate) fn internal(message: String) -> Error {
-    Problem::new(
-        Code::Internal,
-        message,
-        "Report this defect, with what the log says around it.",
-    )
-    .into()
 }
 
 /// Fixed text: what a panic says may hold anything.

@@ -6,7 +6,7 @@ use emrkeys_core::{Code, Config, Error, Problem, Provider};
 use emrkeys_objects::Listing;
 use once_cell::sync::Lazy;
 
-use crate::boundary::internal;
+use crate::defect::internal;
 use crate::slots::Table;
 
 pub(crate) static CONFIGS: Lazy<Handles<Config>> = Lazy::new(Handles::new);

@@ -7,6 +7,7 @@
 mod boundary;
 mod calls;
 mod cipher;
+mod defect;
 mod handles;
 mod natives;
 mod slots;

@@ -16,7 +16,7 @@ use emrkeys_objects::{ObjectUri, Rewrap, Target};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use crate::boundary::internal;
+use crate::defect::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
 pub(crate) const ABI: i32 = 11;

@@ -322,8 +322,9 @@ impl CipherContext {
     }
 }
 
-/// Overwrites `data` with zeros in a way that is not optimised away, at the speed of memset.
-pub(crate) fn wipe(data: &mut [u8]) {
+/// Overwrites `data` with zeros in a way that is not optimised away, at the speed of memset: for buffers of plaintext
+/// on a hot path.
+pub fn wipe(data: &mut [u8]) {
     // SAFETY: a live slice of as many bytes.
     unsafe { c::OPENSSL_cleanse(data.as_mut_ptr().cast(), data.len()) }
 }

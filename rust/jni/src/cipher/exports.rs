@@ -4,8 +4,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::sync::{Arc, LazyLock};
 
-use emrkeys_crypto::cipher::{wipe, BLOCK};
+use emrkeys_crypto::cipher::BLOCK;
 use emrkeys_crypto::rsa_cipher::{Oaep, OaepHash};
+use emrkeys_crypto::wipe;
 use jni::sys::{jbyteArray, jclass, jint, jlong, jobject, JNIEnv};
 use zeroize::Zeroizing;
 

@@ -3,8 +3,9 @@
 //! Sizes are checked before a byte is written. Each byte of input is read before output overwrites it, however the two
 //! lie to each other. Input of a message that is held back is read once.
 
-use emrkeys_crypto::cipher::{wipe, BLOCK};
+use emrkeys_crypto::cipher::BLOCK;
 use emrkeys_crypto::gcm_verified::GcmVerified;
+use emrkeys_crypto::wipe;
 use jni::sys::jint;
 use zeroize::Zeroizing;
 
