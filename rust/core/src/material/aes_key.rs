@@ -150,20 +150,13 @@ fn encoding_property(property: &str) -> String {
 }
 
 fn decode_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    if text.is_empty() || !text.len().is_multiple_of(2) {
+    if text.is_empty() {
         return None;
     }
-    let mut key = Zeroizing::new(Vec::with_capacity(text.len() / 2));
-    for pair in text.chunks_exact(2) {
-        key.push(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?);
-    }
+    // Constant-time in the content; one buffer, sized once, wiped.
+    let mut key = Zeroizing::new(vec![0; text.len() / 2]);
+    base16ct::mixed::decode(text, &mut key).ok()?;
     Some(key)
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 fn decode_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
