@@ -144,8 +144,8 @@ pub(super) fn content(settings: &Settings) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
+    use crate::inspect::Level;
 
     fn settings(entries: &[(&str, &str)]) -> Settings {
         entries
