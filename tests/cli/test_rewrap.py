@@ -118,6 +118,23 @@ def test_a_large_object_is_copied_in_parts_with_its_tags(lake):
     assert tags == [{"Key": "a", "Value": "b=c"}]
 
 
+def test_parts_are_copied_side_by_side_and_one_that_fails_leaves_the_object_as_it_was(lake):
+    part = 5 << 20
+    body, metadata = seal(bytes(3 * part - 16), lake.old, "v2", lake.describe("old"))
+    lake.put("a", body, metadata)
+    # The first part that arrives is refused, after all others have had the time to arrive.
+    denied = {"status": 403, "code": "AccessDenied", "message": "not authorized"}
+    lake.servers.fault(service="s3", op="UploadPartCopy", delay=2, count=1, **denied)
+    document = lake.rewrap("--multipart-above", str(part), status=1)
+    assert [error["code"] for error in document["errors"]] == ["STORE_DENIED"]
+    assert lake.servers.calls()["s3.UploadPartCopy"] == 3
+    assert lake.get("a") == (body, metadata)
+    assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
+    assert lake.rewrap("--multipart-above", str(part))["counts"] == {"rewrapped": 1}
+    assert lake.servers.calls()["s3.UploadPartCopy"] == 6
+    assert lake.get("a")[0] == body
+
+
 def test_what_is_left_alone_is_told_with_the_reason(lake):
     sealed = seal(TEXT, lake.old, "v2", lake.describe("old"))
     lake.put("good", *sealed)

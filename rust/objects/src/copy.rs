@@ -1,6 +1,7 @@
 //! Objects that get other metadata and keep everything else: S3 copies them onto themselves, and no byte of content
 //! moves.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -10,14 +11,20 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirecti
 use super::calls::wait;
 use super::keep::{changed, first_problem, keep, kept};
 use super::store::{Head, ObjectUri, Store};
+use super::work::{work_on, InOrder, Pace};
 use emrkeys_core::envelope::{Metadata, INSTRUCTION_MARK};
 use emrkeys_core::uri::percent_encode;
 use emrkeys_core::{Code, Problem};
 
 /// The largest object that one request copies. Source: Amazon S3 API Reference, `CopyObject`.
 pub(super) const MAX_COPY: u64 = 5 * 1024 * 1024 * 1024;
-/// Bytes of one part of a larger copy, at least.
-const PART: u64 = 1024 * 1024 * 1024;
+/// Bytes of one part of a larger copy, unless there would be too many of them: so few that an object slightly above
+/// [`MAX_COPY`] has parts for all threads.
+const PART: u64 = 256 * 1024 * 1024;
+/// The smallest part that S3 takes, the last one aside. Source: Amazon S3 User Guide, "Multipart upload limits".
+const MIN_PART: u64 = 5 * 1024 * 1024;
+/// Parts of one object that S3 copies at the same time. A copy costs this machine no more than a connection.
+const PARTS_AT_ONCE: usize = 8;
 /// The most parts of one object. Source: Amazon S3 User Guide, "Multipart upload limits".
 const MAX_PARTS: u64 = 10_000;
 
@@ -80,7 +87,7 @@ impl Store {
         multipart_above: u64,
     ) -> Result<Written, Problem> {
         if head.length > multipart_above {
-            return self.replace_in_parts(uri, head, metadata);
+            return self.replace_in_parts(uri, head, metadata, part_size(head.length, multipart_above));
         }
         self.expect(uri, head)?;
         let (since, etag) = conditions(head);
@@ -135,6 +142,7 @@ impl Store {
         uri: &ObjectUri,
         head: &Head,
         metadata: &Metadata,
+        part: u64,
     ) -> Result<Written, Problem> {
         // The answer of S3 has the number of tags only for callers who may read them: a request must ask for the tags.
         let tags = self.tags(uri)?;
@@ -147,47 +155,28 @@ impl Store {
             .set_metadata(Some(metadata.clone().into_iter().collect()));
         let upload = wait(uri, "CreateMultipartUpload", keep!(call, &head.raw).send())?;
         let id = upload.upload_id().unwrap_or_default().to_owned();
-        self.copy_parts(uri, head, &id, &tags).inspect_err(|_| {
-            let call = self
-                .client
-                .abort_multipart_upload()
-                .bucket(&uri.bucket)
-                .key(&uri.key);
-            // The bucket's lifecycle rules remove an upload that cannot even be aborted.
-            let _ = wait(uri, "AbortMultipartUpload", call.upload_id(&id).send());
-        })
+        self.copy_and_complete(uri, head, &id, &tags, part)
+            .inspect_err(|_| {
+                let call = self
+                    .client
+                    .abort_multipart_upload()
+                    .bucket(&uri.bucket)
+                    .key(&uri.key);
+                // The bucket's lifecycle rules remove an upload that cannot even be aborted.
+                let _ = wait(uri, "AbortMultipartUpload", call.upload_id(&id).send());
+            })
     }
 
-    fn copy_parts(&self, uri: &ObjectUri, head: &Head, id: &str, tags: &str) -> Result<Written, Problem> {
-        let size = PART.max(head.length.div_ceil(MAX_PARTS));
-        let (since, etag) = conditions(head);
+    fn copy_and_complete(
+        &self,
+        uri: &ObjectUri,
+        head: &Head,
+        id: &str,
+        tags: &str,
+        part: u64,
+    ) -> Result<Written, Problem> {
         let (there, absent) = self.destination(uri, head)?;
-        let mut parts = Vec::new();
-        let mut start = 0;
-        while start < head.length {
-            let end = head.length.min(start + size);
-            let number = i32::try_from(parts.len() + 1).unwrap_or(i32::MAX); // at most MAX_PARTS
-            let call = self
-                .client
-                .upload_part_copy()
-                .bucket(&uri.bucket)
-                .key(&uri.key)
-                .upload_id(id)
-                .part_number(number)
-                .copy_source(self.source(uri))
-                .set_copy_source_if_unmodified_since(since)
-                .set_copy_source_if_match(etag.clone())
-                .copy_source_range(format!("bytes={start}-{}", end - 1));
-            let copied = wait(uri, "UploadPartCopy", call.send())?;
-            let etag = copied.copy_part_result.and_then(|part| part.e_tag);
-            parts.push(
-                CompletedPart::builder()
-                    .part_number(number)
-                    .set_e_tag(etag)
-                    .build(),
-            );
-            start = end;
-        }
+        let parts = self.copy_parts(uri, head, id, part)?;
         // The parts took their time, and metadata and tags were said before them.
         let now = self.head(uri).map_err(first_problem)?;
         if !now.is_some_and(|now| head.is_still(&now)) || self.tags(uri)? != tags {
@@ -229,6 +218,61 @@ impl Store {
         })
     }
 
+    /// Has S3 copy the parts of an upload from the object itself, several at once, and gives them in their order.
+    fn copy_parts(
+        &self,
+        uri: &ObjectUri,
+        head: &Head,
+        id: &str,
+        part: u64,
+    ) -> Result<Vec<CompletedPart>, Problem> {
+        let (since, etag) = conditions(head);
+        let copy = |&(number, start): &(i32, u64)| {
+            let end = head.length.min(start + part);
+            let call = self
+                .client
+                .upload_part_copy()
+                .bucket(&uri.bucket)
+                .key(&uri.key)
+                .upload_id(id)
+                .part_number(number)
+                .copy_source(self.source(uri))
+                .set_copy_source_if_unmodified_since(since)
+                .set_copy_source_if_match(etag.clone())
+                .copy_source_range(format!("bytes={start}-{}", end - 1));
+            wait(uri, "UploadPartCopy", call.send()).map(|copied| {
+                let etag = copied.copy_part_result.and_then(|part| part.e_tag);
+                CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(etag)
+                    .build()
+            })
+        };
+        let numbers = 1..=i32::try_from(head.length.div_ceil(part)).unwrap_or(i32::MAX); // at most MAX_PARTS
+        let starts = (0..).map(|number| number * part);
+        let pace = Pace {
+            jobs: PARTS_AT_ONCE.min(usize::try_from(*numbers.end()).unwrap_or(1)),
+            per_second: None,
+        };
+        let stop = AtomicBool::new(false);
+        let (mut order, mut parts, mut failed) = (InOrder::default(), Vec::new(), None);
+        work_on(
+            numbers.zip(starts).map(Ok),
+            pace,
+            &stop,
+            copy,
+            |number, _, result| match result {
+                Ok(part) => parts.extend(order.put(number, part)),
+                Err(problem) => {
+                    stop.store(true, Ordering::Relaxed);
+                    failed = failed.take().or(Some(problem));
+                }
+            },
+        )
+        .map_err(first_problem)?;
+        failed.map_or(Ok(parts), Err)
+    }
+
     /// Replaces the content of an instruction file, if it still has the ETag `etag`. Its own metadata and tags stay.
     ///
     /// # Errors
@@ -266,5 +310,30 @@ fn conditions(head: &Head) -> (Option<DateTime>, Option<String>) {
         (head.raw.last_modified().copied(), None)
     } else {
         (None, Some(head.etag.clone()))
+    }
+}
+
+/// Bytes of each part of an object of `length` bytes, which is copied in parts because that is above
+/// `multipart_above`.
+fn part_size(length: u64, multipart_above: u64) -> u64 {
+    PART.min(multipart_above)
+        .max(MIN_PART)
+        .max(length.div_ceil(MAX_PARTS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_object_has_no_more_parts_than_s3_takes_and_none_is_too_small() {
+        const TIB: u64 = 1 << 40;
+        assert_eq!(part_size(MAX_COPY + 1, MAX_COPY), PART);
+        assert_eq!(part_size(100, 1), MIN_PART);
+        // Source of the limit: Amazon S3 User Guide, "Multipart upload limits".
+        for length in [5 * TIB, 48 * TIB] {
+            let part = part_size(length, MAX_COPY);
+            assert!(length.div_ceil(part) <= MAX_PARTS && part <= MAX_COPY, "{part}");
+        }
     }
 }
