@@ -102,7 +102,7 @@ class Standalone:
 
     def __init__(self, home: pathlib.Path, folder: pathlib.Path):
         self._home = home
-        self._folder = folder
+        self.folder = folder
         self._processes = []
         log = self._start("Master", "127.0.0.1", "--port", "0")
         self.url = wait_for(lambda: re.search(r"spark://127\.0\.0\.1:\d+", log.read_text())).group()
@@ -112,7 +112,7 @@ class Standalone:
             )
 
     def _start(self, role: str, address: str, *arguments: str) -> pathlib.Path:
-        log = self._folder / f"{role}-{address}.log"
+        log = self.folder / f"{role}-{address}.log"
         main = f"org.apache.spark.deploy.{role.lower()}.{role}"
         command = [str(self._home / "bin/spark-class"), main, "--host", address, "--webui-port", "0", *arguments]
         environment = {**os.environ, "SPARK_LOCAL_IP": address}

@@ -84,7 +84,7 @@ def application(spark_home, tmp_path_factory, jars, emrkeys_jar):
         running.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def standalone(spark_home, tmp_path_factory):
     started = Standalone(spark_home, tmp_path_factory.mktemp("standalone"))
     yield started

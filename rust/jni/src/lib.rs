@@ -10,6 +10,7 @@ mod cipher;
 mod defect;
 mod handles;
 mod natives;
+mod objects;
 mod slots;
 /// The locks of [`slots`], which its model test exchanges for others.
 mod sync {

@@ -1,10 +1,8 @@
-//! The exports: one for each native method of `org.emrkeys.bridge.Natives`, by its JNI name.
-
-use std::sync::{Mutex, PoisonError};
+//! The exports: one for each native method of `org.emrkeys.bridge.Natives`, by its JNI name; those that work on objects
+//! are in [`objects`](crate::objects).
 
 use emrkeys_core::inspect::checks::{self, Cluster};
 use emrkeys_core::{Config, Error, Provider, Request};
-use emrkeys_objects::{Listed, Listing, ObjectUri, Store};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -206,106 +204,6 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_cancel(
     std::panic::catch_unwind(|| CALLS.get(call).map(|call| call.cancel()).is_ok()).map_or(-1, jint::from)
 }
 
-/// `byte[] list(long handle, byte[] objects)`: the number of a listing.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
-    env: EnvUnowned<'local>,
-    _class: JClass<'local>,
-    handle: jlong,
-    objects: JByteArray<'local>,
-) -> JByteArray<'local> {
-    respond(env, |env| {
-        let store = Store::of(&*handles::PROVIDERS.get(handle)?)?;
-        let bytes = required(env, &objects)?;
-        let wire::Listed {
-            prefix,
-            inventory,
-            after,
-        } = wire::listed(&bytes)?;
-        let listing = Listing::open(&store, &prefix, inventory.as_ref(), after)?;
-        let handle = handles::LISTINGS.insert(Mutex::new(listing))?;
-        Ok(Writer::success(8).long(handle).finish())
-    })
-}
-
-/// `byte[] next(long listing, int count)`: the keys of the next objects, and where to go on behind them.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_next<'local>(
-    env: EnvUnowned<'local>,
-    _class: JClass<'local>,
-    listing: jlong,
-    count: jint,
-) -> JByteArray<'local> {
-    respond(env, |_| {
-        let listing = handles::LISTINGS.get(listing)?;
-        let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
-        let objects = listing
-            .by_ref()
-            .take(usize::try_from(count).unwrap_or(0))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mark = objects.last().map_or_else(String::new, Listed::mark);
-        let keys: Vec<String> = objects.into_iter().map(|object| object.uri.key).collect();
-        Ok(Writer::success(keys.len() * 64).text(&mark).lines(&keys).finish())
-    })
-}
-
-/// `int endList(long listing)`: as `close`.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_endList(
-    _env: EnvUnowned,
-    _class: JClass,
-    listing: jlong,
-) -> jint {
-    std::panic::catch_unwind(|| handles::LISTINGS.remove(listing)).map_or(-1, jint::from)
-}
-
-/// `byte[] rewrap(long handle, byte[] objects)`: what became of each.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
-    env: EnvUnowned<'local>,
-    _class: JClass<'local>,
-    handle: jlong,
-    objects: JByteArray<'local>,
-) -> JByteArray<'local> {
-    respond(env, |env| {
-        let provider = handles::PROVIDERS.get(handle)?;
-        let bytes = required(env, &objects)?;
-        let wire::Batch {
-            rewrap,
-            jobs,
-            objects,
-            ..
-        } = wire::batch(&bytes)?;
-        let results = rewrap.batch(&provider, &Store::of(&provider)?, objects, jobs)?;
-        let head = Writer::success(results.len() * 160).number(results.len());
-        let writer = results
-            .iter()
-            .fold(head, |writer, (name, line)| writer.text(name).text(line));
-        Ok(writer.finish())
-    })
-}
-
-/// `byte[] rewrapTarget(long handle, byte[] objects)`: the keys and versions that `rewrap` wraps by.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_emrkeys_bridge_Natives_rewrapTarget<'local>(
-    env: EnvUnowned<'local>,
-    _class: JClass<'local>,
-    handle: jlong,
-    objects: JByteArray<'local>,
-) -> JByteArray<'local> {
-    respond(env, |env| {
-        let provider = handles::PROVIDERS.get(handle)?;
-        let bytes = required(env, &objects)?;
-        let wire::Batch { rewrap, bucket, .. } = wire::batch(&bytes)?;
-        let place = ObjectUri {
-            bucket,
-            key: String::new(),
-        };
-        let target = rewrap.target(&provider, &place)?;
-        Ok(Writer::success(target.len() + 8).text(&target).finish())
-    })
-}
-
 /// `byte[] stats(long handle)`: the counters of the keys that have a key service.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_stats<'local>(
@@ -355,6 +253,6 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_panic<'local>(
     respond(env, |_| panic!("asked for"))
 }
 
-fn required(env: &Env, array: &JByteArray) -> Result<zeroize::Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn required(env: &Env, array: &JByteArray) -> Result<zeroize::Zeroizing<Vec<u8>>, Error> {
     argument(env, array)?.ok_or_else(|| internal("an argument is null".to_owned()))
 }

@@ -4,7 +4,6 @@
 //! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success, 1 for a
 //! failure or 2 for a call to wait for, and then the payload, the failure's code and text, or the number of the call.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use emrkeys_core::inspect::Finding;
@@ -12,14 +11,13 @@ use emrkeys_core::{
     Client, Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
     KeyStats, MaterialKey, Materials, Problem, Report, Settings, StoredDescription,
 };
-use emrkeys_objects::{ObjectUri, Rewrap, Target};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use crate::defect::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 11;
+pub(crate) const ABI: i32 = 12;
 
 /// The result of a native method. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -45,17 +43,17 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, Error> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Error> {
         self.take(1)?.first().copied().ok_or_else(malformed)
     }
 
-    fn number(&mut self) -> Result<i32, Error> {
+    pub(crate) fn number(&mut self) -> Result<i32, Error> {
         let bytes = self.take(4)?.try_into().map_err(|_| malformed())?;
         Ok(i32::from_be_bytes(bytes))
     }
 
     /// A count of elements of which each takes at least `least` bytes.
-    fn count(&mut self, least: usize) -> Result<usize, Error> {
+    pub(crate) fn count(&mut self, least: usize) -> Result<usize, Error> {
         let count = usize::try_from(self.number()?).map_err(|_| malformed())?;
         if count > self.rest.len() / least {
             return Err(malformed());
@@ -73,12 +71,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Text that must be there. Java strings may hold half a character (a lone surrogate), which no UTF-8 does.
-    fn text(&mut self, code: Code, what: &str) -> Result<&'a str, Error> {
+    pub(crate) fn text(&mut self, code: Code, what: &str) -> Result<&'a str, Error> {
         let bytes = self.bytes()?.ok_or_else(|| bad_text(code, what, "is null"))?;
         std::str::from_utf8(bytes).map_err(|_| bad_text(code, what, "is not valid Unicode text"))
     }
 
-    fn end(self) -> Result<(), Error> {
+    pub(crate) fn end(self) -> Result<(), Error> {
         self.rest.is_empty().then_some(()).ok_or_else(malformed)
     }
 }
@@ -87,7 +85,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn malformed() -> Error {
+pub(crate) fn malformed() -> Error {
     internal("the Java half of emrkeys sent what the native half cannot read".to_owned())
 }
 
@@ -147,76 +145,6 @@ pub(crate) fn object(bytes: &[u8]) -> Result<(&str, &str), Error> {
     let key = reader.text(Code::InvalidUri, "the key of the object")?;
     reader.end()?;
     Ok((bucket, key))
-}
-
-/// Objects that are to be listed.
-pub(crate) struct Listed<'a> {
-    pub(crate) prefix: ObjectUri,
-    pub(crate) inventory: Option<ObjectUri>,
-    pub(crate) after: Option<&'a str>,
-}
-
-/// Two URIs and a mark; either of the last two may be empty.
-pub(crate) fn listed(bytes: &[u8]) -> Result<Listed<'_>, Error> {
-    let mut reader = Reader::new(bytes);
-    let prefix = ObjectUri::parse(reader.text(Code::InvalidUri, "the prefix")?)?;
-    let inventory = match reader.text(Code::InvalidUri, "the URI of the inventory")? {
-        "" => None,
-        uri => Some(ObjectUri::parse(uri)?),
-    };
-    let after = reader.text(Code::InvalidValue, "the mark")?;
-    reader.end()?;
-    Ok(Listed {
-        prefix,
-        inventory,
-        after: Some(after).filter(|after| !after.is_empty()),
-    })
-}
-
-/// Objects to move to another key.
-pub(crate) struct Batch {
-    pub(crate) rewrap: Rewrap,
-    /// Threads.
-    pub(crate) jobs: usize,
-    pub(crate) bucket: String,
-    pub(crate) objects: Vec<ObjectUri>,
-}
-
-/// The key's name or nothing for those of the rules, names of keys to move from, two flags (upgrade of wraps, dry run),
-/// threads, the bucket and keys in it.
-pub(crate) fn batch(bytes: &[u8]) -> Result<Batch, Error> {
-    let mut reader = Reader::new(bytes);
-    let target = match reader.text(Code::InvalidValue, "the name of the key")? {
-        "" => Target::Rules,
-        key => Target::Key(key.to_owned()),
-    };
-    let mut from = BTreeSet::new();
-    for _ in 0..reader.count(4)? {
-        from.insert(reader.text(Code::InvalidValue, "the name of a key")?.to_owned());
-    }
-    let rewrap = Rewrap {
-        from,
-        upgrade_wrap: reader.byte()? != 0,
-        dry_run: reader.byte()? != 0,
-        ..Rewrap::to(target)
-    };
-    let jobs = usize::try_from(reader.number()?).map_err(|_| malformed())?;
-    let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
-    let count = reader.count(4)?;
-    let mut objects = Vec::with_capacity(count);
-    for _ in 0..count {
-        objects.push(ObjectUri {
-            bucket: bucket.to_owned(),
-            key: reader.text(Code::InvalidUri, "the key of an object")?.to_owned(),
-        });
-    }
-    reader.end()?;
-    Ok(Batch {
-        rewrap,
-        jobs,
-        bucket: bucket.to_owned(),
-        objects,
-    })
 }
 
 /// The content of an object's envelope, in borrowed pieces.

@@ -15,7 +15,6 @@ use super::standing::{
     check_size, is_current, is_current_in_kms, is_doubtful, key_of, may_move, named, same, Skipped, Target,
 };
 use super::store::{Found, Head, ObjectUri, Place, Store};
-use super::work::work_on_all;
 use emrkeys_core::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
 use emrkeys_core::{excerpt, Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Provider, Request};
@@ -113,22 +112,6 @@ impl Rewrap {
             }
             other => other,
         }
-    }
-
-    /// Moves objects in `jobs` threads, and gives for each its [`outcome_name`] and [`report_line`]. Blocks.
-    ///
-    /// # Errors
-    /// None of single objects: what became of them is in the answer.
-    pub fn batch(
-        &self,
-        provider: &Provider,
-        store: &Store,
-        objects: Vec<ObjectUri>,
-        jobs: usize,
-    ) -> Result<Vec<(&'static str, String)>, Error> {
-        let results = work_on_all(objects, jobs, |uri| self.object(provider, store, uri))?;
-        let tell = |(uri, result)| (outcome_name(&result), report_line(&uri, &result));
-        Ok(results.into_iter().map(tell).collect())
     }
 
     /// `written` gets the outcome once the request to store it went to S3.

@@ -31,7 +31,6 @@ use crate::data_key::{materials_to_wrap, unwrap_data_key, DataKey, Generation};
 use crate::prove::Doubts;
 use crate::standing::{check_size, is_current, is_current_in_kms, key_of, may_move, named, Skipped, Target};
 use crate::store::{Head, ObjectUri, Place, Store};
-use crate::work::work_on_all;
 use bucket::{Buckets, Settings};
 use room::Room;
 
@@ -177,23 +176,6 @@ impl Convert {
         let left_alone = matches!(done, Ok(Outcome::Skipped(_) | Outcome::OtherKey { .. }));
         self.shared.is_quiet.store(left_alone, Ordering::Relaxed);
         done
-    }
-
-    /// Converts objects in `jobs` threads, and gives for each its [`outcome_name`] and its [`report`] in a line.
-    /// Blocks.
-    ///
-    /// # Errors
-    /// None of single objects: what became of them is in the answer.
-    pub fn batch(
-        &self,
-        provider: &Provider,
-        store: &Store,
-        objects: Vec<ObjectUri>,
-        jobs: usize,
-    ) -> Result<Vec<(&'static str, String)>, Error> {
-        let results = work_on_all(objects, jobs, |uri| self.object(provider, store, uri))?;
-        let tell = |(uri, result)| (outcome_name(&result), report(&uri, &result).to_string());
-        Ok(results.into_iter().map(tell).collect())
     }
 
     fn try_object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {

@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 11;
+  public static final int ABI = 12;
 
   private Natives() {}
 
@@ -114,11 +114,11 @@ public final class Natives {
   public static native byte[] list(long handle, byte[] objects);
 
   /**
-   * The keys of the next objects.
+   * The next objects.
    *
    * @param listing of {@link #list}
-   * @param count of the keys, fewer at the end
-   * @return string mark of the last, i32 n, n times string key; none: there are no more
+   * @param count of the objects, fewer at the end
+   * @return string mark of the last, i32 n, n times (string key, i64 bytes); none: there are no more
    */
   public static native byte[] next(long listing, int count);
 
@@ -129,21 +129,22 @@ public final class Natives {
    * Wraps the data keys of objects under another key, in place.
    *
    * @param handle of an open provider
-   * @param objects string name of the key or empty for those of the rules, i32 m, m times string name
-   *     of a key to move from, u8 upgrade of wraps, u8 dry run, i32 threads, string bucket, i32 n, n
-   *     times string key
-   * @return i32 n, n times (string outcome, string line of a report)
+   * @param order u8 dry run, i32 threads, string bucket, i32 n, n times string key; string name of the
+   *     key or empty for those of the rules, i32 m, m times string name of a key to move from, u8
+   *     upgrade of wraps
+   * @return i32 n, n times (string key, string outcome, i64 bytes of content that were read and
+   *     written, string line of a report)
    */
-  public static native byte[] rewrap(long handle, byte[] objects);
+  public static native byte[] rewrap(long handle, byte[] order);
 
   /**
    * The keys and versions that {@link #rewrap} wraps by.
    *
    * @param handle of an open provider
-   * @param objects as for {@link #rewrap}, with none
+   * @param order as for {@link #rewrap}, without objects
    * @return string
    */
-  public static native byte[] rewrapTarget(long handle, byte[] objects);
+  public static native byte[] rewrapTarget(long handle, byte[] order);
 
   /**
    * The calls that the keys of key services made.

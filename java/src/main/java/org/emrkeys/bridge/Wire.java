@@ -3,6 +3,7 @@ package org.emrkeys.bridge;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -178,6 +179,13 @@ public final class Wire {
         count++;
       }
       put(start, count);
+      return this;
+    }
+
+    /** A list of strings. */
+    public Encoder strings(Collection<String> values) {
+      i32(values.size());
+      values.forEach(this::string);
       return this;
     }
 

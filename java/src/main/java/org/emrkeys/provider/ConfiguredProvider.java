@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
@@ -184,17 +185,15 @@ public final class ConfiguredProvider implements AutoCloseable {
   }
 
   /**
-   * Wraps the data keys of objects under another key. Blocks.
+   * Does the work of an order on its objects. Blocks.
    *
    * @param order the objects, and what to do with them
-   * @return for each object its outcome and the line of a report, in no order
+   * @param each gets the results, some at a time and in no order, for each object once
    */
-  public List<String[]> rewrap(RewrapOrder order) {
-    List<String[]> results = new ArrayList<>();
-    for (RewrapOrder slice : order.slices(SLICE)) {
-      results.addAll(ask(handle -> handle.rewrap(slice)));
+  public void run(ObjectOrder order, Consumer<List<ObjectResult>> each) {
+    for (ObjectOrder slice : order.slices(SLICE)) {
+      each.accept(ask(handle -> handle.run(slice)));
     }
-    return results;
   }
 
   /**

@@ -1,11 +1,41 @@
 package org.emrkeys.provider;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.emrkeys.bridge.Natives;
 import org.emrkeys.bridge.Wire;
 
-/** The keys of many objects, some at a time. For one thread. Internal. */
+/** Many objects, some at a time. For one thread. Internal. */
 public final class ObjectListing implements AutoCloseable {
+  /** An object of a listing. */
+  public static final class Listed {
+    private final String key;
+    private final long bytes;
+
+    Listed(String key, long bytes) {
+      this.key = key;
+      this.bytes = bytes;
+    }
+
+    /**
+     * The key of the object.
+     *
+     * @return the key
+     */
+    public String key() {
+      return key;
+    }
+
+    /**
+     * The size of the object as stored.
+     *
+     * @return bytes; 0 where an inventory does not say
+     */
+    public long bytes() {
+      return bytes;
+    }
+  }
+
   private final long handle;
   private String mark = "";
 
@@ -14,21 +44,25 @@ public final class ObjectListing implements AutoCloseable {
   }
 
   /**
-   * The keys of the next objects. Blocks.
+   * The next objects. Blocks.
    *
    * @param count how many
    * @return fewer at the end; none: there are no more
    * @throws org.emrkeys.EmrKeysException if S3 refuses or does not answer, or an inventory is not as
    *     it should be
    */
-  public List<String> next(int count) {
+  public List<Listed> next(int count) {
     Wire.Decoder in = Wire.response(Natives.next(handle, count));
     String last = in.string();
-    List<String> keys = in.strings();
-    if (!keys.isEmpty()) {
+    int found = in.count(12);
+    List<Listed> objects = new ArrayList<>(found);
+    for (int i = 0; i < found; i++) {
+      objects.add(new Listed(in.string(), in.i64()));
+    }
+    if (found > 0) {
       mark = last;
     }
-    return keys;
+    return objects;
   }
 
   /**

@@ -227,19 +227,19 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
-   * Wraps the data keys of objects under another key. Blocks.
+   * Does the work of an order on its objects. Blocks.
    *
    * @param order the objects, and what to do with them
-   * @return for each object its outcome and the line of a report, in no order
+   * @return a result for each object, in no order
    * @throws IllegalStateException after {@link #close}
    */
-  public List<String[]> rewrap(RewrapOrder order) {
+  public List<ObjectResult> run(ObjectOrder order) {
     check();
-    Wire.Decoder in = answer(Natives.rewrap(handle, order.encode()));
-    int count = in.count(8);
-    List<String[]> results = new ArrayList<>(count);
+    Wire.Decoder in = answer(order.run(handle));
+    int count = in.count(20);
+    List<ObjectResult> results = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
-      results.add(new String[] {in.string(), in.string()});
+      results.add(new ObjectResult(in.string(), in.string(), in.i64(), in.string()));
     }
     return results;
   }
@@ -252,9 +252,9 @@ public final class ProviderHandle implements AutoCloseable {
    * @throws EmrKeysException {@code KEY_NOT_CONFIGURED} if a key of the order is not configured
    * @throws IllegalStateException after {@link #close}
    */
-  public String rewrapTarget(RewrapOrder order) {
+  public String target(ObjectOrder order) {
     check();
-    return answer(Natives.rewrapTarget(handle, order.encode())).string();
+    return answer(order.target(handle)).string();
   }
 
   private KeyMaterials ask(byte[] description) {

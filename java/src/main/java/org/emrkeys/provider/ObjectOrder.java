@@ -1,0 +1,92 @@
+package org.emrkeys.provider;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.List;
+import org.emrkeys.bridge.Wire;
+
+/** Objects of a bucket, and what is to be done to them. Immutable. Internal. */
+public final class ObjectOrder implements Serializable {
+  private static final long serialVersionUID = 1L;
+
+  private final ObjectWork work;
+  private final boolean dryRun;
+  private final int threads;
+  private final String bucket;
+  private final ArrayList<String> keys;
+
+  /**
+   * An order without objects.
+   *
+   * @param work what to do
+   * @param dryRun whether nothing is to be written
+   * @param threads objects at work at once
+   * @param bucket where the objects are
+   */
+  public ObjectOrder(ObjectWork work, boolean dryRun, int threads, String bucket) {
+    this(work, dryRun, threads, bucket, Collections.emptyList());
+  }
+
+  private ObjectOrder(
+      ObjectWork work, boolean dryRun, int threads, String bucket, Collection<String> keys) {
+    this.work = work;
+    this.dryRun = dryRun;
+    this.threads = threads;
+    this.bucket = bucket;
+    this.keys = new ArrayList<>(keys);
+  }
+
+  /**
+   * The same for other objects.
+   *
+   * @param others their keys
+   * @return the order
+   */
+  public ObjectOrder of(Collection<String> others) {
+    return new ObjectOrder(work, dryRun, threads, bucket, others);
+  }
+
+  /**
+   * The same as a dry run.
+   *
+   * @return the order
+   */
+  public ObjectOrder dry() {
+    return new ObjectOrder(work, true, threads, bucket, keys);
+  }
+
+  /**
+   * Whether nothing is to be written.
+   *
+   * @return true for a dry run
+   */
+  public boolean isDry() {
+    return dryRun;
+  }
+
+  /** The same for at most {@code size} objects each. */
+  List<ObjectOrder> slices(int size) {
+    List<ObjectOrder> slices = new ArrayList<>();
+    for (int from = 0; from < keys.size(); from += size) {
+      slices.add(of(keys.subList(from, Math.min(keys.size(), from + size))));
+    }
+    return slices;
+  }
+
+  byte[] run(long handle) {
+    return work.run(handle, encode());
+  }
+
+  byte[] target(long handle) {
+    return work.target(handle, encode());
+  }
+
+  private byte[] encode() {
+    Wire.Encoder out =
+        new Wire.Encoder().u8(dryRun ? 1 : 0).i32(threads).string(bucket).strings(keys);
+    work.encode(out);
+    return out.toBytes();
+  }
+}

@@ -1,0 +1,228 @@
+//! The exports that list objects and work on many of them, and how orders and results cross the boundary.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use emrkeys_core::{Code, Error, Provider};
+use emrkeys_objects::{
+    outcome_name, report_line, work_on_all, Listed, Listing, ObjectUri, Rewrap, Store, Target,
+};
+use jni::objects::{JByteArray, JClass};
+use jni::sys::{jint, jlong};
+use jni::EnvUnowned;
+
+use crate::boundary::respond;
+use crate::handles;
+use crate::natives::required;
+use crate::wire::{malformed, Reader, Response, Writer};
+
+/// `byte[] list(long handle, byte[] objects)`: the number of a listing.
+// SAFETY of this and every `no_mangle` below: the names are those of the native methods of one Java class, and no
+// other symbol of this library has them.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    objects: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let store = Store::of(&*handles::PROVIDERS.get(handle)?)?;
+        let listing = open_listing(&store, &required(env, &objects)?)?;
+        let handle = handles::LISTINGS.insert(Mutex::new(listing))?;
+        Ok(Writer::success(8).long(handle).finish())
+    })
+}
+
+/// `byte[] next(long listing, int count)`: the next objects, and where to go on behind them.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_next<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    listing: jlong,
+    count: jint,
+) -> JByteArray<'local> {
+    respond(env, |_| {
+        let listing = handles::LISTINGS.get(listing)?;
+        let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = listing
+            .by_ref()
+            .take(usize::try_from(count).unwrap_or(0))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mark = objects.last().map_or_else(String::new, Listed::mark);
+        let head = Writer::success(objects.len() * 64)
+            .text(&mark)
+            .number(objects.len());
+        let write = |writer: Writer, listed: &Listed| writer.text(&listed.uri.key).long(long(listed.length));
+        Ok(objects.iter().fold(head, write).finish())
+    })
+}
+
+/// `int endList(long listing)`: as `close`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_endList(
+    _env: EnvUnowned,
+    _class: JClass,
+    listing: jlong,
+) -> jint {
+    std::panic::catch_unwind(|| handles::LISTINGS.remove(listing)).map_or(-1, jint::from)
+}
+
+/// `byte[] rewrap(long handle, byte[] order)`: what became of each object.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    order: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let (rewrap, batch) = rewrap(&required(env, &order)?)?;
+        batch.run(handle, |provider, store, uri| {
+            let result = rewrap.object(provider, store, uri);
+            Reported {
+                outcome: outcome_name(&result),
+                bytes: 0,
+                line: report_line(uri, &result),
+            }
+        })
+    })
+}
+
+/// `byte[] rewrapTarget(long handle, byte[] order)`: the keys and versions that `rewrap` wraps by.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_rewrapTarget<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    order: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let (rewrap, batch) = rewrap(&required(env, &order)?)?;
+        batch.target(handle, |provider, place| rewrap.target(provider, place))
+    })
+}
+
+/// The report on one object.
+struct Reported {
+    outcome: &'static str,
+    /// Of content that were read and written for it.
+    bytes: u64,
+    line: String,
+}
+
+/// Objects, and how many of them at once.
+struct Batch {
+    dry_run: bool,
+    /// Threads.
+    jobs: usize,
+    bucket: String,
+    objects: Vec<ObjectUri>,
+}
+
+impl Batch {
+    /// A flag (dry run), threads, the bucket and keys in it; the options of the work stand behind them.
+    fn read(reader: &mut Reader) -> Result<Batch, Error> {
+        let dry_run = reader.byte()? != 0;
+        let jobs = usize::try_from(reader.number()?).map_err(|_| malformed())?;
+        let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
+        let count = reader.count(4)?;
+        let mut objects = Vec::with_capacity(count);
+        for _ in 0..count {
+            objects.push(ObjectUri {
+                bucket: bucket.to_owned(),
+                key: reader.text(Code::InvalidUri, "the key of an object")?.to_owned(),
+            });
+        }
+        Ok(Batch {
+            dry_run,
+            jobs,
+            bucket: bucket.to_owned(),
+            objects,
+        })
+    }
+
+    /// Works on each object: a response with the reports, in no order.
+    fn run(
+        self,
+        handle: jlong,
+        work: impl Fn(&Provider, &Store, &ObjectUri) -> Reported + Sync,
+    ) -> Result<Response, Error> {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let store = Store::of(&*provider)?;
+        let reports = work_on_all(self.objects, self.jobs, |uri| work(&provider, &store, uri))?;
+        let head = Writer::success(reports.len() * 200).number(reports.len());
+        let write = |writer: Writer, (uri, report): &(ObjectUri, Reported)| {
+            let writer = writer.text(&uri.key).text(report.outcome);
+            writer.long(long(report.bytes)).text(&report.line)
+        };
+        Ok(reports.iter().fold(head, write).finish())
+    }
+
+    /// A response with the keys and versions that wrap at the bucket.
+    fn target(
+        self,
+        handle: jlong,
+        target: impl FnOnce(&Provider, &ObjectUri) -> Result<String, Error>,
+    ) -> Result<Response, Error> {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let place = ObjectUri {
+            bucket: self.bucket,
+            key: String::new(),
+        };
+        let target = target(&provider, &place)?;
+        Ok(Writer::success(target.len() + 8).text(&target).finish())
+    }
+}
+
+/// The URI of a prefix, that of an inventory and a mark; either of the last two may be empty.
+fn open_listing(store: &Store, bytes: &[u8]) -> Result<Listing, Error> {
+    let mut reader = Reader::new(bytes);
+    let prefix = ObjectUri::parse(reader.text(Code::InvalidUri, "the prefix")?)?;
+    let inventory = match reader.text(Code::InvalidUri, "the URI of the inventory")? {
+        "" => None,
+        uri => Some(ObjectUri::parse(uri)?),
+    };
+    let after = reader.text(Code::InvalidValue, "the mark")?;
+    reader.end()?;
+    let after = Some(after).filter(|after| !after.is_empty());
+    Listing::open(store, &prefix, inventory.as_ref(), after)
+}
+
+/// A batch, the key that is to wrap, names of keys to move from, and a flag (upgrade of wraps).
+fn rewrap(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
+    let mut reader = Reader::new(bytes);
+    let batch = Batch::read(&mut reader)?;
+    let rewrap = Rewrap {
+        dry_run: batch.dry_run,
+        ..Rewrap::to(target(&mut reader)?)
+    };
+    let rewrap = Rewrap {
+        from: names(&mut reader)?,
+        upgrade_wrap: reader.byte()? != 0,
+        ..rewrap
+    };
+    reader.end()?;
+    Ok((rewrap, batch))
+}
+
+/// The name of a key, or nothing for the keys that the rules give.
+fn target(reader: &mut Reader) -> Result<Target, Error> {
+    Ok(match reader.text(Code::InvalidValue, "the name of the key")? {
+        "" => Target::Rules,
+        key => Target::Key(key.to_owned()),
+    })
+}
+
+fn names(reader: &mut Reader) -> Result<BTreeSet<String>, Error> {
+    let count = reader.count(4)?;
+    let name = |_| {
+        let name = reader.text(Code::InvalidValue, "the name of a key")?;
+        Ok(name.to_owned())
+    };
+    (0..count).map(name).collect()
+}
+
+fn long(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
