@@ -1,8 +1,9 @@
 """The operator's tool against its peers; called by `./dev bench cli`, needs Python's own library alone.
 
-`get`, `put` and `inspect` against the same S3 client without encryption (`emrkeys-bench store`), on an S3 that costs
-next to nothing (`emrkeys-bench serve`); files against age and openssl; `explain` from start to end. Every round runs
-all of them in turn, each in a process of its own; a ratio is the median of the rounds' own ratios, so that a machine
+`get`, `put`, `inspect`, `audit` and `rewrap` against the same S3 client without encryption (`emrkeys-bench store`: a
+list and a HEAD of each object, and copies in place), on an S3 that costs next to nothing (`emrkeys-bench serve`); files
+against age and openssl; `explain`, and the first lines of a large object, from start to end. Every round runs all of
+them in turn, each in a process of its own; a ratio is the median of the rounds' own ratios, so that a machine
 that slows down slows both sides.
 """
 
@@ -12,6 +13,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -27,7 +29,9 @@ TOUCH = (
 """A program that takes so many bytes of memory and gives them back. A virtual machine returns free pages to its host,
 and the process that wants them first waits longer than the measured commands take."""
 JOBS = 16
-"""Objects asked for at once; what `emrkeys inspect` does by default."""
+"""Objects asked for at once; what the tool does by default."""
+MANY = ("inspect", "audit", "rewrap")
+"""The cases of many small objects."""
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
     parser.add_argument("--tool", type=pathlib.Path, required=True, help="emrkeys, a release build")
     parser.add_argument("--tools", type=pathlib.Path, required=True, help="emrkeys-bench")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--objects", type=int, default=10_000, help="for inspect")
+    parser.add_argument("--objects", type=int, default=10_000, help="for inspect, audit and rewrap")
     parser.add_argument("--mebibytes", type=int, default=1024, help="for get, put and files")
     parser.add_argument(
         "--folder", type=pathlib.Path, help="for the files; default: in memory where that is large enough"
@@ -162,7 +166,7 @@ class Bench(Client):
     def run(self) -> list[dict]:
         self.prepare()
         for number in range(self.options.rounds):
-            self.round()
+            self.round(number)
             print(f"    round {number + 1} of {self.options.rounds}", flush=True)
         return self.results()
 
@@ -177,7 +181,12 @@ class Bench(Client):
         key = self.files / "aes.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(32))
-        self.conf = ["-Demrkeys.key.k.type=aes", f"-Demrkeys.key.k.file={key.as_uri()}", "-Demrkeys.default.key=k"]
+        other = self.files / "other.key"
+        other.touch(mode=0o600)
+        other.write_bytes(os.urandom(32))
+        self.conf = ["-Demrkeys.default.key=k"]
+        for name, file in ("k", key), ("l", other):
+            self.conf += [f"-Demrkeys.key.{name}.type=aes", f"-Demrkeys.key.{name}.file={file.as_uri()}"]
         output("age-keygen", "-o", self.path("age.key"))
         self.recipient = output("age-keygen", "-y", self.path("age.key"))
         self.ctr = ["-aes-256-ctr", "-K", os.urandom(32).hex(), "-iv", os.urandom(16).hex()]
@@ -202,10 +211,15 @@ class Bench(Client):
     def tool(self, command: str, *arguments: str) -> list[str]:
         return [str(self.options.tool), command, *arguments, *self.conf]
 
+    @staticmethod
+    def head(command: list[str]) -> list[str]:
+        """The command, whose reader has seen enough after some lines."""
+        return ["sh", "-c", f"{shlex.join(command)} 2>/dev/null | head -c 1000 | wc -c | grep -qx 1000"]
+
     def store(self, *arguments: str) -> list[str]:
         return [str(self.options.tools), "store", *arguments]
 
-    def round(self) -> None:
+    def round(self, number: int) -> None:
         plain, sealed = "s3://bench/plain", "s3://bench/sealed"
         out = self.path("out")
         self.measure("s3-put", "plain", self.store("put", self.path("in"), plain))
@@ -216,6 +230,15 @@ class Bench(Client):
         self.measure("s3-cat", "emrkeys", self.tool("cat", sealed, "--release-unverified"))
         self.measure("inspect", "plain", self.store("head", "s3://bench/many-", str(JOBS)))
         self.measure("inspect", "emrkeys", self.tool("inspect", "--recursive", "s3://bench/many-", "--jobs", str(JOBS)))
+        many = "s3://bench/many-"
+        self.measure("audit", "plain", self.store("head", many, str(JOBS)))
+        self.measure("audit", "emrkeys", self.tool("audit", many, "--jobs", str(JOBS)))
+        self.measure("rewrap", "plain", self.store("in-place", many, str(JOBS)))
+        to, source = ("l", "k") if number % 2 == 0 else ("k", "l")
+        options = ["--to", to, "--from", source, "--recursive", "--yes", "--jobs", str(JOBS)]
+        self.measure("rewrap", "emrkeys", self.tool("rewrap", many, *options))
+        for how in ["--range", "0-9999"], ["--release-unverified"]:
+            self.measure(f"cat-head {how[0]}", "emrkeys", self.head(self.tool("cat", sealed, *how)))
         into, outof = self.path("in"), self.path("sealed")
         self.measure("file-put", "emrkeys", self.tool("put", into, f"file://{outof}"))
         self.measure(
@@ -249,7 +272,9 @@ class Bench(Client):
         for (case, provider), seconds in self.seconds.items():
             if case == "explain":
                 add(case, 0, provider, "ms", [1000 * second for second in seconds], "< 30")
-            elif case == "inspect":
+            elif case.startswith("cat-head"):
+                add(case, size, provider, "ms", [1000 * second for second in seconds], "< 1000")
+            elif case in MANY:
                 add(case, objects, provider, "objects/s", [objects / second for second in seconds])
             else:
                 add(case, size, provider, "GB/s", [size / second / 1e9 for second in seconds])
@@ -259,13 +284,15 @@ class Bench(Client):
             ("s3-get", "plain", ">= 0.8"),
             ("s3-cat", "plain", ""),
             ("inspect", "plain", ">= 0.6"),
+            ("audit", "plain", ">= 0.6"),
+            ("rewrap", "plain", ">= 0.6"),
             ("file-put", "age", ">= 1"),
             ("file-put", "openssl", ">= 1"),
             ("file-get", "age", ">= 1"),
             ("file-get", "openssl", ">= 1"),
         ]:
             ratios = [theirs / our for theirs, our in zip(self.seconds[case, provider], ours(case))]
-            add(f"{case}-ratio", objects if case == "inspect" else size, f"emrkeys/{provider}", "ratio", ratios, goal)
+            add(f"{case}-ratio", objects if case in MANY else size, f"emrkeys/{provider}", "ratio", ratios, goal)
         for case in ["s3-put", "s3-get", "s3-cat", "file-put", "file-get"]:
             samples = [resident / MIB for resident in self.resident[case, "emrkeys"]]
             add(f"{case}-resident", size, "emrkeys", "MiB", samples, "< 64")

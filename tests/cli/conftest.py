@@ -23,7 +23,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--tool", type=pathlib.Path, default=ROOT / "target/debug/emrkeys", help="the operator's tool, built"
     )
-    parser.addoption("--full", action="store_true", help="more of what takes long: kills, say")
+    parser.addoption("--full", action="store_true", help="more of what takes long: kills, 5 GiB")
     parser.addoption("--servers-python", default=sys.executable, help="a Python with tests/servers/requirements.txt")
 
 

@@ -64,6 +64,13 @@ def test_all_is_well_and_nothing_was_done(servers, tool, doctor):
     assert printed.endswith("failures: 0, warnings: 0\n")
 
 
+def test_files_of_keys_that_each_node_needs_are_noted(doctor, keys):
+    uri = keys.aes("k")
+    site = {**EMRFS, "emrkeys.key.k.type": "aes", "emrkeys.key.k.file": uri, "emrkeys.default.key": "k"}
+    levels, told = doctor(site, "--strict")
+    assert levels["keys.files"] == ["note"] and f"every node needs {uri}" in told
+
+
 def test_live_makes_a_data_key_and_opens_it(servers, doctor):
     levels, told = doctor(kms_cached(servers.kms_key()), "--live")
     assert levels["kms.generate"] == levels["kms.decrypt"] == ["ok"] and "opened it again" in told

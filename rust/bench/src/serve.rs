@@ -19,7 +19,7 @@ type Metadata = Vec<(String, String)>;
 
 struct Object {
     /// One after the other they are the content.
-    parts: Vec<Vec<u8>>,
+    parts: Arc<Vec<Vec<u8>>>,
     metadata: Metadata,
 }
 
@@ -133,9 +133,22 @@ fn answer(
 ) -> io::Result<()> {
     let (path, query) = (request.path, request.query);
     match (method, query.get("uploadId")) {
+        // An object that is copied onto itself, with other metadata.
+        ("PUT", None) if request.headers.contains_key("x-amz-copy-source") => {
+            let Some(found) = lock(shared).objects.get(path).cloned() else {
+                return respond(output, "404 Not Found", 0, &[]);
+            };
+            let object = Object {
+                parts: Arc::clone(&found.parts),
+                metadata: request.metadata(),
+            };
+            lock(shared).objects.insert(path.to_owned(), Arc::new(object));
+            let time = "<LastModified>2024-01-01T00:00:00.000Z</LastModified>";
+            respond_xml(output, "CopyObjectResult", time)
+        }
         ("PUT", None) => {
             let object = Object {
-                parts: vec![body],
+                parts: Arc::new(vec![body]),
                 metadata: request.metadata(),
             };
             lock(shared).objects.insert(path.to_owned(), Arc::new(object));
@@ -162,7 +175,7 @@ fn answer(
                 return respond(output, "404 Not Found", 0, &[]);
             };
             let object = Object {
-                parts: upload.parts.into_values().collect(),
+                parts: Arc::new(upload.parts.into_values().collect()),
                 metadata: upload.metadata,
             };
             lock(shared).objects.insert(path.to_owned(), Arc::new(object));

@@ -1,9 +1,8 @@
-//! The S3 client of the operator's tool without any encryption: what a `get`, a `put` and an `inspect` can reach at
-//! most.
+//! The S3 client of the operator's tool without any encryption: what its commands can reach at most.
 //!
-//! `get URI FILE`, `get URI -` (to nowhere), `put FILE URI`, `head PREFIX JOBS`, `copy PREFIX JOBS` (each object is
-//! read and written again). Endpoint and credentials come from
-//! the environment, as for the AWS CLI.
+//! `get URI FILE`, `get URI -` (to nowhere), `put FILE URI`, and for all objects of a prefix `head PREFIX JOBS`,
+//! `copy PREFIX JOBS` (each object is read and written again) and `in-place PREFIX JOBS` (S3 copies each onto itself).
+//! Endpoint and credentials come from the environment, as for the AWS CLI.
 
 use std::fs::File;
 use std::io::{BufWriter, Error, Read, Write};
@@ -30,9 +29,13 @@ pub(crate) fn run() -> Result<(), Error> {
         ["get", uri, path] => get(&store, uri, Some(File::create_new(path)?)),
         ["put", path, uri] => put(&store, File::open(path)?, uri),
         ["copy", prefix, jobs] => copy(&store, prefix, jobs.parse().map_err(Error::other)?),
-        ["head", prefix, jobs] => head(&store, prefix, jobs.parse().map_err(Error::other)?),
+        ["head", prefix, jobs] => all(&store, prefix, jobs, |uri| Ok(store.head(uri)?.is_some())),
+        ["in-place", prefix, jobs] => all(&store, prefix, jobs, |uri| {
+            store.copy_in_place(uri).map(|()| true)
+        }),
         _ => Err(Error::other(
-            "usage: store get URI FILE | get URI - | put FILE URI | head PREFIX JOBS | copy PREFIX JOBS",
+            "usage: store get URI FILE | get URI - | put FILE URI | head PREFIX JOBS | copy PREFIX JOBS | \
+             in-place PREFIX JOBS",
         )),
     }
 }
@@ -100,10 +103,16 @@ fn put(store: &Store, mut file: File, uri: &str) -> Result<(), Error> {
     store.complete(&upload, &etags, false).map_err(Error::other)
 }
 
-fn head(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
+/// Does `work` for each object, which says whether the object was there.
+fn all(
+    store: &Store,
+    prefix: &str,
+    jobs: &str,
+    work: impl Fn(&ObjectUri) -> Result<bool, emrkeys_core::Error> + Sync,
+) -> Result<(), Error> {
     let prefix = parse(prefix)?;
     let pace = Pace {
-        jobs,
+        jobs: jobs.parse().map_err(Error::other)?,
         per_second: None,
     };
     let mut missed = 0;
@@ -112,9 +121,9 @@ fn head(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
         Listing::open(store, &prefix, None, None).map_err(Error::other)?,
         pace,
         &AtomicBool::new(false),
-        |listed| store.head(&listed.uri),
-        |_, _, head| match head {
-            Ok(Some(_)) => answered += 1,
+        |listed| work(&listed.uri),
+        |_, _, done| match done {
+            Ok(true) => answered += 1,
             _ => missed += 1,
         },
     )

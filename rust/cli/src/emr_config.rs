@@ -103,6 +103,20 @@ enum DiskMode {
     None,
 }
 
+/// The security configuration with which EMRFS asks emrkeys for the keys of objects.
+pub(crate) fn for_objects(jar: &str, conf: Conf, aws: &Aws) -> Result<Value, Failure> {
+    let options = SecurityConfiguration {
+        s3: S3Mode::CseCustom,
+        s3_kms_key: None,
+        disk: Some(DiskMode::None),
+        disk_kms_key: None,
+        ebs: false,
+        jar: Some(jar.to_owned()),
+        conf,
+    };
+    options.document(aws)
+}
+
 impl Command {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let document = match self {
@@ -223,7 +237,8 @@ impl SecurityConfiguration {
     }
 }
 
-fn jar(jar: Option<&str>) -> Result<&str, Failure> {
+/// The URI of the jar, which names a jar in S3.
+pub(crate) fn jar(jar: Option<&str>) -> Result<&str, Failure> {
     match jar {
         Some(jar) if jar.starts_with("s3://") && jar.ends_with(".jar") => Ok(jar),
         Some(jar) => Err(Failure::Usage(format!(
@@ -289,7 +304,7 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
 }
 
 /// `None`: nothing has to be allowed.
-fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
+pub(crate) fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
     let settings = conf.load(aws)?;
     let summary_for = |client| match Config::parse(client, &settings) {
         Ok(config) => Ok(config_summary(&config)),

@@ -44,13 +44,24 @@ impl Command {
         let (man, completions) = (self.folder.join("man"), self.folder.join("completions"));
         create_dir_all(&man)?;
         create_dir_all(&completions)?;
-        clap_mangen::generate_to(Cli::command(), man)?;
+        clap_mangen::generate_to(Cli::command(), &man)?;
+        for page in std::fs::read_dir(&man)? {
+            let path = page?.path();
+            std::fs::write(&path, plain(&std::fs::read_to_string(&path)?))?;
+        }
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             // Under the names by which the shells find them.
             clap_complete::generate_to(shell, &mut shown(), "emrkeys", &completions)?;
         }
         Ok(())
     }
+}
+
+/// The page without hyphens in words and without wide spaces between them, both of which get into commands that are
+/// copied.
+fn plain(page: &str) -> String {
+    page.replacen("\n.SH NAME", "\n.nh\n.ad l\n.SH NAME", 1)
+        .replace("\n.SH EXTRA\n", "\n.SH NOTES\n")
 }
 
 /// The commands for users: completions would offer hidden ones, too.
@@ -85,6 +96,7 @@ mod tests {
             );
             assert!(!text.contains("generate"), "{name}");
         }
-        assert!(folder.path().join("man/emrkeys.1").exists());
+        let page = std::fs::read_to_string(folder.path().join("man/emrkeys-cat.1")).unwrap();
+        assert!(page.contains(".nh\n.ad l\n") && !page.contains("EXTRA"), "{page}");
     }
 }

@@ -85,7 +85,8 @@ impl Naming {
     }
 }
 
-fn key_name(name: &str) -> Result<String, &'static str> {
+/// For options that name a key.
+pub(crate) fn key_name(name: &str) -> Result<String, &'static str> {
     if is_name(name) {
         Ok(name.to_owned())
     } else {
@@ -164,7 +165,7 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
 }
 
 /// A file that appears whole, with a key that only its owner can read, where nothing was.
-fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     if path.symlink_metadata().is_ok() {
         return Err(exists(path));
     }
@@ -189,7 +190,8 @@ fn exists(path: &Path) -> Failure {
     Failure::Changed(problem.to_string())
 }
 
-fn cannot(why: &dyn std::fmt::Display) -> Failure {
+/// The failure to make a key.
+pub(crate) fn cannot(why: &dyn std::fmt::Display) -> Failure {
     problem(
         Code::KeyFileUnwritable,
         format!("the key could not be made: {why}"),
@@ -198,7 +200,7 @@ fn cannot(why: &dyn std::fmt::Display) -> Failure {
 }
 
 /// All bytes but those that mean themselves in a URI, a properties file, a site file and a shell are written `%XX`.
-fn uri(path: &Path) -> Result<String, Failure> {
+pub(crate) fn uri(path: &Path) -> Result<String, Failure> {
     let path = std::path::absolute(path).map_err(|error| cannot(&error))?;
     let mut uri = "file://".to_owned();
     for byte in path.as_os_str().as_bytes() {

@@ -14,6 +14,7 @@ mod emr_config;
 mod explain;
 mod files;
 mod generate;
+mod init;
 mod keygen;
 mod keyring;
 mod kms;
@@ -41,6 +42,9 @@ struct Cli {
     /// Print results and errors alone: no bars, no remarks on what was done
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Tables as wide as their cells: nothing is shortened to the width of the terminal
+    #[arg(long, global = true)]
+    wide: bool,
     #[command(flatten)]
     aws: aws::Aws,
     #[command(subcommand)]
@@ -72,8 +76,13 @@ enum Command {
     Audit(audit::Command),
     /// Prints what encrypted objects hold, once they proved authentic
     #[command(after_help = "\
-Example:
-  emrkeys cat s3://lake/raw/part-0.csv --conf emr.json | head")]
+An object is read to its end before its first byte is printed. For the beginning of a large one take a range, or \
+--release-unverified:
+then a reader that has seen enough ends the command at once, and the exit code is not 0.
+
+Examples:
+  emrkeys cat s3://lake/raw/part-0.csv --conf emr.json | wc -l
+  emrkeys cat s3://lake/raw/part-0.csv --conf emr.json --range 0-9999 | head")]
     Cat(object::Cat),
     /// Prints a script that lets a shell complete commands and options
     Completions(generate::Completions),
@@ -96,6 +105,8 @@ Examples:
   emrkeys get s3://lake/raw/part-0.parquet part-0.parquet --conf emr.json
   emrkeys get s3://lake/raw/part-0.csv head.csv --range 0-9999 --conf emr.json")]
     Get(object::Get),
+    /// Makes a key, and the documents with which a cluster uses it
+    Init(init::Command),
     /// How objects are encrypted, and whether this configuration reads them; their content is not read
     Inspect(object::Inspect),
     /// Man pages and shell completions
@@ -148,6 +159,9 @@ pub fn run() -> ExitCode {
     if cli.quiet {
         output::be_quiet();
     }
+    if cli.wide {
+        terminal::be_wide();
+    }
     if let Err(failure) = cli.aws.apply() {
         return failure.report();
     }
@@ -162,19 +176,20 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.command {
         Command::Audit(command) => command.run(form, csv, &cli.aws),
-        Command::Cat(command) => command.run(&cli.aws),
+        Command::Cat(command) => command.run(form, &cli.aws),
         Command::Completions(command) => command.run(),
         Command::Convert(command) => command.run(form, &cli.aws),
         Command::Doctor(command) => command.run(form, &cli.aws),
         Command::EmrConfig(command) => command.run(&cli.aws),
         Command::Explain(command) => command.run(form, &cli.aws),
-        Command::Get(command) => command.run(&cli.aws),
+        Command::Get(command) => command.run(form, &cli.aws),
+        Command::Init(command) => command.run(form, &cli.aws),
         Command::Inspect(command) => command.run(form, &cli.aws),
         Command::Generate(command) => command.run(),
         Command::Keygen(command) => command.run(form),
         Command::Keyring(command) => command.run(form, &cli.aws),
         Command::Kms(command) => command.run(form, &cli.aws),
-        Command::Put(command) => command.run(&cli.aws),
+        Command::Put(command) => command.run(form, &cli.aws),
         Command::Rewrap(command) => command.run(form, &cli.aws),
     };
     match done {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use emrkeys_core::{Code, Error, Problem};
 
 use crate::conf::Refused;
-use crate::terminal::Tone;
+use crate::terminal::{error_width, hanging_in, Tone};
 use crate::text::{counted, printable};
 
 /// Why a command did not do what it was asked.
@@ -30,6 +30,8 @@ pub(crate) enum Failure {
     File(PathBuf, std::io::Error),
     /// The user stopped it; what was under way was finished.
     Interrupted,
+    /// The user stopped it, and it can be gone on with.
+    Paused(String),
     /// An audit that should fail on findings has them, for so many objects.
     Findings(u64),
     /// There are no objects to work on.
@@ -82,6 +84,7 @@ impl Failure {
                 "stopped; what was under way was finished, and nothing is half done".to_owned(),
                 130,
             ),
+            Failure::Paused(text) => (text.clone(), 130),
             Failure::NoObjects(text) => (text.clone(), 7),
             Failure::Findings(objects) => (format!("{} with findings", counted(*objects, "object")), 6),
             Failure::Unhealthy => return ExitCode::from(1),
@@ -123,7 +126,12 @@ fn note_lines(lines: &[String]) {
             Some(("warning", rest)) => (Tone::Doubtful.on_stderr("warning: "), rest),
             _ => (String::new(), line.as_str()),
         };
-        let _ = writeln!(err, "{label}{rest}");
+        let indent = if label.is_empty() {
+            0
+        } else {
+            line.len() - rest.len()
+        };
+        let _ = write!(err, "{}", hanging_in(error_width(), &label, indent, rest));
     }
 }
 

@@ -1,11 +1,12 @@
 //! How far long work got: a bar on a terminal, a line now and then elsewhere. And Ctrl-C.
 
+use std::fmt::Write;
 use std::io::{stderr, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::output::{is_quiet, remark, Failure};
@@ -118,10 +119,19 @@ fn style(what: &str, has_total: bool) -> ProgressStyle {
     let style = match (has_total, what) {
         (true, "bytes") => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}",
         (false, "bytes") => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
-        (true, _) => "{bar:30} {human_pos}/{human_len} {msg} {per_sec} {eta}",
-        (false, _) => "{spinner} {human_pos} {msg} {per_sec} {elapsed}",
+        (true, _) => "{bar:30} {human_pos}/{human_len} {msg} {rate} {eta}",
+        (false, _) => "{spinner} {human_pos} {msg} {rate} {elapsed}",
     };
-    ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", rate)
+}
+
+/// Objects in a second, in whole numbers where there are many.
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    let rate = state.per_sec();
+    let decimals = usize::from(rate < 10.0);
+    // Writing to a bar cannot fail.
+    let _ = write!(out, "{rate:.decimals$}/s");
 }
 
 /// Set by Ctrl-C, by a request to terminate, and by the end of the terminal; the second one ends the process as if

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pathlib
 import sys
 import threading
 import time
@@ -23,11 +24,14 @@ def main() -> None:
         action="store_true",
         help="end when standard input closes, which it does when the parent process dies",
     )
+    parser.add_argument(
+        "--files", type=pathlib.Path, metavar="DIR", help="hold objects in files of this folder, and no more than that"
+    )
     arguments = parser.parse_args()
 
     # Cheroot, not the server that moto brings: that one answers "Expect: 100-continue" twice, which
     # the SDK v2 clients take for the end of the request.
-    server = Server((HOST, arguments.port), Application(), numthreads=THREADS)
+    server = Server((HOST, arguments.port), Application(arguments.files), numthreads=THREADS)
     server.max_request_body_size = 0  # no limit
     # A connection that the server drops while it is idle fails the client's next request, now and then
     # on every retry too. The suites keep dozens of clients with idle connections.

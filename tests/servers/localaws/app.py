@@ -3,6 +3,7 @@
 import collections
 import io
 import json
+import pathlib
 import threading
 import time
 import traceback
@@ -14,6 +15,7 @@ from . import kms_rules, operations, responses, s3_rules
 from .control import PREFIX, Control
 from .data_key_service import DataKeyService
 from .faults import Faults
+from .files import FileStore
 
 
 class Calls:
@@ -39,9 +41,10 @@ class Calls:
 class Application:
     """One WSGI callable for S3, KMS and the control API."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: pathlib.Path | None = None) -> None:
         self.faults = Faults()
         self.calls = Calls()
+        self._files = FileStore(files) if files else None
         service = DataKeyService(self.faults, self.calls.add)
         self._control = Control(self.faults, self.calls, service)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -97,6 +100,8 @@ class Application:
                 "Your metadata headers exceed the maximum allowed metadata size",
             )
         try:
+            if operation.service == "s3" and self._files:
+                return self._files(operation, environ, start)
             if operation.service == "s3" and s3_rules.is_conditional_write(operation.name, environ):
                 with s3_rules.CONDITIONAL_WRITES:
                     if s3_rules.condition_fails(operation.name, environ):

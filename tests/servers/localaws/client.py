@@ -40,9 +40,9 @@ def set_environment() -> None:
 class LocalAws:
     """S3 and KMS on 127.0.0.1, in a process of `python` that ends when this is closed, or with this process."""
 
-    def __init__(self, python: str = sys.executable):
+    def __init__(self, python: str = sys.executable, *options: str):
         self._process = subprocess.Popen(
-            [str(python), "-m", "localaws", "--until-stdin-closes"],
+            [str(python), "-m", "localaws", "--until-stdin-closes", *options],
             cwd=FOLDER,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,

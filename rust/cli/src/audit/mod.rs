@@ -6,7 +6,7 @@ mod share;
 mod tally;
 
 use std::collections::BTreeMap;
-use std::io::{stdout, BufWriter, Write};
+use std::io::{stdout, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
-use crate::object::{Instructions, Prefix};
+use crate::object::{is_standard, Instructions, Prefix};
 use crate::output::{at, shown, Failure};
 use crate::progress::{interrupted, is_set, Progress};
 use crate::text::printable;
@@ -51,10 +51,10 @@ pub(crate) struct Command {
     /// How many keys of objects are given as examples of each finding
     #[arg(long, value_name = "N", default_value_t = 5)]
     examples: usize,
-    /// Writes a page for a browser, which loads nothing from elsewhere
+    /// Writes a page for a browser, which loads nothing from elsewhere; - prints it in place of the tables
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Writes a line for every object: CSV, or JSON where FILE ends in .jsonl
+    /// Writes a line for every object: CSV, or JSON where FILE ends in .jsonl; - prints CSV in place of the tables
     #[arg(long, value_name = "FILE")]
     objects: Option<PathBuf>,
     /// Ends with status 6 where there are findings
@@ -75,6 +75,12 @@ struct About {
 impl Command {
     pub(crate) fn run(self, form: Form, csv: bool, aws: &Aws) -> Result<(), Failure> {
         let (prefix, inventory) = self.prefix.parse()?;
+        let printed = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_standard);
+        if printed(&self.html) && printed(&self.objects) {
+            return Err(Failure::Usage(
+                "--html - and --objects -: one of them at once".to_owned(),
+            ));
+        }
         let auditor = Auditor::open(&self.conf, aws, self.no_unwrap)?;
         let store = self.instructions.store(aws)?;
         let stop = interrupted()?;
@@ -114,7 +120,9 @@ impl Command {
         if let Some(path) = &self.html {
             write_whole(path, page::page(&about, &tally).as_bytes())?;
         }
-        shown(print(form, csv, &about, &tally))?;
+        if !printed(&self.html) && !printed(&self.objects) {
+            shown(print(form, csv, &about, &tally))?;
+        }
         if tally.objects == 0 {
             return Err(Failure::NoObjects(format!(
                 "no object's key begins so: {}",
@@ -170,15 +178,53 @@ fn print(form: Form, csv: bool, about: &About, tally: &Tally) -> Result<(), Fail
 }
 
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let mut file = NewFile::create(path).map_err(at(path))?;
+    let mut file = Sink::create(path).map_err(at(path))?;
     file.write_all(content).map_err(at(path))?;
     file.replace().map_err(at(path))
+}
+
+/// A file that appears when it is whole, or standard output.
+enum Sink {
+    File(NewFile),
+    Standard(Stdout),
+}
+
+impl Sink {
+    fn create(path: &Path) -> std::io::Result<Sink> {
+        if is_standard(path) {
+            return Ok(Sink::Standard(stdout()));
+        }
+        NewFile::create(path).map(Sink::File)
+    }
+
+    fn replace(self) -> std::io::Result<()> {
+        match self {
+            Sink::File(file) => file.replace(),
+            Sink::Standard(mut out) => out.flush(),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Sink::File(file) => file.write(bytes),
+            Sink::Standard(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Sink::File(file) => file.flush(),
+            Sink::Standard(out) => out.flush(),
+        }
+    }
 }
 
 /// A line for every object.
 struct Objects {
     path: PathBuf,
-    out: BufWriter<NewFile>,
+    out: BufWriter<Sink>,
     json: bool,
 }
 
@@ -186,7 +232,7 @@ impl Objects {
     fn create(path: &Path) -> Result<Objects, Failure> {
         let mut objects = Objects {
             path: path.to_owned(),
-            out: BufWriter::new(NewFile::create(path).map_err(at(path))?),
+            out: BufWriter::new(Sink::create(path).map_err(at(path))?),
             json: path.extension().is_some_and(|extension| extension == "jsonl"),
         };
         if !objects.json {

@@ -9,7 +9,7 @@ use super::look::Group;
 use super::share::Amount;
 use super::tally::Tally;
 use super::About;
-use crate::text::{counted, plural, printable};
+use crate::text::{counted, in_units, plural, printable, shortened};
 
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
@@ -66,7 +66,7 @@ fn figures(tally: &Tally) -> Markup {
     html! {
         div.figures {
             div { b { (tally.objects) } (plural(tally.objects, "object")) }
-            div { b { (size(tally.bytes)) } "in all" }
+            div { b { (in_units(tally.bytes)) } "in all" }
             div { b { (with_findings) } (plural(with_findings, "object")) " with findings" }
             div { b { (kinds) } (plural(kinds, "kind")) " of findings" }
         }
@@ -94,6 +94,8 @@ fn charts(tally: &Tally) -> Markup {
     }
 }
 
+/// Characters of a bar's name; the table has all of it.
+const MAX_NAME: usize = 40;
 /// How many bars a chart has; the table has everything.
 const MAX_BARS: usize = 12;
 
@@ -108,7 +110,7 @@ fn chart(tally: &Tally, title: &str, name: impl Fn(&Group) -> String) -> Markup 
     sums.sort_by_key(|(_, amount)| std::cmp::Reverse((amount.objects, amount.bytes)));
     let percent = |amount: &Amount| {
         let share = amount.objects as f64 * 100.0 / tally.objects.max(1) as f64;
-        format!("{share:.2}%")
+        format!("{share:.1}")
     };
     html! {
         figure {
@@ -116,10 +118,12 @@ fn chart(tally: &Tally, title: &str, name: impl Fn(&Group) -> String) -> Markup 
             @for (name, amount) in sums.iter().take(MAX_BARS) {
                 div.bar {
                     span {
-                        span { (Text(name)) }
-                        span.number { (counted(amount.objects, "object")) ", " (size(amount.bytes)) }
+                        span title=(printable(name)) { (Text(&shortened(name, MAX_NAME))) }
+                        span.number {
+                            (counted(amount.objects, "object")) ", " (percent(amount)) " %, " (in_units(amount.bytes))
+                        }
                     }
-                    svg aria-hidden="true" { rect width=(percent(amount)) height="8" rx="4" {} }
+                    svg aria-hidden="true" { rect width={ (percent(amount)) "%" } height="8" rx="4" {} }
                 }
             }
             @if sums.len() > MAX_BARS {
@@ -135,10 +139,10 @@ fn findings(tally: &Tally) -> Markup {
         @if tally.findings.is_empty() {
             p { "None." }
         }
-        @for (finding, (amount, examples)) in &tally.findings {
-            div.finding {
+        @for (finding, (amount, examples)) in tally.worst_first() {
+            div class={ "finding " (finding.severity().name()) } {
                 h3 { (Text(&finding.name())) }
-                p.dim { (counted(amount.objects, "object")) ", " (size(amount.bytes)) }
+                p.dim { (counted(amount.objects, "object")) ", " (in_units(amount.bytes)) }
                 p { (Text(finding.what())) }
                 p { (Text(finding.remedy())) }
                 ul {
@@ -170,34 +174,16 @@ fn groups(tally: &Tally) -> Markup {
                     @for (group, amount) in &tally.groups {
                         tr {
                             @for cell in group.cells() {
-                                td { (Text(cell)) }
+                                // The ARN of a KMS key is looked for, and copied, in one piece.
+                                td.whole[cell.contains("arn:")] { (Text(cell)) }
                             }
                             td.number { (amount.objects) }
-                            td.number data-value=(amount.bytes) { (size(amount.bytes)) }
+                            td.number data-value=(amount.bytes) { (in_units(amount.bytes)) }
                         }
                     }
                 }
             }
         }
-    }
-}
-
-/// In units that people read.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = larger;
-    }
-    if unit == "B" {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {unit}")
     }
 }
 
@@ -218,12 +204,5 @@ mod tests {
         assert_eq!(page.matches("<script").count(), 1);
         assert_eq!(page.matches("</title>").count(), 1);
         assert!(!page.contains('\u{202e}'), "{page}");
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(u64::MAX), "16384.0 PiB");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{json, Value};
 
+use crate::terminal::Table;
 use crate::text::{counted, plural, printable};
 
 /// More folders than that are counted as one.
@@ -158,26 +159,23 @@ impl Folders {
         let mut folders: Vec<_> = self.folders.iter().collect();
         folders
             .sort_by_key(|(_, (amount, shares))| std::cmp::Reverse((shares.with_findings, amount.objects)));
-        // Writing to a string never fails.
-        let _ = writeln!(
-            out,
-            "\n{:>10}  {:>9}  {:>13}  folder",
-            "objects", "encrypted", "with findings"
-        );
+        let numbers = ["objects", "encrypted", "with findings"];
+        let mut table = Table::new(&[&numbers[..], &["folder"]].concat()).numbers(&numbers);
         for (folder, (amount, shares)) in folders.iter().take(SHOWN) {
-            let percent = shares
-                .encrypted()
-                .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %"));
-            let _ = writeln!(
-                out,
-                "{:>10}  {percent:>9}  {:>13}  {}",
-                amount.objects,
-                shares.with_findings,
-                printable(folder)
-            );
+            table.row([
+                amount.objects.to_string(),
+                shares
+                    .encrypted()
+                    .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
+                shares.with_findings.to_string(),
+                printable(folder),
+            ]);
         }
+        out.push('\n');
+        out.push_str(&table.text());
         let more = folders.len().saturating_sub(SHOWN) as u64;
         if more > 0 {
+            // Writing to a string never fails.
             let _ = writeln!(
                 out,
                 "and {more} more {}, which --output json has",

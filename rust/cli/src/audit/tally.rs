@@ -8,10 +8,41 @@ use serde_json::{json, Value};
 
 use super::look::{Group, Row};
 use super::share::{Amount, Folders, Shares};
-use crate::text::{counted, printable};
+use crate::terminal::{hanging, Table, Tone};
+use crate::text::{counted, in_units, printable};
 
 /// More groups than that are counted as one: names in descriptions are outside input.
 const MAX_GROUPS: usize = 10_000;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// Nothing has to be done today.
+    Minor,
+    /// Somebody should look at it.
+    Doubtful,
+    /// Content that is not protected, or cannot be read.
+    Bad,
+}
+
+impl Severity {
+    fn tone(self) -> Tone {
+        match self {
+            Severity::Minor => Tone::Plain,
+            Severity::Doubtful => Tone::Doubtful,
+            Severity::Bad => Tone::Bad,
+        }
+    }
+
+    /// For the page.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Severity::Minor => "minor",
+            Severity::Doubtful => "doubtful",
+            Severity::Bad => "bad",
+        }
+    }
+}
 
 /// A fact on an object that an auditor should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +93,21 @@ impl Finding {
             Finding::NotSeen(code) => ("not-seen", Some(code)),
         };
         code.map_or_else(|| name.to_owned(), |code| format!("{name}:{code}"))
+    }
+
+    pub(super) fn severity(&self) -> Severity {
+        match self {
+            Finding::Plaintext
+            | Finding::InstructionMissing
+            | Finding::Unreadable(_)
+            | Finding::Cbc
+            | Finding::Malformed
+            | Finding::NotSeen(_) => Severity::Bad,
+            Finding::ServerSideOnly | Finding::OtherKey | Finding::WrongLength | Finding::LegacyWrap => {
+                Severity::Doubtful
+            }
+            Finding::Retired | Finding::OldVersion | Finding::Orphan => Severity::Minor,
+        }
     }
 
     pub(super) fn what(&self) -> &'static str {
@@ -185,6 +231,12 @@ impl Tally {
         self.groups.entry(group).or_default().add(row.bytes);
     }
 
+    pub(super) fn worst_first(&self) -> Vec<(&Finding, &(Amount, Vec<String>))> {
+        let mut findings: Vec<_> = self.findings.iter().collect();
+        findings.sort_by_key(|(finding, _)| std::cmp::Reverse(finding.severity()));
+        findings
+    }
+
     pub(super) fn has_findings(&self) -> bool {
         self.with_findings > 0
     }
@@ -236,57 +288,83 @@ impl Tally {
         self.table().iter().map(|row| csv_line(row)).collect()
     }
 
+    /// For people: the sums, the findings, the worst first, and then the tables.
     pub(super) fn text(&self, prefix: &str) -> String {
         let mut out = format!(
-            "{}: {}, {}\n{}\n\n",
+            "{}: {}, {}\n{}",
             printable(prefix),
             counted(self.objects, "object"),
-            counted(self.bytes, "byte"),
-            self.shares.text()
+            in_units(self.bytes),
+            hanging("", 0, &self.shares.text())
         );
-        let rows: Vec<Vec<String>> = self
-            .table()
-            .iter()
-            .map(|row| row.iter().map(|cell| printable(cell)).collect())
-            .collect();
-        let widths: Vec<usize> = (0..Group::COLUMNS.len() + 2)
-            .map(|column| {
-                rows.iter()
-                    .filter_map(|row| row.get(column))
-                    .map(|cell| cell.chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        for row in &rows {
-            let line: Vec<String> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            out.push_str(line.join("  ").trim_end());
-            out.push('\n');
-        }
-        out.push_str(&self.folders.text());
         if self.findings.is_empty() {
-            out.push_str("\nNo findings.\n");
+            out.push_str("No findings.\n");
         }
-        for (finding, (amount, examples)) in &self.findings {
+        for (finding, (amount, examples)) in self.worst_first() {
             // Writing to a string never fails.
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "\n{}: {}, {}\n  {}\n  {}\n",
-                finding.name(),
+                "\n{}: {}, {}",
+                finding.severity().tone().on_stdout(&finding.name()),
                 counted(amount.objects, "object"),
-                counted(amount.bytes, "byte"),
-                finding.what(),
-                finding.remedy()
+                in_units(amount.bytes)
             );
+            for text in [finding.what(), finding.remedy()] {
+                out.push_str(&hanging("", 2, text));
+            }
             for example in examples {
                 let _ = writeln!(out, "  - {}", printable(example));
             }
         }
+        out.push('\n');
+        out.push_str(&self.groups_text());
+        out.push_str(&self.folders.text());
         out
+    }
+
+    /// The groups in a table; in a narrow terminal in two lines each.
+    fn groups_text(&self) -> String {
+        let head: Vec<&str> = Group::COLUMNS
+            .iter()
+            .copied()
+            .chain(["objects", "size"])
+            .collect();
+        let mut table = Table::new(&head).numbers(&["objects", "size"]);
+        let mut short =
+            Table::new(&["key", "version", "readable", "objects", "size"]).numbers(&["objects", "size"]);
+        let mut details = Vec::new();
+        for (group, amount) in &self.groups {
+            let amounts = || [amount.objects.to_string(), in_units(amount.bytes)];
+            table.row(group.cells().map(cell).into_iter().chain(amounts()));
+            let named = [&group.key, &group.version, &group.readable];
+            short.row(named.map(|text| cell(text)).into_iter().chain(amounts()));
+            let more = [&group.mode, &group.content, &group.wrap, &group.place, &group.sse];
+            let more: Vec<String> = more
+                .into_iter()
+                .filter(|cell| !cell.is_empty())
+                .map(|cell| printable(cell))
+                .collect();
+            details.push(more.join(", "));
+        }
+        if let Some(text) = table.text_if_it_fits() {
+            return text;
+        }
+        let text = short.text();
+        let mut lines = text.lines();
+        let mut out = lines.next().map_or_else(String::new, |head| format!("{head}\n"));
+        for (line, more) in lines.zip(details) {
+            let _ = writeln!(out, "{line}");
+            out.push_str(&hanging("", 4, &more));
+        }
+        out
+    }
+}
+
+/// A cell for people.
+fn cell(text: &str) -> String {
+    match text {
+        "" => "-".to_owned(),
+        text => printable(text),
     }
 }
 

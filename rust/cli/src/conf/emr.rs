@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::site::{Origin, Property, Resource};
+use super::site::{Origin, Property, Resource, OURS};
 use super::{hadoop_property, left_out_by_spark, Refused};
 
 /// The classifications whose properties reach a Hadoop `Configuration` as they are.
@@ -167,7 +167,34 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     for site in SITES.into_iter().chain([SPARK]) {
         collect(path, &configurations, site, &mut resource);
     }
+    warn_of_strangers(path, &configurations, &mut resource);
     Ok(resource)
+}
+
+/// Classifications whose properties Hadoop does not get, though they have such as are read here, or almost the name of
+/// one that it gets.
+fn warn_of_strangers(path: &Path, configurations: &[Configuration], out: &mut Resource) {
+    for configuration in configurations {
+        let name = configuration.classification.as_str();
+        let known = || SITES.into_iter().chain([SPARK]);
+        if !known().any(|site| site == name) {
+            let is_ours = |property: &&String| OURS.iter().any(|ours| property.starts_with(ours));
+            let lost = configuration.properties.keys().find(is_ours);
+            let meant = known().find(|site| strsim::osa_distance(site, &name.to_ascii_lowercase()) <= 2);
+            let without = lost.map_or_else(String::new, |lost| format!(", so that {lost} has no effect"));
+            if lost.is_some() || meant.is_some() {
+                let meant = meant.map_or_else(
+                    || format!("write it into {}", SITES.join(", ")),
+                    |meant| format!("is {meant} meant?"),
+                );
+                out.warnings.push(format!(
+                    "{}: Hadoop gets no property of the classification {name}{without}: {meant}",
+                    path.display()
+                ));
+            }
+        }
+        warn_of_strangers(path, &configuration.configurations, out);
+    }
 }
 
 /// serde_json itself refuses what is nested deeper than 128.

@@ -136,6 +136,9 @@ pub(crate) struct Files {
     /// A property; it wins over all files
     #[arg(short = 'D', value_name = "NAME=VALUE")]
     define: Vec<String>,
+    /// Whether the environment names no files.
+    #[arg(skip)]
+    alone: bool,
 }
 
 /// The options that say which configuration is meant, and for which client.
@@ -179,6 +182,9 @@ impl Files {
     fn paths(&self) -> Vec<PathBuf> {
         if !self.conf.is_empty() {
             return self.conf.clone();
+        }
+        if self.alone {
+            return Vec::new();
         }
         let variable = std::env::var_os(VARIABLE).unwrap_or_default();
         std::env::split_paths(&variable)
@@ -239,6 +245,19 @@ impl Files {
 }
 
 impl Conf {
+    /// These properties, without any file.
+    pub(crate) fn of(properties: &Settings, usage: Client) -> Conf {
+        let define = properties.iter().map(|(name, value)| format!("{name}={value}"));
+        Conf {
+            files: Files {
+                conf: Vec::new(),
+                define: define.collect(),
+                alone: true,
+            },
+            usage,
+        }
+    }
+
     /// As [`Files::load`].
     pub(crate) fn load(&self, aws: &Aws) -> Result<Loaded, Failure> {
         self.files.load(aws)
@@ -254,10 +273,7 @@ impl Conf {
     /// The provider of this configuration, each key of which is opened when an object needs it.
     pub(crate) fn open_lazily(&self, aws: &Aws) -> Result<Provider, Failure> {
         let settings = self.load(aws)?;
-        let provider = Config::parse(self.usage.into(), &settings).and_then(|config| {
-            let inputs = inputs(&config);
-            Provider::open_lazily(config, inputs)
-        });
+        let provider = Config::parse(self.usage.into(), &settings).and_then(open_lazily);
         Ok(provider.map_err(|error| settings.located(error))?)
     }
 }
@@ -299,6 +315,13 @@ pub(crate) const ONLY_HADOOP: &str = "only Hadoop can";
 pub(crate) fn open(config: impl Into<Arc<Config>>) -> Result<(Provider, Report), Error> {
     let config = config.into();
     Provider::open(Arc::clone(&config), &inputs(&config))
+}
+
+/// The provider of a configuration, each key of which is opened when an object needs it.
+pub(crate) fn open_lazily(config: impl Into<Arc<Config>>) -> Result<Provider, Error> {
+    let config = config.into();
+    let inputs = inputs(&config);
+    Provider::open_lazily(config, inputs)
 }
 
 /// The inputs of a configuration. A file that only Hadoop can open is a failure of the key that needs it.

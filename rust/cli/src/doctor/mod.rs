@@ -402,7 +402,26 @@ fn configuration(
             }
         }
     }
+    note_local_files(&config, findings);
     Some(config)
+}
+
+/// This machine has the files of keys; whether each node has them cannot be seen from here.
+fn note_local_files(config: &ConfigSummary, findings: &mut Findings) {
+    for key in config.keys.iter().filter(|key| key.used) {
+        let files = key.files.iter().map(|file| file.uri.as_str());
+        let local: Vec<&str> = files.filter(|uri| uri.starts_with("file:")).collect();
+        if !local.is_empty() {
+            findings.note(
+                "keys.files",
+                format!(
+                    "{}: every node needs {}, readable by the users of the jobs alone",
+                    key.name,
+                    local.join(" and ")
+                ),
+            );
+        }
+    }
 }
 
 /// AWS recommends separate keys for local disks and for S3.

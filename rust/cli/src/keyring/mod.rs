@@ -7,7 +7,7 @@ mod target;
 use std::io::{stdin, stdout, BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
-use emrkeys_core::keyring::{Change, Edit, Protection, State, Summary, VersionSummary};
+use emrkeys_core::keyring::{Change, Edit, Editor, Protection, State, Summary, VersionSummary};
 use serde_json::{json, Value};
 
 pub(crate) use self::seen::Seen;
@@ -15,7 +15,7 @@ pub(crate) use self::target::of_key;
 use self::target::{Found, Target};
 use crate::aws::Aws;
 use crate::output::{note, Failure};
-use crate::terminal::table;
+use crate::terminal::Table;
 use crate::text::printable;
 use crate::Form;
 
@@ -279,6 +279,18 @@ impl Found {
     }
 }
 
+/// Makes a keyring with its first version, of the key `name`.
+pub(crate) fn create(uri: &str, protection: &Protection, name: &str, aws: &Aws) -> Result<(), Failure> {
+    let access = target::access(aws);
+    let editor = Editor::new(uri, &access, protection)?;
+    let seen = Seen::of(editor.uri(), access.s3_endpoint.as_deref())?;
+    let edit = editor.create(name)?;
+    seen.check_vacant(None)?;
+    edit.write()?;
+    seen.remember(&edit.after);
+    Ok(())
+}
+
 /// The id of the version that a change is about, which the command line may name by its number alone.
 fn number_of(edit: &Edit<'_>, version: &str) -> String {
     let is_meant =
@@ -396,16 +408,12 @@ fn list(found: &Found, form: Form) -> Result<(), Failure> {
         )?;
         return newest;
     }
-    let head = ["version", "created (UTC)", "state"].map(str::to_owned).to_vec();
-    let rows = keyring.versions.iter().map(|version| {
-        vec![
-            version.id.clone(),
-            version.created.clone(),
-            version.state.to_string(),
-        ]
-    });
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    out.write_all(table(&rows, true).as_bytes())?;
+    let mut table = Table::new(&["version", "created (UTC)", "state"]);
+    for version in &keyring.versions {
+        let state = version.state.to_string();
+        table.row([version.id.clone(), version.created.clone(), state]);
+    }
+    out.write_all(table.whole().as_bytes())?;
     note_unverified(&keyring);
     newest
 }

@@ -146,7 +146,8 @@ pub(crate) struct Place {
     pub(crate) protection: Protection,
 }
 
-fn access(aws: &Aws) -> Access {
+/// As the options say, with the caller's own role.
+pub(crate) fn access(aws: &Aws) -> Access {
     Access {
         s3_endpoint: aws.endpoint_url.clone(),
         kms_endpoint: aws.kms_endpoint().cloned(),

@@ -7,7 +7,7 @@ mod survey;
 mod tally;
 
 use std::fs::File;
-use std::io::{stdout, BufWriter, Write};
+use std::io::{stderr, stdout, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,13 +20,13 @@ use serde_json::{json, Value};
 pub(crate) use checkpoint::Identity;
 pub(crate) use tally::{Sums, Tally};
 
-use crate::object::Prefix;
+use crate::object::{is_standard, Prefix};
 use crate::output::{at, note, problem, shown, Failure};
 use crate::progress::{is_set, Progress};
 use crate::text::{counted, printable};
 use crate::Form;
 use checkpoint::Checkpoint;
-use confirm::Beginning;
+use confirm::{confirm, Beginning};
 
 /// How often the checkpoint is written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -36,7 +36,10 @@ const ENOUGH: u64 = 100;
 /// How the work on many objects is done.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Do not ask before more than 1000 objects are changed
+    /// Ask before more objects than that are changed; each of them is looked at first, to show what would become of them
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    ask_above: usize,
+    /// Do not ask
     #[arg(long)]
     yes: bool,
     /// Work everything out and change nothing
@@ -58,7 +61,8 @@ pub(crate) struct Options {
     /// looked at
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// A file that gets a line for each object: JSON, or CSV if its name ends in .csv
+    /// A file that gets a line for each object: JSON, or CSV if its name ends in .csv; - is standard output, and the
+    /// counts go to standard error
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Stop if more than this share of the objects fails; looked at from the hundredth object on
@@ -201,7 +205,13 @@ impl<T: Task> Pass<'_, T> {
         }
         shown(self.summary(&checkpoint, &tally, interrupted, form))?;
         if interrupted {
-            return Err(Failure::Interrupted);
+            return Err(match path {
+                Some(path) => Failure::Paused(format!(
+                    "stopped; what was under way was finished, and the same command goes on from {}",
+                    path.display()
+                )),
+                None => Failure::Interrupted,
+            });
         }
         self.verdict(&checkpoint, &tally)
     }
@@ -215,9 +225,13 @@ impl<T: Task> Pass<'_, T> {
     ) -> Result<(), Failure> {
         let mut items = self.items(checkpoint)?;
         if !*asked {
-            let beginning = Beginning::of(&mut items)?;
-            beginning.confirm(self)?;
-            items = beginning.and(items);
+            let beginning = Beginning::of(&mut items, self.options.ask_above)?;
+            if beginning.is_many() {
+                confirm(self, beginning.and(items))?;
+                items = self.items(checkpoint)?;
+            } else {
+                items = beginning.and(items);
+            }
             *asked = true;
         }
         let mut lines = self.report::<T::Outcome>()?;
@@ -330,23 +344,26 @@ impl<T: Task> Pass<'_, T> {
     }
 
     /// The report, if there is to be one.
-    fn report<O: Outcome>(&self) -> Result<Option<BufWriter<File>>, Failure> {
+    fn report<O: Outcome>(&self) -> Result<Option<Lines>, Failure> {
         let Some(path) = &self.options.report else {
             return Ok(None);
         };
+        if is_standard(path) {
+            return Ok(Some(BufWriter::new(Box::new(stdout()))));
+        }
         let mut file = append(path)?;
         let head = O::CSV_HEAD.filter(|_| is_csv(path));
         if let Some(head) = head.filter(|_| file.metadata().is_ok_and(|about| about.len() == 0)) {
             writeln!(file, "{head}").map_err(at(path))?;
         }
-        Ok(Some(BufWriter::new(file)))
+        Ok(Some(BufWriter::new(Box::new(file))))
     }
 
     fn tell<O: Outcome>(
         &self,
         uri: &ObjectUri,
         result: &Result<O, Error>,
-        lines: &mut Option<BufWriter<File>>,
+        lines: &mut Option<Lines>,
     ) -> Result<(), Failure> {
         let (Some(lines), Some(path)) = (lines, &self.options.report) else {
             return Ok(());
@@ -355,7 +372,7 @@ impl<T: Task> Pass<'_, T> {
         writeln!(lines, "{}", O::line(uri, result, csv)).map_err(at(path))
     }
 
-    fn flush(&self, lines: &mut Option<BufWriter<File>>) -> Result<(), Failure> {
+    fn flush(&self, lines: &mut Option<Lines>) -> Result<(), Failure> {
         match (lines, &self.options.report) {
             (Some(lines), Some(path)) => lines.flush().map_err(at(path)),
             _ => Ok(()),
@@ -377,7 +394,10 @@ impl<T: Task> Pass<'_, T> {
         interrupted: bool,
         form: Form,
     ) -> Result<(), Failure> {
-        let mut out = stdout().lock();
+        let mut out: Box<dyn Write> = match &self.options.report {
+            Some(path) if is_standard(path) => Box::new(stderr()),
+            _ => Box::new(stdout()),
+        };
         let earlier = checkpoint.resumed.then_some(&checkpoint.state);
         if form == Form::Json {
             let mut document = self.task.document();
@@ -445,6 +465,9 @@ impl<T: Task> Pass<'_, T> {
         }
     }
 }
+
+/// Where the lines of a report go.
+type Lines = BufWriter<Box<dyn Write>>;
 
 fn append(path: &Path) -> Result<File, Failure> {
     File::options()

@@ -8,19 +8,22 @@ use emrkeys_core::{Code, Provider};
 use emrkeys_crypto::digest::sha256;
 use emrkeys_objects::{unwrap_data_key, Content, DataKey, Opener, RangeOpener, TAG_BYTES};
 
+use super::moved::{file_for, is_standard, Moved};
 use super::{Instructions, Place, Sealed, Stores, Version, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
 use crate::output::{at, note, problem, Failure};
 use crate::progress::{interrupted, is_set, Progress};
+use crate::Form;
 
 #[derive(Args)]
 pub(crate) struct Get {
     /// The object: s3://bucket/key or file:///path
     #[arg(value_name = "URI")]
     uri: String,
-    /// The file to write; it appears when the whole object is read and, but for AES-CBC, has proved authentic
+    /// The file to write; it appears when the whole object is read and, but for AES-CBC, has proved authentic. A folder
+    /// gets a file with the last part of the object's name; - is standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -76,18 +79,30 @@ fn range(text: &str) -> Result<(u64, Option<u64>), String> {
 }
 
 impl Get {
-    pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
-        let stop = interrupted()?;
+    pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let place = Place::parse(&self.uri)?;
         let version = self.version.of(std::slice::from_ref(&place))?;
+        if is_standard(&self.file) {
+            let provider = self.conf.open_lazily(aws)?;
+            let stores = Stores::new(aws, &self.part.instructions, version);
+            let mut moved = print_object(place, &self.part, false, &provider, &stores)?;
+            stdout().flush()?;
+            moved.to = self.file.display().to_string();
+            return moved.print(form);
+        }
+        let stop = interrupted()?;
         let provider = self.conf.open_lazily(aws)?;
-        let path = &self.file;
+        let path = &file_for(&self.file, &place)?;
         // Where it cannot be, nobody is asked for anything.
         let mut file = NewFile::create(path).map_err(at(path))?;
         let stores = Stores::new(aws, &self.part.instructions, version);
         let object = Reading::begin(place, &self.part, &provider, &stores)?;
         let mut progress = Progress::of("bytes", Some(object.sealed.length));
-        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(at(path));
+        let mut written = 0;
+        let mut write = |bytes: &[u8]| {
+            written += bytes.len() as u64;
+            file.write_all(bytes).map_err(at(path))
+        };
         let done = object.copy(&mut Pieces::Unseen, &mut write, &mut |count| {
             progress.add(count);
             if is_set(&stop) {
@@ -97,12 +112,24 @@ impl Get {
         });
         progress.finish();
         done?;
-        file.replace().map_err(at(path))
+        file.replace().map_err(at(path))?;
+        let moved = Moved {
+            to: path.display().to_string(),
+            bytes: written,
+            ..object.moved(&provider)
+        };
+        moved.print(form)
     }
 }
 
 impl Cat {
-    pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
+    pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        if form == Form::Json {
+            return Err(Failure::Usage(
+                "cat prints what objects hold: `emrkeys get URI - --output json` has a document on standard error"
+                    .to_owned(),
+            ));
+        }
         let places = self
             .uris
             .iter()
@@ -111,26 +138,45 @@ impl Cat {
         let version = self.version.of(&places)?;
         let provider = self.conf.open_lazily(aws)?;
         let stores = Stores::new(aws, &self.part.instructions, version);
-        let mut out = stdout().lock();
-        let whole = self.part.range.is_none();
         for place in places {
-            let object = Reading::begin(place, &self.part, &provider, &stores)?;
-            let mut pieces = Pieces::Unseen;
-            if whole && !self.release_unverified {
-                pieces = object.verify()?;
-            }
-            let mut write = |bytes: &[u8]| match out.write_all(bytes) {
-                // A reader that goes away early must not take the part that it has for authentic.
-                Err(error) if whole && self.release_unverified && error.kind() == ErrorKind::BrokenPipe => {
-                    let why = "its reader went away before it had proved authentic";
-                    Err(Failure::Output(Error::other(why)))
-                }
-                other => Ok(other?),
-            };
-            object.copy(&mut pieces, &mut write, &mut |_| Ok(()))?;
+            print_object(place, &self.part, self.release_unverified, &provider, &stores)?;
         }
-        Ok(out.flush()?)
+        Ok(stdout().flush()?)
     }
+}
+
+/// Prints what an object holds; with `unverified` before all of it has proved authentic.
+fn print_object(
+    place: Place,
+    part: &Part,
+    unverified: bool,
+    provider: &Provider,
+    stores: &Stores,
+) -> Result<Moved, Failure> {
+    let mut out = stdout().lock();
+    let whole = part.range.is_none();
+    let object = Reading::begin(place, part, provider, stores)?;
+    let mut pieces = Pieces::Unseen;
+    if whole && !unverified {
+        pieces = object.verify()?;
+    }
+    let mut written = 0;
+    let mut write = |bytes: &[u8]| {
+        written += bytes.len() as u64;
+        match out.write_all(bytes) {
+            // A reader that goes away early must not take the part that it has for authentic.
+            Err(error) if whole && unverified && error.kind() == ErrorKind::BrokenPipe => {
+                let why = "its reader went away before it had proved authentic";
+                Err(Failure::Output(Error::other(why)))
+            }
+            other => Ok(other?),
+        }
+    };
+    object.copy(&mut pieces, &mut write, &mut |_| Ok(()))?;
+    Ok(Moved {
+        bytes: written,
+        ..object.moved(provider)
+    })
 }
 
 /// The ciphertext that was read so far, where it is read twice.
@@ -203,6 +249,16 @@ impl<'a> Reading<'a> {
             stores,
             range: part.range,
         })
+    }
+
+    /// What is said of it once it was read.
+    fn moved(&self, provider: &Provider) -> Moved {
+        let object = &self.sealed;
+        Moved {
+            from: object.place.to_string(),
+            authenticated: self.range.is_none() && object.envelope.content != Content::Cbc,
+            ..Moved::new(provider, &object.envelope)
+        }
     }
 
     /// Reads the object to its end, to see that it is authentic, and notes it, so that the same can be read once more.

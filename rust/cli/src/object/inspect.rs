@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 use super::{absent, instruction_beside, Instructions, Place, Stores, Version};
 use crate::aws::Aws;
-use crate::conf::{open, Conf};
+use crate::conf::{open_lazily, Conf};
 use crate::output::{at, problem, Failure};
 use crate::progress::{interrupted, is_set};
 use crate::text::{counted, printable};
@@ -76,11 +76,7 @@ impl Inspect {
         let config = configured
             .then(|| Config::parse(self.conf.usage.into(), &settings).map(Arc::new))
             .transpose()?;
-        let provider = config
-            .clone()
-            .map(open)
-            .transpose()?
-            .map(|(provider, _)| provider);
+        let provider = config.clone().map(open_lazily).transpose()?;
         let places = self
             .uris
             .iter()
@@ -403,7 +399,10 @@ impl Answer {
                 } else {
                     ""
                 };
-                line("content", &format!("{}{authentic}", envelope.content.name()))?;
+                line(
+                    "content",
+                    &format!("{}{authentic}", content_name(envelope.content)),
+                )?;
                 line("data key", &format!("wrapped by {}", envelope.wrap.name()))?;
                 line("envelope", envelope_place(place.as_ref()))?;
                 if let Some(length) = self.plaintext_length() {
@@ -445,6 +444,17 @@ impl Answer {
             line("key today", rule)?;
         }
         Ok(())
+    }
+}
+
+/// The content cipher in words; release 4 of the S3 Encryption Client stores a number.
+fn content_name(content: Content) -> String {
+    match content {
+        Content::CommittingGcm => format!(
+            "AES-256-GCM that commits to its key (algorithm suite {})",
+            content.name()
+        ),
+        other => other.name().to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod get;
 mod inspect;
+mod moved;
 mod put;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use emrkeys_objects::{
 
 pub(crate) use get::{Cat, Get};
 pub(crate) use inspect::Inspect;
+pub(crate) use moved::is_standard;
 pub(crate) use put::Put;
 
 use crate::aws::Aws;

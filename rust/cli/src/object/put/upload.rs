@@ -1,68 +1,28 @@
-//! `emrkeys put`
+//! New objects in S3: small ones by one request, large ones in parts that can be gone on with.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Seek};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
-use clap::{Args, ValueEnum};
 use emrkeys_core::{Code, Error, Provider};
 use emrkeys_crypto::digest::sha256;
-use emrkeys_crypto::gcm::MAX_MESSAGE;
 use emrkeys_objects::{
     note_length, seal, unwrap_data_key, Content, Envelope, Metadata, ObjectUri, Sealer, Store, Upload,
     INSTRUCTION_MARK, TAG_BYTES,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{instruction_path, Instructions, Place, Stores, PIECE};
-use crate::aws::Aws;
-use crate::conf::Conf;
+use super::{exists, Put};
 use crate::files::NewFile;
 use crate::output::{at, note, problem, Failure};
-use crate::progress::{interrupted, is_set, Progress};
 
 /// Bytes of a part. 8192 of them are the 64 GiB that AES-GCM encrypts under one key, and S3 takes 10,000.
 const PART: usize = 8 * 1024 * 1024;
 /// Parts on their way at once; with the one that is being encrypted they are what memory is needed for.
 const AT_ONCE: usize = 3;
-
-#[derive(Args)]
-pub(crate) struct Put {
-    /// The file to encrypt, or a pipe
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Where the object goes: s3://bucket/key or file:///path
-    #[arg(value_name = "URI")]
-    uri: String,
-    /// Which client's format
-    #[arg(long, value_name = "FORMAT", default_value = "v2")]
-    format: Format,
-    /// In S3: the envelope goes into an instruction file and not into the metadata; neither it nor the object may be
-    /// there yet
-    #[arg(long)]
-    instruction_file: bool,
-    #[command(flatten)]
-    instructions: Instructions,
-    /// In S3: only where there is no object yet
-    #[arg(long)]
-    no_overwrite: bool,
-    /// A file that remembers a large upload; after a failure the same command goes on with it
-    #[arg(long, value_name = "FILE", conflicts_with = "instruction_file")]
-    resume: Option<PathBuf>,
-    #[command(flatten)]
-    conf: Conf,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Of the SDK v1's second client and the S3 Encryption Client 3; EMRFS and S3A read it
-    V2,
-    /// Of the S3 Encryption Client 4, which commits to its key
-    V4,
-}
 
 /// An upload that can be gone on with. It holds no secret: the data key is wrapped, the digests are of ciphertext.
 #[derive(Serialize, Deserialize)]
@@ -82,97 +42,6 @@ struct PartState {
     etag: Option<String>,
 }
 
-impl Put {
-    pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
-        let stop = interrupted()?;
-        let place = Place::parse(&self.uri)?;
-        let provider = self.conf.open_lazily(aws)?;
-        let mut file = File::open(&self.file).map_err(at(&self.file))?;
-        let about = file.metadata().map_err(at(&self.file))?;
-        let length = about.is_file().then_some(about.len()); // a pipe ends where it ends
-        if length.is_some_and(|length| length > MAX_MESSAGE) {
-            return Err(problem(
-                Code::ContentUnsupported,
-                format!(
-                    "{} has {} bytes, and AES-GCM takes at most {MAX_MESSAGE}",
-                    self.file.display(),
-                    about.len()
-                ),
-                "Split the file.",
-            ));
-        }
-        let content = match self.format {
-            Format::V2 => Content::Gcm,
-            Format::V4 => Content::CommittingGcm,
-        };
-        let mut progress = Progress::of("bytes", length);
-        let mut read = |count: usize| {
-            progress.add(count as u64);
-            if is_set(&stop) {
-                return Err(Failure::Interrupted);
-            }
-            Ok(())
-        };
-        let done = match &place {
-            Place::File(path) => self.to_file(path, &place, &provider, content, &mut file, &mut read),
-            Place::S3(uri) => {
-                let stores = Stores::new(aws, &self.instructions, None);
-                let object = S3Object {
-                    put: self,
-                    store: stores.s3()?,
-                    provider: &provider,
-                    uri,
-                    length,
-                };
-                object.write(content, file, &mut read)
-            }
-        };
-        progress.finish();
-        done
-    }
-
-    /// The ciphertext and, before it, the instruction file; both new, so that no older pair is torn apart.
-    fn to_file(
-        &self,
-        path: &Path,
-        place: &Place,
-        provider: &Provider,
-        content: Content,
-        file: &mut File,
-        read: &mut impl FnMut(usize) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let instruction = instruction_path(path, self.instructions.suffix());
-        for path in [path, &instruction] {
-            if path.symlink_metadata().is_ok() {
-                return Err(exists(path.display()));
-            }
-        }
-        let (mut sealer, envelope) = seal(provider, &place.for_rules(), content)?;
-        let mut out = NewFile::create(path).map_err(at(path))?;
-        let mut buffer = vec![0; PIECE];
-        loop {
-            let length = fill(file, &mut buffer).map_err(at(&self.file))?;
-            if length == 0 {
-                break;
-            }
-            sealer.update(&mut buffer[..length])?;
-            out.write_all(&buffer[..length]).map_err(at(path))?;
-            read(length)?;
-        }
-        out.write_all(&sealer.finish()?).map_err(at(path))?;
-        let mut beside = NewFile::create(&instruction).map_err(at(&instruction))?;
-        // All of it in one file: there is no metadata that a part of it could be in.
-        serde_json::to_writer(&mut beside, &envelope.to_metadata())
-            .map_err(|error| at(&instruction)(error.into()))?;
-        beside.keep().map_err(at(&instruction))?;
-        out.keep().map_err(|error| {
-            // There is nothing that it would belong to.
-            let _ = fs::remove_file(&instruction);
-            at(path)(error)
-        })
-    }
-}
-
 /// The content of a file, read part by part.
 struct Parts<'a> {
     path: &'a Path,
@@ -190,28 +59,33 @@ impl Parts<'_> {
 }
 
 /// A new object in S3.
-struct S3Object<'a> {
-    put: &'a Put,
-    store: &'a Store,
-    provider: &'a Provider,
-    uri: &'a ObjectUri,
-    /// Of a file; a pipe's nobody knows.
-    length: Option<u64>,
+pub(super) struct S3Object<'a> {
+    pub(super) put: &'a Put,
+    pub(super) store: &'a Store,
+    pub(super) provider: &'a Provider,
+    pub(super) uri: &'a ObjectUri,
+    /// Of a file; that of a pipe is not known.
+    pub(super) length: Option<u64>,
 }
 
 impl S3Object<'_> {
     /// In one piece or in many, by what is there to be read and not by what its length is said to be.
-    fn write(
+    pub(super) fn write(
         &self,
         content: Content,
         file: File,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Envelope, Failure> {
         if self.put.resume.is_some() && self.length.is_none() {
             return Err(Failure::Usage(format!(
                 "--resume needs a file that can be read again, and {} is none",
                 self.put.file.display()
             )));
+        }
+        // Before all of it is sent; one who may not look sees it at the end.
+        let begun = self.put.resume.as_ref().is_some_and(|state| state.exists());
+        if self.put.no_overwrite && !begun && matches!(self.store.head(self.uri), Ok(Some(_))) {
+            return Err(self.kept());
         }
         if self.put.instruction_file {
             // Two objects cannot be replaced at once, and a pair that is torn apart is lost.
@@ -227,18 +101,20 @@ impl S3Object<'_> {
         };
         let first = parts.next()?;
         if first.len() < PART {
+            read(first.len())?;
             return self.whole(content, first);
         }
         self.in_parts(content, first, &mut parts, read)
     }
 
-    fn whole(&self, content: Content, mut bytes: Vec<u8>) -> Result<(), Failure> {
+    fn whole(&self, content: Content, mut bytes: Vec<u8>) -> Result<Envelope, Failure> {
         let (mut sealer, envelope) = seal(self.provider, self.uri, content)?;
         let length = bytes.len() as u64;
         sealer.update(&mut bytes)?;
         bytes.extend_from_slice(&sealer.finish()?);
         let (metadata, instruction) = self.envelope(&envelope, Some(length));
-        self.appear(instruction, |new| self.store.put(self.uri, bytes, &metadata, new))
+        self.appear(instruction, |new| self.store.put(self.uri, bytes, &metadata, new))?;
+        Ok(envelope)
     }
 
     /// The object's metadata, and the content of its instruction file if it gets one.
@@ -263,7 +139,7 @@ impl S3Object<'_> {
         make: impl FnOnce(bool) -> Result<(), Error>,
     ) -> Result<(), Failure> {
         let Some(instruction) = instruction else {
-            return Ok(make(self.put.no_overwrite)?);
+            return make(self.put.no_overwrite).map_err(|error| self.unless_kept(error));
         };
         let beside = self.store.instruction_of(self.uri);
         let mark = Metadata::from([(INSTRUCTION_MARK.to_owned(), String::new())]);
@@ -276,18 +152,34 @@ impl S3Object<'_> {
         Ok(made?)
     }
 
+    /// The failure for an error of the last step: with `--no-overwrite` the reason is known.
+    fn unless_kept(&self, error: Error) -> Failure {
+        if self.put.no_overwrite && error.code() == Code::ObjectChanged {
+            return self.kept();
+        }
+        error.into()
+    }
+
+    fn kept(&self) -> Failure {
+        problem(
+            Code::ObjectChanged,
+            format!("{} exists, and --no-overwrite keeps it", self.uri),
+            "Name another place, or leave --no-overwrite out to replace it.",
+        )
+    }
+
     fn in_parts(
         &self,
         content: Content,
         first: Vec<u8>,
         parts: &mut Parts,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Envelope, Failure> {
         let (sealer, envelope) = seal(self.provider, self.uri, content)?;
         let mut first = Some(first);
         if let Some(state) = self.read_state()? {
             let Some(obstacle) = self.go_on(state, &envelope, first.take(), parts, read)? else {
-                return Ok(());
+                return Ok(envelope);
             };
             note(format!("note: {obstacle}: a new upload begins"));
             parts.file.rewind().map_err(at(parts.path))?;
@@ -313,7 +205,7 @@ impl S3Object<'_> {
             // An upload that cannot be gone on with is not left to be paid for.
             let _ = self.store.abort(&upload);
         }
-        done
+        done.map(|()| envelope)
     }
 
     /// Goes on with an upload. `Some`: why that cannot be, and a new one, with a data key of its own, has to begin.
@@ -366,7 +258,7 @@ impl S3Object<'_> {
                 let found = self.store.head(self.uri)?;
                 if found.is_none_or(|found| found.metadata != metadata) {
                     if error.code() == Code::ObjectChanged {
-                        return Err(error.into());
+                        return Err(self.unless_kept(error));
                     }
                     return Ok(Some("S3 does not know the upload any more"));
                 }
@@ -546,24 +438,4 @@ impl S3Object<'_> {
             "Upload it again once it stays as it is.",
         )
     }
-}
-
-fn exists(what: impl std::fmt::Display) -> Failure {
-    problem(
-        Code::ObjectChanged,
-        format!("{what} exists"),
-        "Name another place, or remove it and its instruction file.",
-    )
-}
-
-/// Fewer bytes than there is room for only at the end.
-fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read(&mut buffer[length..])? {
-            0 => break,
-            read => length += read,
-        }
-    }
-    Ok(length)
 }

@@ -1,0 +1,165 @@
+"""What a person expects of `put`, `get` and `cat`: names, `-`, one line on what was done, and errors that help."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+from conftest import TIMEOUT, properties, wait_for
+from envelopes import seal, unseal
+from lake import Lake
+
+PART = 8 << 20
+
+
+@pytest.fixture
+def lake(servers, keys, tool):
+    (tool.folder / "in").write_text("hello world")
+    return Lake(servers, keys, tool)
+
+
+def conf(lake) -> list[str]:
+    return properties(lake.site)
+
+
+def test_one_line_says_what_was_done(lake):
+    uri = lake.uri + "x"
+    assert lake.tool.ok("put", "in", uri, *conf(lake)) == f"in to {uri}: key old, 11 bytes, 1 object\n"
+    assert lake.tool.ok("get", uri, "out", *conf(lake)) == f"{uri} to out: key old, 11 bytes, 1 object\n"
+    assert lake.tool.ok("put", "in", uri, "--quiet", *conf(lake)) == ""
+    assert lake.tool.ok("get", uri, "out", "-q", *conf(lake)) == ""
+    done = {"objects": 1, "bytes": 11, "key": "old", "version": lake.version("old"), "authenticated": True}
+    assert lake.tool.json("put", "in", uri, *conf(lake)) == {"from": "in", "to": uri, **done}
+    assert lake.tool.json("get", uri, "out", *conf(lake)) == {"from": uri, "to": "out", **done}
+    part = lake.tool.json("get", uri, "out", "--range", "0-4", *conf(lake))
+    assert (part["bytes"], part["authenticated"]) == (5, False)
+    lake.tool.fails(2, "cat", uri, "--output", "json", *conf(lake))
+
+
+@pytest.mark.parametrize("size", [0, 11, PART + 1])
+def test_a_dash_is_standard_input_and_output(lake, size):
+    content, uri = os.urandom(size), lake.uri + "x"
+    put = lake.tool.run("put", "-", uri, *conf(lake), input=content)
+    assert put.returncode == 0 and f"- to {uri}: key old, {size} bytes".encode() in put.stdout, put.stderr
+    assert unseal(*lake.get("x"), lake.old) == content
+    got = lake.tool.run("get", uri, "-", *conf(lake), input=b"")
+    assert (got.returncode, got.stdout) == (0, content)
+    assert f"{uri} to -: key old, {size} bytes".encode() in got.stderr
+    got = lake.tool.run("get", uri, "-", "--output", "json", *conf(lake), input=b"")
+    assert got.stdout == content and json.loads(got.stderr)["bytes"] == size
+    assert not (lake.tool.folder / "-").exists()
+
+
+def test_of_a_damaged_object_nothing_reaches_standard_output(lake):
+    body, metadata = seal(b"text", lake.old, "v2", lake.describe("old"))
+    lake.put("x", body[:-1] + bytes([body[-1] ^ 1]), metadata)
+    got = lake.tool.run("get", lake.uri + "x", "-", *conf(lake), input=b"")
+    assert got.returncode == 1 and got.stdout == b"" and b"[OBJECT_DAMAGED]" in got.stderr
+
+
+def test_a_folder_takes_the_name_of_what_goes_into_it(lake):
+    folder = lake.tool.folder
+    lake.tool.ok("put", "in", lake.uri, *conf(lake))
+    lake.tool.ok("put", folder / "in", lake.uri + "dir/", *conf(lake))
+    for key in ("in", "dir/in"):
+        assert unseal(*lake.get(key), lake.old) == b"hello world"
+    (folder / "here").mkdir()
+    lake.tool.ok("get", lake.uri + "dir/in", "here", *conf(lake))
+    lake.tool.ok("get", lake.uri + "dir/in", "fresh/folder/", *conf(lake))
+    (folder / "in").unlink()
+    lake.tool.ok("get", lake.uri + "dir/in", ".", *conf(lake))
+    for file in ("here/in", "fresh/folder/in", "in"):
+        assert (folder / file).read_text() == "hello world"
+
+
+def test_what_has_no_name_for_a_folder_is_asked_for_one(lake):
+    assert "end it with a slash" in lake.tool.fails(2, "put", "in", f"s3://{lake.bucket}", *conf(lake))
+    assert "name the object" in lake.tool.fails(2, "put", "-", lake.uri + "dir/", *conf(lake))
+    assert "name the file" in lake.tool.fails(2, "get", lake.uri + "dir/", ".", *conf(lake))
+    assert "a folder" in lake.tool.fails(1, "put", ".", lake.uri + "x", *conf(lake))
+
+
+@pytest.mark.parametrize("size", [11, 2 * PART])
+def test_an_object_that_is_there_is_kept_before_anything_is_sent(lake, size):
+    (lake.tool.folder / "in").write_bytes(os.urandom(size))
+    lake.put("x", b"precious", {})
+    lake.servers.control("DELETE", "calls")
+    told = lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
+    assert "exists, and --no-overwrite keeps it" in told and "in the meantime" not in told
+    assert set(lake.servers.calls()) == {"s3.HeadObject"}
+    # One who may not look is told the same at the end.
+    lake.servers.deny("s3", "HeadObject")
+    told = lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
+    assert "exists, and --no-overwrite keeps it" in told
+    assert lake.get("x")[0] == b"precious"
+
+
+def test_ctrl_c_says_how_an_upload_goes_on(lake):
+    content = os.urandom(6 * PART)
+    (lake.tool.folder / "in").write_bytes(content)
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    lake.servers.fault(service="s3", op="UploadPart", delay=0.5, count=None)
+    process = subprocess.Popen(
+        [lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: lake.servers.calls().get("s3.UploadPart"))
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=TIMEOUT)[1]
+    assert process.returncode == 130
+    assert "the same command goes on with the upload, which state remembers" in told
+    lake.servers.control("DELETE", "faults")
+    lake.tool.ok(*command)
+    assert unseal(*lake.get("x"), lake.old) == content
+
+
+def test_the_committing_format_is_told_in_words(lake):
+    lake.put("x", *seal(b"text", lake.old, "v4", lake.describe("old")))
+    told = lake.tool.ok("inspect", lake.uri + "x", *conf(lake))
+    assert "content     AES-256-GCM that commits to its key (algorithm suite 115)" in told
+    assert lake.tool.json("inspect", lake.uri + "x", *conf(lake))[0]["encryption"]["content"] == "115"
+
+
+def test_inspect_opens_the_keys_of_the_objects_alone(lake):
+    lake.put("x", *seal(b"text", lake.old, "v2", lake.describe("old")))
+    lake.put("plain", b"text", {})
+    broken = [*conf(lake), "-D", "emrkeys.key.new.file=file:///nowhere"]
+    found = lake.tool.json("inspect", lake.uri + "x", lake.uri + "plain", *broken)
+    assert found[0]["readable"] is True
+
+
+def test_a_private_key_that_is_given_as_the_public_one_is_named_with_the_command_that_helps(lake, tmp_path):
+    private = lake.site["emrkeys.key.pair.private"]
+    site = {**lake.site, "emrkeys.key.pair.public": private, "emrkeys.default.key": "pair"}
+    told = lake.tool.fails(1, "put", "in", lake.uri + "x", *properties(site))
+    assert "found a private key" in told and "[KEY_MATERIAL_INVALID]" in told
+    command = told[told.index("openssl") : told.index(" [KEY_MATERIAL_INVALID]")]
+    path = private.removeprefix("file://")
+    public = subprocess.run(
+        shlex.split(command.replace("PRIVATE", path)), check=True, capture_output=True, cwd=tmp_path
+    ).stdout
+    (tmp_path / "derived.pub").write_bytes(public)
+    site["emrkeys.key.pair.public"] = (tmp_path / "derived.pub").as_uri()
+    lake.tool.ok("put", "in", lake.uri + "x", *properties(site))
+    assert lake.tool.ok("cat", lake.uri + "x", *properties(site)) == "hello world"
+
+
+@pytest.mark.parametrize(
+    "name, properties, told",
+    [
+        ("emrfs-sit", {"emrkeys.default.key": "x"}, "is emrfs-site meant?"),
+        ("coresite", {"fs.s3.x": "y"}, "is core-site meant?"),
+        ("spark", {"emrkeys.default.key": "x"}, "emrkeys.default.key has no effect: write it into core-site"),
+        ("hive-site", {"x": "y"}, None),
+    ],
+)
+def test_a_classification_that_hadoop_does_not_get_is_named(lake, name, properties, told):
+    document = [{"Classification": name, "Properties": properties}]
+    (lake.tool.folder / "emr.json").write_text(json.dumps(document))
+    found = lake.tool.run("explain", "s3://lake/x", "--conf", "emr.json")
+    if told:
+        assert f"the classification {name}" in found.stderr and told in found.stderr
+    else:
+        assert "classification" not in found.stderr
