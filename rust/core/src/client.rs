@@ -9,4 +9,6 @@ pub enum Client {
     S3a,
     /// EMR's local disks: the one key of `emrkeys.local-disk.key`.
     LocalDisk,
+    /// Tables (Parquet, Iceberg), which name the key of each file or column: all keys, each opened when it is named.
+    Tables,
 }

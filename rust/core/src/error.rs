@@ -40,7 +40,7 @@ codes! {
     InvalidValue = "INVALID_VALUE",
     /// A property that something else needs is absent or empty.
     MissingProperty = "MISSING_PROPERTY",
-    /// A rule, a default or a list names a key that is not configured.
+    /// A rule, a default, a list or the writer of a table names a key that is not configured.
     UnknownKey = "UNKNOWN_KEY",
     /// Two rules have the same prefix (and the same job flow), so neither can win.
     DuplicateRule = "DUPLICATE_RULE",
@@ -56,7 +56,7 @@ codes! {
     KmsWithV2 = "KMS_WITH_V2",
     /// A secret stands in a site file in the clear.
     PlaintextSecret = "PLAINTEXT_SECRET",
-    /// Local disks need a symmetric key, and the key named is not one.
+    /// Local disks and tables need a symmetric key, and the key named is not one.
     KeyNotSymmetric = "KEY_NOT_SYMMETRIC",
     /// A key file does not exist.
     KeyFileNotFound = "KEY_FILE_NOT_FOUND",
@@ -99,6 +99,7 @@ codes! {
     KeyUnusable = "KEY_UNUSABLE",
     /// The wrapped key that is stored with the object does not unwrap under the key that the object leads to: it was
     /// changed, belongs to another key or encryption context, or is wrapped in a way that does not suit the key's type.
+    /// The same holds for the wrapped key in a file of a table.
     WrappedKeyInvalid = "WRAPPED_KEY_INVALID",
     /// No rule matches the object's location and no default key is set.
     NoRule = "NO_RULE",

@@ -18,7 +18,7 @@ pub enum InputRef {
 }
 
 /// The content that the caller found behind an [`InputRef`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum InputValue {
     /// The bytes, at most one byte more than the largest that is read
     /// ([`MAX_DOCUMENT`](crate::keyring::MAX_DOCUMENT)).

@@ -94,7 +94,7 @@ impl KeyLookup {
     /// The key that the description names in our own way, its alias replaced.
     pub(crate) fn named<'a>(&'a self, stored: &'a StoredDescription) -> Result<Option<&'a str>, Problem> {
         if let Some(name) = stored.get(description::KEY) {
-            return Ok(Some(self.aliases.get(name).map_or(name, String::as_str)));
+            return Ok(Some(self.current_name(name)));
         }
         if stored.get(description::VERSION).is_some() {
             return Err(description::invalid(format!(
@@ -104,6 +104,11 @@ impl KeyLookup {
             )));
         }
         Ok(None)
+    }
+
+    /// The name of today for what may be an older name of a key.
+    pub(crate) fn current_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.aliases.get(name).map_or(name, String::as_str)
     }
 
     /// The key of objects that name none, if their data keys are wrapped so.

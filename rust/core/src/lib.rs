@@ -29,6 +29,8 @@ mod s3a;
 mod source;
 mod stderr_log;
 pub mod stored_text;
+pub mod table_key;
+mod tables;
 pub mod uri;
 mod waiting;
 

@@ -31,8 +31,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Loads every key that the client of the configuration needs. `inputs` answers
-    /// [`Config::required_inputs`]. Blocks while files and services are read.
+    /// Loads every key that the client of the configuration needs; those of tables when a table names them. `inputs`
+    /// answers [`Config::required_inputs`]. Blocks while files and services are read.
     ///
     /// # Errors
     /// Every problem of the key material.
@@ -52,12 +52,7 @@ impl Provider {
         let config = config.into();
         let waiting = Arc::default();
         let audit = Audit::open(&config.audit, &waiting)?;
-        let inputs = Arc::new(inputs);
-        let keys = config.used_keys().filter_map(|name| {
-            let key: Box<dyn Source> = Box::new(LazyKey::new(name, &config, &inputs)?);
-            Some((name.to_owned(), key))
-        });
-        let keys = keys.collect();
+        let keys = lazy_keys(&config, inputs);
         let (algorithm, _) = local_disk_algorithm(&config);
         let resolver = ArcSwap::from_pointee(Resolver::new(config, keys, algorithm, audit));
         Ok(Provider { resolver, waiting })
@@ -90,6 +85,10 @@ impl Provider {
     /// `NO_RULE`, `INVALID_URI` on encryption; on decryption the codes of descriptions and of keys.
     pub fn materials(&self, request: Request<'_>) -> Result<Option<Materials>, Error> {
         Ok(self.resolver.load().answer(request)?)
+    }
+
+    pub(crate) fn resolver(&self) -> Arc<Resolver> {
+        self.resolver.load_full()
     }
 
     /// The names of all keys.
@@ -156,6 +155,8 @@ impl Provider {
     }
 }
 
+type Keys = BTreeMap<String, Box<dyn Source>>;
+
 /// Loads the keys of a configuration and opens its audit log.
 fn load(config: Arc<Config>, inputs: &Inputs, waiting: &Arc<Waiting>) -> Result<(Resolver, Report), Error> {
     let mut loader = Loader {
@@ -164,10 +165,15 @@ fn load(config: Arc<Config>, inputs: &Inputs, waiting: &Arc<Waiting>) -> Result<
         warnings: config.warnings.clone(),
     };
     let mut problems = Problems::default();
-    let mut keys: BTreeMap<String, Box<dyn Source>> = BTreeMap::new();
-    for name in config.used_keys() {
-        if let Some(source) = problems.keep(load_key(name, &mut loader)) {
-            keys.insert(name.to_owned(), source);
+    let mut keys: Keys = BTreeMap::new();
+    if config.client == Client::Tables {
+        // A reader of one column has the key of that column, and need not have the others.
+        keys = lazy_keys(&config, inputs.clone());
+    } else {
+        for name in config.used_keys() {
+            if let Some(source) = problems.keep(load_key(name, &mut loader)) {
+                keys.insert(name.to_owned(), source);
+            }
         }
     }
     let mut warnings = loader.warnings;
@@ -187,10 +193,19 @@ fn load(config: Arc<Config>, inputs: &Inputs, waiting: &Arc<Waiting>) -> Result<
     Ok((resolver, report))
 }
 
+fn lazy_keys(config: &Arc<Config>, inputs: Inputs) -> Keys {
+    let inputs = Arc::new(inputs);
+    let keys = config.used_keys().filter_map(|name| {
+        let key: Box<dyn Source> = Box::new(LazyKey::new(name, config, &inputs)?);
+        Some((name.to_owned(), key))
+    });
+    keys.collect()
+}
+
 /// The algorithm that keys of local disks are named by, and a warning if the release of EMR is not known.
 fn local_disk_algorithm(config: &Config) -> (&'static str, Option<String>) {
     match config.client {
-        Client::S3 | Client::S3a => (release::ALGORITHM, None),
+        Client::S3 | Client::S3a | Client::Tables => (release::ALGORITHM, None),
         Client::LocalDisk => {
             let local_disk = &config.local_disk;
             release::local_disk_algorithm(local_disk.release, local_disk.release_file.as_deref())
@@ -199,7 +214,7 @@ fn local_disk_algorithm(config: &Config) -> (&'static str, Option<String>) {
 }
 
 /// One line for the log: version, client, and the names of keys and rules.
-fn start_line(config: &Config, keys: &BTreeMap<String, Box<dyn Source>>) -> String {
+fn start_line(config: &Config, keys: &Keys) -> String {
     let keys: Vec<String> = keys
         .iter()
         .map(|(name, source)| format!("{name} ({})", source.summary()))
@@ -210,6 +225,7 @@ fn start_line(config: &Config, keys: &BTreeMap<String, Box<dyn Source>>) -> Stri
         Client::LocalDisk => return format!("emrkeys {version} for local disks: key {keys}"),
         Client::S3 => "S3",
         Client::S3a => "S3A",
+        Client::Tables => "tables",
     };
     let rules: Vec<String> = config
         .rule_names

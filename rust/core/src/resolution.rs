@@ -109,6 +109,7 @@ impl Resolver {
                 _ => None,
             },
             version: None,
+            table: None,
         };
         let answer = match chosen {
             Ok(None) => return Ok(None),

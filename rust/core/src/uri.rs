@@ -87,7 +87,7 @@ impl S3Location {
             bucket: bucket.to_owned(),
             key: match client {
                 Client::S3 => percent_decode(key),
-                Client::S3a | Client::LocalDisk => key.as_bytes().to_vec(),
+                Client::S3a | Client::LocalDisk | Client::Tables => key.as_bytes().to_vec(),
             },
         }
     }

@@ -56,6 +56,8 @@ pub(crate) struct AuditRecord {
     pub(crate) key: Option<String>,
     pub(crate) source: Option<&'static str>,
     pub(crate) version: Option<String>,
+    /// The kind of table, for a key of a file of a table.
+    pub(crate) table: Option<&'static str>,
 }
 
 /// The lines that wait for the caller's logger. A provider has one for its life: a request that began before a refresh
@@ -148,7 +150,7 @@ fn line(record: &AuditRecord, outcome: &str) -> String {
     let time = DateTime::from(SystemTime::now())
         .fmt(DateTimeFormat::DateTime)
         .unwrap_or_default();
-    json!({
+    let mut line = json!({
         "time": time,
         "purpose": record.purpose.name(),
         "uri": record.uri,
@@ -156,8 +158,11 @@ fn line(record: &AuditRecord, outcome: &str) -> String {
         "version": record.version,
         "source": record.source,
         "outcome": outcome,
-    })
-    .to_string()
+    });
+    if let Some(table) = record.table {
+        line["table"] = table.into();
+    }
+    line.to_string()
 }
 
 fn unavailable(path: &std::path::Path, error: &std::io::Error) -> Problem {

@@ -9,6 +9,7 @@ fn record() -> AuditRecord {
         key: Some("audit".to_owned()),
         source: None,
         version: None,
+        table: None,
     }
 }
 

@@ -162,7 +162,9 @@ impl Config {
             .map(String::as_str)
             .filter(move |name| match client {
                 Client::LocalDisk => of_disk(name),
-                Client::S3 | Client::S3a => !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name),
+                Client::S3 | Client::S3a | Client::Tables => {
+                    !of_disk(name) || disk.is_some_and(in_s3) || in_s3(name)
+                }
             })
     }
 

@@ -93,14 +93,16 @@ impl Config {
             }
             Client::S3a => check_s3a(&keys, &rule_names, default_key.as_deref(), &mut problems),
             Client::LocalDisk => check_local_disk(&keys, &local_disk, &mut problems),
+            Client::Tables => {}
         }
-        if client != Client::LocalDisk && default_key.is_none() && rule_names.is_empty() {
+        let by_rules = matches!(client, Client::S3 | Client::S3a);
+        if by_rules && default_key.is_none() && rule_names.is_empty() {
             warnings.push(
                 "neither a rule nor emrkeys.default.key is set: objects can be read, none can be written"
                     .to_owned(),
             );
         }
-        if client != Client::LocalDisk && !drop_in {
+        if by_rules && !drop_in {
             warnings.extend(switched_off::warnings(settings, &keys));
         }
         warnings.extend(shared_with_disk(

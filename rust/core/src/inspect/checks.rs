@@ -1,10 +1,11 @@
-//! Checks of the properties that EMRFS and S3A need beside keys and rules. Pure: properties in, findings out.
+//! Checks of the properties that EMRFS, S3A and Parquet need beside keys and rules. Pure: properties in, findings out.
 //!
 //! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a
 //! custom provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with
 //! Hadoop.
 
 mod connector;
+mod tables;
 
 use std::collections::BTreeSet;
 
@@ -49,6 +50,10 @@ pub fn client(usage: Client, settings: &Settings, cluster: Cluster) -> Vec<Findi
         }
         Client::S3a => s3a(settings, cluster),
         Client::LocalDisk => Vec::new(),
+        Client::Tables => {
+            let config = Config::parse(usage, settings).ok();
+            tables::parquet(settings, config.as_ref().map(config_summary).as_ref())
+        }
     }
 }
 

@@ -88,6 +88,8 @@ pub fn config_summary(config: &Config) -> ConfigSummary {
     let used: Vec<&str> = config.used_keys().collect();
     let encrypts = |name: &str| match config.client {
         Client::LocalDisk => config.local_disk.key.as_deref() == Some(name),
+        // A table may name any key.
+        Client::Tables => used.contains(&name),
         Client::S3 | Client::S3a => {
             config.default_key.as_deref() == Some(name)
                 || config.rule_names.iter().any(|rule| rule.key == name)

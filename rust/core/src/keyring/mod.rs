@@ -13,11 +13,11 @@ mod store;
 pub use document::{State, MAX_DOCUMENT, MAX_VERSIONS};
 pub use editor::{inspect, Access, Change, Edit, Editor, Protection, Summary, VersionSummary};
 
-pub(crate) use document::{Document, Malformed, Protector, Version, VersionId};
+pub(crate) use document::{Canonical, Document, Malformed, Protector, Version, VersionId};
 pub(crate) use protector::{AesProtector, Protectors};
 pub(crate) use store::parse;
 
-use document::{Canonical, Timestamp, FORMAT};
+use document::{Timestamp, FORMAT};
 use emrkeys_crypto::{cipher, gcm_wrap, hmac};
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
