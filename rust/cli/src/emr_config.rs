@@ -14,6 +14,9 @@ use crate::output::{note, problem, Failure};
 
 /// The classes that EMR and Hadoop load. Source: `java/src/main/java/org/emrkeys`.
 pub(crate) const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
+/// Source: the package of the class in parquet-hadoop.
+pub(crate) const PARQUET_FACTORY: &str = "org.apache.parquet.crypto.keytools.PropertiesDrivenCryptoFactory";
+pub(crate) const PARQUET_CLASS: &str = "org.emrkeys.parquet.EmrKeysKmsClient";
 pub(crate) const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
 pub(crate) const S3A_CLASS: &str = "org.emrkeys.S3AKeyring";
 pub(crate) const S3A_INTERCEPTOR: &str = "org.emrkeys.S3AReadInterceptor";
@@ -299,6 +302,11 @@ fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value
             }
             "core-site"
         }
+        Client::Tables => {
+            set("parquet.crypto.factory.class", PARQUET_FACTORY);
+            set("parquet.encryption.kms.client.class", PARQUET_CLASS);
+            "core-site"
+        }
     };
     Ok(json!([{ "Classification": site, "Properties": properties }]))
 }
@@ -345,7 +353,7 @@ pub(crate) fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Resul
     let named = match conf.usage {
         Client::S3 => settings.get(EMRFS_JAR),
         Client::S3a => settings.get(S3A_JAR),
-        Client::LocalDisk => None,
+        Client::LocalDisk | Client::Tables => None,
     };
     let jars = match jar_uri {
         Some(uri) => object_arn(jar(Some(uri))?, partition),

@@ -23,6 +23,7 @@ mod object;
 mod output;
 mod progress;
 mod rewrap;
+mod table_key;
 mod terminal;
 mod text;
 
@@ -131,6 +132,12 @@ Example:
 Example:
   emrkeys rewrap s3://lake/raw/ --to lake --conf emr.json --checkpoint rewrap.json --report rewrap.jsonl")]
     Rewrap(rewrap::Command),
+    /// Unwraps keys of tables for another program: JSON lines in and out
+    #[command(hide = true)]
+    Unwrap(table_key::Command),
+    /// Wraps keys of tables for another program: JSON lines in and out
+    #[command(hide = true)]
+    Wrap(table_key::Command),
 }
 
 const EXIT_CODES: &str = "\
@@ -191,6 +198,8 @@ pub fn run() -> ExitCode {
         Command::Kms(command) => command.run(form, &cli.aws),
         Command::Put(command) => command.run(form, &cli.aws),
         Command::Rewrap(command) => command.run(form, &cli.aws),
+        Command::Unwrap(command) => command.unwrap(&cli.aws),
+        Command::Wrap(command) => command.wrap(&cli.aws),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

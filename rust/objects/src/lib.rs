@@ -13,6 +13,7 @@ mod data_key;
 mod inventory;
 mod keep;
 mod listing;
+pub mod parquet;
 mod prove;
 mod rewrap;
 mod seal;

@@ -11,6 +11,7 @@ use emrkeys_objects::{
 use serde_json::{json, Value};
 
 use super::share::Protection;
+use super::tables;
 use super::tally::Finding;
 use crate::aws::Aws;
 use crate::conf::{open, Client, Conf};
@@ -116,9 +117,9 @@ impl Auditor {
         let client = match conf.usage {
             Client::S3 => "s3",
             Client::S3a => "s3a",
-            Client::LocalDisk => {
+            Client::LocalDisk | Client::Tables => {
                 return Err(Failure::Usage(
-                    "--for local-disk: objects in S3 are read by s3 or s3a".to_owned(),
+                    "--for local-disk, --for tables: objects in S3 are read by s3 or s3a".to_owned(),
                 ))
             }
         };
@@ -236,6 +237,10 @@ impl Auditor {
             return Ok(());
         }
         let Some(envelope) = find_envelope(store, uri, &head, page, row)? else {
+            if self.is_of_table(store, uri, &head, row)? {
+                row.protection = Protection::Client;
+                return Ok(());
+            }
             // Hadoop's markers of folders have nothing in them to protect.
             row.group.mode = if head.length == 0 { "empty" } else { "plaintext" }.to_owned();
             if head.length > 0 {
@@ -255,6 +260,33 @@ impl Auditor {
         let unwrapped = self.unwrap(store, uri, &head, &envelope, row);
         self.judge(uri, &envelope, unwrapped, row);
         Ok(())
+    }
+
+    /// Whether a table format encrypted the object.
+    fn is_of_table(&self, store: &Store, uri: &ObjectUri, head: &Head, row: &mut Row) -> Result<bool, Error> {
+        let is_old = |key: &str, version: &str| self.active.get(key).is_some_and(|active| active != version);
+        let Some(file) = tables::look(store, uri, head, self.provider.as_ref(), is_old)? else {
+            return Ok(false);
+        };
+        let group = &mut row.group;
+        file.mode.clone_into(&mut group.mode);
+        file.content.clone_into(&mut group.content);
+        file.place.clone_into(&mut group.place);
+        file.wrap.clone_into(&mut group.wrap);
+        group.key = shortened(&file.keys);
+        group.version = shortened(&file.versions);
+        match file.readable {
+            None => {}
+            Some(Ok(())) => "yes".clone_into(&mut group.readable),
+            Some(Err(code)) => {
+                code.as_str().clone_into(&mut group.readable);
+                row.findings.insert(Finding::Unreadable(code));
+            }
+        }
+        if file.is_old {
+            row.findings.insert(Finding::OldVersion);
+        }
+        Ok(true)
     }
 
     /// Whether the data key unwraps. Where the wrap alone does not prove that it is the right one, the end of the

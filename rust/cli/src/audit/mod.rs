@@ -3,6 +3,7 @@
 mod look;
 mod page;
 mod share;
+mod tables;
 mod tally;
 
 use std::collections::BTreeMap;

@@ -161,6 +161,8 @@ pub(crate) enum Client {
     S3a,
     /// EMR's local disks
     LocalDisk,
+    /// Parquet and Iceberg, which name the keys of files and columns themselves
+    Tables,
 }
 
 impl From<Client> for emrkeys_core::Client {
@@ -169,6 +171,7 @@ impl From<Client> for emrkeys_core::Client {
             Client::S3 => emrkeys_core::Client::S3,
             Client::S3a => emrkeys_core::Client::S3a,
             Client::LocalDisk => emrkeys_core::Client::LocalDisk,
+            Client::Tables => emrkeys_core::Client::Tables,
         }
     }
 }

@@ -10,7 +10,7 @@ use emrkeys_core::Settings;
 /// The starts of the properties that are ours or that decide how a client asks for keys.
 pub(crate) const OURS: [&str; 3] = ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."];
 /// The starts of the properties that any command reads. All others in a cluster's files are left alone.
-const READ: [&str; 2] = ["emrkeys.", "fs.s3"];
+const READ: [&str; 4] = ["emrkeys.", "fs.s3", "parquet.crypto.", "parquet.encryption."];
 /// How often a value is expanded. Source: `Configuration.MAX_SUBST`.
 const MAX_EXPANSIONS: usize = 20;
 /// The longest value after expansion, in bytes: longer ones are bombs.

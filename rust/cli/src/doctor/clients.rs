@@ -4,7 +4,7 @@
 use emrkeys_core::inspect::checks::{self, whose, Cluster};
 use emrkeys_core::inspect::Level;
 use emrkeys_core::release::Release;
-use emrkeys_core::{ConfigSummary, Settings};
+use emrkeys_core::{Client, ConfigSummary, Settings};
 use serde_json::Value;
 
 use super::report::Findings;
@@ -35,6 +35,11 @@ pub(super) fn s3a(settings: &Settings, release: Option<Release>, findings: &mut 
         secured: false,
     };
     findings.extend(checks::s3a(settings, cluster));
+}
+
+/// Parquet's properties.
+pub(super) fn tables(settings: &Settings, findings: &mut Findings) {
+    findings.extend(checks::client(Client::Tables, settings, Cluster::default()));
 }
 
 /// EMR's security configuration: classes, and the KMS keys that EMR itself uses; those of local disks come back.

@@ -117,6 +117,7 @@ impl Command {
         match self.conf.usage {
             Client::S3 => clients::emrfs(&settings, config.as_ref(), release, &mut findings),
             Client::S3a => clients::s3a(&settings, release, &mut findings),
+            Client::Tables => clients::tables(&settings, &mut findings),
             Client::LocalDisk => {}
         }
         if let Some(config) = &config {
@@ -351,6 +352,7 @@ fn configuration(
         emrkeys_core::Client::S3 => "S3",
         emrkeys_core::Client::S3a => "S3A",
         emrkeys_core::Client::LocalDisk => "local disks",
+        emrkeys_core::Client::Tables => "tables",
     };
     let parsed = match Config::parse(usage, settings) {
         Ok(parsed) => parsed,

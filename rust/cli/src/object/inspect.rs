@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use emrkeys_core::{explain, Code, Config, Error, Problem, Provider};
+use emrkeys_objects::parquet::EncryptedParquet;
 use emrkeys_objects::{
     unwrap_data_key, work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
 };
@@ -13,7 +14,7 @@ use serde_json::{json, Value};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
-use super::{absent, instruction_beside, Instructions, Place, Stores, Version};
+use super::{absent, instruction_beside, parquet, Instructions, Place, Stores, Version};
 use crate::aws::Aws;
 use crate::conf::{open_lazily, Conf};
 use crate::output::{at, problem, Failure};
@@ -63,6 +64,8 @@ struct Answer {
     rule: Option<String>,
     /// The name in the configuration of the key that the object leads to.
     configured: Option<String>,
+    /// The keys of an encrypted Parquet file; the error says why they cannot be read.
+    parquet: Option<Result<EncryptedParquet, Error>>,
 }
 
 impl Inspect {
@@ -304,10 +307,27 @@ impl Look<'_> {
             answer.readable = Some(unwrap_data_key(provider, envelope).map(|_| ()));
             answer.configured = provider.key_of(envelope).ok().flatten().map(|found| found.key);
         }
+        if answer.envelope.is_none() && answer.malformed.is_none() {
+            answer.parquet = self.parquet(&answer);
+        }
         if let (Some(config), Place::S3(uri)) = (self.config, self.place) {
             answer.rule = explain(config, &uri.to_string(), None)?.key;
         }
         Ok(answer)
+    }
+
+    /// The keys of a Parquet file that no S3 client encrypted.
+    fn parquet(&self, answer: &Answer) -> Option<Result<EncryptedParquet, Error>> {
+        let found = match (self.place, self.store, &answer.head) {
+            (Place::S3(uri), Some(store), Some(head)) if parquet::is_parquet(&uri.key) => {
+                parquet::in_s3(store, uri, (&head.etag, head.length), self.provider)
+            }
+            (Place::File(path), _, _) if parquet::is_parquet(&path.to_string_lossy()) => {
+                parquet::on_disk(path, answer.length, self.provider)
+            }
+            _ => return None,
+        };
+        found.transpose()
     }
 
     fn nothing_known(&self) -> Answer {
@@ -320,6 +340,7 @@ impl Look<'_> {
             readable: None,
             rule: None,
             configured: None,
+            parquet: None,
         }
     }
 }
@@ -371,6 +392,7 @@ impl Answer {
             "versionId": self.head.as_ref().and_then(Head::version_id),
             "serverSide": sse.map(|(algorithm, key)| json!({ "algorithm": algorithm, "kmsKey": key })),
             "encryption": encryption,
+            "parquet": self.parquet.as_ref().map(parquet::json),
             "malformed": self.malformed.as_ref().map(ToString::to_string),
             "readable": self.readable.as_ref().map(Result::is_ok),
             "why": match &self.readable {
@@ -391,7 +413,12 @@ impl Answer {
         line("size", &format!("{}{modified}", counted(self.length, "byte")))?;
         match (&self.envelope, &self.malformed) {
             (_, Some(error)) => line("envelope", &format!("malformed: {error}"))?,
-            (None, None) => line("encryption", "none by a client")?,
+            (None, None) => {
+                line("encryption", "none by a client")?;
+                if let Some(found) = &self.parquet {
+                    parquet::print(&mut line, found)?;
+                }
+            }
             (Some((envelope, place)), None) => {
                 line("written by", envelope.written_by())?;
                 let authentic = if envelope.content == Content::Cbc {

@@ -6,6 +6,7 @@
 mod get;
 mod inspect;
 mod moved;
+pub(crate) mod parquet;
 mod put;
 
 use std::fs::File;
