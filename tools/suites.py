@@ -12,12 +12,12 @@ from tools.paths import BUILD, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, Z
 from tools.schedule import Job
 from tools.tally import Count
 
-PARTS = ("check", "rust", "servers", "cli", "java", "e2e", "s3a", "spark")
+PARTS = ("check", "rust", "servers", "cli", "java", "e2e", "s3a", "tables", "spark")
 QUICK = ("check", "rust", "java", "e2e")
 """The parts of `./dev test quick`, each on the JDK that builds alone."""
 S3A_STACKS = ("s3ec31", "s3ec35", "s3ec40")
 """Releases of the S3 Encryption Client; gradle/dependencies.gradle has their versions."""
-ALL_JAVA = ("classes", "testClasses", "e2eClasses", "s3aClasses", "benchClasses")
+ALL_JAVA = ("classes", "testClasses", "e2eClasses", "s3aClasses", "tablesClasses", "benchClasses")
 """The Gradle tasks that compile all Java."""
 LIBRARY_AND_TOOL = ("cargo", "build", *features.BUILD)
 """The command of Gradle's task cargoCli; begun early, it compiles while Gradle downloads."""
@@ -44,7 +44,7 @@ class Suites:
         self._options = options
         self._builder = builder
         self._parts = set(options.parts)
-        self._needs_jar = bool(self._parts & {"java", "e2e", "s3a", "spark"})
+        self._needs_jar = bool(self._parts & {"java", "e2e", "s3a", "tables", "spark"})
 
     def jobs(self) -> list[Job]:
         """Compilation first, then what takes longest."""
@@ -62,6 +62,7 @@ class Suites:
             ("spark", self._spark),
             ("java", self._java),
             ("s3a", self._s3a),
+            ("tables", self._tables),
             ("cli", self._cli),
             ("servers", self._servers),
         ]
@@ -93,6 +94,8 @@ class Suites:
             tasks += ["e2eRun", "e2eOldSdkRun"]
         if "s3a" in self._parts:
             tasks += [f"{stack}Run" for stack in S3A_STACKS]
+        if "tables" in self._parts:
+            tasks.append("tablesRun")
         if "spark" in self._parts:
             tasks.append("sparkFiles")
         flags = ["-Pshipped", "-Parches=x86_64,aarch64"] if self._options.full else []
@@ -175,6 +178,9 @@ class Suites:
             self._junit(jvm.Tests(stack, self._builder), f"S3A, S3 Encryption Client {stack.removeprefix('s3ec')}")
             for stack in S3A_STACKS
         ]
+
+    def _tables(self) -> list[Job]:
+        return [self._junit(jvm.Tests("tables", self._builder), "Parquet and Iceberg")]
 
     def _spark(self) -> list[Job]:
         java = jdk.for_spark()

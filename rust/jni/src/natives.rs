@@ -178,6 +178,44 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_read<'local>(
     })
 }
 
+/// `byte[] wrapTableKey(long handle, byte[] key)`: the wrapped form of a key of a table.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_wrapTableKey<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    key: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond_or_wait(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let bytes = required(env, &key)?;
+        Ok(move || {
+            let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
+            let wrapped = provider.wrap_table_key(kind, under, key)?;
+            Ok(wire::key_of_table(&wrapped))
+        })
+    })
+}
+
+/// `byte[] unwrapTableKey(long handle, byte[] key)`: a key of a table, from its wrapped form.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_unwrapTableKey<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    key: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond_or_wait(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let bytes = required(env, &key)?;
+        Ok(move || {
+            let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
+            let key = provider.unwrap_table_key(kind, under, key)?;
+            Ok(wire::key_of_table(&key))
+        })
+    })
+}
+
 /// `byte[] await(long call)`: the response of a call that had to wait. Once for each call.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_emrkeys_bridge_Natives_await<'local>(

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use emrkeys_core::inspect::Finding;
+use emrkeys_core::table_key::TableKind;
 use emrkeys_core::{
     Client, Code, Counts, Error, InputRef, InputValue, Inputs, JceInstall, JceMgf1, JceRelease, JceSettings,
     KeyStats, MaterialKey, Materials, Problem, Report, Settings, StoredDescription,
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::defect::internal;
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 12;
+pub(crate) const ABI: i32 = 13;
 
 /// The result of a native method. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;
@@ -98,12 +99,13 @@ fn bad_text(code: Code, what: &str, why: &str) -> Error {
     .into()
 }
 
-/// The client that asks: 0 is S3, 1 local disks, 2 S3A.
+/// The client that asks: 0 is S3, 1 local disks, 2 S3A, 3 tables.
 pub(crate) fn client(number: i32) -> Result<Client, Error> {
     match number {
         0 => Ok(Client::S3),
         1 => Ok(Client::LocalDisk),
         2 => Ok(Client::S3a),
+        3 => Ok(Client::Tables),
         _ => Err(malformed()),
     }
 }
@@ -145,6 +147,33 @@ pub(crate) fn object(bytes: &[u8]) -> Result<(&str, &str), Error> {
     let key = reader.text(Code::InvalidUri, "the key of the object")?;
     reader.end()?;
     Ok((bucket, key))
+}
+
+/// A key of a table that is to be wrapped or unwrapped.
+pub(crate) struct TableKey<'a> {
+    pub(crate) kind: TableKind,
+    /// The name of the configured key, or `rule:` and a path.
+    pub(crate) under: &'a str,
+    /// In the clear or wrapped.
+    pub(crate) key: &'a [u8],
+}
+
+/// The kind of table, the name of the key, and the key.
+pub(crate) fn table_key(bytes: &[u8]) -> Result<TableKey<'_>, Error> {
+    let mut reader = Reader::new(bytes);
+    let kind = reader.text(Code::InvalidValue, "the kind of table")?;
+    let table_key = TableKey {
+        kind: TableKind::from_name(kind).ok_or_else(malformed)?,
+        under: reader.text(Code::UnknownKey, "the key that the table names")?,
+        key: reader.bytes()?.ok_or_else(malformed)?,
+    };
+    reader.end()?;
+    Ok(table_key)
+}
+
+/// The response for a key of a table, wrapped or in the clear.
+pub(crate) fn key_of_table(key: &[u8]) -> Response {
+    Writer::success(key.len() + 4).bytes(key).finish()
 }
 
 /// The content of an object's envelope, in borrowed pieces.

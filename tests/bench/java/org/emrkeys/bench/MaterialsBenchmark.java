@@ -4,7 +4,9 @@ import com.amazonaws.services.s3.model.EncryptionMaterials;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import org.apache.commons.logging.LogFactory;
 import org.emrkeys.S3EncryptionMaterialsProvider;
+import org.emrkeys.provider.TableKeys;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Scope;
@@ -18,6 +20,10 @@ public class MaterialsBenchmark {
   private S3EncryptionMaterialsProvider provider;
   private final Map<String, String> newObject = Site.newObject();
   private Map<String, String> storedObject;
+  private final byte[] tableKey = new byte[16];
+  private TableKeys tableKeys;
+  private String keyName;
+  private byte[] wrappedKey;
 
   /** One provider for all threads, as EMRFS has it. */
   @Setup
@@ -25,6 +31,9 @@ public class MaterialsBenchmark {
     provider = new S3EncryptionMaterialsProvider();
     provider.setConf(new Site().configuration(10));
     storedObject = provider.getEncryptionMaterials(newObject).getMaterialsDescription();
+    tableKeys = TableKeys.of(new Site().configuration(10), LogFactory.getLog("bench"));
+    keyName = storedObject.get("emrkeys.key");
+    wrappedKey = wrapTableKey();
   }
 
   /** A write: the key by rule. */
@@ -37,5 +46,17 @@ public class MaterialsBenchmark {
   @Benchmark
   public EncryptionMaterials decrypt() {
     return provider.getEncryptionMaterials(storedObject);
+  }
+
+  /** A key of a Parquet file, wrapped under a key that is named. */
+  @Benchmark
+  public byte[] wrapTableKey() {
+    return tableKeys.wrap("parquet", keyName, tableKey);
+  }
+
+  /** The same back. */
+  @Benchmark
+  public byte[] unwrapTableKey() {
+    return tableKeys.unwrap("parquet", keyName, wrappedKey);
   }
 }

@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 12;
+  public static final int ABI = 13;
 
   private Natives() {}
 
@@ -22,7 +22,7 @@ public final class Natives {
   /**
    * Parses a configuration, once for all that is done with it.
    *
-   * @param client 0 S3, 1 local disk, 2 S3A
+   * @param client 0 S3, 1 local disk, 2 S3A, 3 tables
    * @param properties map of Hadoop properties
    * @return i64 handle of the configuration, which {@link #discard} frees; i32 n, n times (u8 kind:
    *     0 URI, 1 credential alias; string name) that Java must open
@@ -35,7 +35,7 @@ public final class Natives {
   /**
    * The checks of the client's own properties.
    *
-   * @param client 0 S3, 1 local disk, 2 S3A
+   * @param client 0 S3, 1 local disk, 2 S3A, 3 tables
    * @param properties map of Hadoop properties
    * @return i32 n, n times (string check, string level: ok, note, warning or FAIL; string message,
    *     string remedy or null)
@@ -87,8 +87,27 @@ public final class Natives {
   public static native byte[] read(long handle, byte[] envelope);
 
   /**
-   * Waits for a call. {@link #materials}, {@link #write} and {@link #read} answer with the number of
-   * a call (u8 2, i64 call) if they have to wait for a key service, for S3 or for another thread.
+   * Wraps a key of a table.
+   *
+   * @param handle of an open provider
+   * @param key string kind of table, string name of the configured key, bytes key; the caller wipes it
+   * @return bytes wrapped key
+   */
+  public static native byte[] wrapTableKey(long handle, byte[] key);
+
+  /**
+   * Unwraps a key of a table.
+   *
+   * @param handle of an open provider
+   * @param key as for {@link #wrapTableKey}, with the wrapped key
+   * @return bytes key
+   */
+  public static native byte[] unwrapTableKey(long handle, byte[] key);
+
+  /**
+   * Waits for a call. {@link #materials}, {@link #write}, {@link #read}, {@link #wrapTableKey} and
+   * {@link #unwrapTableKey} answer with the number of a call (u8 2, i64 call) if they have to wait for
+   * a key service, for S3 or for another thread.
    *
    * @param call such a number, once
    * @return the response of the call

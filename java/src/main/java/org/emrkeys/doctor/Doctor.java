@@ -34,7 +34,7 @@ public final class Doctor {
   private static final String USAGE =
       String.join(
           "\n",
-          "usage: hadoop jar emrkeys.jar doctor [--for s3|s3a|local-disk] [--conf FILE]…"
+          "usage: hadoop jar emrkeys.jar doctor [--for s3|s3a|local-disk|tables] [--conf FILE]…"
               + " [--output text|json]",
           "",
           "Checks what only the JVM of a node can know: Java, class path, releases of the AWS SDKs"
@@ -46,7 +46,8 @@ public final class Doctor {
           "that it names.",
           "java -jar emrkeys.jar doctor has no other class path than the jar: it checks the rest.",
           "",
-          "  --for CLIENT   who asks for the keys: s3 (EMRFS, the default), s3a, local-disk",
+          "  --for CLIENT   who asks for the keys: s3 (EMRFS, the default), s3a, local-disk,"
+              + " tables",
           "  --conf FILE    one more site file; later ones win",
           "  --output FORM  text (the default) or json",
           "",
@@ -128,8 +129,10 @@ public final class Doctor {
         return Client.S3A;
       case "local-disk":
         return Client.LOCAL_DISK;
+      case "tables":
+        return Client.TABLES;
       default:
-        throw new IllegalArgumentException("--for is s3, s3a or local-disk, not " + name);
+        throw new IllegalArgumentException("--for is s3, s3a, local-disk or tables, not " + name);
     }
   }
 
@@ -204,7 +207,8 @@ public final class Doctor {
     boolean s3a = client == Client.S3A;
     // EMR's guide; the class for local disks came later.
     String least = client == Client.LOCAL_DISK ? "1.11.25" : "1.11.0";
-    release("classpath.sdk-v1", "AWS SDK v1", v1, Level.FAIL, s3a ? null : least);
+    boolean sdk = client == Client.S3 || client == Client.LOCAL_DISK;
+    release("classpath.sdk-v1", "AWS SDK v1", v1, Level.FAIL, sdk ? least : null);
     // The oldest that docs/s3a.md has.
     release(
         "classpath.sdk-v2",
@@ -219,11 +223,36 @@ public final class Doctor {
         has("software.amazon.encryption.s3.S3EncryptionClient") ? maven(s3ec) : null,
         Level.WARNING,
         s3a ? "3.1.3" : null);
+    if (client == Client.TABLES) {
+      tables();
+    }
     String hadoop = call("org.apache.hadoop.util.VersionInfo", "getVersion");
     // EMR 7.10 has an older one, to which Amazon added what S3A needs.
     boolean amazon = hadoop != null && hadoop.contains("amzn");
     release(
         "classpath.hadoop", "Hadoop", hadoop, Level.WARNING, s3a && !amazon ? "3.4.2" : null);
+  }
+
+  /** Whether the classes for tables load, which they do where Parquet or Iceberg is. */
+  private void tables() {
+    String[][] classes = {
+      {"classpath.parquet", "org.apache.parquet.crypto.keytools.KmsClient",
+          "org.emrkeys.parquet.EmrKeysKmsClient", "Parquet 1.12 or later"},
+      {"classpath.iceberg", "org.apache.iceberg.encryption.KeyManagementClient",
+          "org.emrkeys.iceberg.EmrKeysKeyManagementClient", "Iceberg 1.10 or later"},
+    };
+    for (String[] names : classes) {
+      if (!has(names[1])) {
+        add(names[0], Level.NOTE, names[3] + " is not on the class path", null);
+        continue;
+      }
+      String missing = missing(names[2]);
+      add(
+          names[0],
+          missing == null ? Level.OK : Level.FAIL,
+          missing == null ? names[2] + " loads" : names[2] + " does not load: " + missing,
+          missing == null ? null : "Put emrkeys beside or above " + names[3] + ".");
+    }
   }
 
   /**

@@ -57,7 +57,7 @@ final class DoctorHadoop {
   private static boolean properties(Doctor doctor, Client client, HadoopSettings settings) {
     byte[] properties = {};
     try {
-      properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3.impl", "fs.s3a.");
+      properties = settings.properties("emrkeys.", "fs.s3.cse.", "fs.s3.impl", "fs.s3a.", "parquet.");
       doctor.findings.read(Wire.response(Natives.checks(client.number(), properties)));
       return true;
     } catch (EmrKeysException e) {
@@ -75,6 +75,8 @@ final class DoctorHadoop {
     String remedy;
     String provider;
     switch (client) {
+      case TABLES:
+        return; // Parquet or Iceberg, of which either does: Doctor looks for both
       case S3:
         api = "com.amazonaws.services.s3.model.EncryptionMaterialsProvider";
         remedy =

@@ -7,7 +7,9 @@ public enum Client {
   /** The encryption of EMR's local disks. */
   LOCAL_DISK(1),
   /** Hadoop's S3A connector. */
-  S3A(2);
+  S3A(2),
+  /** Tables: Parquet and Iceberg, which name the keys themselves. */
+  TABLES(3);
 
   private final int number;
 

@@ -209,6 +209,54 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
+   * Wraps a key of a table under a configured key.
+   *
+   * @param kind {@code parquet} or {@code iceberg}
+   * @param under the name of the configured key, or {@code rule:} and the path of the file
+   * @param key 16 to 32 bytes, which stay the caller's
+   * @return the wrapped key; {@code docs/formats.md} has its form
+   * @throws EmrKeysException if the key cannot be used, and why
+   * @throws IllegalStateException after {@link #close}
+   */
+  public byte[] wrapTableKey(String kind, String under, byte[] key) {
+    check();
+    return tableKey(kind, under, key, message -> Natives.wrapTableKey(handle, message));
+  }
+
+  /**
+   * Unwraps a key of a table.
+   *
+   * @param kind as it was wrapped
+   * @param under as the table says
+   * @param wrapped the wrapped key
+   * @return the key, which the caller wipes
+   * @throws EmrKeysException if the key cannot be used, and why
+   * @throws IllegalStateException after {@link #close}
+   */
+  public byte[] unwrapTableKey(String kind, String under, byte[] wrapped) {
+    check();
+    return tableKey(kind, under, wrapped, message -> Natives.unwrapTableKey(handle, message));
+  }
+
+  private byte[] tableKey(
+      String kind, String under, byte[] key, UnaryOperator<byte[]> call) {
+    byte[] message;
+    try (Wire.Encoder out = new Wire.Encoder()) {
+      message = out.string(kind).string(under).bytes(key).toBytes();
+    }
+    byte[] response = null;
+    try {
+      response = NativeCall.complete(call.apply(message));
+      return answer(response).bytes();
+    } finally {
+      Arrays.fill(message, (byte) 0);
+      if (response != null) {
+        Arrays.fill(response, (byte) 0);
+      }
+    }
+  }
+
+  /**
    * Lists objects whose keys begin with a prefix.
    *
    * @param prefix URI
