@@ -12,7 +12,7 @@ from tools.suites import gradle_command
 
 RESULTS = BUILD / "bench"
 JVM_BENCHMARKS = ("materials", "crypto", "objects", "kms")
-NAMES = (*JVM_BENCHMARKS, "cli", "convert", "spark")
+NAMES = (*JVM_BENCHMARKS, "cli", "convert", "spark", "tables")
 
 
 def run(name: str, arguments: Sequence[str], parser: argparse.ArgumentParser) -> bool:
@@ -28,8 +28,8 @@ def run(name: str, arguments: Sequence[str], parser: argparse.ArgumentParser) ->
     if name in ("cli", "convert"):
         return _tool(name, arguments)
     setup.need_zig()
-    if name == "spark":
-        return _spark(arguments)
+    if name in ("spark", "tables"):
+        return _spark(name, arguments)
     parser.add_argument("--java", type=Path, metavar="HOME", help="measure on another Java (NAME-javaN.json)")
     parser.add_argument("--rounds", default="5", metavar="N")
     parser.add_argument("--objects", default="10000", metavar="N", help="of the benchmark kms")
@@ -70,14 +70,15 @@ def _tool(name: str, arguments: Sequence[str]) -> bool:
     return _python(VENV_PYTHON, ROOT / f"tests/bench/{name}.py", result, *tools, *arguments)
 
 
-def _spark(arguments: Sequence[str]) -> bool:
-    """One job of Spark's without encryption, with Hadoop's own and with ours."""
+def _spark(name: str, arguments: Sequence[str]) -> bool:
+    """One job of Spark's without encryption, and with several ways to encrypt."""
     java = jdk.for_spark() or die("Spark needs Java 17 or 21")
     if not setup.need_spark():
         return False
     if not step("bench-spark", "the jar and what Spark needs", gradle_command("-Pshipped", "sparkFiles")).ok:
         return False
-    return _python(SPARK_PYTHON, ROOT / "tests/spark/bench.py", RESULTS / "spark.json", *arguments, java=java)
+    result = RESULTS / f"{name}.json"
+    return _python(SPARK_PYTHON, ROOT / "tests/spark/bench.py", result, "--of", name, *arguments, java=java)
 
 
 def _python(python: Path, script: Path, result: Path, *arguments: str | Path, java: jdk.Java | None = None) -> bool:

@@ -1,13 +1,16 @@
-"""`./dev bench spark`: one job with and without encryption.
+"""`./dev bench spark` and `./dev bench tables`: one job with and without encryption.
 
-The configurations are: no encryption, Hadoop's own encryption by KMS, emrkeys on the JDK's ciphers, emrkeys on ours.
-Each runs in processes of its own, in turns: N rounds of all of them, and ratios are those of a round. Wall-clock and
-CPU seconds are those of the job, without the start of Spark; the CPU is that of all JVMs. The last figure is the
-throughput of reads at random positions of one object, 4 MiB each, which S3A decrypts by AES-CTR. Calls of KMS are
-those of the whole application, a small table to warm up and the large object included.
+The configurations of `spark` are: no encryption, Hadoop's own encryption by KMS, emrkeys on the JDK's ciphers, emrkeys
+on ours. Those of `tables` encrypt by Parquet: with the KMS client of Parquet's own tests, with emrkeys on the JDK's
+ciphers and on ours; beside S3A's encryption with emrkeys. Each runs in processes of its own, in turns: N rounds of all
+of them, and ratios are those of a round. Wall-clock and CPU seconds are those of the job, without the start of Spark;
+the CPU is that of all JVMs. The last figure is the throughput of reads at random positions of one object, 4 MiB each,
+which S3A decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the large
+object included.
 """
 
 import argparse
+import base64
 import json
 import os
 import pathlib
@@ -25,7 +28,10 @@ sys.path.append(str(ROOT / "tests/servers"))
 import cluster
 from localaws.client import LocalAws, set_environment
 
-CONFIGURATIONS = ("plain", "cse-kms", "emrkeys-jdk", "emrkeys")
+CONFIGURATIONS = {
+    "spark": ("plain", "cse-kms", "emrkeys-jdk", "emrkeys"),
+    "tables": ("plain", "parquet-example", "parquet-jdk", "parquet", "emrkeys"),
+}
 MIB = 1 << 20
 POSITIONS = 48
 PIECE = 4 * MIB
@@ -38,11 +44,28 @@ def site(name: str, endpoint: str, kms_key: str) -> dict:
         s3a = {property: value for property, value in s3a.items() if not is_ours(property)}
     if name == "cse-kms":
         s3a.update({"fs.s3a.encryption.algorithm": "CSE-KMS", "fs.s3a.encryption.key": kms_key})
-    if name.startswith("emrkeys"):
+    if name == "parquet-example":
+        s3a.update(parquet("org.apache.parquet.crypto.keytools.mocks.InMemoryKMS"))
+        key = base64.b64encode(os.urandom(16)).decode()
+        s3a["parquet.encryption.key.list"] = f"lake:{key},cards:{key}"
+    elif name.startswith("parquet"):
+        s3a.update(parquet("org.emrkeys.parquet.EmrKeysKmsClient"))
+    if name.startswith(("emrkeys", "parquet")) and name != "parquet-example":
         s3a.update(cluster.kms_cached("lake", kms_key, endpoint))
+        s3a.update(cluster.kms_cached("cards", kms_key, endpoint) if name.startswith("parquet") else {})
         s3a["emrkeys.default.key"] = "lake"
-        s3a["emrkeys.jce.install"] = "off" if name == "emrkeys-jdk" else "first"
+        s3a["emrkeys.jce.install"] = "off" if name.endswith("-jdk") else "first"
     return s3a
+
+
+def parquet(client: str) -> dict:
+    """Parquet encrypts every file, the footer and one column under keys of their own."""
+    return {
+        "parquet.crypto.factory.class": "org.apache.parquet.crypto.keytools.PropertiesDrivenCryptoFactory",
+        "parquet.encryption.kms.client.class": client,
+        "parquet.encryption.footer.key": "lake",
+        "parquet.encryption.column.keys": "lake:id;cards:text",
+    }
 
 
 def is_ours(property: str) -> bool:
@@ -62,16 +85,15 @@ def cpu(application) -> float:
 def run(options) -> None:
     """One configuration, in this process; prints what was measured."""
     files = ROOT / "build/spark"
-    jars = [str(jar) for jar in sorted((files / "jars").glob("*.jar"))] + [
-        str(jar) for jar in (files / "emrkeys").glob("*.jar")
-    ]
+    jars = [str(jar) for part in ("jars", "emrkeys", "bench") for jar in sorted((files / part).glob("*.jar"))]
     with tempfile.TemporaryDirectory() as folder:
         settings = site(options.run, options.endpoint, options.kms_key)
         # Hadoop's own encryption makes its own client of KMS, which looks here.
         java = f"-Daws.endpointUrlKms={options.endpoint}"
         application = cluster.Application(settings, pathlib.Path(folder), java, **{"spark.jars": ",".join(jars)})
         spark = application.session
-        spark.range(1000).write.parquet(f"s3a://{options.bucket}/warm")  # classes loaded, connections made
+        # Loads classes and makes connections.
+        spark.range(1000).selectExpr("id", "id as text").write.parquet(f"s3a://{options.bucket}/warm")
         spark.read.parquet(f"s3a://{options.bucket}/warm").count()
         start, before = time.monotonic(), cpu(application)
         rows = spark.range(0, options.rows, 1, 4).selectExpr(
@@ -114,10 +136,11 @@ def positioned(spark, uri: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("result", type=pathlib.Path)
+    parser.add_argument("--of", choices=CONFIGURATIONS, default="spark", help="the configurations to compare")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--servers-python", default=ROOT / ".dev/venv/bin/python")
-    parser.add_argument("--run", choices=CONFIGURATIONS, help=argparse.SUPPRESS)
+    parser.add_argument("--run", help=argparse.SUPPRESS)
     for name in ("--endpoint", "--kms-key", "--bucket"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -129,9 +152,9 @@ def main() -> None:
         return
     servers = LocalAws(options.servers_python)
     kms_key = servers.kms_key()
-    rounds = {name: [] for name in CONFIGURATIONS}
+    rounds = {name: [] for name in CONFIGURATIONS[options.of]}
     for number in range(options.rounds):
-        for name in CONFIGURATIONS:
+        for name in rounds:
             bucket, before = servers.bucket(), servers.calls()
             command = [sys.executable, __file__, str(options.result), "--run", name, "--rows", str(options.rows)]
             command += ["--endpoint", servers.endpoint, "--kms-key", kms_key, "--bucket", bucket]
