@@ -1,18 +1,14 @@
 """Tables that move between Spark and EMRFS, for which the SDK v1's clients stand in (tests/emrfs)."""
 
-import itertools
-import os
 import pathlib
-import subprocess
 import types
-import xml.sax.saxutils
 
 import pytest
 
 import cluster
+from emrfs import V1, V2, Emrfs
 from servers import KEY_FIELD, description
 
-V1, V2 = "V1_AUTHENTICATED", "V2_AUTHENTICATED"
 WRAPS = {V1: "AESWrap", V2: "AES/GCM"}
 KEYS = ["aes", "keyring"]
 ROWS = 1000
@@ -32,30 +28,8 @@ def lake(servers, files, tmp_path_factory):
         "emrkeys.s3a.allow-legacy": "true",
     }
     site = {**cluster.s3a(servers.endpoint), **keys, "fs.s3a.encryption.cse.v1.compatibility.enabled": "true"}
-    emrfs = {
-        **keys,
-        "fs.s3.cse.encryptionMaterialsProvider": "org.emrkeys.S3EncryptionMaterialsProvider",
-        "fs.s3.cse.materialsDescription.enabled": "true",
-    }
-    configuration = folder / "emrfs-site.xml"
-    configuration.write_text("<configuration>%s</configuration>" % "".join(map(xml_property, emrfs.items())))
-
-    def transfer(mode, direction, pairs):
-        """Has the stand-in put or get pairs of a local file and an object."""
-        java = [os.environ["JAVA_HOME"] + "/bin/java", "-cp", (files / "stand-in.classpath").read_text()]
-        java += [f"-Demrkeys.test.endpoint={servers.endpoint}", "org.emrkeys.tests.emrfs.Transfer"]
-        names = [str(name) for name in itertools.chain.from_iterable(pairs)]
-        done = subprocess.run(
-            [*java, mode, str(configuration), direction, *names], capture_output=True, text=True, timeout=cluster.HANG
-        )
-        assert done.returncode == 0, done.stderr
-
-    return types.SimpleNamespace(bucket=bucket, site=site, transfer=transfer, folder=folder)
-
-
-def xml_property(entry):
-    name, value = map(xml.sax.saxutils.escape, entry)
-    return f"<property><name>{name}</name><value>{value}</value></property>"
+    emrfs = Emrfs(files, servers.endpoint, keys, folder)
+    return types.SimpleNamespace(bucket=bucket, site=site, transfer=emrfs.transfer, folder=folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`org.emrkeys.spark.Rewrap`: objects that move to another key or version by the hundred, under trouble."""
+"""`org.emrkeys.spark.Rewrap` and `Convert`: objects that change by the hundred, under trouble."""
 
 import base64
 import collections
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import cluster
+from emrfs import ENCRYPTION_ONLY, Emrfs
 from jobs import Submitter, counts, finish, run
 from servers import KEY_FIELD, VERSION_FIELD, description
 
@@ -25,29 +26,30 @@ SECRET = bytes(range(7, 39))
 
 
 @pytest.fixture(scope="module")
-def lake(servers, tmp_path_factory):
+def lake(servers, files, tmp_path_factory):
     """A bucket under a keyring, but for one folder."""
     bucket, keys, kms_key = servers.bucket(), servers.bucket(), servers.kms_key()
     document = f"s3://{keys}/lake.keyring"
     servers.keyring("create", document, "--name", "lake", "--kms-key-id", kms_key)
     folder = tmp_path_factory.mktemp("keys")
     site = {
-        **cluster.s3a(servers.endpoint),
         **cluster.keyring("lake", document, kms_key, servers.endpoint),
         **cluster.aes("other", folder),
-        **cluster.rule(f"s3://{bucket}/elsewhere/", "other"),
+        **cluster.rule(f"s3://{bucket}/elsewhere/,s3://{bucket}/emrfs/", "other"),
         "emrkeys.key.third.type": "aes",
         "emrkeys.key.third.credential": "third",
         "hadoop.security.credential.provider.path": f"localjceks://file{folder}/keys.jceks",
         "emrkeys.keyring.max-age": "1s",
         "emrkeys.default.key": "lake",
     }
+    emrfs = Emrfs(files, servers.endpoint, site, folder)
+    site.update(cluster.s3a(servers.endpoint))
 
     def rotate():
         servers.keyring("rotate", document, "--kms-key-id", kms_key)
         time.sleep(1.5)  # then every JVM reads the document again before it uses it
 
-    return types.SimpleNamespace(bucket=bucket, site=site, folder=folder, rotate=rotate)
+    return types.SimpleNamespace(bucket=bucket, site=site, folder=folder, rotate=rotate, emrfs=emrfs)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,10 @@ def events(tmp_path_factory):
 def spark(lake, standalone, application, events):
     watched = {
         "spark.master": standalone.url,
+        "spark.speculation": "true",
+        "spark.speculation.interval": "100ms",
+        "spark.speculation.quantile": "0.5",
+        "spark.speculation.minTaskRuntime": "3s",
         "spark.ui.enabled": "true",
         "spark.ui.port": "0",
         "spark.eventLog.enabled": "true",
@@ -286,6 +292,144 @@ def test_failures_are_counted_and_the_command_line_is_checked(servers, spark, la
             run(spark, "Rewrap", f"s3://{lake.bucket}/bad/", *wrong)
     status, _, err = finish(submitter.start("Rewrap", f"s3://{lake.bucket}/bad/", "--too", "lake"))
     assert status == 2 and "unexpected argument --too" in err
+
+
+@pytest.fixture(scope="module")
+def cbc(servers, lake, spark, tmp_path_factory):
+    """A table of EMRFS in its default mode, AES-CBC: the rows of each file, by its object."""
+    folder = tmp_path_factory.mktemp("table")
+    spark.range(0, 1000, 1, 2).selectExpr("id", "concat('text ', id) text").write.parquet((folder / "t").as_uri())
+    files = sorted((folder / "t").glob("*.parquet"))
+    names = {f"emrfs/table/{file.name}": file for file in files}
+    large = folder / "large"
+    large.write_bytes(bytes(range(256)) * (70 << 10))  # 17.5 MiB: three pieces
+    names["emrfs/large"] = large
+    pairs = [(file, f"s3://{lake.bucket}/{name}") for name, file in names.items()]
+    lake.emrfs.transfer(ENCRYPTION_ONLY, "put", pairs)
+    for metadata in servers.objects(lake.bucket, "emrfs/").values():
+        assert metadata["x-amz-key"]  # the format of the SDK v1's first client
+    return names
+
+
+@pytest.fixture
+def small(servers, lake, cbc):
+    """Makes objects of their own names, whose content is that of the table's first file."""
+    name = next(iter(cbc))
+    found = servers.s3.get_object(Bucket=lake.bucket, Key=name)
+    body, metadata = found["Body"].read(), found["Metadata"]
+    assert "x-amz-key" in metadata, "it is converted by now"
+
+    def put(name):
+        servers.s3.put_object(Bucket=lake.bucket, Key=name, Body=body, Metadata=metadata)
+
+    def make(names):
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(put, names))
+
+    return make
+
+
+def read_table(spark, lake, folder):
+    return sorted(map(tuple, spark.read.parquet(f"s3a://{lake.bucket}/{folder}").collect()))
+
+
+def test_a_conversion_that_is_killed_goes_on_and_each_object_is_reported_once(
+    servers, submitter, spark, small, lake, kept
+):
+    names = [f"emrfs/killed/{number:03}.parquet" for number in range(60)]
+    small(names)
+    arguments = [f"s3://{lake.bucket}/emrfs/killed/", *kept.options]
+
+    def put():
+        return servers.calls().get("s3.PutObject", 0)
+
+    before = put()
+    process = submitter.start("Convert", *arguments, "--batch", "4", "--threads", "1")
+    cluster.wait_for(lambda: put() > before + 10 or process.poll() is not None)
+    assert process.poll() is None, finish(process)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    status, out = run(spark, "Convert", *arguments)
+    assert status == 0, out
+    assert not kept.checkpoint.exists()
+    rows = reported(spark, kept)
+    assert sorted(row["uri"] for row in rows) == [f"s3://{lake.bucket}/{name}" for name in names]
+    assert {row["outcome"] for row in rows} == {"converted"}
+    assert {row["before"]["format"] for row in rows} == {"encryption-only"}
+    assert len(read_table(spark, lake, "emrfs/killed")) == 60 * 500
+
+
+def test_of_two_attempts_at_an_object_one_converts_it_and_it_counts_once(servers, spark, small, lake, kept):
+    names = [f"emrfs/spec/{number}.parquet" for number in range(8)]
+    small(names)
+    slow = f"{lake.bucket}/{names[3]}"
+    # The first attempt has read the object, and S3 keeps it waiting before it stores the new one.
+    servers.fault(service="s3", op="PutObject", resource=slow, delay=15, count=1)
+    watch = servers.fault(service="s3", op="*", resource=slow, delay=0.001, count=None)
+
+    def requests():
+        return next(fault["hits"] for fault in servers.control("GET", "faults") if fault["id"] == watch)
+
+    before, start = servers.calls()["s3.PutObject"], time.monotonic()
+    status, out = run(spark, "Convert", f"s3://{lake.bucket}/emrfs/spec/", "--batch", "1", *kept.options)
+    assert (status, counts(out)) == (0, {"converted": 8}), out
+    assert servers.calls()["s3.PutObject"] - before > 8, "there was no second attempt"
+    (etag, seen) = (servers.s3.head_object(Bucket=lake.bucket, Key=names[3])["ETag"], requests())
+    # Refused, the first attempt looks at the object again, unless it did so before the job ended.
+    cluster.wait_for(lambda: requests() > seen or time.monotonic() > start + 60)
+    servers.control("DELETE", "faults")
+    assert servers.s3.head_object(Bucket=lake.bucket, Key=names[3])["ETag"] == etag
+    rows = reported(spark, kept)
+    assert sorted(row["uri"] for row in rows) == [f"s3://{lake.bucket}/{name}" for name in names]
+    assert {row["outcome"] for row in rows} == {"converted"}
+    assert len(read_table(spark, lake, "emrfs/spec")) == 8 * 500
+
+
+def test_objects_in_cbc_are_converted_and_s3a_reads_them(servers, spark, small, cbc, lake, kept):
+    damaged = f"emrfs/table/{'x' * 20}"
+    small([damaged])
+    found = servers.s3.get_object(Bucket=lake.bucket, Key=damaged)
+    body = found["Body"].read()[:-16]
+    servers.s3.put_object(Bucket=lake.bucket, Key=damaged, Body=body, Metadata=found["Metadata"])
+    servers.s3.put_object(Bucket=lake.bucket, Key="emrfs/table/plain", Body=b"text")
+    results = []
+    for folder in ("table/", "large"):
+        arguments = [f"s3://{lake.bucket}/emrfs/{folder}", "--recursive", "--report", kept.report.as_uri()]
+        results.append(run(spark, "Convert", *arguments))
+    assert [(status, counts(out)) for status, out in results] == [
+        (1, {"converted": 2, "failed": 1, "plaintext": 1}),
+        (0, {"converted": 1}),
+    ], results
+    assert servers.stored(lake.bucket, damaged) == body
+    servers.s3.delete_object(Bucket=lake.bucket, Key=damaged)
+    servers.s3.delete_object(Bucket=lake.bucket, Key="emrfs/table/plain")
+    for name in cbc:
+        metadata = servers.objects(lake.bucket, name)[name]
+        assert (metadata["x-amz-cek-alg"], metadata["x-amz-wrap-alg"]) == ("AES/GCM/NoPadding", "AES/GCM")
+        assert description(metadata)[KEY_FIELD] == "other"
+    assert read_table(spark, lake, "emrfs/table") == [(row, f"text {row}") for row in range(1000)]
+    ((_, content),) = spark.sparkContext.binaryFiles(f"s3a://{lake.bucket}/emrfs/large").collect()
+    assert content == cbc["emrfs/large"].read_bytes()
+
+    rows = {row["uri"].rpartition("/")[2]: row for row in reported(spark, kept)}
+    converted = [row for row in rows.values() if row["outcome"] == "converted"]
+    assert {(row["before"]["format"], row["after"]["format"]) for row in converted} == {("encryption-only", "v2")}
+    assert sum(row["bytes"] for row in converted) == sum(file.stat().st_size for file in cbc.values())
+    assert rows["x" * 20]["outcome"] == "failed" and rows["plain"]["why"] == "plaintext"
+
+
+def test_a_folder_is_encrypted_and_leaves_encryption_once_its_prefix_is_confirmed(servers, spark, lake):
+    prefix = f"s3://{lake.bucket}/clear/"
+    servers.s3.put_object(Bucket=lake.bucket, Key="clear/a", Body=b"text")
+    status, out = run(spark, "Convert", prefix, "--from-plaintext", "--format", "v4", "--to", "lake")
+    assert (status, counts(out)) == (0, {"converted": 1}), out
+    assert b"text" not in servers.stored(lake.bucket, "clear/a")
+    for wrong in ([], ["--confirm", f"s3://{lake.bucket}/"], ["--confirm", prefix, "--to", "lake"]):
+        with pytest.raises(Exception, match="--to-plaintext"):
+            run(spark, "Convert", prefix, "--to-plaintext", *wrong)
+    status, out = run(spark, "Convert", prefix, "--to-plaintext", "--confirm", prefix)
+    assert (status, counts(out)) == (0, {"converted": 1}), out
+    assert servers.stored(lake.bucket, "clear/a") == b"text"
 
 
 def test_counts_are_accumulators_and_no_secret_is_in_properties_event_logs_or_pages(

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use emrkeys_core::{Code, Error, Provider};
+use emrkeys_objects::convert::{self, Convert, Form};
 use emrkeys_objects::{
     outcome_name, report_line, work_on_all, Listed, Listing, ObjectUri, Rewrap, Store, Target,
+    INSTRUCTION_SUFFIX,
 };
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
@@ -77,7 +79,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
     order: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let (rewrap, batch) = rewrap(&required(env, &order)?)?;
+        let (rewrap, batch) = rewrap_order(&required(env, &order)?)?;
         batch.run(handle, |provider, store, uri| {
             let result = rewrap.object(provider, store, uri);
             Reported {
@@ -98,9 +100,68 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrapTarget<'local>(
     order: JByteArray<'local>,
 ) -> JByteArray<'local> {
     respond(env, |env| {
-        let (rewrap, batch) = rewrap(&required(env, &order)?)?;
+        let (rewrap, batch) = rewrap_order(&required(env, &order)?)?;
         batch.target(handle, |provider, place| rewrap.target(provider, place))
     })
+}
+
+/// `byte[] convert(long handle, byte[] order)`: what became of each object.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_convert<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    order: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let (convert, batch) = convert_order(&required(env, &order)?)?;
+        batch.run(handle, |provider, store, uri| {
+            let result = convert.object(provider, store, uri);
+            Reported {
+                outcome: convert::outcome_name(&result),
+                bytes: match &result {
+                    Ok(convert::Outcome::Converted(done)) => done.bytes,
+                    _ => 0,
+                },
+                line: convert::report(uri, &result).to_string(),
+            }
+        })
+    })
+}
+
+/// `byte[] convertTarget(long handle, byte[] order)`: the form, and the keys and versions that `convert` wraps by.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_convertTarget<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    order: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond(env, |env| {
+        let (convert, batch) = convert_order(&required(env, &order)?)?;
+        batch.target(handle, |provider, place| convert.target(provider, place))
+    })
+}
+
+/// The state that the orders of a job share in this process: memory for content, settings of buckets, keys that did not
+/// open objects. Of the newest job alone.
+static JOB: Mutex<Option<(String, Convert)>> = Mutex::new(None);
+
+/// Forgets the state of the newest job.
+pub(crate) fn clear() {
+    *JOB.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+fn shared(job: &str) -> Convert {
+    let mut newest = JOB.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*newest {
+        Some((known, convert)) if known == job => convert.clone(),
+        _ => {
+            let convert = Convert::to(Form::V2);
+            *newest = Some((job.to_owned(), convert.clone()));
+            convert
+        }
+    }
 }
 
 /// The report on one object.
@@ -113,16 +174,21 @@ struct Reported {
 
 /// Objects, and how many of them at once.
 struct Batch {
+    /// A name that the orders of a job have in common, and no other job's.
+    job: String,
     dry_run: bool,
     /// Threads.
     jobs: usize,
     bucket: String,
     objects: Vec<ObjectUri>,
+    /// The end of the keys of instruction files.
+    instruction_suffix: String,
 }
 
 impl Batch {
-    /// A flag (dry run), threads, the bucket and keys in it; the options of the work stand behind them.
+    /// The job, a flag (dry run), threads, the bucket and keys in it; the options of the work stand behind them.
     fn read(reader: &mut Reader) -> Result<Batch, Error> {
+        let job = reader.text(Code::InvalidValue, "the name of the job")?.to_owned();
         let dry_run = reader.byte()? != 0;
         let jobs = usize::try_from(reader.number()?).map_err(|_| malformed())?;
         let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
@@ -135,10 +201,12 @@ impl Batch {
             });
         }
         Ok(Batch {
+            job,
             dry_run,
             jobs,
             bucket: bucket.to_owned(),
             objects,
+            instruction_suffix: INSTRUCTION_SUFFIX.to_owned(),
         })
     }
 
@@ -149,7 +217,7 @@ impl Batch {
         work: impl Fn(&Provider, &Store, &ObjectUri) -> Reported + Sync,
     ) -> Result<Response, Error> {
         let provider = handles::PROVIDERS.get(handle)?;
-        let store = Store::of(&*provider)?;
+        let store = Store::of(&*provider)?.with_instruction_suffix(&self.instruction_suffix);
         let reports = work_on_all(self.objects, self.jobs, |uri| work(&provider, &store, uri))?;
         let head = Writer::success(reports.len() * 200).number(reports.len());
         let write = |writer: Writer, (uri, report): &(ObjectUri, Reported)| {
@@ -190,11 +258,12 @@ fn open_listing(store: &Store, bytes: &[u8]) -> Result<Listing, Error> {
 }
 
 /// A batch, the key that is to wrap, names of keys to move from, and a flag (upgrade of wraps).
-fn rewrap(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
+fn rewrap_order(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
     let mut reader = Reader::new(bytes);
     let batch = Batch::read(&mut reader)?;
     let rewrap = Rewrap {
         dry_run: batch.dry_run,
+        doubts: shared(&batch.job).doubts,
         ..Rewrap::to(target(&mut reader)?)
     };
     let rewrap = Rewrap {
@@ -204,6 +273,29 @@ fn rewrap(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
     };
     reader.end()?;
     Ok((rewrap, batch))
+}
+
+/// A batch, the form (0 v2, 1 v4, 2 plaintext), the key that is to wrap, names of keys to move from, two flags (from
+/// plaintext, second read), and the end of the keys of instruction files.
+fn convert_order(bytes: &[u8]) -> Result<(Convert, Batch), Error> {
+    let mut reader = Reader::new(bytes);
+    let mut batch = Batch::read(&mut reader)?;
+    let mut convert = shared(&batch.job);
+    convert.form = match reader.byte()? {
+        0 => Form::V2,
+        1 => Form::V4,
+        2 => Form::Plaintext,
+        _ => return Err(malformed()),
+    };
+    convert.target = target(&mut reader)?;
+    convert.from = names(&mut reader)?;
+    convert.from_plaintext = reader.byte()? != 0;
+    convert.second_read = reader.byte()? != 0;
+    convert.dry_run = batch.dry_run;
+    let suffix = reader.text(Code::InvalidUri, "the end of the keys of instruction files")?;
+    batch.instruction_suffix = suffix.to_owned();
+    reader.end()?;
+    Ok((convert, batch))
 }
 
 /// The name of a key, or nothing for the keys that the rules give.

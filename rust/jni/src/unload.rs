@@ -11,7 +11,7 @@ use std::panic::catch_unwind;
 use std::ptr;
 use std::time::Duration;
 
-use crate::{cipher, handles};
+use crate::{cipher, handles, objects};
 
 /// The JVM waits so long: its own housekeeping stands still meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,6 +35,7 @@ extern "system" fn JNI_OnUnload(_vm: *mut c_void, _reserved: *mut c_void) {
 
 extern "C" fn end(_: *mut c_void) -> *mut c_void {
     let unused = catch_unwind(|| {
+        objects::clear();
         handles::LISTINGS.clear();
         handles::PROVIDERS.clear();
         handles::CONFIGS.clear();

@@ -148,9 +148,9 @@ public final class Natives {
    * Wraps the data keys of objects under another key, in place.
    *
    * @param handle of an open provider
-   * @param order u8 dry run, i32 threads, string bucket, i32 n, n times string key; string name of the
-   *     key or empty for those of the rules, i32 m, m times string name of a key to move from, u8
-   *     upgrade of wraps
+   * @param order string that names the job, u8 dry run, i32 threads, string bucket, i32 n, n times
+   *     string key; string name of the key or empty for those of the rules, i32 m, m times string
+   *     name of a key to move from, u8 upgrade of wraps
    * @return i32 n, n times (string key, string outcome, i64 bytes of content that were read and
    *     written, string line of a report)
    */
@@ -164,6 +164,26 @@ public final class Natives {
    * @return string
    */
   public static native byte[] rewrapTarget(long handle, byte[] order);
+
+  /**
+   * Encrypts objects anew, in place, or decrypts them.
+   *
+   * @param handle of an open provider
+   * @param order as for {@link #rewrap} up to the keys; u8 form: 0 v2, 1 v4, 2 plaintext; string name
+   *     of the key or empty for those of the rules, i32 m, m times string name of a key to move from,
+   *     u8 from plaintext, u8 second read, string end of the keys of instruction files
+   * @return as {@link #rewrap}
+   */
+  public static native byte[] convert(long handle, byte[] order);
+
+  /**
+   * The form, and the keys and versions that {@link #convert} wraps by.
+   *
+   * @param handle of an open provider
+   * @param order as for {@link #convert}, without objects
+   * @return string
+   */
+  public static native byte[] convertTarget(long handle, byte[] order);
 
   /**
    * The calls that the keys of key services made.

@@ -5,11 +5,15 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
+import java.util.UUID;
 import org.emrkeys.bridge.Wire;
 
 /** Objects of a bucket, and what is to be done to them. Immutable. Internal. */
 public final class ObjectOrder implements Serializable {
   private static final long serialVersionUID = 1L;
+
+  /** The same for all orders that come of one: what they share in a JVM goes by it. */
+  private final String job;
 
   private final ObjectWork work;
   private final boolean dryRun;
@@ -18,7 +22,7 @@ public final class ObjectOrder implements Serializable {
   private final ArrayList<String> keys;
 
   /**
-   * An order without objects.
+   * The order of a new job, without objects.
    *
    * @param work what to do
    * @param dryRun whether nothing is to be written
@@ -26,11 +30,17 @@ public final class ObjectOrder implements Serializable {
    * @param bucket where the objects are
    */
   public ObjectOrder(ObjectWork work, boolean dryRun, int threads, String bucket) {
-    this(work, dryRun, threads, bucket, Collections.emptyList());
+    this(UUID.randomUUID().toString(), work, dryRun, threads, bucket, Collections.emptyList());
   }
 
   private ObjectOrder(
-      ObjectWork work, boolean dryRun, int threads, String bucket, Collection<String> keys) {
+      String job,
+      ObjectWork work,
+      boolean dryRun,
+      int threads,
+      String bucket,
+      Collection<String> keys) {
+    this.job = job;
     this.work = work;
     this.dryRun = dryRun;
     this.threads = threads;
@@ -45,7 +55,7 @@ public final class ObjectOrder implements Serializable {
    * @return the order
    */
   public ObjectOrder of(Collection<String> others) {
-    return new ObjectOrder(work, dryRun, threads, bucket, others);
+    return new ObjectOrder(job, work, dryRun, threads, bucket, others);
   }
 
   /**
@@ -54,7 +64,7 @@ public final class ObjectOrder implements Serializable {
    * @return the order
    */
   public ObjectOrder dry() {
-    return new ObjectOrder(work, true, threads, bucket, keys);
+    return new ObjectOrder(job, work, true, threads, bucket, keys);
   }
 
   /**
@@ -85,7 +95,7 @@ public final class ObjectOrder implements Serializable {
 
   private byte[] encode() {
     Wire.Encoder out =
-        new Wire.Encoder().u8(dryRun ? 1 : 0).i32(threads).string(bucket).strings(keys);
+        new Wire.Encoder().string(job).u8(dryRun ? 1 : 0).i32(threads).string(bucket).strings(keys);
     work.encode(out);
     return out.toBytes();
   }

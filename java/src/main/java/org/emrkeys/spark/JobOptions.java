@@ -27,8 +27,6 @@ abstract class JobOptions {
   private static final String REST =
       String.join(
           System.lineSeparator(),
-          "  --for s3|s3a         whose configuration it is; s3a where fs.s3a.encryption.algorithm is",
-          "                       CSE-CUSTOM, else s3",
           "  --report DIR         a folder in a file system that driver and executors share. It gets a line of JSON",
           "                       for each object",
           "  --checkpoint FILE    remembers how far the work got; the same command goes on from there. Removed at",
@@ -71,6 +69,9 @@ abstract class JobOptions {
 
   /** The work that the options ask for. */
   abstract ObjectWork work();
+
+  /** The client whose configuration it is, unless {@code --for} says it. */
+  abstract Client usualClient(Configuration conf);
 
   /** The options of the job's own that two runs must share to go on from each other's checkpoints. */
   abstract String identity();
@@ -247,12 +248,13 @@ abstract class JobOptions {
   }
 
   final Client client(Configuration conf) {
-    String known =
-        "CSE-CUSTOM".equalsIgnoreCase(conf.get("fs.s3a.encryption.algorithm")) ? "s3a" : "s3";
-    return "s3a".equals(client == null ? known : client) ? Client.S3A : Client.S3;
+    if (client == null) {
+      return usualClient(conf);
+    }
+    return client.equals("s3a") ? Client.S3A : Client.S3;
   }
 
-  /** An order without objects. */
+  /** The order of a new job, without objects. */
   final ObjectOrder order() {
     return new ObjectOrder(work(), dryRun, threads, bucket);
   }

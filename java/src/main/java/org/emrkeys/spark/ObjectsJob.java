@@ -34,6 +34,7 @@ final class ObjectsJob {
   /** So many objects are looked at before the share of those that failed means anything. */
   static final int ENOUGH = 100;
 
+  private static final String DESCRIPTION_ENABLED = "fs.s3.cse.materialsDescription.enabled";
   private static final String OTHER_KEY = "other-key";
 
   /** Rounds have as many tasks for each core, so that slow ones do not keep the others waiting. */
@@ -52,6 +53,9 @@ final class ObjectsJob {
   private final JobReport report;
   private final JobMetrics metrics;
 
+  /** Without objects. */
+  private final ObjectOrder order;
+
   /** Outcomes of this run. */
   private final Map<String, Long> counts = new TreeMap<>();
 
@@ -61,13 +65,18 @@ final class ObjectsJob {
   private ObjectsJob(JobOptions options, JavaSparkContext context, PrintStream out) {
     this.options = options;
     this.context = context;
-    this.conf = context.hadoopConfiguration();
+    this.conf = new Configuration(context.hadoopConfiguration());
     this.out = out;
     client = options.client(conf);
+    if (client == Client.S3) {
+      // EMRFS tells the provider of an object's place only with this property; the job itself always does.
+      conf.set(DESCRIPTION_ENABLED, "true");
+    }
     provider = ObjectsTask.provider(client, conf);
     checkpoint = new Checkpoint(options.checkpoint(), options.wholeIdentity(), conf);
     report = options.report() == null ? null : new JobReport(options.report());
     metrics = new JobMetrics(context, options.work().done());
+    order = options.order();
     batch = Math.min(options.batch(), FIRST_BATCH);
   }
 
@@ -125,7 +134,7 @@ final class ObjectsJob {
   }
 
   private String target() {
-    return provider.ask(handle -> handle.target(options.order()));
+    return provider.ask(handle -> handle.target(order));
   }
 
   /** Every object behind the mark, unless too many fail. */
@@ -189,7 +198,7 @@ final class ObjectsJob {
     long bytes = 0;
     for (ObjectListing.Listed object : objects) {
       if (keys.size() == batch || bytes > options.taskBytes() - object.bytes() && !keys.isEmpty()) {
-        orders.add(options.order().of(keys));
+        orders.add(order.of(keys));
         keys.clear();
         bytes = 0;
       }
@@ -197,7 +206,7 @@ final class ObjectsJob {
       bytes += object.bytes();
     }
     if (!keys.isEmpty()) {
-      orders.add(options.order().of(keys));
+      orders.add(order.of(keys));
     }
     batch = Math.min(options.batch(), 2 * batch);
     return orders;

@@ -3,7 +3,9 @@ package org.emrkeys.spark;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.Iterator;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ObjectWork;
 import org.emrkeys.provider.RewrapWork;
 
@@ -59,6 +61,8 @@ public final class Rewrap {
         "  --to-rules           in place of --to: the keys that the rules give to new objects",
         "  --from KEY,...       move objects under these keys too, though the rules give others at their place:",
         "                       holders of the new key can read them then",
+        "  --for s3|s3a         whose configuration it is; s3a where fs.s3a.encryption.algorithm is",
+        "                       CSE-CUSTOM, else s3",
         "  --upgrade-wrap       replace the wraps of the SDK v1's first client by those of its second"
       };
     }
@@ -82,6 +86,12 @@ public final class Rewrap {
       if (to().isEmpty() != toRules) {
         throw new IllegalArgumentException("PREFIX and one of --to KEY and --to-rules are needed");
       }
+    }
+
+    @Override
+    Client usualClient(Configuration conf) {
+      boolean s3a = "CSE-CUSTOM".equalsIgnoreCase(conf.get("fs.s3a.encryption.algorithm"));
+      return s3a ? Client.S3A : Client.S3;
     }
 
     @Override
