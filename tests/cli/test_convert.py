@@ -170,6 +170,28 @@ def test_plaintext_comes_back_only_where_it_is_confirmed(lake):
     assert [one["Key"] for one in found] == ["in/file"]
 
 
+def test_an_instruction_file_that_a_killed_run_left_does_not_stand_beside_plaintext(lake):
+    body, metadata = lake.seal(how="v2")
+    lake.put("a", body, metadata)
+    lake.put("a.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
+    lake.put("b", *lake.seal())
+    lake.put("b.instruction", b"an object like others", {})
+    for name in ("a", "b"):
+        lake.convert("--to-plaintext", "--confirm", lake.uri + name, uri=lake.uri + name)
+        assert lake.get(name) == (TEXT, {})
+    left = lake.servers.s3.list_objects_v2(Bucket=lake.bucket)["Contents"]
+    assert [found["Key"] for found in left] == ["a", "b", "b.instruction"]
+
+
+def test_a_bucket_where_the_requester_pays(lake):
+    lake.put("small", *lake.seal())
+    lake.put("large", *lake.seal(LARGE))
+    lake.servers.control("POST", "requester-pays", {"bucket": lake.bucket})
+    assert "[STORE_DENIED]" in lake.tool.fails(5, *lake.command())
+    assert lake.convert("--request-payer", "requester")["counts"] == {"converted": 2}
+    assert "--request-payer" in lake.tool.fails(2, *lake.command("--request-payer", "owner"))
+
+
 def test_what_does_not_prove_whole_is_reported_and_left(lake):
     cbc, gcm, large = lake.seal(), lake.seal(how="v2"), lake.seal(LARGE)
     noted = {"x-amz-unencrypted-content-length": str(len(TEXT))}

@@ -116,7 +116,7 @@ impl Command {
         for warning in report.warnings {
             note(format_args!("warning: {warning}"));
         }
-        let store = self.instructions.store(aws)?;
+        let store = self.options.store(self.instructions.store(aws)?);
         let work = Work {
             command: self,
             scope: &scope,

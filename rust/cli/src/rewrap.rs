@@ -115,7 +115,7 @@ impl Command {
     }
 
     fn store(&self, scope: &Scope, aws: &Aws) -> Result<Store, Failure> {
-        let store = self.instructions.store(aws)?;
+        let store = self.options.store(self.instructions.store(aws)?);
         match &self.version_id {
             None => Ok(store),
             Some(id) if scope.exact => Ok(store.at_version(id)),

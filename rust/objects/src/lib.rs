@@ -14,6 +14,7 @@ mod inventory;
 mod keep;
 mod listing;
 pub mod parquet;
+mod payer;
 mod prove;
 mod rewrap;
 mod seal;

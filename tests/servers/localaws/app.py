@@ -87,6 +87,9 @@ class Application:
             _take_body(environ)
             told = "The retain until date must be in the future!"
             return responses.error(start, "s3", 400, "InvalidArgument", told)
+        elif operation.service == "s3" and s3_rules.wants_a_payer(environ):
+            _take_body(environ)
+            return responses.error(start, "s3", 403, "AccessDenied", "Access Denied", head)
         elif operation.service == "s3" and s3_rules.has_no_lock(operation.name, environ):
             told = "The specified object does not have a ObjectLock configuration"
             return responses.error(start, "s3", 404, "NoSuchObjectLockConfiguration", told)

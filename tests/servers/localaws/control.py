@@ -46,6 +46,9 @@ class Control:
             return responses.as_json(start, {})
         if route == "POST data-key-service/rotate":
             return responses.as_json(start, {"keyId": self._data_key_service.rotate()})
+        if route == "POST requester-pays":
+            s3_rules.REQUESTER_PAYS.add(json.loads(body)["bucket"])
+            return responses.as_json(start, {})
         if route == "POST object":
             s3_rules.change(**json.loads(body))
             return responses.as_json(start, {})
@@ -71,6 +74,7 @@ class Control:
 
 def _wipe() -> None:
     """Forgets every bucket, object and KMS key."""
+    s3_rules.REQUESTER_PAYS.clear()
     for backends in (s3_backends, kms_backends):
         for backend in backends[DEFAULT_ACCOUNT_ID].values():
             backend.reset()

@@ -64,6 +64,16 @@ def locks_until_the_past(environ: dict) -> bool:
     return text is not None and datetime.fromisoformat(text.replace("Z", "+00:00")) <= datetime.now(timezone.utc)
 
 
+REQUESTER_PAYS: set[str] = set()
+"""Buckets whose owner has the requester pay; moto knows none. "Requester Pays buckets", Amazon S3 user guide."""
+
+
+def wants_a_payer(environ: dict) -> bool:
+    """Whether S3 would refuse the request, because the caller does not say that it pays."""
+    bucket = environ["PATH_INFO"].lstrip("/").partition("/")[0]
+    return bucket in REQUESTER_PAYS and environ.get("HTTP_X_AMZ_REQUEST_PAYER") != "requester"
+
+
 def has_no_lock(operation: str, environ: dict) -> bool:
     """Whether S3 would answer that the object has no such lock. "GetObjectRetention", Amazon S3 API reference."""
     field = {"GetObjectRetention": "lock_mode", "GetObjectLegalHold": "lock_legal_status"}.get(operation)

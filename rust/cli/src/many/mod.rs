@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use emrkeys_core::{Code, Error};
 use emrkeys_objects::{work_on, InOrder, Listing, ObjectUri, Pace, Store};
 use serde_json::{json, Value};
@@ -57,6 +57,9 @@ pub(crate) struct Options {
     /// Objects begun in a second, at most: from 0.001 to 1000000
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
+    /// Agree to pay for requests and transfer, of buckets whose owner has the requester pay
+    #[arg(long, value_name = "WHO")]
+    request_payer: Option<Payer>,
     /// A file that remembers how far the work got; the same command goes on from there. Removed when every object was
     /// looked at
     #[arg(long, value_name = "FILE")]
@@ -68,6 +71,23 @@ pub(crate) struct Options {
     /// Stop if more than this share of the objects fails; looked at from the hundredth object on
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = share)]
     max_failures: f64,
+}
+
+/// Who pays, as the AWS CLI has it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Payer {
+    /// The owner of the credentials, and not the owner of the bucket
+    Requester,
+}
+
+impl Options {
+    /// The store, as these options want it used.
+    pub(crate) fn store(&self, store: Store) -> Store {
+        match self.request_payer {
+            Some(Payer::Requester) => store.paid_by_requester(),
+            None => store,
+        }
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

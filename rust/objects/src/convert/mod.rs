@@ -37,8 +37,8 @@ use room::Room;
 /// Bytes of a piece of a large object. 8192 of them are the 64 GiB that AES-GCM encrypts under one key, and S3 takes
 /// 10,000 parts.
 const PIECE: u64 = 8 << 20;
-/// Bytes of content that are in memory at once, of all objects together.
-const MEMORY: u64 = 80 << 20;
+/// Content that is in memory at once, of all objects of the process together.
+static ROOM: Room = Room::of(80 << 20);
 /// The end of the names of markers for folders that Hadoop's older file systems wrote.
 const FOLDER_MARK: &str = "_$folder$";
 
@@ -73,7 +73,7 @@ impl Form {
     }
 }
 
-/// The work to do on objects. Thread-safe; clones share the memory for content, and what is known of buckets and keys.
+/// The work to do on objects. Thread-safe; clones share what is known of buckets and keys.
 #[derive(Clone, Debug)]
 pub struct Convert {
     /// How the objects are to be stored.
@@ -95,7 +95,6 @@ pub struct Convert {
 
 #[derive(Debug)]
 struct Shared {
-    room: Room,
     buckets: Buckets,
     /// Whether the last object was left alone: then the next is first asked for without its content.
     is_quiet: AtomicBool,
@@ -135,7 +134,6 @@ impl Convert {
             dry_run: false,
             doubts: Doubts::default(),
             shared: Arc::new(Shared {
-                room: Room::of(MEMORY),
                 buckets: Buckets::default(),
                 is_quiet: AtomicBool::new(false),
             }),
@@ -159,7 +157,7 @@ impl Convert {
     /// the same object, one replaces it and the other finds that done. Where somebody else writes the object at the
     /// same moment, it is that object which is converted.
     ///
-    /// Memory: at most 80 MiB of content for all objects at work on clones of this; an object waits for its share.
+    /// Memory: at most 80 MiB of content for all objects at work in the process; an object waits for its share.
     ///
     /// # Errors
     /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_DAMAGED`
@@ -191,14 +189,7 @@ impl Convert {
             self.expected(&job, &found.head, true)?;
             return Ok(Outcome::Planned(Box::new(self.plan(&job, &found))));
         }
-        if let (Form::Plaintext, Some((_, envelope, Place::InstructionFile { etag }))) = (self.form, &job.old)
-        {
-            // An object in the clear with an instruction file beside it would count as encrypted. So the envelope moves
-            // into the metadata first, and the instruction file goes: after each step the object can be read.
-            let metadata = envelope.replace_in(&found.head.metadata);
-            check_size(&metadata)?;
-            store.replace_metadata(uri, &found.head, &metadata, MAX_COPY)?;
-            store.delete_if(&store.instruction_of(uri), etag)?;
+        if self.form == Form::Plaintext && clear_the_way(&job, &found.head)? {
             return self.try_object(provider, store, uri);
         }
         let done = self.replace(&job, found);
@@ -317,9 +308,7 @@ impl Convert {
             return Ok(None);
         }
         let content = store.small(uri, MAX_INSTRUCTION, Code::InvalidEnvelope)?;
-        let is_envelope = content
-            .and_then(|(bytes, _)| json_fields(&bytes).ok())
-            .is_some_and(|fields| Envelope::is_in(&fields));
+        let is_envelope = content.is_some_and(|(content, _)| is_envelope(&content));
         Ok(is_envelope.then_some(Skipped::InstructionFile))
     }
 
@@ -338,6 +327,36 @@ impl Convert {
         }
         data_key
     }
+}
+
+/// Removes the instruction file of an object that is to be in the clear: with one beside it, the object would count as
+/// encrypted. Its envelope moves into the metadata before, so that the object can be read after each step. Gives
+/// whether the object changed.
+fn clear_the_way(job: &Job<'_>, head: &Head) -> Result<bool, Error> {
+    let (store, uri) = (job.store, job.uri);
+    let beside = store.instruction_of(uri);
+    if let Some((_, envelope, Place::InstructionFile { etag })) = &job.old {
+        let metadata = envelope.replace_in(&head.metadata);
+        check_size(&metadata)?;
+        store.replace_metadata(uri, head, &metadata, MAX_COPY)?;
+        store.delete_if(&beside, etag)?;
+        return Ok(true);
+    }
+    // An earlier run may have ended between these two steps.
+    if store
+        .head(&beside)?
+        .is_some_and(|head| head.length <= MAX_INSTRUCTION as u64)
+    {
+        let content = store.small(&beside, MAX_INSTRUCTION, Code::InvalidEnvelope)?;
+        if let Some((_, etag)) = content.filter(|(content, _)| is_envelope(content)) {
+            store.delete_if(&beside, &etag)?;
+        }
+    }
+    Ok(false)
+}
+
+fn is_envelope(content: &[u8]) -> bool {
+    json_fields(content).is_ok_and(|fields| Envelope::is_in(&fields))
 }
 
 fn materials(provider: &Provider, uri: &ObjectUri, under: &str) -> Result<Materials, Error> {

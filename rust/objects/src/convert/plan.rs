@@ -40,6 +40,7 @@ impl Convert {
         } else {
             requests.add("PutObject", 1);
         }
+        requests.add("HeadObject", (self.form == Form::Plaintext).into());
         requests.add("GetObject", self.second_read.into());
         if let Some((_, _, Place::InstructionFile { .. })) = &job.old {
             requests.add("GetObject", 1);

@@ -25,7 +25,7 @@ pub(super) struct Taken<'a> {
 }
 
 impl Room {
-    pub(super) fn of(size: u64) -> Room {
+    pub(super) const fn of(size: u64) -> Room {
         Room {
             size,
             state: Mutex::new(State {

@@ -42,7 +42,7 @@ impl Convert {
         } else {
             length + GROWTH
         };
-        let _room = self.shared.room.take(need);
+        let _room = super::ROOM.take(need);
         let mut expected = self.expected(job, &found.head, is_large)?;
         let (new, sealer) = self.seal(job)?;
         let envelope = new.as_ref().map(|(_, envelope)| envelope);
@@ -79,11 +79,13 @@ impl Convert {
             let (sent, written) = job.store.replace_whole(&replacement, content);
             (sent, written, noted, metadata)
         };
-        let (written, was_lost) = self.settle(job, &metadata, written)?;
-        let confirmed = are_confirmed(&sent) && !was_lost && !self.second_read;
+        let (written, lost) = settle(job, &metadata, written)?;
+        let confirmed = are_confirmed(&sent) && lost.is_none() && !self.second_read;
         if !confirmed {
             let key = new.as_ref().map(|(key, envelope)| (key, envelope));
-            job.store.compare(job.uri, &written.etag, &sent, key)?;
+            let compared = job.store.compare(job.uri, &written.etag, &sent, key);
+            // In the clear, only its content shows that somebody else wrote the object.
+            compared.map_err(|error| lost.filter(|_| new.is_none()).map_or(error, Error::from))?;
         }
         let mut notes: Vec<&'static str> = acl_noted.into_iter().collect();
         notes.extend(clean_up(job));
@@ -173,28 +175,27 @@ impl Convert {
         }
         written
     }
+}
 
-    /// An answer may be lost although the object was replaced. A new envelope shows that it is there; in the clear the
-    /// content will. Gives too whether the answer was lost.
-    fn settle(
-        &self,
-        job: &Job<'_>,
-        metadata: &Metadata,
-        written: Result<Written, Problem>,
-    ) -> Result<(Written, bool), Error> {
-        let problem = match written {
-            Ok(written) => return Ok((written, false)),
-            Err(problem) => problem,
-        };
-        if is_doubtful(problem.code) {
-            if let Some(head) = job.store.head(job.uri)?.filter(|head| head.metadata == *metadata) {
-                let version = head.version_id().map(str::to_owned);
-                let etag = head.etag;
-                return Ok((Written { etag, version }, true));
-            }
+/// An answer may be lost although the object was replaced. A new envelope shows that it is there; in the clear the
+/// content will. Gives too what went wrong, where the answer was lost.
+fn settle(
+    job: &Job<'_>,
+    metadata: &Metadata,
+    written: Result<Written, Problem>,
+) -> Result<(Written, Option<Problem>), Error> {
+    let problem = match written {
+        Ok(written) => return Ok((written, None)),
+        Err(problem) => problem,
+    };
+    if is_doubtful(problem.code) {
+        if let Some(head) = job.store.head(job.uri)?.filter(|head| head.metadata == *metadata) {
+            let version = head.version_id().map(str::to_owned);
+            let etag = head.etag;
+            return Ok((Written { etag, version }, Some(problem)));
         }
-        Err(problem.into())
     }
+    Err(problem.into())
 }
 
 /// Removes the instruction file of an object that has its envelope in its metadata now.
