@@ -140,7 +140,7 @@ fn copy(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
         jobs,
         per_second: None,
     };
-    let mut failed = None;
+    let (mut copied, mut failed) = (0, None);
     work_on(
         Listing::open(store, &parse(prefix)?, None, None).map_err(Error::other)?,
         pace,
@@ -155,9 +155,13 @@ fn copy(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
                     .map_err(Error::other)
             }
         },
-        |_, _, done| failed = failed.take().or(done.err()),
+        |_, _, done| match done {
+            Ok(()) => copied += 1,
+            Err(error) => failed = Some(error),
+        },
     )
     .map_err(Error::other)?;
+    println!("{copied}");
     failed.map_or(Ok(()), Err)
 }
 

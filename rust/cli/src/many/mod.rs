@@ -73,7 +73,7 @@ pub(crate) struct Options {
     max_failures: f64,
 }
 
-/// Who pays, as the AWS CLI has it.
+/// The one who pays, as the AWS CLI has it.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Payer {
     /// The owner of the credentials, and not the owner of the bucket

@@ -1,5 +1,9 @@
 //! New content in an object's place: everything else of the object stays, and a write by somebody else wins.
 
+use aws_runtime::auth::PayloadSigningOverride;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use base64ct::{Base64, Encoding};
@@ -62,6 +66,29 @@ macro_rules! take_over {
     }};
 }
 
+/// Signs a body by its digest, which is known: else the client would compute it once more.
+#[derive(Debug)]
+struct SignedBy([u8; SIZE]);
+
+impl Intercept for SignedBy {
+    fn name(&self) -> &'static str {
+        "SignedBy"
+    }
+
+    fn modify_before_signing(
+        &self,
+        _: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        settings: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let digest = format!("{:x}", base16ct::HexDisplay(&self.0));
+        settings
+            .interceptor_state()
+            .store_put(PayloadSigningOverride::Precomputed(digest));
+        Ok(())
+    }
+}
+
 fn base64(digest: &[u8]) -> String {
     Base64::encode_string(digest)
 }
@@ -93,6 +120,7 @@ impl Store {
             .if_match(&new.head.etag)
             .checksum_sha256(base64(&digest))
             .body(ByteStream::from(Bytes::from(content)));
+        let call = call.customize().interceptor(SignedBy(digest));
         let written = wait(new.uri, "PutObject", call.send()).map(|answer| {
             sent.confirmed = answer.checksum_sha256 == Some(base64(&digest));
             Written {
@@ -137,6 +165,7 @@ impl Store {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_sha256(base64(&digest))
             .body(ByteStream::from(Bytes::from(content)));
+        let call = call.customize().interceptor(SignedBy(digest));
         let answer = wait(uri, "UploadPart", call.send())?;
         Ok(Sent {
             number,
