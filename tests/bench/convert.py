@@ -97,7 +97,8 @@ class Bench(cli.Client):
         if provider == "plain":
             command = [str(self.options.tools), "store", "copy", prefix, str(JOBS)]
         else:
-            command = [str(self.options.tool), "convert", prefix, "--recursive", "--yes", "--jobs", str(JOBS), *self.conf]
+            options = ["--recursive", "--yes", "--jobs", str(JOBS), *self.conf]
+            command = [str(self.options.tool), "convert", prefix, *options]
         seconds, resident = self.call(command)
         self.rates.setdefault((case, provider), []).append(size / seconds / 1e9)
         self.seconds.setdefault(provider, []).append(seconds)

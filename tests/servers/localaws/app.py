@@ -87,6 +87,10 @@ class Application:
             _take_body(environ)
             told = "The retain until date must be in the future!"
             return responses.error(start, "s3", 400, "InvalidArgument", told)
+        elif operation.service == "s3" and (
+            code := s3_rules.wrong_digest(operation.name, environ, lambda: _take_body(environ))
+        ):
+            return responses.error(start, "s3", 400, code, "The body is not what its digest says")
         elif operation.service == "s3" and s3_rules.wants_a_payer(environ):
             _take_body(environ)
             return responses.error(start, "s3", 403, "AccessDenied", "Access Denied", head)

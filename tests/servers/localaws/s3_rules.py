@@ -4,7 +4,10 @@ It bounds the size of the user metadata, decides a conditional write or copy and
 object until a time that is past.
 """
 
+import base64
+import hashlib
 import threading
+from collections.abc import Callable
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
@@ -64,6 +67,21 @@ def locks_until_the_past(environ: dict) -> bool:
     return text is not None and datetime.fromisoformat(text.replace("Z", "+00:00")) <= datetime.now(timezone.utc)
 
 
+_UPLOADS = {"PutObject", "UploadPart"}
+
+
+def wrong_digest(operation: str, environ: dict, body: Callable[[], bytes]) -> str | None:
+    """The error of S3 where a body is not of the SHA-256 of its signature or its checksum; moto looks at neither."""
+    signed = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")
+    checksum = environ.get("HTTP_X_AMZ_CHECKSUM_SHA256")
+    if operation not in _UPLOADS or not (len(signed) == 64 or checksum):
+        return None
+    digest = hashlib.sha256(body()).digest()
+    if len(signed) == 64 and signed != digest.hex():
+        return "XAmzContentSHA256Mismatch"
+    return "BadDigest" if checksum and checksum != base64.b64encode(digest).decode() else None
+
+
 REQUESTER_PAYS: set[str] = set()
 """Buckets whose owner has the requester pay; moto knows none. "Requester Pays buckets", Amazon S3 user guide."""
 
@@ -118,7 +136,7 @@ def change(bucket: str, key: str, modified: float | None = None, locked_until: s
 
 
 def _find(path: str, version: str | None = None):
-    """The object, or that version of it; None where there is none, or a delete marker."""
+    """The object, or that version of it; None if it does not exist, or is a delete marker."""
     bucket, _, key = path.lstrip("/").partition("/")
     found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(bucket)
     if not found:

@@ -1,3 +1,7 @@
+import base64
+import hashlib
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
@@ -153,3 +157,19 @@ def test_of_many_conditional_writes_at_once_one_succeeds(stack, bucket, exists):
 
         with ThreadPoolExecutor(8) as threads:
             assert sum(threads.map(write, range(8))) == 1
+
+
+@pytest.mark.parametrize("header", ["x-amz-content-sha256", "x-amz-checksum-sha256"])
+def test_a_body_of_another_digest_is_refused(stack, bucket, header):
+    digest = hashlib.sha256(b"right").digest()
+    value = digest.hex() if "content" in header else base64.b64encode(digest).decode()
+    for body, status in ((b"right", 200), (b"wrong", 400)):
+        request = urllib.request.Request(f"{stack.endpoint}/{bucket}/k", data=body, method="PUT")
+        request.add_header(header, value)
+        request.add_header("Authorization", "AWS4-HMAC-SHA256 Credential=A/20240101/us-east-1/s3/aws4_request")
+        if status == 200:
+            urllib.request.urlopen(request).close()
+            continue
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request)
+        assert caught.value.code == status
