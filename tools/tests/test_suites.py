@@ -40,8 +40,15 @@ def test_the_whole_run_has_every_java():
     found = jobs()
     for java in (BUILDER, NEWEST, OLDEST):
         assert f"end to end, Java {java.version}" in found
-        assert f"Java unit tests, Java {java.version}" in found
+        assert [name for name in found if name.startswith("Java unit tests") and name.endswith(f"Java {java.version}")]
     assert "end to end, SDK of 2019, Java 8" in found
+
+
+def test_calls_of_native_code_are_checked_on_the_newest_java():
+    checked = "Java unit tests with -Xcheck:jni, Java 25"
+    assert checked in jobs()
+    assert "Java unit tests, Java 25" not in jobs()
+    assert {checked, "Java unit tests, Java 25"} <= jobs(full=True).keys()
 
 
 def test_the_quick_run_has_only_the_jdk_that_builds():
