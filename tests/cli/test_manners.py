@@ -1,4 +1,4 @@
-"""What a person expects of `put`, `get` and `cat`: names, `-`, one line on what was done, and errors that help."""
+"""`put`, `get` and `cat` in use: names, `-`, one line on what was done, and errors that help."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_an_object_that_is_there_is_kept_before_anything_is_sent(lake, size):
     told = lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
     assert "exists, and --no-overwrite keeps it" in told and "in the meantime" not in told
     assert set(lake.servers.calls()) == {"s3.HeadObject"}
-    # One who may not look is told the same at the end.
+    # Where the object may not be looked at, the error is the same, at the end.
     lake.servers.deny("s3", "HeadObject")
     told = lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
     assert "exists, and --no-overwrite keeps it" in told

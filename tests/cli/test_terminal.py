@@ -1,4 +1,4 @@
-"""What a terminal gets: tables that fit, words in one piece, colours only where they are wanted, bars with units."""
+"""Output on a terminal: tables that fit, words in one piece, colours only where they are wanted, bars with units."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ def lake(servers, keys, tool):
 
 
 def shown(tool, columns: int, *arguments, env=None, status: int = 0) -> str:
-    """What the command shows on a terminal of so many columns, escape sequences included."""
+    """The output of the command on a terminal of so many columns, escape sequences included."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     process = subprocess.Popen(

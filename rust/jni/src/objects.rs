@@ -217,7 +217,7 @@ impl Batch {
         work: impl Fn(&Provider, &Store, &ObjectUri) -> Reported + Sync,
     ) -> Result<Response, Error> {
         let provider = handles::PROVIDERS.get(handle)?;
-        let store = Store::of(&*provider)?.with_instruction_suffix(&self.instruction_suffix);
+        let store = Store::of(&provider)?.with_instruction_suffix(&self.instruction_suffix);
         let reports = work_on_all(self.objects, self.jobs, |uri| work(&provider, &store, uri))?;
         let head = Writer::success(reports.len() * 200).number(reports.len());
         let write = |writer: Writer, (uri, report): &(ObjectUri, Reported)| {

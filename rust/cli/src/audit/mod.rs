@@ -93,12 +93,11 @@ impl Command {
         let mut progress = Progress::of("objects", None);
         let mut listing = Listing::open(&store, &prefix, inventory.as_ref(), None)?;
         while let Some(page) = listing.next_page()? {
-            for row in self.rows(&auditor, &store, &page, &stop)? {
+            for row in self.rows(&auditor, &store, &page, &stop, &mut progress)? {
                 if let Some(objects) = &mut objects {
                     objects.write(&row)?;
                 }
                 tally.add(row);
-                progress.add(1);
             }
             if is_set(&stop) {
                 return Err(Failure::Interrupted);
@@ -143,6 +142,7 @@ impl Command {
         store: &Store,
         page: &Page,
         stop: &AtomicBool,
+        progress: &mut Progress,
     ) -> Result<Vec<Row>, Failure> {
         let pace = Pace {
             jobs: self.jobs.into(),
@@ -154,7 +154,10 @@ impl Command {
             pace,
             stop,
             |object| auditor.look(store, object, page),
-            |number, _, row| drop(rows.insert(number, row)),
+            |number, _, row| {
+                progress.add(1);
+                rows.insert(number, row);
+            },
         )?;
         Ok(rows.into_values().collect())
     }

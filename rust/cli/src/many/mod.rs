@@ -36,7 +36,8 @@ const ENOUGH: u64 = 100;
 /// How the work on many objects is done.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Ask before more objects than that are changed; each of them is looked at first, to show what would become of them
+    /// Ask before more objects than that are changed; each of them is looked at first, to show what would become of
+    /// them
     #[arg(long, value_name = "N", default_value_t = 1000)]
     ask_above: usize,
     /// Do not ask

@@ -251,7 +251,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// What is said of it once it was read.
+    /// The object in words, once it was read.
     fn moved(&self, provider: &Provider) -> Moved {
         let object = &self.sealed;
         Moved {

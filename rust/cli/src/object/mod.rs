@@ -193,7 +193,7 @@ enum Origin {
 
 /// Its bytes, as they come.
 pub(crate) enum Source<'a> {
-    S3(Body),
+    S3(Box<Body>),
     File {
         path: &'a Path,
         file: &'a File,
@@ -249,7 +249,10 @@ impl Sealed {
     /// The ciphertext, or `range` of it in bytes, the last one included.
     pub(crate) fn open(&self, stores: &Stores, range: Option<(u64, u64)>) -> Result<Source<'_>, Failure> {
         match &self.from {
-            Origin::S3(uri, etag) => Ok(Source::S3(stores.s3()?.get(uri, Some(etag.as_str()), range)?)),
+            Origin::S3(uri, etag) => {
+                let body = stores.s3()?.get(uri, Some(etag.as_str()), range)?;
+                Ok(Source::S3(Box::new(body)))
+            }
             Origin::File(path, file) => {
                 let (next, last) = range.unwrap_or((0, u64::MAX - 1));
                 Ok(Source::File {

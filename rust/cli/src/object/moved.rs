@@ -1,4 +1,4 @@
-//! What `get` and `put` say once an object is where it should be, and the names that folders give.
+//! The line of `get` and `put` on an object that is where it should be, and the names that folders give.
 
 use std::ffi::OsStr;
 use std::io::{stdout, Write};

@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_list_of_every_new_object_needs_no_header() {
         let owner = grant(Permission::FullControl, Some("me"), None);
-        assert_eq!(Acl::of(Some("me"), &[owner.clone()]), Acl::default());
+        assert_eq!(Acl::of(Some("me"), std::slice::from_ref(&owner)), Acl::default());
         assert_ne!(Acl::of(Some("you"), &[owner]), Acl::default());
     }
 
