@@ -163,3 +163,39 @@ def test_a_classification_that_hadoop_does_not_get_is_named(lake, name, properti
         assert f"the classification {name}" in found.stderr and told in found.stderr
     else:
         assert "classification" not in found.stderr
+
+
+def tree(folder) -> dict:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("options", [[], ["--instruction-file"]])
+def test_a_folder_goes_to_objects_and_comes_back(lake, options):
+    folder = lake.tool.folder
+    files = {"a": "1", "b/c d": "22", "b/ü/%2F": "333", "empty": ""}
+    for name, content in files.items():
+        (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "tree" / name).write_text(content)
+    uri = lake.uri + "to/here"
+    told = lake.tool.ok("put", "--recursive", "tree", uri, *options, *conf(lake))
+    assert told == f"tree to {uri}/: key old, 6 bytes, 4 objects\n"
+    lake.put("to/here/folder/", b"", {})
+    lake.put("to/hereafter", b"text", {})
+    found = lake.tool.json("get", "--recursive", uri + "/", "out", *conf(lake))
+    assert (found["objects"], found["bytes"], found["keys"], found["failed"]) == (4, 6, ["old"], 0)
+    assert tree(folder / "out") == files
+
+
+def test_of_a_folder_the_others_are_done_where_one_fails(lake):
+    for name in ("good", "x/other"):
+        lake.put("p/" + name, *seal(b"text", lake.old, "v2", lake.describe("old")))
+    lake.put("p/plain", b"text", {})
+    lake.put("p/../../escape", *seal(b"text", lake.old, "v2", lake.describe("old")))
+    done = lake.tool.run("get", "--recursive", lake.uri + "p", "out", *conf(lake))
+    assert done.returncode == 1 and "[OBJECTS_FAILED]" in done.stderr and "2 objects failed" in done.stderr
+    assert "p/plain: " in done.stderr and "[INVALID_ENVELOPE]" in done.stderr and "[INVALID_URI]" in done.stderr
+    assert tree(lake.tool.folder / "out") == {"good": "text", "x/other": "text"}
+    assert not list(lake.tool.folder.parent.glob("**/escape"))
+    lake.tool.fails(7, "get", "--recursive", lake.uri + "none/", "out", *conf(lake))
+    for wrong in (["get", "--recursive", lake.uri, "-"], ["put", "--recursive", "out", "file:///x/"]):
+        lake.tool.fails(2, *wrong, *conf(lake))

@@ -1,14 +1,19 @@
 //! `emrkeys get` and `emrkeys cat`
 
 use std::io::{stdout, Error, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use emrkeys_core::{Code, Provider};
 use emrkeys_crypto::digest::sha256;
-use emrkeys_objects::{unwrap_data_key, Content, DataKey, Opener, RangeOpener, TAG_BYTES};
+use emrkeys_objects::{
+    unwrap_data_key, work_on, Content, DataKey, Listing, ObjectUri, Opener, RangeOpener, INSTRUCTION_MARK,
+    TAG_BYTES,
+};
 
 use super::moved::{file_for, is_standard, Moved};
+use super::tree::{folder_of_objects, path_below, Sums, PACE};
 use super::{Instructions, Place, Sealed, Stores, Version, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
@@ -26,6 +31,9 @@ pub(crate) struct Get {
     /// gets a file with the last part of the object's name; - is standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Take the URI for a folder of objects, and FILE for the folder that they go to
+    #[arg(long, conflicts_with_all = ["range", "version_id"])]
+    recursive: bool,
     #[command(flatten)]
     version: Version,
     #[command(flatten)]
@@ -81,6 +89,9 @@ fn range(text: &str) -> Result<(u64, Option<u64>), String> {
 impl Get {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let place = Place::parse(&self.uri)?;
+        if self.recursive {
+            return self.tree(&folder_of_objects(place)?, form, aws);
+        }
         let version = self.version.of(std::slice::from_ref(&place))?;
         if is_standard(&self.file) {
             let provider = self.conf.open_lazily(aws)?;
@@ -93,33 +104,111 @@ impl Get {
         let stop = interrupted()?;
         let provider = self.conf.open_lazily(aws)?;
         let path = &file_for(&self.file, &place)?;
+        let stores = Stores::new(aws, &self.part.instructions, version);
+        let mut progress = None;
+        let moved = self.one(place, path, &provider, &stores, &mut |count, length| {
+            progress
+                .get_or_insert_with(|| Progress::of("bytes", Some(length)))
+                .add(count);
+            go_on(&stop)
+        });
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        moved?.print(form)
+    }
+
+    /// Decrypts an object into a file. `read` gets how many bytes of ciphertext were read, and of how many.
+    fn one(
+        &self,
+        place: Place,
+        path: &Path,
+        provider: &Provider,
+        stores: &Stores,
+        read: &mut impl FnMut(u64, u64) -> Result<(), Failure>,
+    ) -> Result<Moved, Failure> {
         // Where it cannot be, nobody is asked for anything.
         let mut file = NewFile::create(path).map_err(at(path))?;
-        let stores = Stores::new(aws, &self.part.instructions, version);
-        let object = Reading::begin(place, &self.part, &provider, &stores)?;
-        let mut progress = Progress::of("bytes", Some(object.sealed.length));
+        let object = Reading::begin(place, &self.part, provider, stores)?;
         let mut written = 0;
         let mut write = |bytes: &[u8]| {
             written += bytes.len() as u64;
             file.write_all(bytes).map_err(at(path))
         };
-        let done = object.copy(&mut Pieces::Unseen, &mut write, &mut |count| {
-            progress.add(count);
-            if is_set(&stop) {
-                return Err(Failure::Interrupted);
-            }
-            Ok(())
-        });
-        progress.finish();
-        done?;
+        let length = object.sealed.length;
+        object.copy(&mut Pieces::Unseen, &mut write, &mut |count| read(count, length))?;
         file.replace().map_err(at(path))?;
-        let moved = Moved {
+        Ok(Moved {
             to: path.display().to_string(),
             bytes: written,
-            ..object.moved(&provider)
-        };
-        moved.print(form)
+            ..object.moved(provider)
+        })
     }
+
+    /// Decrypts all objects of a folder.
+    fn tree(&self, prefix: &ObjectUri, form: Form, aws: &Aws) -> Result<(), Failure> {
+        if is_standard(&self.file) {
+            return Err(Failure::Usage("--recursive: name a folder, not -".to_owned()));
+        }
+        let stop = interrupted()?;
+        let provider = self.conf.open_lazily(aws)?;
+        let stores = Stores::new(aws, &self.part.instructions, None);
+        let listing = Listing::open(stores.s3()?, prefix, None, None)?;
+        let mut progress = Progress::of("objects", None);
+        let mut sums = Sums::default();
+        let done = work_on(
+            listing,
+            PACE,
+            &stop,
+            |listed| self.below(prefix, &listed.uri, &provider, &stores, &stop),
+            |_, listed, result| {
+                progress.add(1);
+                sums.add(&listed.uri.to_string(), result);
+            },
+        );
+        progress.finish();
+        done?;
+        sums.end(&prefix.to_string(), &self.file.display().to_string(), form, &stop)
+    }
+
+    /// An object of a folder; `None` for the mark of a folder and for an instruction file.
+    fn below(
+        &self,
+        prefix: &ObjectUri,
+        uri: &ObjectUri,
+        provider: &Provider,
+        stores: &Stores,
+        stop: &AtomicBool,
+    ) -> Result<Option<Moved>, Failure> {
+        if uri.key.ends_with('/') {
+            return Ok(None);
+        }
+        let path = path_below(&self.file, &uri.key[prefix.key.len()..])?;
+        let folder = path.parent().unwrap_or(&self.file);
+        std::fs::create_dir_all(folder).map_err(at(folder))?;
+        match self.one(Place::S3(uri.clone()), &path, provider, stores, &mut |_, _| {
+            go_on(stop)
+        }) {
+            Err(failure) => {
+                let head = stores.s3()?.head(uri)?;
+                let is_instruction = head.is_some_and(|head| head.metadata.contains_key(INSTRUCTION_MARK));
+                if is_instruction {
+                    Ok(None)
+                } else {
+                    Err(failure)
+                }
+            }
+            Ok(moved) => Ok(Some(moved)),
+        }
+    }
+}
+
+/// Whether the user lets the work go on.
+pub(super) fn go_on(stop: &AtomicBool) -> Result<(), Failure> {
+    if is_set(stop) {
+        return Err(Failure::Interrupted);
+    }
+    Ok(())
 }
 
 impl Cat {

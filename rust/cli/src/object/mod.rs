@@ -8,6 +8,7 @@ mod inspect;
 mod moved;
 pub(crate) mod parquet;
 mod put;
+mod tree;
 
 use std::fs::File;
 use std::io::Read;
@@ -145,7 +146,7 @@ pub(crate) struct Stores<'a> {
     aws: &'a Aws,
     instructions: &'a Instructions,
     version: Option<&'a str>,
-    store: std::cell::OnceCell<Store>,
+    store: std::sync::OnceLock<Store>,
 }
 
 impl<'a> Stores<'a> {
@@ -155,7 +156,7 @@ impl<'a> Stores<'a> {
             aws,
             instructions,
             version,
-            store: std::cell::OnceCell::new(),
+            store: std::sync::OnceLock::new(),
         }
     }
 

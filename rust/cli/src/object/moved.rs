@@ -104,7 +104,7 @@ pub(super) fn file_for(file: &Path, place: &Place) -> Result<PathBuf, Failure> {
 }
 
 /// Whether a key of S3 may be the name of a file as it is.
-fn is_file_name(name: &OsStr) -> bool {
+pub(super) fn is_file_name(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     !matches!(bytes, b"" | b"." | b"..") && !bytes.contains(&0) && !bytes.contains(&b'/')
 }

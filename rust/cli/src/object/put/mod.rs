@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use emrkeys_core::{Code, Provider};
 use emrkeys_crypto::gcm::MAX_MESSAGE;
-use emrkeys_objects::{seal, Content, Envelope};
+use emrkeys_objects::{seal, work_on, Content, Envelope, ObjectUri};
 
+use super::get::go_on;
 use super::moved::{is_standard, object_for, Moved};
+use super::tree::{files_of, folder_of_objects, Sums, PACE};
 use super::{instruction_path, Instructions, Place, Stores, PIECE};
 use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::files::NewFile;
 use crate::output::{at, problem, Failure};
-use crate::progress::{interrupted, is_set, Progress};
+use crate::progress::{interrupted, Progress};
 use crate::text::in_units;
 use crate::Form;
 use upload::S3Object;
@@ -32,6 +34,9 @@ pub(crate) struct Put {
     /// name
     #[arg(value_name = "URI")]
     uri: String,
+    /// Take FILE for a folder, all files of which go below the URI
+    #[arg(long, conflicts_with = "resume")]
+    recursive: bool,
     /// Which client's format
     #[arg(long, value_name = "FORMAT", default_value = "v2")]
     format: Format,
@@ -61,73 +66,94 @@ enum Format {
 
 impl Put {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        if self.recursive {
+            return self.tree(&folder_of_objects(Place::parse(&self.uri)?)?, form, aws);
+        }
         let stop = interrupted()?;
         let place = object_for(&self.uri, &self.file)?;
         let provider = self.conf.open_lazily(aws)?;
-        let mut file = self.open()?;
-        let about = file.metadata().map_err(at(&self.file))?;
-        let length = about.is_file().then_some(about.len()); // a pipe ends where it ends
-        if length.is_some_and(|length| length > MAX_MESSAGE) {
-            return Err(problem(
-                Code::ContentUnsupported,
-                format!(
-                    "{} has {} bytes, and AES-GCM takes at most {MAX_MESSAGE}",
-                    self.file.display(),
-                    about.len()
-                ),
-                "Split the file.",
-            ));
-        }
+        let input = Input::open(&self.file)?;
+        let stores = Stores::new(aws, &self.instructions, None);
+        let mut progress = Progress::of("bytes", input.length);
+        let mut total = 0;
+        let done = self.one(&input, &place, &provider, &stores, &mut |count| {
+            total += count as u64;
+            progress.add(count as u64);
+            go_on(&stop)
+        });
+        progress.finish();
+        done.map_err(|failure| self.stopped(failure, total))?.print(form)
+    }
+
+    /// Encrypts a file. `read` gets how many bytes of it were read.
+    fn one(
+        &self,
+        input: &Input,
+        place: &Place,
+        provider: &Provider,
+        stores: &Stores,
+        read: &mut impl FnMut(usize) -> Result<(), Failure>,
+    ) -> Result<Moved, Failure> {
         let content = match self.format {
             Format::V2 => Content::Gcm,
             Format::V4 => Content::CommittingGcm,
         };
-        let mut progress = Progress::of("bytes", length);
         let mut total = 0;
         let mut read = |count: usize| {
             total += count as u64;
-            progress.add(count as u64);
-            if is_set(&stop) {
-                return Err(Failure::Interrupted);
-            }
-            Ok(())
+            read(count)
         };
-        let done = match &place {
-            Place::File(path) => self.to_file(path, &place, &provider, content, &mut file, &mut read),
+        let envelope = match place {
+            Place::File(path) => self.to_file(path, place, provider, content, input, &mut read)?,
             Place::S3(uri) => {
-                let stores = Stores::new(aws, &self.instructions, None);
                 let object = S3Object {
                     put: self,
+                    input,
                     store: stores.s3()?,
-                    provider: &provider,
+                    provider,
                     uri,
-                    length,
                 };
-                object.write(content, file, &mut read)
+                object.write(content, &mut read)?
             }
         };
-        progress.finish();
-        let envelope = done.map_err(|failure| self.stopped(failure, total))?;
-        let moved = Moved {
-            from: self.file.display().to_string(),
+        Ok(Moved {
+            from: input.path.display().to_string(),
             to: place.to_string(),
-            bytes: length.unwrap_or(total),
-            ..Moved::new(&provider, &envelope)
-        };
-        moved.print(form)
+            bytes: input.length.unwrap_or(total),
+            ..Moved::new(provider, &envelope)
+        })
     }
 
-    fn open(&self) -> Result<File, Failure> {
-        if is_standard(&self.file) {
-            let own = std::io::stdin().as_fd().try_clone_to_owned();
-            return own.map(File::from).map_err(at(&self.file));
-        }
-        let file = File::open(&self.file).map_err(at(&self.file))?;
-        if file.metadata().is_ok_and(|about| about.is_dir()) {
-            let what = "it is a folder, and put takes one file";
-            return Err(at(&self.file)(std::io::Error::other(what)));
-        }
-        Ok(file)
+    /// Encrypts all files of a folder.
+    fn tree(&self, prefix: &ObjectUri, form: Form, aws: &Aws) -> Result<(), Failure> {
+        let stop = interrupted()?;
+        let provider = self.conf.open_lazily(aws)?;
+        let files = files_of(&self.file)?;
+        let stores = Stores::new(aws, &self.instructions, None);
+        stores.s3()?;
+        let mut progress = Progress::of("objects", Some(files.len() as u64));
+        let mut sums = Sums::default();
+        let done = work_on(
+            files.into_iter().map(Ok),
+            PACE,
+            &stop,
+            |(path, below)| {
+                let uri = ObjectUri {
+                    bucket: prefix.bucket.clone(),
+                    key: format!("{}{below}", prefix.key),
+                };
+                let input = Input::open(path)?;
+                let moved = self.one(&input, &Place::S3(uri), &provider, &stores, &mut |_| go_on(&stop));
+                moved.map(Some)
+            },
+            |_, (path, _), result| {
+                progress.add(1);
+                sums.add(&path.display().to_string(), result);
+            },
+        );
+        progress.finish();
+        done?;
+        sums.end(&self.file.display().to_string(), &prefix.to_string(), form, &stop)
     }
 
     /// Where the user stopped an upload that can be gone on with, how.
@@ -149,7 +175,7 @@ impl Put {
         place: &Place,
         provider: &Provider,
         content: Content,
-        file: &mut File,
+        input: &Input,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<Envelope, Failure> {
         let instruction = instruction_path(path, self.instructions.suffix());
@@ -162,7 +188,7 @@ impl Put {
         let mut out = NewFile::create(path).map_err(at(path))?;
         let mut buffer = vec![0; PIECE];
         loop {
-            let length = fill(file, &mut buffer).map_err(at(&self.file))?;
+            let length = fill(&input.file, &mut buffer).map_err(at(&input.path))?;
             if length == 0 {
                 break;
             }
@@ -185,6 +211,46 @@ impl Put {
     }
 }
 
+/// A file to encrypt.
+struct Input {
+    path: PathBuf,
+    file: File,
+    /// `None` for a pipe, which ends where it ends.
+    length: Option<u64>,
+}
+
+impl Input {
+    fn open(path: &Path) -> Result<Input, Failure> {
+        let file = if is_standard(path) {
+            std::io::stdin().as_fd().try_clone_to_owned().map(File::from)
+        } else {
+            File::open(path)
+        };
+        let file = file.map_err(at(path))?;
+        let about = file.metadata().map_err(at(path))?;
+        if about.is_dir() {
+            let what = "it is a folder; --recursive takes all of its files";
+            return Err(at(path)(std::io::Error::other(what)));
+        }
+        if about.is_file() && about.len() > MAX_MESSAGE {
+            return Err(problem(
+                Code::ContentUnsupported,
+                format!(
+                    "{} has {} bytes, and AES-GCM takes at most {MAX_MESSAGE}",
+                    path.display(),
+                    about.len()
+                ),
+                "Split the file.",
+            ));
+        }
+        Ok(Input {
+            path: path.to_owned(),
+            length: about.is_file().then_some(about.len()),
+            file,
+        })
+    }
+}
+
 fn exists(what: impl std::fmt::Display) -> Failure {
     problem(
         Code::ObjectChanged,
@@ -194,7 +260,7 @@ fn exists(what: impl std::fmt::Display) -> Failure {
 }
 
 /// Fewer bytes than there is room for only at the end.
-fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn fill(mut file: &File, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
         match file.read(&mut buffer[length..])? {

@@ -15,7 +15,7 @@ use emrkeys_objects::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{exists, Put};
+use super::{exists, Input, Put};
 use crate::files::NewFile;
 use crate::output::{at, note, problem, Failure};
 
@@ -45,14 +45,14 @@ struct PartState {
 /// The content of a file, read part by part.
 struct Parts<'a> {
     path: &'a Path,
-    file: File,
+    file: &'a File,
 }
 
 impl Parts<'_> {
     /// The next part, with room for a tag; shorter than [`PART`] only at the end.
     fn next(&mut self) -> Result<Vec<u8>, Failure> {
         let mut buffer = Vec::with_capacity(PART + TAG_BYTES);
-        let mut part = (&mut self.file).take(PART as u64);
+        let mut part = self.file.take(PART as u64);
         part.read_to_end(&mut buffer).map_err(at(self.path))?;
         Ok(buffer)
     }
@@ -61,11 +61,10 @@ impl Parts<'_> {
 /// A new object in S3.
 pub(super) struct S3Object<'a> {
     pub(super) put: &'a Put,
+    pub(super) input: &'a Input,
     pub(super) store: &'a Store,
     pub(super) provider: &'a Provider,
     pub(super) uri: &'a ObjectUri,
-    /// Of a file; that of a pipe is not known.
-    pub(super) length: Option<u64>,
 }
 
 impl S3Object<'_> {
@@ -73,13 +72,12 @@ impl S3Object<'_> {
     pub(super) fn write(
         &self,
         content: Content,
-        file: File,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<Envelope, Failure> {
-        if self.put.resume.is_some() && self.length.is_none() {
+        if self.put.resume.is_some() && self.input.length.is_none() {
             return Err(Failure::Usage(format!(
                 "--resume needs a file that can be read again, and {} is none",
-                self.put.file.display()
+                self.input.path.display()
             )));
         }
         // Before all of it is sent; one who may not look sees it at the end.
@@ -96,8 +94,8 @@ impl S3Object<'_> {
             }
         }
         let mut parts = Parts {
-            path: &self.put.file,
-            file,
+            path: &self.input.path,
+            file: &self.input.file,
         };
         let first = parts.next()?;
         if first.len() < PART {
@@ -184,13 +182,13 @@ impl S3Object<'_> {
             note(format!("note: {obstacle}: a new upload begins"));
             parts.file.rewind().map_err(at(parts.path))?;
         }
-        let (metadata, instruction) = self.envelope(&envelope, self.length);
+        let (metadata, instruction) = self.envelope(&envelope, self.input.length);
         let upload = self.store.begin(self.uri, &metadata)?;
         let state = State {
             uri: self.uri.to_string(),
             upload: upload.id.clone(),
             metadata,
-            length: self.length,
+            length: self.input.length,
             parts: Vec::new(),
         };
         let done = self
@@ -237,7 +235,7 @@ impl S3Object<'_> {
             return give_up("the upload was begun in another format or under another key");
         }
         const CHANGED: &str = "the file is not as it was when its upload began";
-        if state.length != self.length {
+        if state.length != self.input.length {
             return give_up(CHANGED);
         }
         let metadata = state.metadata.clone();
@@ -353,7 +351,7 @@ impl S3Object<'_> {
                     total += length as u64;
                     sealer.update(&mut buffer)?;
                     if length < PART {
-                        if self.length.is_some_and(|length| length != total) {
+                        if self.input.length.is_some_and(|length| length != total) {
                             return Ok(false); // its length is in the metadata already
                         }
                         buffer.extend_from_slice(&sealer.finish()?);
@@ -434,7 +432,7 @@ impl S3Object<'_> {
     fn changed_underway(&self) -> Failure {
         problem(
             Code::ObjectChanged,
-            format!("{} was changed while it was uploaded", self.put.file.display()),
+            format!("{} was changed while it was uploaded", self.input.path.display()),
             "Upload it again once it stays as it is.",
         )
     }
