@@ -90,6 +90,15 @@ def test_init_replaces_nothing(servers, tool):
         assert left == ({name: b"precious"} if name else before)
 
 
+def test_a_key_in_s3_is_not_replaced(servers, tool):
+    bucket = servers.bucket()
+    servers.s3.put_object(Bucket=bucket, Key="k", Body=b"precious")
+    command = ["init", "--release", "emr-7.9.0", "--jar", JAR, "--key-file", f"s3://{bucket}/k"]
+    assert "exists" in tool.fails(3, *command)
+    assert servers.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"precious"
+    assert not (tool.folder / "emr.json").exists()
+
+
 def test_a_keyring_that_cannot_be_made_leaves_nothing(servers, tool):
     servers.deny("kms", "GenerateDataKey")
     command = ["init", "emr", "--release", "emr-7.9.0", "--jar", JAR, "--keyring", "lake.keyring"]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use emrkeys_core::keyring::Protection;
 use emrkeys_core::release::{self, Release};
-use emrkeys_core::{Config, Settings};
+use emrkeys_core::{Code, Config, Settings};
 use emrkeys_crypto::generate;
-use emrkeys_objects::{Metadata, ObjectUri};
+use emrkeys_objects::{Metadata, ObjectUri, Store};
 use serde_json::{json, Value};
 use zeroize::Zeroizing;
 
@@ -246,7 +246,7 @@ impl Command {
         if let Some(key) = &key {
             match &key.place {
                 KeyPlace::Path(path) => write_new(path, &key.key)?,
-                KeyPlace::S3(uri) => aws.store()?.put(uri, key.key.to_vec(), &Metadata::new(), true)?,
+                KeyPlace::S3(uri) => put_new(&aws.store()?, uri, &key.key)?,
             }
             made.push(Made {
                 place: key.uri.clone(),
@@ -361,6 +361,17 @@ impl Command {
         };
         quoted(&path.display().to_string())
     }
+}
+
+/// A key in S3, where nothing was.
+fn put_new(store: &Store, uri: &ObjectUri, key: &[u8]) -> Result<(), Failure> {
+    let stored = store.put(uri, key.to_vec(), &Metadata::new(), true);
+    stored.map_err(|error| match error.code() {
+        Code::ObjectChanged => Failure::Changed(format!(
+            "{uri} exists, and a key that is overwritten is lost with everything under it: name another place"
+        )),
+        _ => error.into(),
+    })
 }
 
 /// EMRFS's properties beside the keys: AES-GCM, and locations for rules that may come.
