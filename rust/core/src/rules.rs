@@ -33,6 +33,15 @@ struct Node<T> {
     by_job_flow: BTreeMap<String, T>,
 }
 
+impl<T> Default for Rules<T> {
+    /// No rules.
+    fn default() -> Self {
+        Rules {
+            buckets: BTreeMap::new(),
+        }
+    }
+}
+
 impl<T> Rules<T> {
     /// Sorts the rules. Where two of them have the same prefix and job flow, gives back the targets of both.
     pub(crate) fn new(rules: impl IntoIterator<Item = Rule<T>>) -> Result<Self, (T, T)> {

@@ -94,103 +94,111 @@ impl Evp {
 
 fn gcm(criterion: &mut Criterion) {
     for size in SIZES {
-        let plain = vec![1u8; size];
-        let mut out = vec![0u8; size + 16];
-        let mut group_ = group(criterion, &format!("aes-256-gcm-encrypt/{size}"));
-        group_.throughput(Throughput::Bytes(size as u64));
-        let mut evp = Evp::new(unsafe { c::EVP_aes_256_gcm() }, Direction::Encrypt);
-        group_.bench_function("aws-lc", |b| {
-            b.iter(|| {
-                evp.run(&plain, &mut out[..size]);
-                black_box(evp.tag())
-            })
-        });
-        let mut ours = Gcm::new(&KEY).expect("key");
-        group_.bench_function("emrkeys", |b| {
-            b.iter(|| {
-                ours.start(Direction::Encrypt, &[0; 12]).expect("iv");
-                for (from, to) in plain.chunks(UPDATE).zip(out.chunks_mut(UPDATE)) {
-                    ours.update(from, to).expect("update");
-                }
-                ours.finish(&mut out[size..]).expect("finish");
-            })
-        });
-        group_.bench_function("emrkeys-in-place", |b| {
-            b.iter(|| {
-                ours.start(Direction::Encrypt, &[0; 12]).expect("iv");
-                for part in out[..size].chunks_mut(UPDATE) {
-                    ours.update_in_place(part).expect("update");
-                }
-                ours.finish(&mut out[size..]).expect("finish");
-            })
-        });
-        {
-            use aes_gcm::aead::{inout::InOutBuf, AeadInOut, KeyInit};
-            let peer = aes_gcm::Aes256Gcm::new(&KEY.into());
-            group_.bench_function("aes-gcm", |b| {
-                b.iter(|| {
-                    let buffer = InOutBuf::new(&plain, &mut out[..size]).expect("sizes");
-                    black_box(
-                        peer.encrypt_inout_detached(&[0; 12].into(), b"", buffer)
-                            .expect("seal"),
-                    )
-                })
-            });
-        }
-        group_.bench_function("memcpy", |b| {
-            b.iter(|| black_box(&mut out)[..size].copy_from_slice(black_box(&plain)))
-        });
-        drop(group_);
+        gcm_encrypt(criterion, size);
+        gcm_decrypt(criterion, size);
+    }
+}
 
-        let mut gcm = Gcm::new(&KEY).expect("key");
-        let mut sealed = vec![0u8; size + 16];
-        gcm.start(Direction::Encrypt, &[0; 12]).expect("iv");
-        gcm.update(&plain, &mut sealed).expect("update");
-        gcm.finish(&mut sealed[size..]).expect("finish");
-        let mut group_ = group(criterion, &format!("aes-256-gcm-decrypt/{size}"));
-        group_.throughput(Throughput::Bytes(size as u64));
-        let mut evp = Evp::new(unsafe { c::EVP_aes_256_gcm() }, Direction::Decrypt);
-        group_.bench_function("aws-lc", |b| {
-            b.iter(|| evp.run(&sealed[..size], &mut out[..size]))
-        });
-        let mut opener = GcmOpener::new(&KEY).expect("key");
-        group_.bench_function("emrkeys-streaming", |b| {
+fn gcm_encrypt(criterion: &mut Criterion, size: usize) {
+    let plain = vec![1u8; size];
+    let mut out = vec![0u8; size + 16];
+    let mut group_ = group(criterion, &format!("aes-256-gcm-encrypt/{size}"));
+    group_.throughput(Throughput::Bytes(size as u64));
+    let mut evp = Evp::new(unsafe { c::EVP_aes_256_gcm() }, Direction::Encrypt);
+    group_.bench_function("aws-lc", |b| {
+        b.iter(|| {
+            evp.run(&plain, &mut out[..size]);
+            black_box(evp.tag())
+        })
+    });
+    let mut ours = Gcm::new(&KEY).expect("key");
+    group_.bench_function("emrkeys", |b| {
+        b.iter(|| {
+            ours.start(Direction::Encrypt, &[0; 12]).expect("iv");
+            for (from, to) in plain.chunks(UPDATE).zip(out.chunks_mut(UPDATE)) {
+                ours.update(from, to).expect("update");
+            }
+            ours.finish(&mut out[size..]).expect("finish");
+        })
+    });
+    group_.bench_function("emrkeys-in-place", |b| {
+        b.iter(|| {
+            ours.start(Direction::Encrypt, &[0; 12]).expect("iv");
+            for part in out[..size].chunks_mut(UPDATE) {
+                ours.update_in_place(part).expect("update");
+            }
+            ours.finish(&mut out[size..]).expect("finish");
+        })
+    });
+    {
+        use aes_gcm::aead::{inout::InOutBuf, AeadInOut, KeyInit};
+        let peer = aes_gcm::Aes256Gcm::new(&KEY.into());
+        group_.bench_function("aes-gcm", |b| {
             b.iter(|| {
-                opener.start(&[0; 12], 16).expect("iv");
-                let mut at = 0;
-                for part in sealed.chunks(UPDATE) {
-                    at += opener.update(part, &mut out[at..]).expect("update");
-                }
-                opener.finish().expect("tag");
-            })
-        });
-        let mut verified = GcmVerified::new(&KEY, u64::MAX).expect("key");
-        group_.bench_function("emrkeys-verified", |b| {
-            b.iter(|| {
-                verified.start(&[0; 12], 16).expect("iv");
-                for part in sealed.chunks(UPDATE) {
-                    verified.hold(part).expect("hold");
-                }
-                verified.verify().expect("tag");
-                verified.release(&mut out).expect("release")
-            })
-        });
-        group_.bench_function("emrkeys-verified-at-once", |b| {
-            b.iter(|| {
-                verified.start(&[0; 12], 16).expect("iv");
-                if sealed.len() <= AT_ONCE {
-                    out[..sealed.len()].copy_from_slice(&sealed);
-                    return verified
-                        .open_whole(&mut out[..sealed.len()])
-                        .expect("tag")
-                        .expect("whole");
-                }
-                verified.hold(&sealed).expect("hold");
-                verified.verify().expect("tag");
-                verified.release(&mut out).expect("release")
+                let buffer = InOutBuf::new(&plain, &mut out[..size]).expect("sizes");
+                black_box(
+                    peer.encrypt_inout_detached(&[0; 12].into(), b"", buffer)
+                        .expect("seal"),
+                )
             })
         });
     }
+    group_.bench_function("memcpy", |b| {
+        b.iter(|| black_box(&mut out)[..size].copy_from_slice(black_box(&plain)))
+    });
+}
+
+fn gcm_decrypt(criterion: &mut Criterion, size: usize) {
+    let plain = vec![1u8; size];
+    let mut out = vec![0u8; size + 16];
+    let mut gcm = Gcm::new(&KEY).expect("key");
+    let mut sealed = vec![0u8; size + 16];
+    gcm.start(Direction::Encrypt, &[0; 12]).expect("iv");
+    gcm.update(&plain, &mut sealed).expect("update");
+    gcm.finish(&mut sealed[size..]).expect("finish");
+    let mut group_ = group(criterion, &format!("aes-256-gcm-decrypt/{size}"));
+    group_.throughput(Throughput::Bytes(size as u64));
+    let mut evp = Evp::new(unsafe { c::EVP_aes_256_gcm() }, Direction::Decrypt);
+    group_.bench_function("aws-lc", |b| {
+        b.iter(|| evp.run(&sealed[..size], &mut out[..size]))
+    });
+    let mut opener = GcmOpener::new(&KEY).expect("key");
+    group_.bench_function("emrkeys-streaming", |b| {
+        b.iter(|| {
+            opener.start(&[0; 12], 16).expect("iv");
+            let mut at = 0;
+            for part in sealed.chunks(UPDATE) {
+                at += opener.update(part, &mut out[at..]).expect("update");
+            }
+            opener.finish().expect("tag");
+        })
+    });
+    let mut verified = GcmVerified::new(&KEY, u64::MAX).expect("key");
+    group_.bench_function("emrkeys-verified", |b| {
+        b.iter(|| {
+            verified.start(&[0; 12], 16).expect("iv");
+            for part in sealed.chunks(UPDATE) {
+                verified.hold(part).expect("hold");
+            }
+            verified.verify().expect("tag");
+            verified.release(&mut out).expect("release")
+        })
+    });
+    group_.bench_function("emrkeys-verified-at-once", |b| {
+        b.iter(|| {
+            verified.start(&[0; 12], 16).expect("iv");
+            if sealed.len() <= AT_ONCE {
+                out[..sealed.len()].copy_from_slice(&sealed);
+                return verified
+                    .open_whole(&mut out[..sealed.len()])
+                    .expect("tag")
+                    .expect("whole");
+            }
+            verified.hold(&sealed).expect("hold");
+            verified.verify().expect("tag");
+            verified.release(&mut out).expect("release")
+        })
+    });
 }
 
 fn ctr_(criterion: &mut Criterion) {

@@ -180,17 +180,7 @@ impl Store {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(failed("the path", &"names no file"));
         };
-        let lock = File::open(folder).map_err(|error| failed("its folder", &error))?;
-        let start = Instant::now();
-        while let Err(error) = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            if error != rustix::io::Errno::WOULDBLOCK {
-                return Err(failed("its folder cannot be locked", &error));
-            }
-            if start.elapsed() > PATIENCE {
-                return Err(failed("its folder", &"is locked by another process"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let lock = lock(folder).map_err(|(what, why)| failed(what, &why))?;
         let before = match (old, read_file(path)) {
             (None, Err(problem)) if problem.code == Code::KeyFileNotFound => None,
             (Some(old), Ok(found)) if found == old.bytes => {
@@ -272,6 +262,22 @@ impl Store {
             remedy,
         )
     }
+}
+
+/// Locks a folder until the file is closed. The error is the subject of a message, and the reason.
+fn lock(folder: &Path) -> Result<File, (&'static str, String)> {
+    let lock = File::open(folder).map_err(|error| ("its folder", error.to_string()))?;
+    let start = Instant::now();
+    while let Err(error) = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        if error != rustix::io::Errno::WOULDBLOCK {
+            return Err(("its folder cannot be locked", error.to_string()));
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(("its folder", "is locked by another process".to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(lock)
 }
 
 /// Removed unless it was moved away.
