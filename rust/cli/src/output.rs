@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use emrkeys_core::{Code, Error, Problem};
 
-use crate::conf::Refused;
 use crate::terminal::{error_width, hanging_in, Tone};
 use crate::text::{counted, printable};
 
@@ -45,15 +44,6 @@ pub(crate) enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::Core(error)
-    }
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        if refused.is_denied() {
-            return Failure::Denied(refused.to_string());
-        }
-        Failure::Configuration(refused.to_string())
     }
 }
 

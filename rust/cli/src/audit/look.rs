@@ -10,9 +10,9 @@ use emrkeys_objects::{
 };
 use serde_json::{json, Value};
 
+use super::finding::Finding;
 use super::share::Protection;
 use super::tables;
-use super::tally::Finding;
 use crate::aws::Aws;
 use crate::conf::{open, Client, Conf};
 use crate::output::Failure;

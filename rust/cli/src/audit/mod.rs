@@ -1,5 +1,6 @@
 //! `emrkeys audit`: which keys protect what is under a prefix.
 
+mod finding;
 mod look;
 mod page;
 mod share;

@@ -54,11 +54,6 @@ impl Refused {
     pub fn line(&self) -> Option<u32> {
         self.line
     }
-
-    /// Whether the file system does not let the user read it.
-    pub(crate) fn is_denied(&self) -> bool {
-        self.denied
-    }
 }
 
 impl fmt::Display for Refused {
@@ -68,6 +63,15 @@ impl fmt::Display for Refused {
             write!(f, ", line {line}")?;
         }
         write!(f, ": {}", self.what)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        if refused.denied {
+            return Failure::Denied(refused.to_string());
+        }
+        Failure::Configuration(refused.to_string())
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use super::key_details::{KekKind, KeyDetails};
 use super::key_reader::{file, CredentialRef, FileRef, KeyReader, CONTEXT, PREVIOUS_KMS};
 use super::properties::{self, KEY_PREFIX};
 use super::reader::{list, Reader};
@@ -116,54 +117,6 @@ impl Deref for KeyKind {
             KeyKind::Keyring(key) => key,
             KeyKind::DataKeyService(key) => key,
         }
-    }
-}
-
-/// The questions that the rest of the core asks of a key, whatever its type.
-pub(crate) trait KeyDetails {
-    /// The value of `emrkeys.key.<name>.type`.
-    fn type_name(&self) -> &'static str;
-
-    /// The files without which the current version cannot be loaded.
-    fn material_files(&self) -> Vec<&FileRef> {
-        Vec::new()
-    }
-
-    /// The files that are read besides.
-    fn other_files(&self) -> Vec<&FileRef> {
-        Vec::new()
-    }
-
-    /// The Hadoop credentials that are read.
-    fn credentials(&self) -> Vec<&CredentialRef> {
-        Vec::new()
-    }
-
-    /// The KMS keys that wrap for the key, or may protect it.
-    fn kms_targets(&self) -> &[KmsTarget] {
-        &[]
-    }
-
-    /// The user's entries of the encryption context; `None` for a key whose calls have no context.
-    fn encryption_context(&self) -> Option<&Context> {
-        None
-    }
-
-    /// The address of the key service other than KMS that gives the key.
-    fn service_url(&self) -> Option<&str> {
-        None
-    }
-
-    /// Fields of other providers' descriptions, and the values under which these providers know the key.
-    fn peer_names(&self) -> Vec<(&'static str, &str)> {
-        Vec::new()
-    }
-}
-
-impl dyn KeyDetails {
-    /// All files that are read.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRef> {
-        self.material_files().into_iter().chain(self.other_files())
     }
 }
 
@@ -341,6 +294,10 @@ impl KeyDetails for RsaKey {
         "rsa"
     }
 
+    fn kek(&self) -> KekKind {
+        KekKind::Rsa
+    }
+
     fn material_files(&self) -> Vec<&FileRef> {
         std::iter::once(&self.public).chain(&self.private).collect()
     }
@@ -379,6 +336,10 @@ impl KmsKey {
 impl KeyDetails for KmsKey {
     fn type_name(&self) -> &'static str {
         "kms"
+    }
+
+    fn kek(&self) -> KekKind {
+        KekKind::Kms
     }
 
     fn kms_targets(&self) -> &[KmsTarget] {

@@ -1,6 +1,7 @@
 //! From Hadoop properties to a validated [`Config`], parsed once.
 
 mod drop_in;
+mod key_details;
 mod key_reader;
 mod keys;
 mod limits;
@@ -13,13 +14,12 @@ mod sections;
 mod switched_off;
 mod validate;
 
+pub(crate) use key_details::KekKind;
 pub(crate) use key_reader::{CredentialRef, FileRef};
-pub(crate) use keys::{
-    AesKey, DataKeyServiceKey, KeyConfig, KeyKind, KeyringKey, KmsCachedKey, Origin, RsaKey,
-};
+pub(crate) use keys::*;
 pub(crate) use limits::Limits;
 pub use model::Config;
-pub(crate) use model::{KekKind, RuleTarget};
+pub(crate) use model::RuleTarget;
 
 /// The name of the key that the properties of AWS's providers define.
 const DROP_IN_KEY: &str = "default";

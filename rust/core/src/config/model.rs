@@ -52,26 +52,6 @@ pub(crate) struct RuleTarget {
     pub(crate) key: String,
 }
 
-/// The kind of key that unwraps a data key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum KekKind {
-    Aes,
-    Rsa,
-    Kms,
-}
-
-impl KeyKind {
-    pub(crate) fn kek(&self) -> KekKind {
-        match self {
-            KeyKind::Aes(_) | KeyKind::KmsCached(_) | KeyKind::Keyring(_) | KeyKind::DataKeyService(_) => {
-                KekKind::Aes
-            }
-            KeyKind::Rsa(_) => KekKind::Rsa,
-            KeyKind::Kms(_) => KekKind::Kms,
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct LocalDisk {
     pub(crate) key: Option<String>,

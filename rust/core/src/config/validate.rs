@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::key_details::KekKind;
 use super::keys::{AesKey, KeyConfig, KeyKind, KeyringKey, Origin};
-use super::model::{KekKind, LocalDisk, RuleTarget};
+use super::model::{LocalDisk, RuleTarget};
 use super::properties;
 use super::{DESCRIPTION_ENABLED, LEGACY_KEY, V2_ENABLED};
 use crate::description;
