@@ -7,7 +7,8 @@ use std::ops::Deref;
 
 use super::key_details::{KekKind, KeyDetails};
 use super::key_reader::{file, CredentialRef, FileRef, KeyReader, CONTEXT, PREVIOUS_KMS};
-use super::properties::{self, KEY_PREFIX};
+use super::properties::KEY_PREFIX;
+use super::property_names;
 use super::reader::{list, Reader};
 use crate::aws::arn::is_kms_alias;
 use crate::aws::kms::{Context, KmsAccess, KmsTarget};
@@ -184,7 +185,7 @@ fn refuse_fields_of_other_types(key: &mut KeyReader, key_type: &KeyType) {
     };
     let fields = key.fields;
     for field in fields.keys().filter(|field| !allowed(field)) {
-        if properties::is_known(&key.property(field)) {
+        if property_names::is_known(&key.property(field)) {
             let message = format!("keys of type {} have no such property", key_type.name);
             let remedy = format!("Remove it, or change {}.", key.property("type"));
             key.refuse(field, Code::Conflict, message, &remedy);

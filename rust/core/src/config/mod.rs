@@ -9,6 +9,7 @@ pub(crate) mod loader;
 mod model;
 mod parse;
 pub(crate) mod properties;
+mod property_names;
 mod reader;
 mod sections;
 mod switched_off;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::properties::{self, KEY_PREFIX, RULE_PREFIX};
+use super::properties::{KEY_PREFIX, RULE_PREFIX};
+use super::property_names;
 use crate::error::{excerpt, Code, Problem, Problems};
 use crate::inputs::Settings;
 use crate::names::is_name;
@@ -27,8 +28,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn refuse_unknown(&mut self) {
         for property in self.settings.keys().filter(|name| name.starts_with("emrkeys.")) {
-            if !properties::is_known(property) {
-                let remedy = match properties::nearest(property) {
+            if !property_names::is_known(property) {
+                let remedy = match property_names::nearest(property) {
                     Some(near) => format!("Did you mean {near}?"),
                     None => "Remove it; docs/configuration.md lists every property.".to_owned(),
                 };
