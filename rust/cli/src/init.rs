@@ -5,9 +5,10 @@ use std::io::{stdout, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use emrkeys_core::inspect::checks::authenticated_content;
 use emrkeys_core::keyring::Protection;
 use emrkeys_core::release::{self, Release};
-use emrkeys_core::{Code, Config, Settings};
+use emrkeys_core::{config_summary, Code, Config, Settings};
 use emrkeys_crypto::generate;
 use emrkeys_objects::{Metadata, ObjectUri, Store};
 use serde_json::{json, Value};
@@ -136,8 +137,12 @@ impl Command {
         }
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let key = self.new_key()?;
-        let settings = self.settings(connector, key.as_ref())?;
-        Config::parse(usage.into(), &settings)?;
+        let mut settings = self.settings(connector, key.as_ref())?;
+        let summary = config_summary(&Config::parse(usage.into(), &settings)?);
+        if connector == Connector::Emrfs {
+            let added = authenticated_content(&settings, &summary, Some(release));
+            settings.extend(added.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
 
         let mut made = self.make_keys(key, aws)?;
         let conf = || Conf::of(&settings, usage);
@@ -159,7 +164,7 @@ impl Command {
             let document = emr_config::for_objects(&self.jar, conf(), aws)?;
             write("security.json", "the security configuration", &document)?;
         }
-        if let Some(policy) = emr_config::iam_policy(Some(&self.jar), &conf(), aws)? {
+        if let Some(policy) = emr_config::iam_policy(Some(&self.jar), usage, &conf().load(aws)?)? {
             write(
                 "policy.json",
                 "what the role of the instances must be allowed",
@@ -374,11 +379,9 @@ fn put_new(store: &Store, uri: &ObjectUri, key: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// EMRFS's properties beside the keys: AES-GCM, and locations for rules that may come.
-const EMRFS: &[(&str, &str)] = &[
-    ("fs.s3.cse.encryptionV2.enabled", "true"),
-    ("fs.s3.cse.materialsDescription.enabled", "true"),
-];
+/// EMRFS's properties beside the keys, and beside the one for AES-GCM, which the release decides: locations for rules
+/// that may come.
+const EMRFS: &[(&str, &str)] = &[("fs.s3.cse.materialsDescription.enabled", "true")];
 
 /// S3A's, as `doctor` wants them.
 const S3A: &[(&str, &str)] = &[

@@ -178,6 +178,191 @@ fn the_classification_holds_what_the_client_needs_and_can_be_read_again() {
     assert_eq!(again, s3a);
 }
 
+/// The levels of doctor's checks of a printed classification.
+fn doctor(document: &Value, options: &[&str]) -> Vec<(String, String)> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), document.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_emrkeys"))
+        .args([
+            "doctor",
+            "--output",
+            "json",
+            "--conf",
+            file.path().to_str().unwrap(),
+        ])
+        .args(options)
+        .env_clear()
+        .output()
+        .unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = found["checks"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    checks
+        .iter()
+        .map(|check| (text(&check["check"]), text(&check["level"])))
+        .collect()
+}
+
+/// A key whose opening needs nothing of AWS.
+const LOCAL: [&str; 3] = [
+    "emrkeys.key.a.type=aes",
+    "emrkeys.key.a.file=file:///nonexistent",
+    "emrkeys.default.key=a",
+];
+const V2: &str = "fs.s3.cse.encryptionV2.enabled";
+const MODE: &str = "fs.s3.cse.cryptoMode";
+
+#[test]
+fn emrfs_is_made_to_write_authenticated_objects_and_doctor_agrees() {
+    let kms = [
+        "emrkeys.key.k.type=kms",
+        "emrkeys.key.k.kms-key-id=0",
+        "emrkeys.legacy.key=k",
+    ];
+    let with_kms = [&LOCAL[..], &kms].concat();
+    for (properties, release, expected) in [
+        (&LOCAL[..], None, (V2, "true")),
+        (&LOCAL, Some("emr-6.15.0"), (V2, "true")),
+        // The SDK of that release has no V2 client.
+        (&LOCAL, Some("emr-6.1.0"), (MODE, "AuthenticatedEncryption")),
+        // The V2 client could not read the objects under that key.
+        (&with_kms, Some("emr-6.15.0"), (MODE, "AuthenticatedEncryption")),
+        (
+            &[&LOCAL[..], &[&"fs.s3.cse.encryptionV2.enabled=false"]].concat(),
+            None,
+            (MODE, "AuthenticatedEncryption"),
+        ),
+        (
+            &[
+                &LOCAL[..],
+                &["fs.s3.cse.cryptoMode=StrictAuthenticatedEncryption"],
+            ]
+            .concat(),
+            None,
+            (MODE, "StrictAuthenticatedEncryption"),
+        ),
+    ] {
+        let options: Vec<&str> = release
+            .iter()
+            .flat_map(|release| ["--release", *release])
+            .collect();
+        let document = printed("classification", properties, &options);
+        assert_eq!(document[0]["Classification"], "emrfs-site");
+        assert_eq!(
+            document[0]["Properties"][expected.0], expected.1,
+            "{properties:?} {release:?}"
+        );
+        if properties == &LOCAL[..] {
+            let levels = doctor(&document, &options);
+            assert!(
+                levels.contains(&("emrfs.content".to_owned(), "ok".to_owned())),
+                "{levels:?}"
+            );
+        }
+    }
+    let kept = run(
+        "classification",
+        &LOCAL,
+        &["-D", "fs.s3.cse.cryptoMode=EncryptionOnly"],
+    );
+    let stderr = String::from_utf8_lossy(&kept.stderr).into_owned();
+    assert!(
+        stderr.contains("warning: fs.s3.cse.cryptoMode=EncryptionOnly"),
+        "{stderr}"
+    );
+    let document: Value = serde_json::from_slice(&kept.stdout).unwrap();
+    assert!(document[0]["Properties"].get(V2).is_none());
+}
+
+#[test]
+fn where_s3a_serves_s3_the_properties_are_those_of_s3a_and_doctor_agrees() {
+    let release = ["--release", "emr-7.12.0"];
+    let emrfs = [
+        "fs.s3.cse.enabled=true",
+        "fs.s3.cse.cryptoMode=AuthenticatedEncryption",
+        "fs.s3a.encryption.cse.v1.compatibility.enabled=true",
+        "fs.s3a.audit.execution.interceptors=com.example.A",
+        "fs.s3a.bucket.raw.encryption.algorithm=SSE-KMS",
+        "fs.s3a.bucket.raw.access.key=CANARY",
+    ];
+    let output = run("classification", &[&LOCAL[..], &emrfs].concat(), &release);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document.as_array().unwrap().len(), 1);
+    assert_eq!(document[0]["Classification"], "core-site");
+    let expected = json!({
+        "emrkeys.default.key": "a",
+        "emrkeys.key.a.file": "file:///nonexistent",
+        "emrkeys.key.a.type": "aes",
+        // Objects of the V1 client may lie there.
+        "emrkeys.s3a.allow-legacy": "true",
+        "fs.s3a.audit.execution.interceptors": "com.example.A,org.emrkeys.S3AReadInterceptor",
+        "fs.s3a.bucket.raw.encryption.algorithm": "SSE-KMS",
+        "fs.s3a.encryption.algorithm": "CSE-CUSTOM",
+        "fs.s3a.encryption.cse.custom.keyring.class.name": "org.emrkeys.S3AKeyring",
+        "fs.s3a.encryption.cse.v1.compatibility.enabled": "false",
+        "fs.s3a.input.stream.type": "classic",
+    });
+    assert_eq!(document[0]["Properties"], expected);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("S3A serves s3://"));
+
+    let document = printed("classification", &LOCAL, &release);
+    let levels = doctor(&document, &[&release[..], &["--for", "s3a"]].concat());
+    let bad = |(check, level): &&(String, String)| {
+        check.starts_with("s3a.") && !["ok", "note"].contains(&level.as_str())
+    };
+    assert_eq!(levels.iter().find(bad), None);
+    assert!(
+        levels.contains(&("s3a.connector".to_owned(), "ok".to_owned())),
+        "{levels:?}"
+    );
+    assert!(!levels.contains(&("s3a.v1-compatibility".to_owned(), "fail".to_owned())));
+}
+
+#[test]
+fn emrfs_stays_in_force_where_a_property_names_it() {
+    let back = "fs.s3.impl=com.amazon.ws.emr.hadoop.fs.EmrFileSystem";
+    let release = ["--release", "emr-7.12.0"];
+    let document = printed("classification", &[&LOCAL[..], &[back]].concat(), &release);
+    let sites: Vec<&Value> = document
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|site| &site["Classification"])
+        .collect();
+    assert_eq!(sites, ["emrfs-site", "core-site"]);
+    assert_eq!(
+        document[1]["Properties"],
+        json!({ "fs.s3.impl": "com.amazon.ws.emr.hadoop.fs.EmrFileSystem" })
+    );
+    let levels = doctor(&document, &release);
+    for check in ["emrfs.connector", "emrfs.content"] {
+        assert!(
+            levels.contains(&(check.to_owned(), "ok".to_owned())),
+            "{levels:?}"
+        );
+    }
+}
+
+#[test]
+fn the_policy_is_that_of_the_client_of_the_release() {
+    let jars = [
+        &KEYS[..],
+        &[
+            "fs.s3.cse.encryptionMaterialsProvider.uri=s3://artifacts/emrfs.jar",
+            "fs.s3a.cse.customKeyringProvider.uri=s3://artifacts/s3a.jar",
+        ],
+    ]
+    .concat();
+    for (release, jar) in [("emr-7.9.0", "emrfs"), ("emr-7.10.0", "s3a")] {
+        let policy = printed("iam-policy", &jars, &["--release", release]);
+        assert_eq!(
+            resources(&policy, "ReadJar"),
+            json!([format!("arn:aws:s3:::artifacts/{jar}.jar")])
+        );
+        assert_eq!(resources(&policy, "UseKeysToRead").as_array().unwrap().len(), 2);
+    }
+}
+
 fn resources(policy: &Value, sid: &str) -> Value {
     let statements = policy["Statement"].as_array().unwrap();
     let found = statements.iter().find(|statement| statement["Sid"] == sid);

@@ -1,6 +1,7 @@
 //! The configuration of a cluster, as files and options name it.
 
 mod emr;
+mod release;
 mod site;
 mod spark;
 mod xml;
@@ -17,6 +18,7 @@ use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
 use crate::output::{note, Failure};
+pub(crate) use release::ReleaseOption;
 pub(crate) use site::OURS;
 pub use site::{Origin, Property, Resource, Site};
 

@@ -11,10 +11,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use emrkeys_core::aws::{self, Patience};
-use emrkeys_core::inspect::checks::Cluster;
 use emrkeys_core::inspect::Level;
 use emrkeys_core::keyring::{Editor, State, Summary};
-use emrkeys_core::release::{self, Release};
 use emrkeys_core::{config_summary, Config, ConfigSummary, KeySummary, RuleSummary, Settings};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -23,7 +21,7 @@ use self::clock::Clock;
 use self::report::{Findings, IDENTITY};
 use self::security::{key_of_disks, Security};
 use crate::aws::Aws;
-use crate::conf::{open, read, Client, Conf, ONLY_HADOOP};
+use crate::conf::{open, read, Client, Conf, ReleaseOption, ONLY_HADOOP};
 use crate::keyring::{of_key, Seen};
 use crate::kms::{caller, principal_of, role_by_arn, DEADLINE};
 use crate::output::Failure;
@@ -59,10 +57,8 @@ pub(crate) struct Command {
     /// EMR's security configuration, in JSON: its classes, and the KMS keys of S3 and of local disks
     #[arg(long, value_name = "FILE")]
     security_configuration: Option<PathBuf>,
-    /// EMR's release, such as emr-7.12.0; it decides whether EMRFS or S3A serves s3://. Without it, the cluster's
-    /// document (ReleaseLabel) or, on a node, the node's own file names the release
-    #[arg(long, value_name = "LABEL", value_parser = release)]
-    release: Option<Release>,
+    #[command(flatten)]
+    release: ReleaseOption,
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
@@ -110,10 +106,7 @@ impl Command {
         let disk_keys = text.map_or_else(Vec::new, |text| {
             clients::security_configuration(&text, &mut findings)
         });
-        let release = self
-            .release
-            .or_else(|| settings.release().and_then(release::parse))
-            .or_else(|| Cluster::of_node().release);
+        let release = self.release.of(&settings);
         match self.conf.usage {
             Client::S3 => clients::emrfs(&settings, config.as_ref(), release, &mut findings),
             Client::S3a => clients::s3a(&settings, release, &mut findings),
@@ -335,11 +328,6 @@ impl Command {
             Err(error) => findings.error(CHECK, &error),
         }
     }
-}
-
-/// For `--release`.
-fn release(label: &str) -> Result<Release, String> {
-    release::parse(label).ok_or_else(|| "name a release label, such as emr-7.12.0".to_owned())
 }
 
 /// Whether it is valid, and its keys can be read.

@@ -13,9 +13,9 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::inputs::Settings;
 use crate::inspect::config_summary::{config_summary, ConfigSummary};
-use crate::inspect::finding::Finding;
+use crate::inspect::finding::{Finding, Level};
 use crate::release::{self, Release};
-use connector::Connector;
+pub use connector::{authenticated_content, is_v1_authenticated, Connector, EMRFS_CLASS, IMPLEMENTATION};
 
 const S3_CLASS: &str = "org.emrkeys.S3EncryptionMaterialsProvider";
 const DISK_CLASS: &str = "org.emrkeys.LocalDiskEncryptionMaterialsProvider";
@@ -61,7 +61,6 @@ pub fn client(usage: Client, settings: &Settings, cluster: Cluster) -> Vec<Findi
 pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Cluster) -> Vec<Finding> {
     const ENABLED: &str = "fs.s3.cse.enabled";
     const PROVIDER: &str = "fs.s3.cse.encryptionMaterialsProvider";
-    const STORAGE: &str = "fs.s3.cse.cryptoStorageMode";
     const DESCRIPTION: &str = "fs.s3.cse.materialsDescription.enabled";
     const V2: &str = "fs.s3.cse.encryptionV2.enabled";
 
@@ -69,7 +68,7 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
     let connector = Connector::of(cluster.release, settings);
     let mut findings = vec![connector::for_emrfs(connector, settings)];
     if connector != Connector::S3a {
-        findings.push(connector::content(settings));
+        findings.push(connector::content(settings, cluster.release));
     }
     findings.push(match get(settings, ENABLED) {
         _ if secured => Finding::ok("emrfs.enabled", format!("the security configuration sets {ENABLED}")),
@@ -113,31 +112,10 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
             format!("{DESCRIPTION} is not true: rules by prefix would need it; there are none"),
         )),
     }
-    findings.push(match get(settings, STORAGE) {
-        None | Some("ObjectMetadata") => Finding::ok(
-            "emrfs.storage-mode",
-            "envelopes are in the metadata of objects".to_owned(),
-        ),
-        Some("InstructionFile") => Finding::note(
-            "emrfs.storage-mode",
-            format!(
-                "{STORAGE}=InstructionFile: each object has a second one, NAME.instruction, that copies and \
-                 lifecycle rules have to take along"
-            ),
-        ),
-        Some(other) => Finding::failure(
-            "emrfs.storage-mode",
-            format!("{STORAGE}={other} is not a mode"),
-            format!("Set {STORAGE}=ObjectMetadata, or remove it."),
-        ),
-    });
-    let default = summary.and_then(|summary| summary.default_key.as_deref());
+    findings.push(storage(settings));
     let others: Vec<&str> = summary
-        .iter()
-        .flat_map(|summary| &summary.keys)
-        .filter(|key| key.used && key.key_type == "kms")
-        .map(|key| key.name.as_str())
-        .filter(|name| Some(*name) != default)
+        .into_iter()
+        .flat_map(connector::kms_keys_besides_the_default)
         .collect();
     // The core refuses what would be written; this is about existing objects.
     if is_true(settings, V2) && !others.is_empty() {
@@ -157,13 +135,36 @@ pub fn emrfs(settings: &Settings, summary: Option<&ConfigSummary>, cluster: Clus
     findings
 }
 
+/// The place of the envelopes.
+fn storage(settings: &Settings) -> Finding {
+    const STORAGE: &str = "fs.s3.cse.cryptoStorageMode";
+    match get(settings, STORAGE) {
+        None | Some("ObjectMetadata") => Finding::ok(
+            "emrfs.storage-mode",
+            "envelopes are in the metadata of objects".to_owned(),
+        ),
+        Some("InstructionFile") => Finding::note(
+            "emrfs.storage-mode",
+            format!(
+                "{STORAGE}=InstructionFile: each object has a second one, NAME.instruction, that copies and \
+                 lifecycle rules have to take along"
+            ),
+        ),
+        Some(other) => Finding::failure(
+            "emrfs.storage-mode",
+            format!("{STORAGE}={other} is not a mode"),
+            format!("Set {STORAGE}=ObjectMetadata, or remove it."),
+        ),
+    }
+}
+
 /// S3A's options, without the `fs.s3a.` or `fs.s3a.bucket.NAME.` before them, and what is said of a property and its
 /// value.
 const S3A: [(&str, Judge); 6] = [
     (ALGORITHM, algorithm),
     ("encryption.cse.custom.keyring.class.name", keyring),
     (V1_COMPATIBILITY, v1_compatibility),
-    ("input.stream.type", input_stream),
+    (INPUT_STREAM, input_stream),
     ("audit.execution.interceptors", interceptors),
     ("committer.name", committer),
 ];
@@ -171,6 +172,11 @@ type Judge = fn(&str, Option<&str>) -> Finding;
 
 /// The option whose default EMR's S3A changes.
 const V1_COMPATIBILITY: &str = "encryption.cse.v1.compatibility.enabled";
+
+const INPUT_STREAM: &str = "input.stream.type";
+/// The option that names S3A's client factory.
+const FACTORY: &str = "s3.client.factory.impl";
+const READ_FACTORY: &str = "org.emrkeys.S3AReadClientFactory";
 
 const ALGORITHM: &str = "encryption.algorithm";
 /// Its older name, which S3A reads where the newer is not set.
@@ -194,9 +200,17 @@ pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
     let asks = |bucket: &str| own(bucket, ALGORITHM).is_some_and(|(_, value)| value == CUSTOM);
     let (name, value) = all(ALGORITHM);
     let buckets = buckets(settings);
+    let by_factory =
+        |bucket: &str| own(bucket, FACTORY).is_some_and(|(_, value)| value == Some(READ_FACTORY));
     // Where some buckets alone ask a keyring, nothing of this is about the others.
-    let some = value != CUSTOM && buckets.iter().any(|bucket| asks(bucket));
-    let mut findings: Vec<Finding> = if some {
+    let some = value != CUSTOM && buckets.iter().any(|bucket| asks(bucket) || by_factory(bucket));
+    let (factory_name, factory) = all(FACTORY);
+    let reading = read_factory(&factory_name, factory, value);
+    let only_reads = reading.as_ref().is_some_and(|found| found.level == Level::Note);
+    let mut findings: Vec<Finding> = if only_reads {
+        let (name, value) = all(INPUT_STREAM);
+        vec![input_stream(&name, value)]
+    } else if some {
         let value = value.unwrap_or("not set");
         vec![Finding::note(
             "s3a.algorithm",
@@ -210,12 +224,27 @@ pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
             })
             .collect()
     };
+    findings.extend(reading);
     findings.extend(connector::for_s3a(connector, settings));
-    for bucket in buckets.into_iter().filter(|bucket| !some || asks(bucket)) {
+    for bucket in buckets {
+        let (name, own_factory) = own(bucket, FACTORY).unwrap_or_else(|| all(FACTORY));
+        let algorithm = own(bucket, ALGORITHM).map_or(value, |(_, value)| value);
+        let reading = read_factory(&name, own_factory, algorithm);
+        let reads = reading.as_ref().is_some_and(|found| found.level == Level::Note);
+        let streams = reads.then(|| own(bucket, INPUT_STREAM).unwrap_or_else(|| all(INPUT_STREAM)));
+        let streams = streams.map(|(name, value)| input_stream(&name, value));
+        for found in reading.into_iter().chain(streams) {
+            if !findings.contains(&found) {
+                findings.push(found);
+            }
+        }
+        if reads || ((some || only_reads) && !asks(bucket)) {
+            continue;
+        }
         for (option, judge) in S3A {
             let (name, value) = match own(bucket, option) {
                 Some(own) => own,
-                None if some => all(option),
+                None if some || only_reads => all(option),
                 None => continue,
             };
             let found = judge(&name, value);
@@ -242,15 +271,53 @@ fn said<'a>(settings: &'a Settings, prefix: &str, option: &str) -> Option<(Strin
 
 /// The buckets that have an option of their own. Their names may have dots in them, as options have.
 fn buckets(settings: &Settings) -> BTreeSet<&str> {
-    settings
-        .keys()
-        .filter_map(|name| name.strip_prefix("fs.s3a.bucket."))
-        .filter_map(|rest| {
-            let options = S3A.iter().map(|(option, _)| *option).chain([OLD_ALGORITHM]);
-            let mut buckets = options.filter_map(|option| rest.strip_suffix(option)?.strip_suffix('.'));
-            buckets.next()
-        })
-        .collect()
+    settings.keys().filter_map(|name| bucket(name)).collect()
+}
+
+/// The bucket for which alone a property sets an option that is checked here.
+fn bucket(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("fs.s3a.bucket.")?;
+    options().find_map(|option| rest.strip_suffix(option)?.strip_suffix('.'))
+}
+
+/// The options of S3A that are checked here, without what is before them.
+fn options() -> impl Iterator<Item = &'static str> {
+    S3A.iter()
+        .map(|(option, _)| *option)
+        .chain([OLD_ALGORITHM, FACTORY])
+}
+
+/// Whether a property sets an option of S3A that is checked here, for all buckets or for one.
+pub fn is_s3a_option(name: &str) -> bool {
+    let option = name.strip_prefix("fs.s3a.");
+    option.is_some_and(|option| options().any(|known| known == option)) || bucket(name).is_some()
+}
+
+/// Whether S3A reads by a client factory of ours; with client-side encryption it takes its own.
+fn read_factory(name: &str, value: Option<&str>, algorithm: Option<&str>) -> Option<Finding> {
+    const CHECK: &str = "s3a.read-factory";
+    if value != Some(READ_FACTORY) {
+        return None;
+    }
+    Some(match algorithm {
+        Some(method) if method.starts_with("CSE") => Finding::failure(
+            CHECK,
+            format!(
+                "{name}={READ_FACTORY} has no effect: with client-side encryption ({method}) S3A takes a client \
+                 factory of its own"
+            ),
+            format!(
+                "Set fs.s3a.bucket.NAME.{ALGORITHM} to nothing for the buckets that it reads, or remove {name}."
+            ),
+        ),
+        _ => Finding::note(
+            CHECK,
+            format!(
+                "{name}={READ_FACTORY}: S3A reads the objects of every S3 encryption client, unauthenticated, and \
+                 writes none; AES-CBC and older wraps need emrkeys.s3a.allow-legacy=true"
+            ),
+        ),
+    })
 }
 
 fn algorithm(name: &str, value: Option<&str>) -> Finding {

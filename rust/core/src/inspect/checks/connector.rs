@@ -3,33 +3,41 @@
 //! Sources: Amazon EMR Release Guide, "Migrate from EMRFS to S3A" and "S3A encryption properties", for the connector,
 //! the properties that EMR maps to S3A's, and the default of `v1.compatibility`. That such a cluster writes plaintext
 //! is inferred from them; it was not tried. EMRFS is closed source: the default of `cryptoMode` is that of a public
-//! listing of its class `CSEConstants`, of an unknown release.
+//! listing of its class `CSEConstants`, of an unknown release. The pages of single releases name their AWS SDK.
 
 use super::{get, is_true, said, ALGORITHM, CUSTOM, S3A_CLASS, S3A_INTERCEPTOR};
 use crate::inputs::Settings;
+use crate::inspect::config_summary::ConfigSummary;
 use crate::inspect::finding::Finding;
 use crate::release::Release;
 
 /// The first release on which S3A serves `s3://`.
 const S3A_SINCE: Release = (7, 10);
-const IMPLEMENTATION: &str = "fs.s3.impl";
-const EMRFS_CLASS: &str = "com.amazon.ws.emr.hadoop.fs.EmrFileSystem";
+/// The property that names the connector behind `s3://`.
+pub const IMPLEMENTATION: &str = "fs.s3.impl";
+/// EMRFS as the connector behind `s3://`.
+pub const EMRFS_CLASS: &str = "com.amazon.ws.emr.hadoop.fs.EmrFileSystem";
 const S3A_FILE_SYSTEM: &str = "org.apache.hadoop.fs.s3a.S3AFileSystem";
 const ENABLED: &str = "fs.s3.cse.enabled";
 const CRYPTO_MODE: &str = "fs.s3.cse.cryptoMode";
 const V2: &str = "fs.s3.cse.encryptionV2.enabled";
 
+const AUTHENTICATED: [&str; 2] = ["AuthenticatedEncryption", "StrictAuthenticatedEncryption"];
+
 /// The connector that serves `s3://`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Connector {
+pub enum Connector {
+    /// EMRFS, with a client of the SDK v1.
     Emrfs,
+    /// Hadoop's S3A, with the S3 Encryption Client.
     S3a,
     /// The release is not known, and no property decides.
     Unknown,
 }
 
 impl Connector {
-    pub(super) fn of(release: Option<Release>, settings: &Settings) -> Connector {
+    /// The connector on a release of EMR, unless a property names another.
+    pub fn of(release: Option<Release>, settings: &Settings) -> Connector {
         match (get(settings, IMPLEMENTATION), release) {
             (Some(EMRFS_CLASS), _) => Connector::Emrfs,
             (Some(S3A_FILE_SYSTEM), _) => Connector::S3a,
@@ -104,10 +112,61 @@ pub(super) fn for_s3a(connector: Connector, settings: &Settings) -> Option<Findi
     }
 }
 
+/// Whether the AWS SDK of a release has the V2 client, which came with 1.11.838. Source: EMR's pages of releases, which
+/// name 1.11.828 for 6.1 and 1.11.880 for 6.2, 1.11.759 for 5.30 and 1.11.852 for 5.31.
+fn has_v2_client(release: Option<Release>) -> bool {
+    release.is_none_or(|release| release >= (6, 2) || (release >= (5, 31) && release < (6, 0)))
+}
+
+/// The property, with its value, by which EMRFS writes authenticated content where no property of the configuration
+/// decides that; nothing if one does. The V1 client has to do it where a key of type `kms` is not the default key,
+/// since the V2 client opens no object under such a key, and on a release without the V2 client.
+pub fn authenticated_content(
+    settings: &Settings,
+    summary: &ConfigSummary,
+    release: Option<Release>,
+) -> Option<(&'static str, &'static str)> {
+    let v2 = has_v2_client(release);
+    if get(settings, CRYPTO_MODE).is_some() || (v2 && is_true(settings, V2)) {
+        return None;
+    }
+    let other_kms = kms_keys_besides_the_default(summary).next().is_some();
+    let refused = get(settings, V2).is_some();
+    Some(if v2 && !other_kms && !refused {
+        (V2, "true")
+    } else {
+        (CRYPTO_MODE, AUTHENTICATED[0])
+    })
+}
+
+/// Whether EMRFS's V1 client writes authenticated content with this configuration; S3A reads such objects only if older
+/// wraps are allowed.
+pub fn is_v1_authenticated(settings: &Settings) -> bool {
+    !is_true(settings, V2) && get(settings, CRYPTO_MODE).is_some_and(|mode| AUTHENTICATED.contains(&mode))
+}
+
+/// The keys of type `kms` that the V2 client cannot read objects under.
+pub(super) fn kms_keys_besides_the_default(summary: &ConfigSummary) -> impl Iterator<Item = &str> {
+    let default = summary.default_key.as_deref();
+    let used = summary
+        .keys
+        .iter()
+        .filter(|key| key.used && key.key_type == "kms");
+    used.map(|key| key.name.as_str())
+        .filter(move |name| Some(*name) != default)
+}
+
 /// The content of the objects that EMRFS writes.
-pub(super) fn content(settings: &Settings) -> Finding {
+pub(super) fn content(settings: &Settings, release: Option<Release>) -> Finding {
     const CHECK: &str = "emrfs.content";
     let of_cbc = |why: String| {
+        let by_v2 = if has_v2_client(release) {
+            format!(
+                "{V2}=true (AES-GCM by the V2 client; a key of type kms then has to be the default key), or "
+            )
+        } else {
+            String::new()
+        };
         Finding::warning(
             CHECK,
             format!(
@@ -115,21 +174,22 @@ pub(super) fn content(settings: &Settings) -> Finding {
                  ciphers, and cannot be read by S3A"
             ),
             format!(
-                "Set {V2}=true (AES-GCM by the V2 client; a key of type kms then has to be the default key), or \
-                 {CRYPTO_MODE}=AuthenticatedEncryption (AES-GCM by the V1 client; S3A then needs \
+                "Set {by_v2}{CRYPTO_MODE}=AuthenticatedEncryption (AES-GCM by the V1 client; S3A then needs \
                  emrkeys.s3a.allow-legacy=true). Ranges stay readable, sizes grow by 16 bytes, and existing objects \
                  stay as they are."
             ),
         )
     };
-    if is_true(settings, V2) {
+    if is_true(settings, V2) && has_v2_client(release) {
         return Finding::ok(CHECK, format!("{V2}=true: AES-GCM"));
     }
     match get(settings, CRYPTO_MODE) {
-        Some(mode @ ("AuthenticatedEncryption" | "StrictAuthenticatedEncryption")) => {
-            Finding::ok(CHECK, format!("{CRYPTO_MODE}={mode}: AES-GCM"))
-        }
+        Some(mode) if AUTHENTICATED.contains(&mode) => Finding::ok(CHECK, format!("{CRYPTO_MODE}={mode}: AES-GCM")),
         Some("EncryptionOnly") => of_cbc(format!("{CRYPTO_MODE}=EncryptionOnly")),
+        None if is_true(settings, V2) => of_cbc(format!(
+            "{V2}=true, but the AWS SDK of this release of EMR is older than the V2 client (1.11.838), and \
+             {CRYPTO_MODE} is not set (inferred from EMR's release guide, not tried on a cluster)"
+        )),
         None => of_cbc(format!(
             "neither {V2} nor {CRYPTO_MODE} is set, and EMRFS's default is EncryptionOnly (as a public listing of its \
              classes has it; emrkeys inspect shows the format of an object that your cluster wrote)"
@@ -227,7 +287,27 @@ mod tests {
             (&[(CRYPTO_MODE, "GCM")], Level::Failure),
             (&[(V2, "true")], Level::Ok),
         ] {
-            assert_eq!(content(&settings(entries)).level, expected, "{entries:?}");
+            assert_eq!(content(&settings(entries), None).level, expected, "{entries:?}");
         }
+    }
+
+    #[test]
+    fn a_release_without_the_v2_client_is_not_taken_for_one_that_has_it() {
+        let v2 = settings(&[(V2, "true")]);
+        for (release, expected) in [
+            ((5, 30), Level::Warning),
+            ((5, 31), Level::Ok),
+            ((6, 0), Level::Warning),
+            ((6, 1), Level::Warning),
+            ((6, 2), Level::Ok),
+            ((7, 9), Level::Ok),
+        ] {
+            let found = content(&v2, Some(release));
+            assert_eq!(found.level, expected, "{release:?}");
+            // The remedy names no property that this release does not know.
+            assert!(!found.remedy.is_some_and(|remedy| remedy.contains(V2)));
+        }
+        let both = settings(&[(V2, "true"), (CRYPTO_MODE, "AuthenticatedEncryption")]);
+        assert_eq!(content(&both, Some((6, 1))).level, Level::Ok);
     }
 }

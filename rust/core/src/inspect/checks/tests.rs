@@ -234,6 +234,22 @@ fn of_buckets(entries: &[(&str, &str)], check: &str) -> Vec<(Level, String)> {
 
 #[test]
 fn what_a_bucket_has_of_its_own_is_told_beside_what_all_have() {
+    let one = [
+        (
+            "fs.s3a.bucket.old.s3.client.factory.impl",
+            "org.emrkeys.S3AReadClientFactory",
+        ),
+        ("fs.s3a.input.stream.type", "analytics"),
+    ];
+    let levels_of_one = levels(&one);
+    assert!(
+        levels_of_one.contains(&("s3a.input-stream", Level::Failure)),
+        "{levels_of_one:?}"
+    );
+    assert!(
+        levels_of_one.contains(&("s3a.algorithm", Level::Note)),
+        "{levels_of_one:?}"
+    );
     let all = [
         ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
         ("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS),
@@ -344,4 +360,43 @@ fn the_older_name_of_the_algorithm_counts_where_the_newer_is_not_set() {
     let newer = ("fs.s3a.encryption.algorithm", "SSE-S3");
     let found = of_buckets(&[older, newer], "s3a.algorithm");
     assert_eq!(found, [(Level::Failure, newer.0.to_owned())]);
+}
+
+#[test]
+fn the_factory_that_reads_needs_no_keyring_and_no_client_side_encryption() {
+    let factory = (
+        "fs.s3a.s3.client.factory.impl",
+        "org.emrkeys.S3AReadClientFactory",
+    );
+    let levels = |entries: &[(&str, &str)]| -> Vec<(&'static str, Level)> {
+        let found = client(Client::S3a, &settings(entries), Cluster::default());
+        found
+            .into_iter()
+            .map(|found| (found.check, found.level))
+            .collect()
+    };
+    let alone = levels(&[factory, ("fs.s3a.input.stream.type", "classic")]);
+    assert_eq!(
+        alone,
+        [("s3a.input-stream", Level::Ok), ("s3a.read-factory", Level::Note)]
+    );
+    let beside = levels(&[factory, ("fs.s3a.encryption.algorithm", "CSE-CUSTOM")]);
+    assert!(
+        beside.contains(&("s3a.read-factory", Level::Failure)),
+        "{beside:?}"
+    );
+    let all = [
+        ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
+        ("fs.s3a.bucket.old.encryption.algorithm", ""),
+        (
+            "fs.s3a.bucket.old.s3.client.factory.impl",
+            "org.emrkeys.S3AReadClientFactory",
+        ),
+    ];
+    let of_one = levels(&all);
+    assert!(of_one.contains(&("s3a.read-factory", Level::Note)), "{of_one:?}");
+    let bad = of_one
+        .iter()
+        .filter(|(check, level)| *check == "s3a.algorithm" && *level == Level::Failure);
+    assert_eq!(bad.count(), 0, "{of_one:?}");
 }

@@ -1,15 +1,19 @@
 //! `emrkeys emr-config …`: what a cluster is made with, for a configuration of keys.
 
+mod classification;
+
 use std::io::{stdout, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use emrkeys_core::aws::{is_kms_alias, Arn, KmsTarget};
+use emrkeys_core::inspect::checks::Connector;
+use emrkeys_core::release::Release;
 use emrkeys_core::uri::S3Location;
-use emrkeys_core::{config_summary, Code, Config, KeySummary, Settings};
+use emrkeys_core::{config_summary, Code, Config, KeySummary};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
-use crate::conf::{Client, Conf, OURS};
+use crate::conf::{Client, Conf, Loaded, ReleaseOption};
 use crate::output::{note, problem, Failure};
 
 /// The classes that EMR and Hadoop load. Source: `java/src/main/java/org/emrkeys`.
@@ -33,14 +37,22 @@ Examples:
   emrkeys emr-config security-configuration --conf emr.json --jar s3://artifacts/emrkeys.jar
   emrkeys emr-config security-configuration --s3 sse-kms --s3-kms-key ARN --disk aws-kms --disk-kms-key ARN")]
     SecurityConfiguration(SecurityConfiguration),
-    /// The classification with the properties: emrfs-site, or core-site with --for s3a
+    /// The classification with the properties by which a cluster asks for keys and writes authenticated objects:
+    /// emrfs-site, or core-site where S3A serves s3:// (from emr-7.10.0 on) and with --for s3a
     #[command(after_help = "\
-Example:
-  emrkeys emr-config classification --conf keys.conf --for s3a --jar s3://artifacts/emrkeys.jar")]
+A property of the configuration that chooses AES-CBC is kept, with a warning. On a release where S3A serves s3://, \
+EMRFS stays in force with -D fs.s3.impl=com.amazon.ws.emr.hadoop.fs.EmrFileSystem.
+
+Examples:
+  emrkeys emr-config classification --conf keys.conf --release emr-6.15.0
+  emrkeys emr-config classification --conf keys.conf --release emr-7.12.0 --jar s3://artifacts/emrkeys.jar
+  emrkeys emr-config classification --conf keys.conf --for s3a")]
     Classification {
         /// The jar in S3, where no security configuration names it
         #[arg(long, value_name = "URI")]
         jar: Option<String>,
+        #[command(flatten)]
+        release: ReleaseOption,
         #[command(flatten)]
         conf: Conf,
     },
@@ -50,11 +62,13 @@ Where the keys need nothing of AWS, nothing is printed, and standard error says 
 statements.
 
 Example:
-  emrkeys emr-config iam-policy --conf emr.json --jar s3://artifacts/emrkeys.jar")]
+  emrkeys emr-config iam-policy --conf emr.json --release emr-7.12.0 --jar s3://artifacts/emrkeys.jar")]
     IamPolicy {
         /// The jar in S3, where the configuration does not name it
         #[arg(long, value_name = "URI")]
         jar: Option<String>,
+        #[command(flatten)]
+        release: ReleaseOption,
         #[command(flatten)]
         conf: Conf,
     },
@@ -124,14 +138,21 @@ impl Command {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let document = match self {
             Command::SecurityConfiguration(options) => options.document(aws)?,
-            Command::Classification { jar, conf } => classification(jar.as_deref(), conf, aws)?,
-            Command::IamPolicy { jar, conf } => match iam_policy(jar.as_deref(), conf, aws)? {
-                Some(policy) => policy,
-                None => {
+            Command::Classification { jar, release, conf } => {
+                let settings = conf.load(aws)?;
+                let release = release.of(&settings);
+                let client = client_in_force(conf.usage, release, &settings);
+                classification::document(jar.as_deref(), client.into(), release, &settings)?
+            }
+            Command::IamPolicy { jar, release, conf } => {
+                let settings = conf.load(aws)?;
+                let client = client_in_force(conf.usage, release.of(&settings), &settings);
+                let Some(policy) = iam_policy(jar.as_deref(), client, &settings)? else {
                     note("note: the keys need nothing of AWS, so the role needs no policy for them");
                     return Ok(());
-                }
-            },
+                };
+                policy
+            }
         };
         Ok(writeln!(stdout(), "{document:#}")?)
     }
@@ -262,65 +283,28 @@ fn kms_key<'a>(option: &str, key: Option<&'a str>) -> Result<&'a str, Failure> {
     }
 }
 
-/// The properties of the configuration that are ours or that decide how the client asks, and those without which it
-/// would not ask.
-fn classification(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Value, Failure> {
-    let settings = conf.load(aws)?;
-    let config = Config::parse(conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
-    let summary = config_summary(&config);
-    let mut properties: Settings = settings
-        .iter()
-        .filter(|(name, _)| OURS.iter().any(|prefix| name.starts_with(prefix)))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    let mut set = |name: &str, value: &str| drop(properties.insert(name.to_owned(), value.to_owned()));
-    let site = match conf.usage {
-        Client::S3 | Client::LocalDisk => {
-            if let Some(uri) = jar_uri {
-                set("fs.s3.cse.enabled", "true");
-                set("fs.s3.cse.encryptionMaterialsProvider", S3_CLASS);
-                set(EMRFS_JAR, jar(Some(uri))?);
-            }
-            if !summary.rules.is_empty() {
-                set("fs.s3.cse.materialsDescription.enabled", "true");
-            }
-            "emrfs-site"
-        }
-        Client::S3a => {
-            set("fs.s3a.encryption.algorithm", "CSE-CUSTOM");
-            set("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS);
-            set("fs.s3a.audit.execution.interceptors", S3A_INTERCEPTOR);
-            if let Some(uri) = jar_uri {
-                set(S3A_JAR, jar(Some(uri))?);
-                // Hadoop makes the interceptor before it fetches that jar, and S3A does not start without the class.
-                note(
-                    "note: put the jar on the class path of the nodes, too (a bootstrap action that copies it, or \
-                     spark.jars): S3A \
-                     looks for org.emrkeys.S3AReadInterceptor before it fetches the jar that \
-                     fs.s3a.cse.customKeyringProvider.uri names",
-                );
-            }
-            "core-site"
-        }
-        Client::Tables => {
-            set("parquet.crypto.factory.class", PARQUET_FACTORY);
-            set("parquet.encryption.kms.client.class", PARQUET_CLASS);
-            "core-site"
-        }
-    };
-    Ok(json!([{ "Classification": site, "Properties": properties }]))
+/// The client that asks for keys on such a cluster: where S3A serves `s3://`, it does in the place of EMRFS.
+fn client_in_force(asked: Client, release: Option<Release>, settings: &Loaded) -> Client {
+    if asked == Client::S3 && Connector::of(release, settings) == Connector::S3a {
+        note("note: S3A serves s3:// on this cluster, so this is for S3A");
+        return Client::S3a;
+    }
+    asked
 }
 
 /// `None`: nothing has to be allowed.
-pub(crate) fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Result<Option<Value>, Failure> {
-    let settings = conf.load(aws)?;
-    let summary_for = |client| match Config::parse(client, &settings) {
+pub(crate) fn iam_policy(
+    jar_uri: Option<&str>,
+    client: Client,
+    settings: &Loaded,
+) -> Result<Option<Value>, Failure> {
+    let summary_for = |client| match Config::parse(client, settings) {
         Ok(config) => Ok(config_summary(&config)),
         Err(error) => Err(settings.located(error)),
     };
-    let mut summaries = vec![summary_for(conf.usage.into())?];
+    let mut summaries = vec![summary_for(client.into())?];
     // The instances that read and write S3 open the key of their disks, too.
-    if conf.usage != Client::LocalDisk && summaries[0].local_disk_key.is_some() {
+    if client != Client::LocalDisk && summaries[0].local_disk_key.is_some() {
         summaries.push(summary_for(emrkeys_core::Client::LocalDisk)?);
     }
     let used = || {
@@ -350,7 +334,7 @@ pub(crate) fn iam_policy(jar_uri: Option<&str>, conf: &Conf, aws: &Aws) -> Resul
                 .filter_map(|file| object_arn(&file.uri, partition)),
         );
     }
-    let named = match conf.usage {
+    let named = match client {
         Client::S3 => settings.get(EMRFS_JAR),
         Client::S3a => settings.get(S3A_JAR),
         Client::LocalDisk | Client::Tables => None,
