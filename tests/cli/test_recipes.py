@@ -453,6 +453,19 @@ def test_the_properties_of_s3a_and_spark(operator):
         assert_reads(operator, {name: operator.put(name, f"{name}.conf --for s3a")}, f"{name}.conf --for s3a")
 
 
+@recipes("kms-keyring-create", "s3a", "s3a-read")
+def test_the_client_factory_of_s3a_beside_its_own_encryption(operator):
+    operator.run("kms-keyring-create")
+    operator.save("s3a-read", "read.conf")
+    levels = operator.doctor("read.conf", "--for s3a")
+    assert "fail" not in sum(levels.values(), []) and levels["s3a.read-factory"] == ["note"], levels
+    operator.save("s3a", "s3a.conf")
+    # The cluster encrypts by S3A, and reads one bucket by the factory.
+    levels = operator.doctor("s3a.conf --conf read.conf", "--for s3a")
+    assert "fail" not in sum(levels.values(), []), levels
+    assert levels["s3a.algorithm"] == ["ok"] and levels["s3a.read-factory"] == ["note"], levels
+
+
 @recipes("audit-line")
 def test_a_line_of_the_audit_log_has_the_printed_fields(operator):
     printed = json.loads(operator.text("audit-line"))

@@ -9,6 +9,8 @@ import cluster
 from emrfs import V1, V2, Emrfs
 from servers import KEY_FIELD, description
 
+DEFAULT = "V1_ENCRYPTION_ONLY"
+"""The mode of EMRFS if no property says otherwise: AES-CBC."""
 WRAPS = {V1: "AESWrap", V2: "AES/GCM"}
 KEYS = ["aes", "keyring"]
 ROWS = 1000
@@ -16,7 +18,7 @@ ROWS = 1000
 
 @pytest.fixture(scope="module")
 def lake(servers, files, tmp_path_factory):
-    bucket, keys, kms_key = servers.bucket(), servers.bucket(), servers.kms_key()
+    bucket, old, keys, kms_key = servers.bucket(), servers.bucket(), servers.bucket(), servers.kms_key()
     document = f"s3://{keys}/keyring.keyring"
     servers.keyring("create", document, "--name", "keyring", "--kms-key-id", kms_key)
     folder = tmp_path_factory.mktemp("emrfs")
@@ -25,11 +27,15 @@ def lake(servers, files, tmp_path_factory):
         **cluster.keyring("keyring", document, kms_key, servers.endpoint),
         **cluster.rule(f"s3://{bucket}/aes/", "aes"),
         **cluster.rule(f"s3://{bucket}/keyring/", "keyring"),
+        **cluster.aes("old", folder),
+        **cluster.rule(f"s3://{old}/", "old"),
         "emrkeys.s3a.allow-legacy": "true",
     }
     site = {**cluster.s3a(servers.endpoint), **keys, "fs.s3a.encryption.cse.v1.compatibility.enabled": "true"}
+    site[f"fs.s3a.bucket.{old}.encryption.algorithm"] = ""
+    site[f"fs.s3a.bucket.{old}.s3.client.factory.impl"] = "org.emrkeys.S3AReadClientFactory"
     emrfs = Emrfs(files, servers.endpoint, keys, folder)
-    return types.SimpleNamespace(bucket=bucket, site=site, transfer=emrfs.transfer, folder=folder)
+    return types.SimpleNamespace(bucket=bucket, old=old, site=site, transfer=emrfs.transfer, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +80,21 @@ def test_files_that_spark_wrote_are_read_by_emrfs_and_its_files_by_spark(lake, s
             assert {metadata["x-amz-wrap-alg"] for metadata in stored} == {WRAPS[mode]}
             assert {description(metadata)[KEY_FIELD] for metadata in stored} == {key}
             assert_is_the_table(spark.read.parquet(f"s3a://{lake.bucket}/{key}/{mode}"))
+
+
+@pytest.mark.parametrize("form", ["parquet", "orc"])
+def test_tables_in_aes_cbc_are_read_by_the_client_factory(lake, spark, servers, form):
+    plain = lake.folder / f"plain-{form}"
+    rows = spark.range(0, 20 * ROWS, 1, 2).selectExpr("id", "sha2(cast(id as string), 256) text")
+    rows.write.format(form).save(plain.as_uri())
+    files = sorted(plain.glob("part-*"))
+    lake.transfer(DEFAULT, "put", [(file, f"s3://{lake.old}/{form}/{file.name}") for file in files])
+    for metadata in servers.objects(lake.old, f"{form}/").values():
+        assert "x-amz-key" in metadata and description(metadata)[KEY_FIELD] == "old"
+    table = spark.read.format(form).load(f"s3a://{lake.old}/{form}")
+    assert table.selectExpr("count(*)", "sum(id)", "sum(length(text))").first() == (
+        20 * ROWS,
+        sum(range(20 * ROWS)),
+        64 * 20 * ROWS,
+    )
+    assert sorted(table.where("id > 19990").collect()) == sorted(rows.where("id > 19990").collect())

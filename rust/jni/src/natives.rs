@@ -3,6 +3,7 @@
 
 use emrkeys_core::inspect::checks::{self, Cluster};
 use emrkeys_core::{Config, Error, Provider, Request};
+use emrkeys_objects::{ContentKey, Envelope};
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -212,6 +213,36 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_unwrapTableKey<'local>(
             let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
             let key = provider.unwrap_table_key(kind, under, key)?;
             Ok(wire::key_of_table(&key))
+        })
+    })
+}
+
+/// `byte[] contentKey(long handle, byte[] object)`: the key of an object's content, for a client that decrypts ranges.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_emrkeys_bridge_Natives_contentKey<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    object: JByteArray<'local>,
+) -> JByteArray<'local> {
+    respond_or_wait(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let bytes = required(env, &object)?;
+        Ok(move || {
+            let wire::Stored {
+                bucket,
+                key,
+                metadata,
+                instruction,
+            } = wire::stored(&bytes)?;
+            let envelope = match instruction {
+                Some(instruction) => Some(Envelope::parse_instruction(instruction, &metadata)?),
+                None => Envelope::parse_alone(&metadata)?,
+            };
+            let found = envelope
+                .map(|envelope| ContentKey::of(&provider, &envelope, Some((bucket, key))))
+                .transpose()?;
+            Ok(wire::content_key(found.as_ref()))
         })
     })
 }

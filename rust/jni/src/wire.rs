@@ -4,6 +4,8 @@
 //! length is `null`. A list is a 32-bit count and its elements. A response is one byte, 0 for success, 1 for a
 //! failure or 2 for a call to wait for, and then the payload, the failure's code and text, or the number of the call.
 
+mod stored;
+
 use std::time::Duration;
 
 use emrkeys_core::inspect::Finding;
@@ -16,6 +18,7 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use crate::defect::internal;
+pub(crate) use stored::{content_key, stored, Stored};
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
 pub(crate) const ABI: i32 = 13;

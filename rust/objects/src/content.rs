@@ -279,7 +279,7 @@ pub(super) fn open_end(key: &DataKey, envelope: &Envelope, end: &[u8]) -> Result
 type Key = Zeroizing<Vec<u8>>;
 
 /// The key and vector of AES-GCM content.
-fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Problem> {
+pub(super) fn content_key(key: &DataKey, envelope: &Envelope) -> Result<(Key, [u8; 12]), Problem> {
     let Some(stored) = envelope.commitment else {
         let iv = <[u8; 12]>::try_from(envelope.nonce.as_slice()).map_err(|_| damaged(CipherError::IvSize))?;
         return Ok((Zeroizing::new(key.bytes().to_vec()), iv));

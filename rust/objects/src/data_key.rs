@@ -164,7 +164,7 @@ pub(super) fn fresh(materials: Materials, content: Content) -> Result<(DataKey, 
 }
 
 /// Unwraps the data key in `envelope`.
-fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
+pub(super) fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, Problem> {
     let wrapped = envelope.wrapped_key.as_slice();
     let binding = envelope.content.name();
     let bytes = match (key, envelope.wrap) {

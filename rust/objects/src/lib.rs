@@ -7,6 +7,7 @@
 mod body;
 mod calls;
 mod content;
+mod content_key;
 pub mod convert;
 mod copy;
 mod data_key;
@@ -25,6 +26,7 @@ mod work;
 
 pub use body::Body;
 pub use content::{Opener, RangeOpener, Sealer, TAG_BYTES};
+pub use content_key::ContentKey;
 pub use data_key::{unwrap_data_key, DataKey, Generation, DATA_KEY_BYTES};
 pub use inventory::{Manifest, Rows};
 pub use listing::Listing;

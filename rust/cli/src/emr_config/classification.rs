@@ -34,6 +34,17 @@ pub(super) fn document(
     let mut properties = taken(settings, |name| {
         OURS.iter().any(|prefix| name.starts_with(prefix))
     });
+    if client == Client::Tables {
+        properties.insert(
+            "parquet.crypto.factory.class".to_owned(),
+            PARQUET_FACTORY.to_owned(),
+        );
+        properties.insert(
+            "parquet.encryption.kms.client.class".to_owned(),
+            PARQUET_CLASS.to_owned(),
+        );
+        return Ok(json!([{ "Classification": "core-site", "Properties": properties }]));
+    }
     if client == Client::S3 {
         emrfs(jar_uri, &summary, release, &mut properties)?;
     }

@@ -1,11 +1,7 @@
 package org.emrkeys;
 
-import java.util.Arrays;
-import java.util.Collections;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import org.apache.commons.logging.Log;
@@ -43,13 +39,6 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
   private static final String INTERCEPTORS = "fs.s3a.audit.execution.interceptors";
   private static final String INTERCEPTOR = "org.emrkeys.S3AReadInterceptor";
   private static final AtomicBoolean WARNED = new AtomicBoolean();
-
-  /** Codes of what may be over when it is tried again. */
-  private static final Set<String> PASSING =
-      Collections.unmodifiableSet(
-          new HashSet<>(
-              Arrays.asList(
-                  "SOURCE_UNAVAILABLE", "SOURCE_THROTTLED", "STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE")));
 
   private volatile ConfiguredProvider provider = new ConfiguredProvider(Client.S3A, LOG);
 
@@ -111,18 +100,11 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
 
   /** Gives the result of {@code call} on the configured provider. */
   private KeyMaterials ask(Function<ProviderHandle, KeyMaterials> call) {
-    try {
-      EmrKeysException failed = failure;
-      if (failed != null) {
-        throw new EmrKeysException(failed.code(), failed.getMessage(), failed);
-      }
-      return provider.ask(call);
-    } catch (EmrKeysException e) {
-      if (e.code().equals("INTERRUPTED")) {
-        throw Refusals.interrupted(e);
-      }
-      throw PASSING.contains(e.code()) ? e : Refusals.lasting(e);
+    EmrKeysException failed = failure;
+    if (failed != null) {
+      throw Refusals.of(new EmrKeysException(failed.code(), failed.getMessage(), failed));
     }
+    return Refusals.ask(provider, call);
   }
 
   /**

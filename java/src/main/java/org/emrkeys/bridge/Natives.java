@@ -105,9 +105,18 @@ public final class Natives {
   public static native byte[] unwrapTableKey(long handle, byte[] key);
 
   /**
-   * Waits for a call. {@link #materials}, {@link #write}, {@link #read}, {@link #wrapTableKey} and
-   * {@link #unwrapTableKey} answer with the number of a call (u8 2, i64 call) if they have to wait for
-   * a key service, for S3 or for another thread.
+   * The key of an object's content.
+   *
+   * @param handle of an open provider
+   * @param object string bucket, string key, map user metadata, bytes instruction file or null
+   * @return u8 content: 0 not encrypted, 1 AES-CBC, 2 AES-GCM; bytes key, bytes initialisation vector
+   */
+  public static native byte[] contentKey(long handle, byte[] object);
+
+  /**
+   * Waits for a call. {@link #materials}, {@link #write}, {@link #read}, {@link #wrapTableKey}, {@link
+   * #unwrapTableKey} and {@link #contentKey} answer with the number of a call (u8 2, i64 call) if they
+   * have to wait for a key service, for S3 or for another thread.
    *
    * @param call such a number, once
    * @return the response of the call

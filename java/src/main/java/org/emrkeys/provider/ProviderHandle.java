@@ -8,6 +8,7 @@ import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.bridge.NativeCall;
@@ -257,6 +258,31 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /**
+   * The key of an object's content, for a client that decrypts ranges by itself.
+   *
+   * @param bucket of the object
+   * @param key of the object
+   * @param metadata of the user
+   * @param instruction the content of the instruction file, or null if there is none
+   * @param as makes something of the answer, whose bytes are overwritten behind it
+   * @param <T> what is made
+   * @return what was made
+   * @throws EmrKeysException as {@link #read}; if the envelope is not valid or cannot be opened
+   * @throws IllegalStateException after {@link #close}
+   */
+  public <T> T contentKey(
+      String bucket,
+      String key,
+      Map<String, String> metadata,
+      byte[] instruction,
+      Function<Wire.Decoder, T> as) {
+    check();
+    byte[] object =
+        encode(out -> out.string(bucket).string(key).map(metadata).bytes(instruction));
+    return wiped(Natives.contentKey(handle, object), as);
+  }
+
+  /**
    * Lists objects whose keys begin with a prefix.
    *
    * @param prefix URI
@@ -310,15 +336,20 @@ public final class ProviderHandle implements AutoCloseable {
     return materials(Natives.materials(handle, description));
   }
 
-  private KeyMaterials materials(byte[] answered) {
+  /** Makes something of an answer that holds a key, and overwrites it. */
+  private <T> T wiped(byte[] answered, Function<Wire.Decoder, T> as) {
     byte[] response = NativeCall.complete(answered);
     try {
-      return KeyMaterials.read(answer(response));
+      return as.apply(answer(response));
     } finally {
       if (response != null) {
         Arrays.fill(response, (byte) 0);
       }
     }
+  }
+
+  private KeyMaterials materials(byte[] answered) {
+    return wiped(answered, KeyMaterials::read);
   }
 
   /**

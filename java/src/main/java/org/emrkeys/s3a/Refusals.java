@@ -3,11 +3,55 @@ package org.emrkeys.s3a;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.file.AccessDeniedException;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.function.Function;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.ProviderHandle;
 
 /** Failures in a form that S3A does not try again. Internal. */
 public final class Refusals {
+  /** Codes of what may be over when it is tried again. */
+  private static final Set<String> PASSING =
+      Collections.unmodifiableSet(
+          new HashSet<>(
+              Arrays.asList(
+                  "SOURCE_UNAVAILABLE", "SOURCE_THROTTLED", "STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE")));
+
   private Refusals() {}
+
+  /**
+   * Asks a provider; a failure is in the form that S3A understands.
+   *
+   * @param provider asked
+   * @param call of it
+   * @param <T> type of the answer
+   * @return the answer
+   * @throws EmrKeysException as the call
+   */
+  public static <T> T ask(ConfiguredProvider provider, Function<ProviderHandle, T> call) {
+    try {
+      return provider.ask(call);
+    } catch (EmrKeysException e) {
+      throw of(e);
+    }
+  }
+
+  /**
+   * Gives a failure the form that S3A understands.
+   *
+   * @param e the failure
+   * @return an exception with its code and message
+   */
+  public static EmrKeysException of(EmrKeysException e) {
+    if (e.code().equals("INTERRUPTED")) {
+      return interrupted(e);
+    }
+    return PASSING.contains(e.code()) ? e : lasting(e);
+  }
 
   /**
    * Gives the interrupt of a waiting thread a cause by which S3A knows it for one.
@@ -15,7 +59,7 @@ public final class Refusals {
    * @param e the failure
    * @return an exception with its code and message
    */
-  public static EmrKeysException interrupted(EmrKeysException e) {
+  private static EmrKeysException interrupted(EmrKeysException e) {
     return new EmrKeysException(
         e.code(), e.getMessage(), new InterruptedIOException(e.getMessage()));
   }

@@ -35,10 +35,26 @@ public final class StoredForm {
    * @return false also for an object of several parts with an instruction file
    */
   public boolean isEncrypted() {
+    return hasEnvelope() || metadata.containsKey(CONTENT_LENGTH);
+  }
+
+  /**
+   * Whether the metadata holds the wrapped data key.
+   *
+   * @return false for an object with an instruction file
+   */
+  public boolean hasEnvelope() {
     return metadata.containsKey(WRAPPED_KEY_V1)
         || metadata.containsKey(WRAPPED_KEY_V2)
-        || metadata.containsKey(WRAPPED_KEY_V3)
-        || metadata.containsKey(CONTENT_LENGTH);
+        || metadata.containsKey(WRAPPED_KEY_V3);
+  }
+
+  /** Whether the metadata says that the content is in AES-GCM. */
+  boolean isGcm() {
+    String cipher = metadata.getOrDefault(CONTENT_CIPHER, "");
+    return metadata.containsKey(WRAPPED_KEY_V3)
+        || (metadata.containsKey(WRAPPED_KEY_V2)
+            && (cipher.equals("AES/GCM/NoPadding") || cipher.equals("AES/CTR/NoPadding")));
   }
 
   /**
