@@ -119,6 +119,7 @@ public final class Demo {
     printTable();
     tryWrongKeys(keys, kms);
     countCalls();
+    judgeDefaults(keys);
     long bytes = 0;
     Set<String> used = new TreeSet<>();
     for (Row row : rows) {
@@ -253,6 +254,18 @@ public final class Demo {
       if (!site.getKey().equals("kms") && calls > 1) {
         mismatch(site.getKey() + ": " + calls + " calls of KMS where one is enough");
       }
+    }
+  }
+
+  private void judgeDefaults(KeyFiles keys) throws IOException, GeneralSecurityException {
+    EmrfsDefaults defaults = new EmrfsDefaults(aws, out, BUCKET, keys.aes("old", 256));
+    try {
+      String wrong = defaults.run(files.folder(), files.of(SourceFiles.DOCUMENTS));
+      if (!wrong.isEmpty()) {
+        mismatch(wrong);
+      }
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -19,6 +20,7 @@ import java.util.concurrent.TimeUnit;
 /** The operator's tool, as its binary. The system property {@code emrkeys.test.cli} names it. */
 public final class Cli {
   private static final int SECONDS = 60;
+  private static final List<String> LEVELS = Arrays.asList("ok", "note", "warning", "fail");
 
   private Cli() {}
 
@@ -68,15 +70,62 @@ public final class Cli {
   /** The same with the keys and rules of {@code site}. */
   public static Result run(Site site, String... arguments)
       throws IOException, InterruptedException {
+    return runWith(site, "emrkeys.", arguments);
+  }
+
+  private static Result runWith(Site site, String prefix, String... arguments)
+      throws IOException, InterruptedException {
     List<String> all = new ArrayList<>(Arrays.asList(arguments));
     site.configuration()
         .forEach(
             property -> {
-              if (property.getKey().startsWith("emrkeys.")) {
+              if (property.getKey().startsWith(prefix)) {
                 all.add("-D" + property.getKey() + "=" + property.getValue());
               }
             });
     return run(all.toArray(new String[0]));
+  }
+
+  /** The findings of {@code emrkeys doctor} in the whole of {@code site}, by check, the worst of each. */
+  public static Map<String, JsonNode> doctor(Site site, String... options)
+      throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(Arrays.asList("doctor", "--output", "json"));
+    command.addAll(Arrays.asList(options));
+    Result result = runWith(site, "", command.toArray(new String[0]));
+    Map<String, JsonNode> found = new LinkedHashMap<>();
+    for (JsonNode check : Jackson.jsonNodeOf(behindNotes(result.text, "{")).get("checks")) {
+      found.merge(
+          check.get("check").asText(),
+          check,
+          (one, other) -> LEVELS.indexOf(level(one)) >= LEVELS.indexOf(level(other)) ? one : other);
+    }
+    return found;
+  }
+
+  private static String behindNotes(String text, String start) {
+    return text.substring(text.indexOf("\n" + start) + 1);
+  }
+
+  /** The level of one of doctor's findings. */
+  public static String level(JsonNode finding) {
+    return finding.get("level").asText();
+  }
+
+  /** The site with the properties that {@code emrkeys emr-config classification} prints for it. */
+  public static Site classified(Site site, String... options)
+      throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(Arrays.asList("emr-config", "classification"));
+    command.addAll(Arrays.asList(options));
+    Result result = runWith(site, "", command.toArray(new String[0]));
+    assertEquals(0, result.code, result.text);
+    Site classified = Site.plain();
+    Jackson.jsonNodeOf(behindNotes(result.text, "["))
+        .get(0)
+        .get("Properties")
+        .fields()
+        .forEachRemaining(
+            property -> classified.set(property.getKey(), property.getValue().asText()));
+    return classified;
   }
 
   /** The answer of {@code emrkeys inspect} for one object. */

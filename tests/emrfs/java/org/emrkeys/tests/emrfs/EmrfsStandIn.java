@@ -54,6 +54,12 @@ public final class EmrfsStandIn implements Closeable {
   public static final String STORAGE_MODE = "fs.s3.cse.cryptoStorageMode";
   public static final String ENCRYPTION_V2 = "fs.s3.cse.encryptionV2.enabled";
 
+  /** From which size on EMRFS uploads in parts, and their size, in bytes. */
+  public static final String SPLIT_SIZE = "fs.s3n.multipart.uploads.split.size";
+
+  /** EMRFS's default of {@value #SPLIT_SIZE}, as a public listing of its classes has it. */
+  public static final int DEFAULT_SPLIT_SIZE = 128 << 20;
+
   /** The least size of a part but the last; a multiple of the cipher's block as the clients demand. */
   public static final int PART_SIZE = 5 << 20;
 
@@ -69,6 +75,7 @@ public final class EmrfsStandIn implements Closeable {
   private final EncryptionMaterialsProvider provider;
   private final AmazonS3 client;
   private final boolean describes;
+  private final int splitSize;
   private final String jobFlowId;
 
   /**
@@ -90,6 +97,7 @@ public final class EmrfsStandIn implements Closeable {
     }
     this.provider = ReflectionUtils.newInstance(type, conf);
     this.describes = conf.getBoolean(DESCRIPTION, false);
+    this.splitSize = conf.getInt(SPLIT_SIZE, DEFAULT_SPLIT_SIZE);
     this.jobFlowId = jobFlowId;
     CryptoStorageMode storage =
         CryptoStorageMode.valueOf(
@@ -108,6 +116,18 @@ public final class EmrfsStandIn implements Closeable {
   /** The provider under test, as {@link ReflectionUtils} made it. */
   public EncryptionMaterialsProvider provider() {
     return provider;
+  }
+
+  /**
+   * Writes an object as EMRFS does: in one request, whose envelope keeps the length of the content, or beyond {@value
+   * #SPLIT_SIZE} in parts, whose envelope does not.
+   */
+  public void write(String uri, InputStream content, long length) {
+    if (length <= splitSize) {
+      put(uri, content, length);
+    } else {
+      putMultipart(uri, content, length, splitSize);
+    }
   }
 
   /** Writes an object in one request. */
@@ -136,6 +156,10 @@ public final class EmrfsStandIn implements Closeable {
 
   /** Writes an object in parts of {@link #PART_SIZE}, one after the other as encryption demands. */
   public void putMultipart(String uri, byte[] content) {
+    putMultipart(uri, new ByteArrayInputStream(content), content.length, PART_SIZE);
+  }
+
+  private void putMultipart(String uri, InputStream content, long length, int partSize) {
     S3Uri to = S3Uri.parse(uri);
     Map<String, String> description = describe(uri, null);
     InitiateMultipartUploadRequest initiate;
@@ -149,9 +173,9 @@ public final class EmrfsStandIn implements Closeable {
     }
     String upload = client.initiateMultipartUpload(initiate).getUploadId();
     List<PartETag> parts = new ArrayList<>();
-    int offset = 0;
+    long offset = 0;
     do {
-      int size = Math.min(PART_SIZE, content.length - offset);
+      long size = Math.min(partSize, length - offset);
       UploadPartRequest part =
           new UploadPartRequest()
               .withBucketName(to.bucket)
@@ -159,11 +183,11 @@ public final class EmrfsStandIn implements Closeable {
               .withUploadId(upload)
               .withPartNumber(parts.size() + 1)
               .withPartSize(size)
-              .withInputStream(new ByteArrayInputStream(content, offset, size))
-              .withLastPart(offset + size == content.length);
+              .withInputStream(new BoundedInputStream(content, size))
+              .withLastPart(offset + size == length);
       parts.add(client.uploadPart(part).getPartETag());
       offset += size;
-    } while (offset < content.length);
+    } while (offset < length);
     client.completeMultipartUpload(
         new CompleteMultipartUploadRequest(to.bucket, to.key, upload, parts));
   }

@@ -11,6 +11,8 @@ public enum Mode {
   V2_AUTHENTICATED(true, CryptoMode.AuthenticatedEncryption),
   V2_STRICT(true, CryptoMode.StrictAuthenticatedEncryption);
 
+  public static final String CRYPTO_MODE = "fs.s3.cse.cryptoMode";
+
   private final boolean v2;
   private final CryptoMode cryptoMode;
 
@@ -30,6 +32,25 @@ public enum Mode {
 
   CryptoMode cryptoMode() {
     return cryptoMode;
+  }
+
+  /**
+   * The client and mode that a configuration asks for. Without a property that says otherwise, EMRFS takes the V1
+   * client in EncryptionOnly mode, as a public listing of its classes has it.
+   */
+  public static Mode of(Configuration conf) {
+    boolean v2 = conf.getBoolean(EmrfsStandIn.ENCRYPTION_V2, false);
+    CryptoMode wanted =
+        CryptoMode.valueOf(conf.get(CRYPTO_MODE, CryptoMode.EncryptionOnly.toString()));
+    if (v2 && wanted == CryptoMode.EncryptionOnly) {
+      return V2_AUTHENTICATED; // the V2 client has no other
+    }
+    for (Mode mode : values()) {
+      if (mode.v2 == v2 && mode.cryptoMode == wanted) {
+        return mode;
+      }
+    }
+    throw new IllegalArgumentException(CRYPTO_MODE + "=" + wanted);
   }
 
   /** Whether the SDK on the class path has this client: V2 came with 1.11.838. */

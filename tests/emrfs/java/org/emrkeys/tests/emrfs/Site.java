@@ -31,6 +31,10 @@ public final class Site {
     return this;
   }
 
+  public String get(String property) {
+    return conf.get(property);
+  }
+
   /** The class that AWS's client gets its materials from; emrkeys unless this is called. */
   public Site provider(Class<? extends EncryptionMaterialsProvider> type) {
     return set(EmrfsStandIn.PROVIDER, type.getName());
@@ -80,6 +84,11 @@ public final class Site {
 
   public Configuration configuration() {
     return conf;
+  }
+
+  /** A cluster with the client and mode that the site asks for, EMRFS's defaults where it asks for none. */
+  public EmrfsStandIn start(LocalAws aws) {
+    return start(aws, Mode.of(conf), JOB_FLOW);
   }
 
   /** A cluster with this site. */

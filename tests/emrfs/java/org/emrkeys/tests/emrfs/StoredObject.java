@@ -76,6 +76,11 @@ public final class StoredObject {
     return envelope.get("x-amz-cek-alg");
   }
 
+  /** Whether the content has a tag. */
+  public boolean isAuthenticated() {
+    return "AES/GCM/NoPadding".equals(contentAlgorithm());
+  }
+
   /** The stored materials description. */
   public Map<String, String> description() {
     String json = envelope.get("x-amz-matdesc");
