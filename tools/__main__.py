@@ -95,6 +95,8 @@ def _test(arguments: Sequence[str], last: Run | None = None) -> int:
         jdk.install_java8()
         if jdk.java8() is None:
             warn("no Java 8 found or installed: the suites are not run on it")
+        if chosen.full:
+            setup.need_java21()
     options = suites.Options(parts, chosen.full, quick)
     counted = schedule.run(suites.Suites(options, builder).jobs(), _cores())
     if chosen.full and set(suites.PARTS) <= set(parts):

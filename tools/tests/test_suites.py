@@ -9,12 +9,14 @@ from tools.jdk import Java
 from tools.suites import Options, Suites
 
 BUILDER, NEWEST, OLDEST = Java(17, Path("/java17")), Java(25, Path("/java25")), Java(8, Path("/java8"))
+JAVA21 = Java(21, Path("/java21"))
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     monkeypatch.setattr(packages, "want", lambda *_: None)
     monkeypatch.setattr(jdk, "tested", lambda _: [BUILDER, NEWEST, OLDEST])
+    monkeypatch.setattr(jdk, "java21", lambda: JAVA21)
     monkeypatch.setattr(jdk, "for_spark", lambda: BUILDER)
 
 
@@ -34,6 +36,17 @@ def test_each_part_runs_alone(part):
     whole = jobs()
     assert alone.keys() <= whole.keys()
     assert len(alone) >= 2
+
+
+def test_a_full_run_has_java_21_and_every_stack_of_s3a_too():
+    more = {"Java unit tests, Java 21", "end to end, Java 21", "S3A, S3 Encryption Client 40"}
+    assert more <= jobs(full=True).keys()
+    assert not more & jobs().keys()
+
+
+def test_hadoop_3_5_is_left_out_where_an_older_java_builds():
+    found = {job.name for job in Suites(Options(), Java(11, Path("/java11"))).jobs()}
+    assert "S3A, S3 Encryption Client 35" in found and "S3A, S3 Encryption Client 401" not in found
 
 
 def test_the_whole_run_has_every_java():

@@ -196,7 +196,8 @@ class WhoReadsWhatTest {
 
   private static void compareWithDocs(String table) throws IOException {
     Path file = Paths.get(System.getProperty("emrkeys.test.docs", "docs"), "migration.md");
-    String release = System.getProperty("emrkeys.test.stack");
+    // All releases 4 read and write the same.
+    String release = S3aSite.writesCommitment() ? "4" : System.getProperty("emrkeys.test.stack");
     String start = "<!-- who reads what: " + release + " -->\n";
     String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
     assertTrue(text.contains(start), file + " has no " + start);
