@@ -1,7 +1,7 @@
 """`./dev bench spark` and `./dev bench tables`: one job with and without encryption.
 
 The configurations of `spark` are: no encryption, Hadoop's own encryption by KMS, emrkeys on the JDK's ciphers, emrkeys
-on ours. Those of `tables` encrypt by Parquet: with the KMS client of Parquet's own tests, with emrkeys on the JDK's
+on ours, and the client factory of emrkeys, which only reads, on the objects of the one before it. Those of `tables` encrypt by Parquet: with the KMS client of Parquet's own tests, with emrkeys on the JDK's
 ciphers and on ours; beside S3A's encryption with emrkeys. Each runs in processes of its own, in turns: N rounds of all
 of them, and ratios are those of a round. Wall-clock and CPU seconds are those of the job, without the start of Spark;
 the CPU is that of all JVMs. The last figure is the throughput of reads at random positions of one object, 4 MiB each,
@@ -28,8 +28,9 @@ sys.path.append(str(ROOT / "tests/servers"))
 import cluster
 from localaws.client import LocalAws, set_environment
 
+READ = "read-factory"
 CONFIGURATIONS = {
-    "spark": ("plain", "cse-kms", "emrkeys-jdk", "emrkeys"),
+    "spark": ("plain", "cse-kms", "emrkeys-jdk", "emrkeys", READ),
     "tables": ("plain", "parquet-example", "parquet-jdk", "parquet", "emrkeys"),
 }
 MIB = 1 << 20
@@ -44,13 +45,15 @@ def site(name: str, endpoint: str, kms_key: str) -> dict:
         s3a = {property: value for property, value in s3a.items() if not is_ours(property)}
     if name == "cse-kms":
         s3a.update({"fs.s3a.encryption.algorithm": "CSE-KMS", "fs.s3a.encryption.key": kms_key})
+    if name == READ:
+        s3a["fs.s3a.s3.client.factory.impl"] = "org.emrkeys.S3AReadClientFactory"
     if name == "parquet-example":
         s3a.update(parquet("org.apache.parquet.crypto.keytools.mocks.InMemoryKMS"))
         key = base64.b64encode(os.urandom(16)).decode()
         s3a["parquet.encryption.key.list"] = f"lake:{key},cards:{key}"
     elif name.startswith("parquet"):
         s3a.update(parquet("org.emrkeys.parquet.EmrKeysKmsClient"))
-    if name.startswith(("emrkeys", "parquet")) and name != "parquet-example":
+    if name.startswith(("emrkeys", "parquet", READ)) and name != "parquet-example":
         s3a.update(cluster.kms_cached("lake", kms_key, endpoint))
         s3a.update(cluster.kms_cached("cards", kms_key, endpoint) if name.startswith("parquet") else {})
         s3a["emrkeys.default.key"] = "lake"
@@ -92,14 +95,17 @@ def run(options) -> None:
         java = f"-Daws.endpointUrlKms={options.endpoint}"
         application = cluster.Application(settings, pathlib.Path(folder), java, **{"spark.jars": ",".join(jars)})
         spark = application.session
+        writes = options.run != READ
         # Loads classes and makes connections.
-        spark.range(1000).selectExpr("id", "id as text").write.parquet(f"s3a://{options.bucket}/warm")
+        if writes:
+            spark.range(1000).selectExpr("id", "id as text").write.parquet(f"s3a://{options.bucket}/warm")
         spark.read.parquet(f"s3a://{options.bucket}/warm").count()
         start, before = time.monotonic(), cpu(application)
         rows = spark.range(0, options.rows, 1, 4).selectExpr(
             "id", "id % 8 as part", "sha2(cast(id as string), 256) as text"
         )
-        rows.write.partitionBy("part").parquet(f"s3a://{options.bucket}/table")
+        if writes:
+            rows.write.partitionBy("part").parquet(f"s3a://{options.bucket}/table")
         written = time.monotonic()
         found = spark.read.parquet(f"s3a://{options.bucket}/table").selectExpr("sum(id)", "sum(length(text))").first()
         assert tuple(found) == (sum(range(options.rows)), 64 * options.rows), found
@@ -107,23 +113,24 @@ def run(options) -> None:
             "write_seconds": written - start,
             "read_seconds": time.monotonic() - written,
             "cpu_seconds": cpu(application) - before,
-            "positioned_mib_per_second": positioned(spark, f"s3a://{options.bucket}/large"),
+            "positioned_mib_per_second": positioned(spark, f"s3a://{options.bucket}/large", writes),
         }
         application.stop()
     print(json.dumps(result))
 
 
-def positioned(spark, uri: str) -> float:
+def positioned(spark, uri: str, writes: bool) -> float:
     """MiB a second of an object read at positions in no order."""
     context = spark.sparkContext
     jvm = context._jvm
     path = jvm.org.apache.hadoop.fs.Path(uri)
     fs = path.getFileSystem(context._jsc.hadoopConfiguration())
     buffer = context._gateway.new_array(jvm.byte, PIECE)
-    out = fs.create(path, True)
-    for _ in range(OBJECT // PIECE):
-        out.write(buffer)
-    out.close()
+    if writes:
+        out = fs.create(path, True)
+        for _ in range(OBJECT // PIECE):
+            out.write(buffer)
+        out.close()
     content = fs.open(path)
     start = time.monotonic()
     for number in range(POSITIONS):
@@ -153,9 +160,10 @@ def main() -> None:
     servers = LocalAws(options.servers_python)
     kms_key = servers.kms_key()
     rounds = {name: [] for name in CONFIGURATIONS[options.of]}
+    bucket = ""
     for number in range(options.rounds):
         for name in rounds:
-            bucket, before = servers.bucket(), servers.calls()
+            bucket, before = bucket if name == READ else servers.bucket(), servers.calls()
             command = [sys.executable, __file__, str(options.result), "--run", name, "--rows", str(options.rows)]
             command += ["--endpoint", servers.endpoint, "--kms-key", kms_key, "--bucket", bucket]
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -164,6 +172,7 @@ def main() -> None:
             measured = json.loads(done.stdout.splitlines()[-1])
             calls = servers.calls()
             measured["kms_calls"] = sum(n - before.get(call, 0) for call, n in calls.items() if call.startswith("kms."))
+            measured["s3_calls"] = sum(n - before.get(call, 0) for call, n in calls.items() if call.startswith("s3."))
             rounds[name].append(measured)
             print(
                 f"round {number + 1}, {name}: " + ", ".join(f"{key} {value:.1f}" for key, value in measured.items()),
@@ -180,7 +189,7 @@ def main() -> None:
         "all": rounds,
     }
     options.result.write_text(json.dumps(document, indent=2) + "\n")
-    heads = ("write s", "read s", "CPU s", "positioned MiB/s", "KMS calls")
+    heads = ("write s", "read s", "CPU s", "positioned MiB/s", "KMS calls", "S3 calls")
     print(f"\n{f'median of {options.rounds} (of plain)':24}" + "".join(f"{head:>20}" for head in heads))
     for name, values in results.items():
         print(f"{name:24}" + "".join(f"{cell(value):>20}" for value in values.values()))

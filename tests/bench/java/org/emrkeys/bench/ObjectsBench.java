@@ -9,8 +9,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * Objects through the SDK v1 V2 client, to and from a server in another process: {@code
- * ObjectsBench RESULT.json ROUNDS}. Each measurement has a JVM of its own.
+ * Objects through the SDK v1's V2 client, and its V1 client in EncryptionOnly mode, to and from a server in
+ * another process: {@code ObjectsBench RESULT.json ROUNDS}. Each measurement has a JVM of its own.
  */
 public final class ObjectsBench {
   private static final long MIB = 1 << 20;
@@ -18,6 +18,9 @@ public final class ObjectsBench {
 
   /** Ours, the client as it comes (Bouncy Castle), and no encryption: the most that the client and server here do. */
   private static final String[] PROVIDERS = {"emrkeys", "stock", "plain"};
+
+  /** The same in EMRFS's default mode, EncryptionOnly, whose AES-CBC is the JDK's with ours installed or not. */
+  private static final String[] CBC_PROVIDERS = {"emrkeys-cbc", "stock-cbc"};
 
   private static final String[] UNITS = {"GB/s", "s", "s", "bytes", "bytes"};
   private static final String[] SUFFIXES = {"", "-wall", "-cpu", "-peak-heap", "-peak-resident"};
@@ -35,6 +38,11 @@ public final class ObjectsBench {
             for (String operation : new String[] {"put", "get"}) {
               measure(samples, operation, size, provider, "1g", port);
             }
+          }
+        }
+        for (String provider : CBC_PROVIDERS) {
+          for (String operation : new String[] {"put", "get"}) {
+            measure(samples, operation, 256 * MIB, provider, "1g", port);
           }
         }
         // The heap of a small container: larger ones grow while an object passes, and that costs more than our cipher.
@@ -91,6 +99,13 @@ public final class ObjectsBench {
         Locale.ROOT,
         "    get of 256 MiB, 96 MiB of heap: %.1f x stock, at least 10  %s; %.2f x plain%n",
         ratio, ratio >= 10 ? "met" : "MISSED", ours / rates.get(key + "plain"));
+    for (String operation : new String[] {"put", "get"}) {
+      String object = "object-" + operation + "/" + 256 * MIB + "/";
+      System.out.printf(
+          Locale.ROOT,
+          "    %s of 256 MiB in EncryptionOnly mode: %.2f x stock%n",
+          operation, rates.get(object + "emrkeys-cbc") / rates.get(object + "stock-cbc"));
+    }
   }
 
   /** {@code runs}: wall and CPU seconds, peak heap and peak resident bytes. Returns the rate. */

@@ -5,7 +5,9 @@ import com.amazonaws.auth.BasicAWSCredentials;
 import com.amazonaws.client.builder.AwsClientBuilder.EndpointConfiguration;
 import com.amazonaws.services.s3.AmazonS3;
 import com.amazonaws.services.s3.AmazonS3ClientBuilder;
+import com.amazonaws.services.s3.AmazonS3EncryptionClientBuilder;
 import com.amazonaws.services.s3.AmazonS3EncryptionClientV2Builder;
+import com.amazonaws.services.s3.model.CryptoConfiguration;
 import com.amazonaws.services.s3.model.CryptoConfigurationV2;
 import com.amazonaws.services.s3.model.CryptoMode;
 import com.amazonaws.services.s3.model.ObjectMetadata;
@@ -24,7 +26,9 @@ import org.emrkeys.S3EncryptionMaterialsProvider;
 
 /**
  * One put or get in a JVM of its own, after two small ones: {@code put|get BYTES
- * emrkeys|stock|plain PORT}. Prints wall seconds, CPU seconds, peak heap bytes, peak resident bytes.
+ * emrkeys|stock|plain|emrkeys-cbc|stock-cbc PORT}.
+ *
+ * <p>Prints wall seconds, CPU seconds, peak heap bytes, peak resident bytes.
  */
 public final class ObjectsProbe {
   private static final int WARM_UP = 16 << 20;
@@ -75,9 +79,18 @@ public final class ObjectsProbe {
           .build();
     }
     Configuration conf = new Site(KEY).configuration(1);
-    conf.set("emrkeys.jce.install", provider.equals("emrkeys") ? "first" : "off");
+    conf.set("emrkeys.jce.install", provider.startsWith("emrkeys") ? "first" : "off");
     S3EncryptionMaterialsProvider materials = new S3EncryptionMaterialsProvider();
     materials.setConf(conf);
+    if (provider.endsWith("-cbc")) {
+      return AmazonS3EncryptionClientBuilder.standard()
+          .withCredentials(credentials)
+          .withEndpointConfiguration(server)
+          .withPathStyleAccessEnabled(true)
+          .withEncryptionMaterials(materials)
+          .withCryptoConfiguration(new CryptoConfiguration(CryptoMode.EncryptionOnly))
+          .build();
+    }
     return AmazonS3EncryptionClientV2Builder.standard()
         .withCredentials(credentials)
         .withEndpointConfiguration(server)
