@@ -1,12 +1,13 @@
 """`./dev bench spark` and `./dev bench tables`: one job with and without encryption.
 
-The configurations of `spark` are: no encryption, Hadoop's own encryption by KMS, emrkeys on the JDK's ciphers, emrkeys
-on ours, and the client factory of emrkeys, which only reads, on the objects of the one before it. Those of `tables` encrypt by Parquet: with the KMS client of Parquet's own tests, with emrkeys on the JDK's
-ciphers and on ours; beside S3A's encryption with emrkeys. Each runs in processes of its own, in turns: N rounds of all
-of them, and ratios are those of a round. Wall-clock and CPU seconds are those of the job, without the start of Spark;
-the CPU is that of all JVMs. The last figure is the throughput of reads at random positions of one object, 4 MiB each,
-which S3A decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the large
-object included.
+The configurations of `spark` are: no encryption, Hadoop's own encryption by KMS, emrkeys on the JDK's ciphers,
+emrkeys on ours, and the client factory of emrkeys, which only reads, on the objects of the one before it. Those of
+`tables` encrypt by Parquet: with the KMS client of Parquet's own tests, with emrkeys on the JDK's ciphers and on
+ours; beside S3A's encryption with emrkeys. Each runs in processes of its own, in turns: N rounds of all of them, and
+ratios are those of a round. Wall-clock and CPU seconds are those of the job, without the start of Spark; the CPU is
+that of all JVMs. The last figure is the throughput of reads at random positions of one object, 4 MiB each, which S3A
+decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the large object
+included.
 """
 
 import argparse

@@ -6,11 +6,9 @@ import types
 import pytest
 
 import cluster
-from emrfs import V1, V2, Emrfs
+from emrfs import ENCRYPTION_ONLY, V1, V2, Emrfs
 from servers import KEY_FIELD, description
 
-DEFAULT = "V1_ENCRYPTION_ONLY"
-"""The mode of EMRFS if no property says otherwise: AES-CBC."""
 WRAPS = {V1: "AESWrap", V2: "AES/GCM"}
 KEYS = ["aes", "keyring"]
 ROWS = 1000
@@ -88,7 +86,7 @@ def test_tables_in_aes_cbc_are_read_by_the_client_factory(lake, spark, servers, 
     rows = spark.range(0, 20 * ROWS, 1, 2).selectExpr("id", "sha2(cast(id as string), 256) text")
     rows.write.format(form).save(plain.as_uri())
     files = sorted(plain.glob("part-*"))
-    lake.transfer(DEFAULT, "put", [(file, f"s3://{lake.old}/{form}/{file.name}") for file in files])
+    lake.transfer(ENCRYPTION_ONLY, "put", [(file, f"s3://{lake.old}/{form}/{file.name}") for file in files])
     for metadata in servers.objects(lake.old, f"{form}/").values():
         assert "x-amz-key" in metadata and description(metadata)[KEY_FIELD] == "old"
     table = spark.read.format(form).load(f"s3a://{lake.old}/{form}")

@@ -21,7 +21,7 @@ use crate::defect::internal;
 pub(crate) use stored::{content_key, stored, Stored};
 
 /// The version of this format and of the native methods; the loader compares it with `Natives.ABI`.
-pub(crate) const ABI: i32 = 13;
+pub(crate) const ABI: i32 = 14;
 
 /// The result of a native method. Wiped when it is dropped, because it may hold keys.
 pub(crate) type Response = Zeroizing<Vec<u8>>;

@@ -12,7 +12,7 @@ public final class Natives {
    * The number of this interface; {@code natives.rs} has the other half, and the loader compares
    * them.
    */
-  public static final int ABI = 13;
+  public static final int ABI = 14;
 
   private Natives() {}
 
