@@ -234,22 +234,6 @@ fn of_buckets(entries: &[(&str, &str)], check: &str) -> Vec<(Level, String)> {
 
 #[test]
 fn what_a_bucket_has_of_its_own_is_told_beside_what_all_have() {
-    let one = [
-        (
-            "fs.s3a.bucket.old.s3.client.factory.impl",
-            "org.emrkeys.S3AReadClientFactory",
-        ),
-        ("fs.s3a.input.stream.type", "analytics"),
-    ];
-    let levels_of_one = levels(&one);
-    assert!(
-        levels_of_one.contains(&("s3a.input-stream", Level::Failure)),
-        "{levels_of_one:?}"
-    );
-    assert!(
-        levels_of_one.contains(&("s3a.algorithm", Level::Note)),
-        "{levels_of_one:?}"
-    );
     let all = [
         ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
         ("fs.s3a.encryption.cse.custom.keyring.class.name", S3A_CLASS),
@@ -384,6 +368,22 @@ fn the_factory_that_reads_needs_no_keyring_and_no_client_side_encryption() {
     assert!(
         beside.contains(&("s3a.read-factory", Level::Failure)),
         "{beside:?}"
+    );
+    let one = [
+        (
+            "fs.s3a.bucket.old.s3.client.factory.impl",
+            "org.emrkeys.S3AReadClientFactory",
+        ),
+        ("fs.s3a.input.stream.type", "analytics"),
+    ];
+    let levels_of_one = levels(&one);
+    assert!(
+        levels_of_one.contains(&("s3a.input-stream", Level::Failure)),
+        "{levels_of_one:?}"
+    );
+    assert!(
+        levels_of_one.contains(&("s3a.algorithm", Level::Note)),
+        "{levels_of_one:?}"
     );
     let all = [
         ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
