@@ -18,30 +18,29 @@ public final class Convert {
   private Convert() {}
 
   /**
-   * Runs the application.
+   * Converts objects in an application that runs. Blocks.
+   *
+   * @param context of that application
+   * @param summary gets the outcome in words
+   * @param arguments as {@code --help} says
+   * @return 0 done, 1 failed, 7 no objects
+   * @throws IllegalArgumentException if the arguments are wrong
+   * @throws org.emrkeys.EmrKeysException as {@link Rewrap#run}
+   * @throws IOException likewise
+   */
+  public static int run(JavaSparkContext context, PrintStream summary, String... arguments)
+      throws IOException {
+    return ObjectsJob.run(new Options(), context, summary, arguments);
+  }
+
+  /**
+   * The application of its own that {@code spark-submit} starts.
    *
    * @param args as {@code --help} says
    * @throws IOException if the report or the checkpoint cannot be written
    */
   public static void main(String[] args) throws IOException {
     ObjectsJob.main(new Options(), args);
-  }
-
-  /**
-   * Does the same in an application that runs, such as a notebook's. Blocks.
-   *
-   * @param context of the application
-   * @param out gets the summary
-   * @param args as {@code --help} says
-   * @return the exit code of {@link #main}
-   * @throws IllegalArgumentException if the arguments are wrong
-   * @throws org.emrkeys.EmrKeysException if the configuration is wrong, or objects cannot be listed
-   * @throws IOException if the report or the checkpoint cannot be written
-   */
-  public static int run(JavaSparkContext context, PrintStream out, String... args) throws IOException {
-    Options options = new Options();
-    options.parse(args);
-    return ObjectsJob.run(options, context, out);
   }
 
   private static final class Options extends JobOptions {
@@ -66,8 +65,8 @@ public final class Convert {
     String[] usage() {
       return new String[] {
         "usage: spark-submit --class org.emrkeys.spark.Convert emrkeys.jar PREFIX [OPTION]...",
-        "  --format v2|v4       v2 (the default): EMRFS, with fs.s3.cse.encryptionV2.enabled, and S3A read it; v4: of the",
-        "                       S3 Encryption Client 4, which commits to its key",
+        "  --format v2|v4       v2 (the default): EMRFS, with fs.s3.cse.encryptionV2.enabled, and S3A read it; v4:",
+        "                       of the S3 Encryption Client 4, which commits to its key",
         "  --to KEY             the name of the key that is to wrap, as in emrkeys.key.KEY.type; without it, the keys",
         "                       that the rules give to new objects",
         "  --from KEY,...       convert objects under these keys too, though the rules give others at their place:",

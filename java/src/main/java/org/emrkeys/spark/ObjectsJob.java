@@ -69,7 +69,7 @@ final class ObjectsJob {
     this.out = out;
     client = options.client(conf);
     if (client == Client.S3) {
-      // EMRFS tells the provider of an object's place only with this property; the job itself always does.
+      // EMRFS hands over the place of an object only with this property; the job itself always does.
       conf.set(DESCRIPTION_ENABLED, "true");
     }
     provider = ObjectsTask.provider(client, conf);
@@ -92,7 +92,7 @@ final class ObjectsJob {
       SparkConf spark =
           new SparkConf().setIfMissing("spark.app.name", "emrkeys " + options.name() + " " + options.prefix());
       try (JavaSparkContext context = new JavaSparkContext(spark)) {
-        status = run(options, context, System.out);
+        status = new ObjectsJob(options, context, System.out).run();
       }
     } catch (IllegalArgumentException e) {
       System.err.println("error: " + e.getMessage());
@@ -106,8 +106,10 @@ final class ObjectsJob {
     }
   }
 
-  /** Does the work of options that were parsed, and returns the exit code. */
-  static int run(JobOptions options, JavaSparkContext context, PrintStream out) throws IOException {
+  /** Does the work of a command line in an application that is there, and returns the exit code. */
+  static int run(JobOptions options, JavaSparkContext context, PrintStream out, String[] args)
+      throws IOException {
+    options.parse(args);
     return new ObjectsJob(options, context, out).run();
   }
 

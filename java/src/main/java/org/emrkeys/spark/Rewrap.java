@@ -39,9 +39,7 @@ public final class Rewrap {
    * @throws IOException if the report or the checkpoint cannot be written
    */
   public static int run(JavaSparkContext context, PrintStream out, String... args) throws IOException {
-    Options options = new Options();
-    options.parse(args);
-    return ObjectsJob.run(options, context, out);
+    return ObjectsJob.run(new Options(), context, out, args);
   }
 
   private static final class Options extends JobOptions {
