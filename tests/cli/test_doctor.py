@@ -71,6 +71,18 @@ def test_files_of_keys_that_each_node_needs_are_noted(doctor, keys):
     assert levels["keys.files"] == ["note"] and f"every node needs {uri}" in told
 
 
+def test_a_service_that_does_not_answer_is_one_failure_for_all_keys(tool, doctor):
+    arn = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/"
+    site = {**kms_cached(arn + "a"), "emrkeys.key.other.type": "kms-cached", "emrkeys.key.other.kms-key-id": arn + "b"}
+    site |= {"emrkeys.rule.r.prefix": "s3://lake/other/", "emrkeys.rule.r.key": "other"}
+    levels, told = doctor(site, "--kms-endpoint-url", "http://127.0.0.1:9", status=1)
+    assert levels["kms.exists"] == ["fail"], told
+    (line,) = [line for line in told.splitlines() if "DescribeKey" in line]
+    assert "emrkeys.key.lake.kms-key-id" in line and "emrkeys.key.other.kms-key-id" in line
+    printed = tool.run("doctor", *properties(site), "--kms-endpoint-url", "http://127.0.0.1:9").stdout
+    assert "aws.identity" in printed.splitlines()[0]
+
+
 def test_live_makes_a_data_key_and_opens_it(servers, doctor):
     levels, told = doctor(kms_cached(servers.kms_key()), "--live")
     assert levels["kms.generate"] == levels["kms.decrypt"] == ["ok"] and "opened it again" in told

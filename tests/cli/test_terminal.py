@@ -24,7 +24,7 @@ def lake(servers, keys, tool):
     return Lake(servers, keys, tool)
 
 
-def shown(tool, columns: int, *arguments, env=None, status: int = 0) -> str:
+def shown(tool, columns: int, *arguments, env=None, status: int = 0, stdout=None) -> str:
     """The output of the command on a terminal of so many columns, escape sequences included."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -33,7 +33,7 @@ def shown(tool, columns: int, *arguments, env=None, status: int = 0) -> str:
         cwd=tool.folder,
         env={**tool.env, "TERM": "xterm-256color", **(env or {})},
         stdin=subprocess.DEVNULL,
-        stdout=theirs,
+        stdout=theirs if stdout is None else stdout,
         stderr=theirs,
     )
     os.close(theirs)
@@ -99,6 +99,8 @@ def test_a_bar_has_units_that_people_read(lake):
     told = shown(lake.tool, 80, "put", "large", lake.uri + "x", *properties(lake.site))
     assert re.search(r"\d+\.\d+ MiB/24\.00 MiB \d+\.\d+ MiB/s", told), told
     assert lines(told)[-2].endswith("key old, 25165824 bytes, 1 object")
+    told = shown(lake.tool, 80, "cat", lake.uri + "x", *properties(lake.site), stdout=subprocess.DEVNULL)
+    assert re.search(r"MiB/24\.00 MiB \d+\.\d+ MiB/s \w+ verified", told), told
     assert "MiB" not in shown(lake.tool, 80, "put", "large", lake.uri + "x", "--quiet", *properties(lake.site))
 
 

@@ -15,6 +15,8 @@ use crate::text::in_units;
 /// Between two lines where there is no terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
 
+const BYTES: &str = "bytes";
+
 /// Shown on standard error.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
@@ -28,12 +30,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of so many `what`, if that is known.
+    /// Of so many `what`, if that is known. What begins with "bytes" is shown in larger units.
     pub(crate) fn of(what: &'static str, total: Option<u64>) -> Progress {
         let bar = (stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
             bar.set_style(style(what, total.is_some()));
-            bar.set_message(if what == "bytes" { "" } else { what });
+            bar.set_message(what.strip_prefix(BYTES).unwrap_or(what).trim_start());
             bar
         });
         Progress {
@@ -62,7 +64,7 @@ impl Progress {
     /// One more object, of so many bytes.
     pub(crate) fn add_object(&mut self, more: u64) {
         self.objects += 1;
-        if let (Some(bar), "bytes") = (&self.bar, self.what) {
+        if let (Some(bar), BYTES) = (&self.bar, self.what) {
             bar.set_message(format!("{} objects", self.objects));
         }
         self.add(more);
@@ -74,9 +76,9 @@ impl Progress {
             Some(bar) => bar.inc(more),
             None if self.told.elapsed() >= LINES_EVERY => {
                 self.told = Instant::now();
-                let amount = |count: u64| match self.what {
-                    "bytes" => in_units(count),
-                    what => format!("{count} {what}"),
+                let amount = |count: u64| match self.what.strip_prefix(BYTES) {
+                    Some(more) => format!("{}{more}", in_units(count)),
+                    None => format!("{count} {}", self.what),
                 };
                 let of = self
                     .total
@@ -90,7 +92,7 @@ impl Progress {
     /// The rate, and the time that is left, of objects whose bytes are known.
     fn left(&self) -> String {
         let seconds = self.began.elapsed().as_secs_f64();
-        if self.what != "bytes" || self.objects == 0 || seconds <= 0.0 {
+        if self.what != BYTES || self.objects == 0 || seconds <= 0.0 {
             return String::new();
         }
         let rate = self.done as f64 / seconds;
@@ -116,11 +118,11 @@ impl Progress {
 }
 
 fn style(what: &str, has_total: bool) -> ProgressStyle {
-    let style = match (has_total, what) {
-        (true, "bytes") => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}",
-        (false, "bytes") => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
-        (true, _) => "{bar:30} {human_pos}/{human_len} {msg} {rate} {eta}",
-        (false, _) => "{spinner} {human_pos} {msg} {rate} {elapsed}",
+    let style = match (has_total, what.starts_with(BYTES)) {
+        (true, true) => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}",
+        (false, true) => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
+        (true, false) => "{bar:30} {human_pos}/{human_len} {msg} {rate} {eta}",
+        (false, false) => "{spinner} {human_pos} {msg} {rate} {elapsed}",
     };
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.with_key("rate", rate)

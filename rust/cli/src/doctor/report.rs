@@ -3,7 +3,7 @@
 use std::io::{stdout, Write};
 
 use emrkeys_core::inspect::{Finding, Level};
-use emrkeys_core::{Error, Problem};
+use emrkeys_core::{Code, Error, Problem};
 use serde_json::{json, Value};
 
 use crate::output::{shown, Failure};
@@ -23,6 +23,12 @@ fn tone(level: Level) -> Tone {
         Level::Warning => Tone::Doubtful,
         Level::Failure => Tone::Bad,
     }
+}
+
+/// The properties that a message begins with: `a, b: the message`.
+fn properties(message: &str) -> impl Iterator<Item = &str> {
+    let (names, _) = message.split_once(": ").unwrap_or_default();
+    names.split(", ")
 }
 
 /// All lines, in the order of the checks; people get problems first.
@@ -63,13 +69,32 @@ impl Findings {
             .as_ref()
             .map(|name| format!("{name}: "))
             .unwrap_or_default();
-        // Two clients that open one key get the same answer, but for the id of the request in its text.
         let end = format!("[{}]", problem.code);
-        let is_same = |found: &Finding| {
-            found.level == level && found.message.starts_with(&property) && found.message.ends_with(&end)
-        };
-        if problem.property.is_some() && self.0.iter().any(is_same) {
-            return;
+        if let Some(name) = &problem.property {
+            // Two clients that open one key get the same answer, but for the id of the request in its text.
+            let same = |found: &Finding| {
+                found.level == level
+                    && properties(&found.message).any(|known| known == name)
+                    && found.message.ends_with(&end)
+            };
+            if self.0.iter().any(same) {
+                return;
+            }
+            // A service that does not answer is one cause for all keys.
+            let cause = problem
+                .message
+                .split_once(" failed: ")
+                .map(|(_, cause)| format!("{cause} {end}"));
+            let unavailable = matches!(problem.code, Code::SourceUnavailable | Code::StoreUnavailable);
+            if let Some(cause) = cause.filter(|_| unavailable) {
+                let shares = |found: &&mut Finding| {
+                    found.check == check && found.level == level && found.message.ends_with(&cause)
+                };
+                if let Some(found) = self.0.iter_mut().find(shares) {
+                    found.message = format!("{name}, {}", found.message);
+                    return;
+                }
+            }
         }
         self.add(Finding {
             check,
@@ -101,9 +126,9 @@ impl Findings {
     /// Whether a check failed at a property that begins so.
     pub(super) fn has_failure_at(&self, check: &str, property: &str) -> bool {
         let failures = self.0.iter().filter(|found| found.level == Level::Failure);
-        failures
-            .into_iter()
-            .any(|found| found.check == check && found.message.starts_with(property))
+        failures.into_iter().any(|found| {
+            found.check == check && properties(&found.message).any(|name| name.starts_with(property))
+        })
     }
 
     fn count(&self, level: Level) -> usize {
@@ -144,7 +169,7 @@ impl Findings {
             Form::Text => {
                 // The caller's identity comes first, since every other line depends on it; then problems.
                 let rank = |found: &&Finding| match (found.check, found.level) {
-                    (IDENTITY, Level::Ok) => 0,
+                    (IDENTITY, _) => 0,
                     (_, Level::Failure) => 1,
                     (_, Level::Warning) => 2,
                     (_, Level::Note) => 3,
