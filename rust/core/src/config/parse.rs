@@ -27,7 +27,7 @@ struct Read {
     rules: Vec<Rule<RuleTarget>>,
     /// Whether the properties of AWS's providers define the only key.
     drop_in: bool,
-    /// Whether EMRFS tells the locations of objects.
+    /// Whether EMRFS passes the locations of objects on.
     described: bool,
     /// Whether EMRFS uses the V2 client.
     v2: bool,

@@ -263,7 +263,7 @@ public final class ProviderHandle implements AutoCloseable {
    * @param bucket of the object
    * @param key of the object
    * @param metadata of the user
-   * @param instruction the content of the instruction file, or null if there is none
+   * @param instruction the content of the instruction file, or null without one
    * @param as makes something of the answer, whose bytes are overwritten behind it
    * @param <T> what is made
    * @return what was made

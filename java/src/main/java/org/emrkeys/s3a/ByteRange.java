@@ -72,7 +72,7 @@ final class ByteRange {
     return new ByteRange(begin, last == Long.MAX_VALUE ? last : last / block * block + block - 1);
   }
 
-  /** The part within so many bytes; empty if there is none. */
+  /** The part within so many bytes, which may be empty. */
   Optional<ByteRange> within(long length) {
     if (isWhole()) {
       return Optional.of(new ByteRange(0, length - 1));

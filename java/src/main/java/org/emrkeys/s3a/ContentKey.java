@@ -76,7 +76,7 @@ public final class ContentKey {
    * The bytes of content in the last block of AES-CBC, by its padding.
    *
    * @param before the block before it; the vector of the object if it is the only one
-   * @return 0 to 15; -1 if the padding is none
+   * @return 0 to 15; -1 if the padding is not valid
    */
   int lengthOfLast(byte[] before, byte[] last) {
     byte[] plain = decryptor(before == null ? 0 : 1, before).update(last);

@@ -120,7 +120,7 @@ public final class ContentKeys {
     return known;
   }
 
-  /** The instruction file of an object; null if there is none. */
+  /** The instruction file of an object; null without one. */
   private byte[] instruction(Version object) {
     if (object.key.endsWith("/") || object.key.endsWith(INSTRUCTION)) {
       return null;
