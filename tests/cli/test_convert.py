@@ -42,6 +42,14 @@ def test_objects_of_every_client_get_the_format_and_the_key_of_the_rules(lake, t
     assert lake.convert("--format", to)["counts"] == {"current": 8}
 
 
+def test_an_object_as_it_should_be_gets_a_fresh_data_key_only_where_that_is_asked_for(lake):
+    sealed = lake.seal(how="v2", key="new")
+    lake.put("a", *sealed)
+    assert lake.convert()["counts"] == {"current": 1} and lake.get("a") == sealed
+    assert lake.convert("--renew")["counts"] == {"converted": 1}
+    assert lake.get("a")[0] != sealed[0] and unseal(*lake.get("a"), lake.new) == TEXT
+
+
 def test_objects_under_kms_keys_are_read_and_written(lake):
     key = lake.servers.kms_key()
     lake.site |= {

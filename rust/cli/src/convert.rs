@@ -42,6 +42,10 @@ pub(crate) struct Command {
     /// Encrypt objects that no client encrypted, too, whether S3 itself encrypts them or not
     #[arg(long, conflicts_with = "to_plaintext")]
     from_plaintext: bool,
+    /// Encrypt objects anew that have the format and the key already: each gets a fresh data key, as after a key was
+    /// compromised
+    #[arg(long, conflicts_with = "to_plaintext")]
+    renew: bool,
     /// Leave client-side encryption: everybody who may read the objects in S3 can read their content then
     #[arg(long, conflicts_with = "format")]
     to_plaintext: bool,
@@ -85,6 +89,8 @@ struct Run {
     to: Option<String>,
     from: BTreeSet<String>,
     from_plaintext: bool,
+    #[serde(default)]
+    renew: bool,
     /// The end of the keys of instruction files, if it is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instruction_suffix: Option<String>,
@@ -147,6 +153,7 @@ impl Command {
         convert.target = self.to.clone().map_or(Target::Rules, Target::Key);
         convert.from = self.from.iter().cloned().collect();
         convert.from_plaintext = self.from_plaintext;
+        convert.renew = self.renew;
         convert.second_read = self.second_read;
         convert.dry_run = self.options.dry_run;
         convert
@@ -215,6 +222,7 @@ impl Task for Work<'_> {
             to: self.command.to.clone(),
             from: self.convert.from.clone(),
             from_plaintext: self.command.from_plaintext,
+            renew: self.command.renew,
             instruction_suffix: self.command.instructions.other().map(str::to_owned),
         }
     }

@@ -139,7 +139,7 @@ impl Finding {
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Finding::Plaintext | Finding::ServerSideOnly => {
-                "Copy it through an encrypting client, if it should be encrypted."
+                "If it should be encrypted: `emrkeys convert --from-plaintext`."
             }
             Finding::InstructionMissing => {
                 "Restore the instruction file, from an older version of it or a copy; do not encrypt the object again."
@@ -151,7 +151,7 @@ impl Finding {
                 "Configure the key that the object names, or see what its code says in docs/configuration.md."
             }
             Finding::Cbc => {
-                "Keep S3A from it; read it with EMRFS or the SDK v1 client and write it again in AES-GCM."
+                "Keep S3A from it until `emrkeys convert` has encrypted it in AES-GCM."
             }
             Finding::LegacyWrap => {
                 "Set emrkeys.s3a.allow-legacy=true while such objects are read, or re-wrap them."

@@ -34,11 +34,11 @@ use crate::store::{Head, ObjectUri, Place, Store};
 use bucket::{Buckets, Settings};
 use room::Room;
 
-/// Bytes of a piece of a large object. 8192 of them are the 64 GiB that AES-GCM encrypts under one key, and S3 takes
-/// 10,000 parts.
-const PIECE: u64 = 8 << 20;
-/// Content that is in memory at once, of all objects of the process together.
-static ROOM: Room = Room::of(80 << 20);
+/// Bytes of a piece of a large object. S3 takes parts from 5 MiB on, and decryption holds the last block of a piece
+/// back.
+const PIECE: u64 = 6 << 20;
+/// Content that is in memory at once, of all objects of the process together: two large ones and some small.
+static ROOM: Room = Room::of(64 << 20);
 /// The end of the names of markers for folders that Hadoop's older file systems wrote.
 const FOLDER_MARK: &str = "_$folder$";
 
@@ -84,6 +84,8 @@ pub struct Convert {
     pub from: BTreeSet<String>,
     /// Whether objects that no client encrypted are encrypted.
     pub from_plaintext: bool,
+    /// Whether objects that are as they should be are encrypted anew, under a fresh data key each.
+    pub renew: bool,
     /// Whether each new object is read and compared, even if S3 confirms the checksum of what was sent.
     pub second_read: bool,
     /// Work everything out and change nothing.
@@ -130,6 +132,7 @@ impl Convert {
             target: Target::Rules,
             from: BTreeSet::new(),
             from_plaintext: false,
+            renew: false,
             second_read: false,
             dry_run: false,
             doubts: Doubts::default(),
@@ -157,7 +160,7 @@ impl Convert {
     /// the same object, one replaces it and the other finds that done. Where somebody else writes the object at the
     /// same moment, it is that object which is converted.
     ///
-    /// Memory: at most 80 MiB of content for all objects at work in the process; an object waits for its share.
+    /// Memory: at most 64 MiB of content for all objects at work in the process; an object waits for its share.
     ///
     /// # Errors
     /// Those of reading the object's data key (see [`unwrap_data_key`]) and of writing under the key; `OBJECT_DAMAGED`
@@ -312,9 +315,10 @@ impl Convert {
         Ok(is_envelope.then_some(Skipped::InstructionFile))
     }
 
-    /// Whether the object is stored as this writes it, whatever its key.
+    /// Whether the object is stored as this writes it, whatever its key, and may stay so.
     fn is_in_form(&self, envelope: &Envelope, place: &Place) -> bool {
-        self.form.content() == Some(envelope.content)
+        !self.renew
+            && self.form.content() == Some(envelope.content)
             && Generation::of(envelope.wrap) == Generation::V2
             && *place == Place::Metadata
     }
