@@ -5,7 +5,7 @@ use std::io::{stdout, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::inspect::checks::authenticated_content;
+use emrkeys_core::inspect::checks::{authenticated_content, EMRFS_CLASS, IMPLEMENTATION};
 use emrkeys_core::keyring::Protection;
 use emrkeys_core::release::{self, Release};
 use emrkeys_core::{config_summary, Code, Config, Settings};
@@ -137,7 +137,7 @@ impl Command {
         }
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let key = self.new_key()?;
-        let mut settings = self.settings(connector, key.as_ref())?;
+        let mut settings = self.settings(connector, release, key.as_ref())?;
         let summary = config_summary(&Config::parse(usage.into(), &settings)?);
         if connector == Connector::Emrfs {
             let added = authenticated_content(&settings, &summary, Some(release));
@@ -158,7 +158,7 @@ impl Command {
         write(
             "emr.json",
             "the classifications, for --configurations",
-            &classifications(connector, release, &settings),
+            &emr_config::classification(usage, release, &conf().load(aws)?)?,
         )?;
         if connector == Connector::Emrfs {
             let document = emr_config::for_objects(&self.jar, conf(), aws)?;
@@ -214,7 +214,12 @@ impl Command {
         }
     }
 
-    fn settings(&self, connector: Connector, key: Option<&KeyFile>) -> Result<Settings, Failure> {
+    fn settings(
+        &self,
+        connector: Connector,
+        release: Release,
+        key: Option<&KeyFile>,
+    ) -> Result<Settings, Failure> {
         let keyring = self.keyring_uri()?;
         let mut settings = Settings::new();
         let mut set = |name: String, value: &str| drop(settings.insert(name, value.to_owned()));
@@ -235,12 +240,13 @@ impl Command {
             (None, None, _) => {}
         }
         set("emrkeys.default.key".to_owned(), &self.name);
-        let own = match connector {
-            Connector::Emrfs => EMRFS,
-            Connector::S3a => S3A,
-        };
-        for (name, value) in own {
-            set((*name).to_owned(), value);
+        if connector == Connector::Emrfs {
+            // Rules may come, and see locations by this alone.
+            set("fs.s3.cse.materialsDescription.enabled".to_owned(), "true");
+            if release >= S3A_SINCE {
+                // S3A would serve s3://, and knows nothing of EMRFS's properties.
+                set(IMPLEMENTATION.to_owned(), EMRFS_CLASS);
+            }
         }
         Ok(settings)
     }
@@ -377,38 +383,6 @@ fn put_new(store: &Store, uri: &ObjectUri, key: &[u8]) -> Result<(), Failure> {
         )),
         _ => error.into(),
     })
-}
-
-/// EMRFS's properties beside the keys, and beside the one for AES-GCM, which the release decides: locations for rules
-/// that may come.
-const EMRFS: &[(&str, &str)] = &[("fs.s3.cse.materialsDescription.enabled", "true")];
-
-/// S3A's, as `doctor` wants them.
-const S3A: &[(&str, &str)] = &[
-    ("fs.s3a.encryption.algorithm", "CSE-CUSTOM"),
-    (
-        "fs.s3a.encryption.cse.custom.keyring.class.name",
-        emr_config::S3A_CLASS,
-    ),
-    ("fs.s3a.encryption.cse.v1.compatibility.enabled", "false"),
-    ("fs.s3a.input.stream.type", "classic"),
-    ("fs.s3a.audit.execution.interceptors", emr_config::S3A_INTERCEPTOR),
-];
-
-fn classifications(connector: Connector, release: Release, settings: &Settings) -> Value {
-    let site = match connector {
-        Connector::Emrfs => "emrfs-site",
-        Connector::S3a => "core-site",
-    };
-    let mut all = vec![json!({ "Classification": site, "Properties": settings })];
-    if connector == Connector::Emrfs && release >= S3A_SINCE {
-        // S3A would serve s3://, and knows nothing of EMRFS's properties.
-        all.push(json!({
-            "Classification": "core-site",
-            "Properties": { "fs.s3.impl": "com.amazon.ws.emr.hadoop.fs.EmrFileSystem" },
-        }));
-    }
-    Value::Array(all)
 }
 
 fn write_document(path: &Path, document: &Value) -> Result<(), Failure> {

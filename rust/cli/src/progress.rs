@@ -30,7 +30,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of so many `what`, if that is known. What begins with "bytes" is shown in larger units.
+    /// Of so many `what`, if that is known. A `what` that begins with "bytes" is shown in larger units.
     pub(crate) fn of(what: &'static str, total: Option<u64>) -> Progress {
         let bar = (stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);

@@ -134,6 +134,11 @@ pub(crate) fn for_objects(jar: &str, conf: Conf, aws: &Aws) -> Result<Value, Fai
     options.document(aws)
 }
 
+/// The classifications with which a cluster of this release uses a configuration; the jar is named elsewhere.
+pub(crate) fn classification(client: Client, release: Release, settings: &Loaded) -> Result<Value, Failure> {
+    classification::document(None, client.into(), Some(release), settings)
+}
+
 impl Command {
     pub(crate) fn run(&self, aws: &Aws) -> Result<(), Failure> {
         let document = match self {
