@@ -254,7 +254,22 @@ pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
             }
         }
     }
+    if findings.contains(&algorithm(&name, CUSTOM)) || some {
+        findings.push(limits());
+    }
     findings
+}
+
+/// The wrong answers of S3A itself, which nothing outside it can turn into errors.
+fn limits() -> Finding {
+    note(
+        "s3a.limits",
+        "S3A takes 16 bytes off every length in a listing and asks no keyring there: objects in AES-CBC of 1 to 15 \
+         bytes are read as empty, and the length of an object in AES-CBC that is no multiple of 16 bytes is up to 15 \
+         bytes short, without an error. With v1.compatibility it returns ciphertext for an object with an instruction \
+         file whose writer stored no length. emrkeys audit finds such objects; docs/s3a.md lists every case"
+            .to_owned(),
+    )
 }
 
 /// The property that says it, and what; for a bucket even nothing is in the place of what is said for all.

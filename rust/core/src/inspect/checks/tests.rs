@@ -126,6 +126,7 @@ fn s3a_is_told_everything() {
     ] {
         assert_eq!(of(&[], check), Level::Ok, "{check}");
     }
+    assert_eq!(of(&[], "s3a.limits"), Level::Note);
     for (property, value, check, expected) in [
         (
             "fs.s3a.encryption.algorithm",
@@ -334,6 +335,8 @@ fn where_single_buckets_ask_the_keyring_they_alone_are_checked() {
     );
     // Said once, though it is so for both.
     assert_eq!(of_buckets(&site, "s3a.interceptor").len(), 1);
+    assert_eq!(of_buckets(&site, "s3a.limits").len(), 1);
+    assert!(of_buckets(&[("fs.s3a.encryption.algorithm", "SSE-KMS")], "s3a.limits").is_empty());
 }
 
 #[test]
