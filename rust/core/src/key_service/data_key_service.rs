@@ -4,6 +4,8 @@
 //! one; both answer with JSON. Objects store the `keyid` and `encryptedkey` of the service's own provider, so that each
 //! reads what the other wrote. Source: github.com/dwp/data-key-service, `DataKeyController`.
 
+mod answer;
+
 use std::collections::hash_map::DefaultHasher;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -13,8 +15,9 @@ use emrkeys_crypto::key_store::KeyStore;
 use emrkeys_crypto::KeyError;
 use http::Method;
 use secrecy::{ExposeSecret, SecretSlice};
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
+
+use answer::Json;
 
 use crate::config::loader::Loader;
 use crate::config::{DataKeyServiceKey, FileRef};
@@ -137,11 +140,11 @@ impl KeyService for DataKeyService {
         Box::pin(async {
             let call = self.call(NEW_KEY);
             let url = format!("{}/datakey?correlationId={}", self.url.as_str(), call.id);
-            let mut answer = call.json(self.client.send(Method::GET, &url, None).await)?;
-            // First of all, so that the secret is in a buffer that wipes itself whatever follows.
-            let plaintext = call.key(&mut answer)?;
-            let key_id = call.text(&mut answer, "dataKeyEncryptionKeyId")?;
-            let ciphertext = call.text(&mut answer, "ciphertextDataKey")?;
+            let mut body = call.body(self.client.send(Method::GET, &url, None).await)?;
+            let answer = call.json(&mut body)?;
+            let plaintext = call.key(&answer)?;
+            let key_id = call.text(&answer, "dataKeyEncryptionKeyId")?;
+            let ciphertext = call.text(&answer, "ciphertextDataKey")?;
             let length = key_id.len() + ciphertext.len();
             if length > MAX_STORED {
                 return Err(call.malformed(&format!(
@@ -181,7 +184,7 @@ impl KeyService for DataKeyService {
                 .client
                 .send(Method::POST, &url, Some(&wrapped.ciphertext))
                 .await;
-            call.key(&mut call.json(sent)?)
+            call.key(&call.json(&mut call.body(sent)?)?)
         })
     }
 }
@@ -239,14 +242,19 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn json(&self, sent: Result<Answered, Fault>) -> Result<Map<String, Value>, Failure> {
+    /// The body of a successful answer, which may hold a key.
+    fn body(&self, sent: Result<Answered, Fault>) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let answer = sent.map_err(|fault| self.fault(fault))?;
         if !matches!(answer.status, 200 | 201) {
             return Err(self.refusal(answer.status));
         }
+        Ok(answer.body)
+    }
+
+    fn json<'a>(&self, body: &'a mut [u8]) -> Result<BTreeMap<&'a str, Json<'a>>, Failure> {
         // The answer holds a key, so that the message gives the place alone and not the text of the parser.
-        match serde_json::from_slice(&answer.body) {
-            Ok(Value::Object(fields)) => Ok(fields),
+        match answer::parse(body) {
+            Ok(Json::Object(fields)) => Ok(fields),
             Ok(_) => Err(self.malformed("is JSON, but no object")),
             Err(error) if error.is_eof() => Err(self.malformed("is empty or cut off")),
             Err(error) => Err(self.malformed(&format!(
@@ -257,24 +265,22 @@ impl Call<'_> {
         }
     }
 
-    /// Takes a text out of the answer. It wipes itself: the parser had made the one copy of it, but for a text with
-    /// escaped characters, which passed through the parser's own buffer.
-    fn text(&self, answer: &mut Map<String, Value>, field: &str) -> Result<Zeroizing<String>, Failure> {
-        let found = match answer.remove(field) {
-            Some(Value::String(text)) if !text.is_empty() => return Ok(Zeroizing::new(text)),
-            Some(Value::String(_)) => "an empty",
-            Some(Value::Null) | None => "no",
+    fn text<'a>(&self, answer: &BTreeMap<&str, Json<'a>>, field: &str) -> Result<&'a str, Failure> {
+        let found = match answer.get(field) {
+            Some(Json::Text(text)) if !text.is_empty() => return Ok(text),
+            Some(Json::Text(_)) => "an empty",
+            Some(Json::Null) | None => "no",
             Some(_) => "something else than text for",
         };
         Err(self.malformed(&format!("has {found} {field}")))
     }
 
-    fn key(&self, answer: &mut Map<String, Value>) -> Result<SecretSlice<u8>, Failure> {
+    fn key(&self, answer: &BTreeMap<&str, Json>) -> Result<SecretSlice<u8>, Failure> {
         const FIELD: &str = "plaintextDataKey";
         const LONGEST: usize = 32;
         let text = self.text(answer, FIELD)?;
         let mut buffer = Zeroizing::new([0; LONGEST]);
-        match Base64::decode(text.as_str(), buffer.as_mut_slice()) {
+        match Base64::decode(text, buffer.as_mut_slice()) {
             Ok(key) if matches!(key.len(), 16 | 24 | 32) => Ok(SecretSlice::from(Box::<[u8]>::from(key))),
             _ => Err(self.malformed(&format!("has a {FIELD} that is not 16, 24 or 32 bytes in base64"))),
         }
