@@ -271,10 +271,14 @@ class DoctorTest {
 
   /** As {@code java -jar} does: nothing on the class path but us. */
   private String alone(int expected, String... options) throws Exception {
+    return with(ours(), expected, options);
+  }
+
+  private String with(String classPath, int expected, String... options) throws Exception {
     List<String> command = new ArrayList<>();
     command.add(Paths.get(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(Arrays.asList(options));
-    command.addAll(Arrays.asList("-cp", ours(), Main.class.getName(), "doctor"));
+    command.addAll(Arrays.asList("-cp", classPath, Main.class.getName(), "doctor"));
     Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
     ByteArrayOutputStream all = new ByteArrayOutputStream();
     byte[] buffer = new byte[8192];
@@ -307,6 +311,18 @@ class DoctorTest {
     assertTrue(told.contains("ok       jce.cipher "), told);
     assertTrue(told.contains("note     hadoop.config        not checked"), told);
     assertTrue(told.contains("note     classpath.sdk-v1 "), told);
+  }
+
+  @Test
+  void aSecondCopyOnTheClassPathIsAWarning() throws Exception {
+    Path other = Files.createTempDirectory("copy");
+    Path folder = Files.createDirectories(other.resolve("org/emrkeys/doctor"));
+    try (InputStream in = Doctor.class.getResourceAsStream("Doctor.class")) {
+      Files.copy(in, folder.resolve("Doctor.class"));
+    }
+    String told = with(ours() + File.pathSeparator + other, 0);
+    assertTrue(told.contains("warning  classpath.emrkeys ") && told.contains("2 copies"), told);
+    assertTrue(told.contains(other.toString()), told);
   }
 
   @Test

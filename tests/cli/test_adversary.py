@@ -1,0 +1,78 @@
+"""Adversaries against whom there is no protection in emrkeys, and what they get: docs/security.md has the table."""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import properties
+from envelopes import seal
+from lake import Lake
+
+TEXT = b"text"
+JUMPING_CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+/* Each look at the date finds it a month later. Other clocks go on as they do. */
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  static int (*real)(clockid_t, struct timespec *);
+  static time_t months;
+  if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+  int result = real(clock, time);
+  if (clock == CLOCK_REALTIME) time->tv_sec += 30 * 86400 * __sync_add_and_fetch(&months, 1);
+  return result;
+}
+"""
+
+
+@pytest.fixture
+def lake(servers, keys, tool):
+    return Lake(servers, keys, tool)
+
+
+def audited(lake) -> list[dict]:
+    return [json.loads(line) for line in (lake.tool.folder / "audit.json").read_text().splitlines()]
+
+
+def test_who_writes_the_configuration_chooses_the_key_of_new_objects_and_the_audit_log_names_it(lake):
+    lake.site["emrkeys.audit"] = (lake.tool.folder / "audit.json").as_uri()
+    lake.put("before", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    (lake.tool.folder / "text").write_bytes(TEXT)
+    lake.tool.ok("put", "text", lake.uri + "mine", *properties(lake.site))
+    changed = {**lake.site, "emrkeys.default.key": "new"}
+    lake.tool.ok("put", "text", lake.uri + "theirs", *properties(changed))
+    written = {line["uri"].rsplit("/", 1)[1]: line["key"] for line in audited(lake) if line["purpose"] == "encrypt"}
+    assert written == {"mine": "old", "theirs": "new"}
+    # Objects that are there keep their key: the configuration can take it away, and can put no other in its place.
+    assert lake.tool.run("cat", lake.uri + "before", *properties(changed), input=b"").stdout == TEXT
+    changed["emrkeys.key.old.file"] = changed["emrkeys.key.new.file"]
+    assert "KEY_VERSION_UNKNOWN" in lake.tool.fails(1, "cat", lake.uri + "before", *properties(changed))
+
+
+def test_a_date_that_is_set_changes_the_times_in_the_audit_log_and_the_age_of_no_key(lake):
+    source, library = (lake.tool.folder / name for name in ("clock.c", "clock.so"))
+    source.write_text(JUMPING_CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    lake.site |= {
+        "emrkeys.key.cached.type": "kms-cached",
+        "emrkeys.key.cached.kms-key-id": lake.servers.kms_key(),
+        "emrkeys.default.key": "cached",
+        "emrkeys.audit": (lake.tool.folder / "audit.json").as_uri(),
+    }
+    (lake.tool.folder / "text").write_bytes(TEXT)
+    lake.tool.ok("put", "text", lake.uri + "0", *properties(lake.site))
+    for name in "123456":
+        lake.put(name, *lake.get("0"))  # under one wrapped key, which serves for ten minutes
+
+    def decrypt_calls(**env) -> int:
+        lake.servers.control("DELETE", "calls")
+        lake.tool.json("audit", lake.uri, "--jobs", "1", *properties(lake.site), env=env)
+        return lake.servers.calls()["kms.Decrypt"]
+
+    assert decrypt_calls() == 1
+    (lake.tool.folder / "audit.json").unlink()
+    # The AWS SDK may take a jump for an answer that stalls, and then the call is made again.
+    assert decrypt_calls(LD_PRELOAD=str(library)) < 4
+    assert len({line["time"][:7] for line in audited(lake)}) > 3, "the date did not jump"
