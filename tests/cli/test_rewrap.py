@@ -84,6 +84,32 @@ def test_an_object_moves_from_one_kms_key_to_another(lake):
     assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
 
 
+@pytest.mark.parametrize("how", ["v1", "v2"])
+def test_an_object_moves_to_the_kms_key_that_an_alias_stands_for_now(lake, how):
+    old, new = lake.servers.kms_key(), lake.servers.kms_key()
+    alias = "alias/" + old[-12:]
+    lake.servers.kms.create_alias(AliasName=alias, TargetKeyId=old)
+    lake.site |= {"emrkeys.key.kms.type": "kms", "emrkeys.key.kms.kms-key-id": alias}
+    lake.put("a", *seal(TEXT, lake.old, how, lake.describe("old")))
+
+    def rewrap(status, outcome):
+        command = ("rewrap", lake.uri, "--to", "kms", "--from", "old", "--report", "report", *properties(lake.site))
+        assert lake.tool.json(*command, status=status)["counts"] == {outcome: 1}
+        return json.loads((lake.tool.folder / "report").read_text().splitlines()[-1])
+
+    rewrap(0, "rewrapped")
+    rewrap(0, "current")
+    lake.servers.kms.update_alias(AliasName=alias, TargetKeyId=new)
+    told = rewrap(1, "failed")
+    assert told["code"] == "WRAPPED_KEY_INVALID"
+    assert "previous-kms-key-ids" in told["message"]
+    lake.site["emrkeys.key.kms.previous-kms-key-ids"] = old
+    rewrap(0, "rewrapped")
+    rewrap(0, "current")
+    del lake.site["emrkeys.key.kms.previous-kms-key-ids"]
+    assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
+
+
 def test_an_instruction_file_is_replaced_and_its_object_is_not(lake):
     body, metadata = seal(TEXT, lake.old, "v2", lake.describe("old"))
     lake.put("a", body, {"owner": "team"})

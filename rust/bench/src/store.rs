@@ -168,7 +168,7 @@ fn copy(store: &Store, prefix: &str, jobs: usize) -> Result<(), Error> {
 fn copy_in_parts(store: &Store, uri: &ObjectUri, length: u64) -> Result<(), Error> {
     let upload = store.begin(uri, &Metadata::new()).map_err(Error::other)?;
     let parts: Vec<u64> = (0..length.div_ceil(PART as u64)).collect();
-    let mut sent = work_on_all(parts, AT_ONCE, |part| {
+    let mut sent = work_on_all(parts, AT_ONCE, &AtomicBool::new(false), |part| {
         let first = part * PART as u64;
         let content = read(store, uri, (first, length.min(first + PART as u64) - 1))?;
         let number = i32::try_from(part + 1).map_err(Error::other)?;

@@ -163,7 +163,7 @@ codes! {
     KeyCannotDecrypt = "KEY_CANNOT_DECRYPT",
     /// The audit log cannot be written, so that no key is given.
     AuditUnavailable = "AUDIT_UNAVAILABLE",
-    /// The thread was interrupted while it waited for a key.
+    /// The thread was interrupted while it waited for a key service, for S3 or for another thread.
     Interrupted = "INTERRUPTED",
     /// The provider was closed.
     Closed = "CLOSED",

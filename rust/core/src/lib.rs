@@ -53,5 +53,11 @@ pub use names::is_name;
 pub use provider::Provider;
 pub use waiting::without_waiting;
 
+/// Drops the clients of KMS and S3 that are kept for the process, with the AWS credentials that they hold, and gives
+/// their number. What needs a client afterwards makes a new one.
+pub fn forget_clients() -> usize {
+    aws::kms::forget_clients() + material::s3::forget_clients()
+}
+
 /// The version of this crate, of the native library and of the jar: they are released as one.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

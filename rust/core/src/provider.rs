@@ -9,7 +9,7 @@ use crate::audit::{Audit, AuditTarget, Waiting};
 use crate::aws::S3Access;
 use crate::client::Client;
 use crate::config::loader::Loader;
-use crate::config::Config;
+use crate::config::{Config, KeyKind};
 use crate::envelope::Envelope;
 use crate::error::{Error, Problems};
 use crate::inputs::Inputs;
@@ -21,6 +21,7 @@ use crate::source::lazy::LazyKey;
 use crate::source::load::load_key;
 use crate::source::Source;
 use crate::uri::S3Location;
+use crate::waiting;
 
 /// Gives materials. Thread-safe; a [`refresh`](Provider::refresh) never disturbs a request under way.
 #[derive(Debug)]
@@ -84,7 +85,11 @@ impl Provider {
     /// # Errors
     /// `NO_RULE`, `INVALID_URI` on encryption; on decryption the codes of descriptions and of keys.
     pub fn materials(&self, request: Request<'_>) -> Result<Option<Materials>, Error> {
-        Ok(self.resolver.load().answer(request)?)
+        let resolver = self.resolver.load();
+        // A keyring may have to be read from S3 before KMS is asked for its key: one deadline for both.
+        Ok(waiting::within(resolver.config.cache.deadline, || {
+            resolver.answer(request)
+        })?)
     }
 
     pub(crate) fn resolver(&self) -> Arc<Resolver> {
@@ -123,6 +128,21 @@ impl Provider {
     /// As [`KeyLookup::of`](crate::KeyLookup::of).
     pub fn key_of(&self, envelope: &Envelope) -> Result<Option<FoundKey>, Error> {
         self.resolver.load().key_lookup.of(envelope)
+    }
+
+    /// The KMS keys that an alias may have stood for when the object was written: those listed with its key of type
+    /// `kms`.
+    ///
+    /// # Errors
+    /// As [`key_of`](Provider::key_of).
+    pub fn older_kms_keys(&self, envelope: &Envelope) -> Result<Vec<String>, Error> {
+        let resolver = self.resolver.load();
+        let found = resolver.key_lookup.of(envelope)?;
+        let key = found.and_then(|found| resolver.config.keys.get(&found.key));
+        Ok(match key.map(|key| &key.kind) {
+            Some(KeyKind::Kms(own)) => own.previous.clone(),
+            _ => Vec::new(),
+        })
     }
 
     /// How this configuration reaches S3, for key material and for objects.

@@ -1,10 +1,14 @@
-//! Calls that are to return rather than wait for another thread or the network.
+//! How long a call may wait for the network or another thread: a while in all, or not at all.
+//!
+//! A call may wait several times: for a keyring in S3, then for KMS, or for another thread that asks one. Its
+//! patience covers all of them.
 //!
 //! A thread of the JVM can be interrupted, and does not notice that in native code. So the boundary tries each call on
 //! the thread that makes it, without waiting; what would have to wait runs again on a thread of this library, for which
 //! the thread of the JVM waits in a way that can be interrupted.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Problem};
 
@@ -20,6 +24,32 @@ enum Patience {
 
 thread_local! {
     static PATIENCE: Cell<Patience> = const { Cell::new(Patience::Patient) };
+    /// When the call under way is to have ended.
+    static END: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs `body` on this thread. All its waits together last no longer than `patience`, nor longer than an outer
+/// `within` has left.
+pub(crate) fn within<T>(patience: Duration, body: impl FnOnce() -> T) -> T {
+    /// Restores the outer end, even if `body` panics.
+    struct Restore(Option<Instant>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            END.set(self.0);
+        }
+    }
+    let outer = END.get();
+    let _restore = Restore(outer);
+    let end = Instant::now() + patience;
+    END.set(Some(outer.map_or(end, |outer| outer.min(end))));
+    body()
+}
+
+/// How long a wait may last that would last `most` at the longest by itself.
+pub(crate) fn left(most: Duration) -> Duration {
+    END.get().map_or(most, |end| {
+        most.min(end.saturating_duration_since(Instant::now()))
+    })
 }
 
 /// Runs `body` on this thread; `None` if it would have to wait. Then it had no effect that counts, and can run again.
@@ -73,6 +103,29 @@ mod tests {
             Ok(7)
         })
         .is_none());
+    }
+
+    #[test]
+    fn the_waits_of_a_call_share_its_patience() {
+        let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+        assert_eq!(left(day), day);
+        within(hour, || {
+            assert!(left(day) <= hour);
+            assert_eq!(left(Duration::from_secs(1)), Duration::from_secs(1));
+            within(day, || {
+                assert!(
+                    left(day) <= hour,
+                    "no call grants more than the outer one has left"
+                )
+            });
+            within(Duration::ZERO, || assert_eq!(left(hour), Duration::ZERO));
+            assert!(
+                left(hour) > Duration::ZERO,
+                "the outer call has its patience back"
+            );
+        });
+        assert!(std::panic::catch_unwind(|| within(hour, || panic!("asked for"))).is_err());
+        assert_eq!(left(day), day);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::slots::Table;
 
 pub(crate) static CONFIGS: Lazy<Handles<Config>> = Lazy::new(Handles::new);
 pub(crate) static PROVIDERS: Lazy<Handles<Provider>> = Lazy::new(Handles::new);
-pub(crate) static LISTINGS: Lazy<Handles<Mutex<Listing>>> = Lazy::new(Handles::new);
+/// `None` while a call is at work on the listing, and after one whose objects nobody got.
+pub(crate) static LISTINGS: Lazy<Handles<Mutex<Option<Listing>>>> = Lazy::new(Handles::new);
 
 /// Objects that several threads use at once, by their handles.
 pub(crate) struct Handles<T>(Table<Arc<T>>);

@@ -1,6 +1,8 @@
 //! The exports: one for each native method of `org.emrkeys.bridge.Natives`, by its JNI name; those that work on objects
 //! are in [`objects`](crate::objects).
 
+use std::sync::Arc;
+
 use emrkeys_core::inspect::checks::{self, Cluster};
 use emrkeys_core::{Config, Error, Provider, Request};
 use emrkeys_objects::{ContentKey, Envelope};
@@ -9,7 +11,7 @@ use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
 
 use crate::boundary::{argument, respond};
-use crate::calls::{respond_or_wait, CALLS};
+use crate::calls::{finished, respond_or_wait, Finish, CALLS};
 use crate::defect::internal;
 use crate::handles;
 use crate::wire::{self, Writer};
@@ -73,14 +75,19 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_open<'local>(
     config: jlong,
     inputs: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
         let config = handles::CONFIGS.get(config)?;
         let inputs = wire::inputs(&required(env, &inputs)?)?;
-        let (provider, report) = Provider::open(config, &inputs)?;
-        Ok(Writer::success(256)
-            .long(handles::PROVIDERS.insert(provider)?)
-            .report(&report)
-            .finish())
+        Ok(move || {
+            let (provider, report) = Provider::open(Arc::clone(&config), &inputs)?;
+            let finish: Finish = Box::new(move || {
+                Ok(Writer::success(256)
+                    .long(handles::PROVIDERS.insert(provider)?)
+                    .report(&report)
+                    .finish())
+            });
+            Ok(finish)
+        })
     })
 }
 
@@ -93,12 +100,14 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_refresh<'local>(
     config: jlong,
     inputs: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
         let provider = handles::PROVIDERS.get(handle)?;
         let config = handles::CONFIGS.get(config)?;
         let inputs = wire::inputs(&required(env, &inputs)?)?;
-        let report = provider.refresh(config, &inputs)?;
-        Ok(Writer::success(256).report(&report).finish())
+        Ok(move || {
+            let report = provider.refresh(Arc::clone(&config), &inputs)?;
+            Ok(finished(Writer::success(256).report(&report).finish()))
+        })
     })
 }
 
@@ -123,7 +132,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
             };
             provider
                 .materials(request)
-                .map(|materials| wire::materials(materials.as_ref()))
+                .map(|materials| finished(wire::materials(materials.as_ref())))
         })
     })
 }
@@ -144,7 +153,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_write<'local>(
             let (bucket, key) = wire::object(&object)?;
             provider
                 .materials(Request::Write { bucket, key })
-                .map(|materials| wire::materials(materials.as_ref()))
+                .map(|materials| finished(wire::materials(materials.as_ref())))
         })
     })
 }
@@ -174,7 +183,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_read<'local>(
                     content,
                     object,
                 })
-                .map(|materials| wire::materials(materials.as_ref()))
+                .map(|materials| finished(wire::materials(materials.as_ref())))
         })
     })
 }
@@ -193,7 +202,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_wrapTableKey<'local>(
         Ok(move || {
             let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
             let wrapped = provider.wrap_table_key(kind, under, key)?;
-            Ok(wire::key_of_table(&wrapped))
+            Ok(finished(wire::key_of_table(&wrapped)))
         })
     })
 }
@@ -212,7 +221,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_unwrapTableKey<'local>(
         Ok(move || {
             let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
             let key = provider.unwrap_table_key(kind, under, key)?;
-            Ok(wire::key_of_table(&key))
+            Ok(finished(wire::key_of_table(&key)))
         })
     })
 }

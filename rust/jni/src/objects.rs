@@ -1,9 +1,10 @@
 //! The exports that list objects and work on many of them, and how orders and results cross the boundary.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use emrkeys_core::{Code, Error, Provider};
+use emrkeys_core::{Code, Error, Problem, Provider};
 use emrkeys_objects::convert::{self, Convert, Form};
 use emrkeys_objects::{
     outcome_name, report_line, work_on_all, Listed, Listing, ObjectUri, Rewrap, Store, Target,
@@ -13,7 +14,7 @@ use jni::objects::{JByteArray, JClass};
 use jni::sys::{jint, jlong};
 use jni::EnvUnowned;
 
-use crate::boundary::respond;
+use crate::calls::{finished, respond_later, respond_or_wait, Finish};
 use crate::handles;
 use crate::natives::required;
 use crate::wire::{malformed, Reader, Response, Writer};
@@ -28,11 +29,17 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
     handle: jlong,
     objects: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
-        let store = Store::of(&*handles::PROVIDERS.get(handle)?)?;
-        let listing = open_listing(&store, &required(env, &objects)?)?;
-        let handle = handles::LISTINGS.insert(Mutex::new(listing))?;
-        Ok(Writer::success(8).long(handle).finish())
+    respond_later(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
+        let objects = required(env, &objects)?;
+        Ok(move |_: &AtomicBool| {
+            let listing = open_listing(&Store::of(&*provider)?, &objects)?;
+            let finish: Finish = Box::new(move || {
+                let handle = handles::LISTINGS.insert(Mutex::new(Some(listing)))?;
+                Ok(Writer::success(8).long(handle).finish())
+            });
+            Ok(finish)
+        })
     })
 }
 
@@ -44,20 +51,42 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_next<'local>(
     listing: jlong,
     count: jint,
 ) -> JByteArray<'local> {
-    respond(env, |_| {
-        let listing = handles::LISTINGS.get(listing)?;
-        let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
-        let objects = listing
-            .by_ref()
-            .take(usize::try_from(count).unwrap_or(0))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mark = objects.last().map_or_else(String::new, Listed::mark);
-        let head = Writer::success(objects.len() * 64)
-            .text(&mark)
-            .number(objects.len());
-        let write = |writer: Writer, listed: &Listed| writer.text(&listed.uri.key).long(long(listed.length));
-        Ok(objects.iter().fold(head, write).finish())
+    respond_later(env, |_| {
+        let place = handles::LISTINGS.get(listing)?;
+        Ok(move |_: &AtomicBool| {
+            // Put back where its objects are taken: of a listing that lost some there is nothing more.
+            let mut listing = lock(&place).take().ok_or_else(lost_listing)?;
+            let count = usize::try_from(count).unwrap_or(0);
+            let objects = listing.by_ref().take(count).collect::<Result<Vec<_>, _>>()?;
+            let finish: Finish = Box::new(move || {
+                *lock(&place) = Some(listing);
+                Ok(listed(&objects))
+            });
+            Ok(finish)
+        })
     })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lost_listing() -> Error {
+    Problem::new(
+        Code::Closed,
+        "objects of the listing were lost, because a call for them failed or was interrupted",
+        "List again behind the last mark.",
+    )
+    .into()
+}
+
+fn listed(objects: &[Listed]) -> Response {
+    let mark = objects.last().map_or_else(String::new, Listed::mark);
+    let head = Writer::success(objects.len() * 64)
+        .text(&mark)
+        .number(objects.len());
+    let write = |writer: Writer, listed: &Listed| writer.text(&listed.uri.key).long(long(listed.length));
+    objects.iter().fold(head, write).finish()
 }
 
 /// `int endList(long listing)`: as `close`.
@@ -78,15 +107,18 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
     handle: jlong,
     order: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_later(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
         let (rewrap, batch) = rewrap_order(&required(env, &order)?)?;
-        batch.run(handle, |provider, store, uri| {
-            let result = rewrap.object(provider, store, uri);
-            Reported {
-                outcome: outcome_name(&result),
-                bytes: 0,
-                line: report_line(uri, &result),
-            }
+        Ok(move |stop: &AtomicBool| {
+            batch.run(&provider, stop, |provider, store, uri| {
+                let result = rewrap.object(provider, store, uri);
+                Reported {
+                    outcome: outcome_name(&result),
+                    bytes: 0,
+                    line: report_line(uri, &result),
+                }
+            })
         })
     })
 }
@@ -99,9 +131,10 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrapTarget<'local>(
     handle: jlong,
     order: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
         let (rewrap, batch) = rewrap_order(&required(env, &order)?)?;
-        batch.target(handle, |provider, place| rewrap.target(provider, place))
+        Ok(move || batch.target(|place| rewrap.target(&provider, place)))
     })
 }
 
@@ -113,18 +146,21 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_convert<'local>(
     handle: jlong,
     order: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_later(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
         let (convert, batch) = convert_order(&required(env, &order)?)?;
-        batch.run(handle, |provider, store, uri| {
-            let result = convert.object(provider, store, uri);
-            Reported {
-                outcome: convert::outcome_name(&result),
-                bytes: match &result {
-                    Ok(convert::Outcome::Converted(done)) => done.bytes,
-                    _ => 0,
-                },
-                line: convert::report(uri, &result).to_string(),
-            }
+        Ok(move |stop: &AtomicBool| {
+            batch.run(&provider, stop, |provider, store, uri| {
+                let result = convert.object(provider, store, uri);
+                Reported {
+                    outcome: convert::outcome_name(&result),
+                    bytes: match &result {
+                        Ok(convert::Outcome::Converted(done)) => done.bytes,
+                        _ => 0,
+                    },
+                    line: convert::report(uri, &result).to_string(),
+                }
+            })
         })
     })
 }
@@ -137,9 +173,10 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_convertTarget<'local>(
     handle: jlong,
     order: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond(env, |env| {
+    respond_or_wait(env, |env| {
+        let provider = handles::PROVIDERS.get(handle)?;
         let (convert, batch) = convert_order(&required(env, &order)?)?;
-        batch.target(handle, |provider, place| convert.target(provider, place))
+        Ok(move || batch.target(|place| convert.target(&provider, place)))
     })
 }
 
@@ -210,36 +247,31 @@ impl Batch {
         })
     }
 
-    /// Works on each object: a response with the reports, in no order.
+    /// Works on each object, until `stop` is set: a response with the reports, in no order.
     fn run(
         self,
-        handle: jlong,
+        provider: &Provider,
+        stop: &AtomicBool,
         work: impl Fn(&Provider, &Store, &ObjectUri) -> Reported + Sync,
-    ) -> Result<Response, Error> {
-        let provider = handles::PROVIDERS.get(handle)?;
-        let store = Store::of(&provider)?.with_instruction_suffix(&self.instruction_suffix);
-        let reports = work_on_all(self.objects, self.jobs, |uri| work(&provider, &store, uri))?;
+    ) -> Result<Finish, Error> {
+        let store = Store::of(provider)?.with_instruction_suffix(&self.instruction_suffix);
+        let reports = work_on_all(self.objects, self.jobs, stop, |uri| work(provider, &store, uri))?;
         let head = Writer::success(reports.len() * 200).number(reports.len());
         let write = |writer: Writer, (uri, report): &(ObjectUri, Reported)| {
             let writer = writer.text(&uri.key).text(report.outcome);
             writer.long(long(report.bytes)).text(&report.line)
         };
-        Ok(reports.iter().fold(head, write).finish())
+        Ok(finished(reports.iter().fold(head, write).finish()))
     }
 
     /// A response with the keys and versions that wrap at the bucket.
-    fn target(
-        self,
-        handle: jlong,
-        target: impl FnOnce(&Provider, &ObjectUri) -> Result<String, Error>,
-    ) -> Result<Response, Error> {
-        let provider = handles::PROVIDERS.get(handle)?;
+    fn target(&self, target: impl FnOnce(&ObjectUri) -> Result<String, Error>) -> Result<Finish, Error> {
         let place = ObjectUri {
-            bucket: self.bucket,
+            bucket: self.bucket.clone(),
             key: String::new(),
         };
-        let target = target(&provider, &place)?;
-        Ok(Writer::success(target.len() + 8).text(&target).finish())
+        let target = target(&place)?;
+        Ok(finished(Writer::success(target.len() + 8).text(&target).finish()))
     }
 }
 

@@ -11,7 +11,7 @@ use std::panic::catch_unwind;
 use std::ptr;
 use std::time::Duration;
 
-use crate::{cipher, handles, objects};
+use crate::{calls, cipher, handles, objects};
 
 /// The JVM waits so long: its own housekeeping stands still meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,6 +39,9 @@ extern "C" fn end(_: *mut c_void) -> *mut c_void {
         handles::LISTINGS.clear();
         handles::PROVIDERS.clear();
         handles::CONFIGS.clear();
+        calls::CALLS.clear();
+        emrkeys_objects::forget_stores();
+        emrkeys_core::forget_clients();
         cipher::clear();
         emrkeys_core::aws::runtime::shut_down(PATIENCE)
     })

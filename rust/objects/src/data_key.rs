@@ -10,7 +10,7 @@ use emrkeys_crypto::{gcm_wrap, key_wrap};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use emrkeys_core::aws::{Context, KmsAccess, KmsTarget};
+use emrkeys_core::aws::{is_kms_alias, Context, KmsAccess, KmsTarget};
 use emrkeys_core::description;
 use emrkeys_core::envelope::{Content, Envelope, Wrap};
 use emrkeys_core::key_service::{self, Answer};
@@ -29,7 +29,11 @@ const KMS_DEADLINE: Duration = Duration::from_secs(30);
 const KMS_CONTENT: &str = "aws:x-amz-cek-alg";
 
 /// The key of one object's content, wiped on drop.
-pub struct DataKey(Zeroizing<Vec<u8>>);
+pub struct DataKey {
+    bytes: Zeroizing<Vec<u8>>,
+    /// The ARN of the KMS key that unwrapped it, as KMS says.
+    kms_key: Option<String>,
+}
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,12 +49,17 @@ impl DataKey {
     pub fn generate() -> Result<DataKey, Error> {
         let mut bytes = Zeroizing::new(vec![0; DATA_KEY_BYTES]);
         random(&mut bytes[..]).map_err(|error| internal(&error))?;
-        Ok(DataKey(bytes))
+        Ok(DataKey { bytes, kms_key: None })
     }
 
     /// 16, 24 or 32 bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// Whether the KMS key that unwrapped it is the one that `wrapped` is under.
+    pub(super) fn is_under_key_of(&self, wrapped: &Wrapped) -> bool {
+        self.kms_key.is_some() && self.kms_key == wrapped.kms_key
     }
 
     /// The content of a wrap. The client for PHP makes keys of 128 and 192 bits as well (`KeySize`). A wrap that does
@@ -63,7 +72,10 @@ impl DataKey {
             16 | 24 if authenticated && content != Content::CommittingGcm => {}
             _ => return Err(CipherError::Unwrap),
         }
-        Ok(DataKey(Zeroizing::new(bytes.to_vec())))
+        Ok(DataKey {
+            bytes: Zeroizing::new(bytes.to_vec()),
+            kms_key: None,
+        })
     }
 }
 
@@ -104,7 +116,38 @@ pub fn unwrap_data_key(provider: &Provider, envelope: &Envelope) -> Result<DataK
     let materials = provider
         .materials(request)?
         .ok_or_else(|| internal(&"a read was answered with nothing"))?;
+    if let MaterialKey::Kms { key_id } = &materials.key {
+        return unwrap_in_kms(provider, key_id, envelope);
+    }
     Ok(unwrap(&materials.key, envelope)?)
+}
+
+/// As [`unwrap_data_key`], in KMS. An alias may have stood for an older key when the object was written.
+fn unwrap_in_kms(provider: &Provider, key_id: &str, envelope: &Envelope) -> Result<DataKey, Error> {
+    if !envelope.wrap.is_kms() {
+        let key_id = key_id.to_owned();
+        return Err(other_type(&MaterialKey::Kms { key_id }, envelope).into());
+    }
+    let mut result = kms_decrypt(key_id, envelope);
+    if is_kms_alias(key_id) {
+        for older in provider.older_kms_keys(envelope)? {
+            match &result {
+                Err(problem) if problem.code == Code::WrappedKeyInvalid => {
+                    result = kms_decrypt(&older, envelope)
+                }
+                _ => break,
+            }
+        }
+        if let Err(problem) = &mut result {
+            if problem.code == Code::WrappedKeyInvalid {
+                problem.remedy.push_str(
+                    " If the alias has stood for another KMS key, add that key's ARN to \
+                     emrkeys.key.<name>.previous-kms-key-ids.",
+                );
+            }
+        }
+    }
+    Ok(result?)
 }
 
 /// Materials to wrap a data key with, in the way of a generation.
@@ -137,6 +180,8 @@ pub(super) struct Wrapped {
     pub(super) wrap: Wrap,
     pub(super) key: Vec<u8>,
     pub(super) description: StoredDescription,
+    /// The ARN of the KMS key that wrapped it, as KMS says.
+    kms_key: Option<String>,
 }
 
 /// A fresh data key for content of one kind, wrapped as the second generation of clients does. A key of type `kms` has
@@ -155,6 +200,7 @@ pub(super) fn fresh(materials: Materials, content: Content) -> Result<(DataKey, 
             wrap,
             key: made.ciphertext,
             description: context.into_iter().collect(),
+            kms_key: Some(made.key_arn),
         };
         return Ok((data_key, wrapped));
     }
@@ -190,9 +236,6 @@ pub(super) fn unwrap(key: &MaterialKey, envelope: &Envelope) -> Result<DataKey, 
                     .and_then(|bound| unbind(&bound, binding)),
                 _ => return Err(other_type(key, envelope)),
             }
-        }
-        (MaterialKey::Kms { key_id }, Wrap::Kms | Wrap::KmsContext) => {
-            return kms_decrypt(key_id, envelope);
         }
         (MaterialKey::Kms { .. }, _) => return Err(other_type(key, envelope)),
     };
@@ -246,11 +289,12 @@ pub(super) fn wrap(
         MaterialKey::Kms { key_id } => {
             let (wrap, context) = in_kms(key_id, content, generation);
             let target = kms_target(key_id);
-            let key = kms(|| Box::pin(target.encrypt(data_key.bytes(), &context)))?;
+            let (key, kms_key) = kms(|| Box::pin(target.encrypt(data_key.bytes(), &context)))?;
             return Ok(Wrapped {
                 wrap,
                 key,
                 description: context.into_iter().collect(),
+                kms_key,
             });
         }
     };
@@ -258,6 +302,7 @@ pub(super) fn wrap(
         wrap,
         key: key.map_err(|error| internal(&error))?,
         description: materials.description,
+        kms_key: None,
     })
 }
 
@@ -319,9 +364,11 @@ fn kms_decrypt(key_id: &str, envelope: &Envelope) -> Result<DataKey, Problem> {
         ));
     }
     let target = kms_target(key_id);
-    let key = kms(|| Box::pin(target.decrypt_data_key(key_id, &envelope.wrapped_key, &context)))?;
-    DataKey::of(key.expose_secret(), envelope.wrap, envelope.content)
-        .map_err(|error| unwrap_failed(envelope, &error))
+    let (key, kms_key) = kms(|| Box::pin(target.decrypt_data_key(key_id, &envelope.wrapped_key, &context)))?;
+    let mut key = DataKey::of(key.expose_secret(), envelope.wrap, envelope.content)
+        .map_err(|error| unwrap_failed(envelope, &error))?;
+    key.kms_key = kms_key;
+    Ok(key)
 }
 
 fn kms_target(key_id: &str) -> KmsTarget {

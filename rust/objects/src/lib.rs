@@ -34,7 +34,7 @@ pub use prove::{prove, Doubts};
 pub use rewrap::{outcome_name, report_line, Outcome, Rewrap};
 pub use seal::seal;
 pub use standing::{Skipped, Target};
-pub use store::{local_path, Found, Head, Listed, ObjectUri, Page, Place, Store};
+pub use store::{forget_stores, local_path, Found, Head, Listed, ObjectUri, Page, Place, Store};
 pub use upload::Upload;
 pub use work::{work_on, work_on_all, InOrder, Pace};
 

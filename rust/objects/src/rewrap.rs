@@ -15,6 +15,7 @@ use super::standing::{
     check_size, is_current, is_current_in_kms, is_doubtful, key_of, may_move, named, same, Skipped, Target,
 };
 use super::store::{Found, Head, ObjectUri, Place, Store};
+use emrkeys_core::aws::is_kms_alias;
 use emrkeys_core::envelope::{Content, Envelope, Format, Metadata, INSTRUCTION_MARK};
 use emrkeys_core::{excerpt, Code, Error, Problem};
 use emrkeys_core::{MaterialKey, Provider, Request};
@@ -232,11 +233,20 @@ impl Rewrap {
             self.doubts.note(&key_of(old), old, data_key.is_ok())?;
         }
         let data_key = data_key?;
-        if same_wrap && into_kms.is_some_and(|key_id| is_current_in_kms(old, &key_id)) {
+        let in_kms = same_wrap
+            && into_kms
+                .as_ref()
+                .is_some_and(|key_id| is_current_in_kms(old, key_id));
+        let of_alias = into_kms.is_some_and(|key_id| is_kms_alias(&key_id));
+        if in_kms && !of_alias {
+            return Ok(Err(Outcome::Skipped(Skipped::Current)));
+        }
+        // Only KMS knows the key that an alias stands for now: the wrap says it.
+        let wrapped = wrap(materials, &data_key, old.content, generation)?;
+        if in_kms && data_key.is_under_key_of(&wrapped) {
             return Ok(Err(Outcome::Skipped(Skipped::Current)));
         }
         prove(store, uri, head, old, &data_key)?;
-        let wrapped = wrap(materials, &data_key, old.content, generation)?;
         let new = Envelope {
             // AES-CBC under KMS stands in the second format, which can say so; all other AES-CBC in the first.
             format: match (old.content, wrapped.wrap.is_kms()) {

@@ -171,8 +171,8 @@ pub(super) fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
             .all(|entry| envelope.description.contains(entry))
 }
 
-/// Whether KMS wraps under that key already. Where the description does not say, KMS has said so: under any other it
-/// would not have opened the data key.
+/// Whether the object names that KMS key. Where the description does not say, KMS has said so: under any other it would
+/// not have opened the data key. An alias may have stood for another key then.
 pub(super) fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
     let mut stored = envelope.description.iter();
     let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);

@@ -86,6 +86,11 @@ pub struct Store {
 /// A process has one or two configurations.
 static STORES: Clients<S3Access, Store> = Clients::new(8);
 
+/// Drops the stores that are kept for the process, with the AWS credentials that they hold, and gives their number.
+pub fn forget_stores() -> usize {
+    STORES.forget()
+}
+
 /// The answer of S3 for an object without its content.
 #[derive(Clone, Debug)]
 pub struct Head {

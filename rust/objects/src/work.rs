@@ -108,13 +108,15 @@ where
     }
 }
 
-/// Works on all of `items` in `jobs` threads; gives each with its result, in no order.
+/// Works on all of `items` in `jobs` threads; gives each with its result, in no order. Once `stop` is set nothing more is
+/// begun.
 ///
 /// # Errors
 /// None of single items: what became of them is in the results.
 pub fn work_on_all<I: Send, T: Send>(
     items: Vec<I>,
     jobs: usize,
+    stop: &AtomicBool,
     work: impl Fn(&I) -> T + Sync,
 ) -> Result<Vec<(I, T)>, Error> {
     let pace = Pace {
@@ -122,16 +124,9 @@ pub fn work_on_all<I: Send, T: Send>(
         per_second: None,
     };
     let mut results = Vec::with_capacity(items.len());
-    let never = AtomicBool::new(false);
-    work_on(
-        items.into_iter().map(Ok),
-        pace,
-        &never,
-        work,
-        |_, item, result| {
-            results.push((item, result));
-        },
-    )?;
+    work_on(items.into_iter().map(Ok), pace, stop, work, |_, item, result| {
+        results.push((item, result));
+    })?;
     Ok(results)
 }
 

@@ -57,6 +57,13 @@ def check(operation: str, region: str, request: dict) -> Optional[Refusal]:
         refusal = _unusable(key, operation) if key is not None else None
         if refusal is not None:
             return refusal
+    if operation == "Decrypt":
+        named, used = (_key(name, request.get(name), region) for name in ("KeyId", "CiphertextBlob"))
+        if named is not None and used is not None and named.id != used.id:
+            return Refusal(
+                "IncorrectKeyException",
+                "The key ID in the request does not identify a CMK that can perform this operation.",
+            )
     if operation == "PutKeyPolicy":
         return _bad_policy(request.get("Policy"))
     if request.get("DryRun") is True and operation in _DRY_RUNS:

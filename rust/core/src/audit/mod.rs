@@ -1,8 +1,12 @@
 //! The audit log: one JSON line for each request for a key, never with a secret.
 
 mod line_file;
+mod queue;
+/// The locks of [`queue`], which its model test exchanges for others.
+mod sync {
+    pub(super) use std::sync::Mutex;
+}
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +17,9 @@ use serde_json::json;
 
 use crate::error::{Code, Problem};
 use line_file::LineFile;
+pub(crate) use queue::Waiting;
 
 const PROPERTY: &str = "emrkeys.audit";
-
-/// Lines that wait for the caller's logger. It takes them after each request, so that there are as many as threads.
-const MAX_WAITING: usize = 10_000;
 
 /// Where the lines go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,29 +60,6 @@ pub(crate) struct AuditRecord {
     pub(crate) version: Option<String>,
     /// The kind of table, for a key of a file of a table.
     pub(crate) table: Option<&'static str>,
-}
-
-/// The lines that wait for the caller's logger. A provider has one for its life: a request that began before a refresh
-/// ends after it, and its line must not end up where nobody looks any more.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting(Mutex<VecDeque<String>>);
-
-impl Waiting {
-    /// Whether there was room.
-    fn put(&self, line: String) -> bool {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = lines.len() < MAX_WAITING;
-        if room {
-            lines.push_back(line);
-        }
-        room
-    }
-
-    /// All that wait, oldest first.
-    pub(crate) fn take(&self) -> Vec<String> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.drain(..).collect()
-    }
 }
 
 pub(crate) enum Audit {

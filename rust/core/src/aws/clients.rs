@@ -37,6 +37,11 @@ impl<K: PartialEq, C: Clone> Clients<K, C> {
         client
     }
 
+    /// Drops the clients that are kept, with their credentials, and gives their number.
+    pub fn forget(&self) -> usize {
+        std::mem::take(&mut *self.lock()).len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<(K, C)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,5 +72,6 @@ mod tests {
         assert_eq!((clients.get(&"a"), clients.get(&"b")), (Some(1), Some(3)));
         clients.keep("c", 4);
         assert_eq!((clients.get(&"a"), clients.len()), (None, 2));
+        assert_eq!((clients.forget(), clients.get(&"b"), clients.len()), (2, None, 0));
     }
 }

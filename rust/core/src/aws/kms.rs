@@ -31,6 +31,11 @@ const PATIENCE: Patience = Patience {
 /// Settings differ by key.
 static CLIENTS: Clients<KmsAccess, Client> = Clients::new(64);
 
+/// Drops the clients that are kept, with their credentials, and gives their number.
+pub(crate) fn forget_clients() -> usize {
+    CLIENTS.forget()
+}
+
 /// The length of a key-encryption key, in bytes.
 pub(crate) const KEY_BYTES: usize = 32;
 
@@ -133,18 +138,19 @@ impl KmsTarget {
         ciphertext: &[u8],
         context: &Context,
     ) -> Result<SecretSlice<u8>, Failure> {
-        self.decrypt_sized(key_arn, ciphertext, context, &[KEY_BYTES])
-            .await
+        let opened = self.decrypt_sized(key_arn, ciphertext, context, &[KEY_BYTES]);
+        opened.await.map(|(key, _)| key)
     }
 
-    /// `Decrypt` of an object's data key of 16, 24 or 32 bytes that `key_arn` wrapped: clients let their users choose.
+    /// `Decrypt` of an object's data key of 16, 24 or 32 bytes (clients let their users choose) that `key_id` wrapped,
+    /// and the ARN of the key that did, whatever names it.
     pub async fn decrypt_data_key(
         &self,
-        key_arn: &str,
+        key_id: &str,
         ciphertext: &[u8],
         context: &Context,
-    ) -> Result<SecretSlice<u8>, Failure> {
-        self.decrypt_sized(key_arn, ciphertext, context, &[16, 24, KEY_BYTES])
+    ) -> Result<(SecretSlice<u8>, Option<String>), Failure> {
+        self.decrypt_sized(key_id, ciphertext, context, &[16, 24, KEY_BYTES])
             .await
     }
 
@@ -154,7 +160,7 @@ impl KmsTarget {
         ciphertext: &[u8],
         context: &Context,
         sizes: &[usize],
-    ) -> Result<SecretSlice<u8>, Failure> {
+    ) -> Result<(SecretSlice<u8>, Option<String>), Failure> {
         let call = self.call("Decrypt", key_arn);
         let answer = call
             .client()
@@ -166,11 +172,15 @@ impl KmsTarget {
             .send()
             .await
             .map_err(|error| call.failure(&error))?;
-        call.key(answer.plaintext, sizes)
+        Ok((call.key(answer.plaintext, sizes)?, answer.key_id))
     }
 
-    /// `Encrypt` of a data key that was made elsewhere.
-    pub async fn encrypt(&self, plaintext: &[u8], context: &Context) -> Result<Vec<u8>, Failure> {
+    /// `Encrypt` of a data key that was made elsewhere; the ciphertext, and the ARN of the key, whatever names it.
+    pub async fn encrypt(
+        &self,
+        plaintext: &[u8],
+        context: &Context,
+    ) -> Result<(Vec<u8>, Option<String>), Failure> {
         let call = self.call("Encrypt", &self.key_id);
         let answer = call
             .client()
@@ -183,7 +193,7 @@ impl KmsTarget {
             .await
             .map_err(|error| call.failure(&error))?;
         match answer.ciphertext_blob.map(Blob::into_inner) {
-            Some(ciphertext) if !ciphertext.is_empty() => Ok(ciphertext),
+            Some(ciphertext) if !ciphertext.is_empty() => Ok((ciphertext, answer.key_id)),
             _ => Err(call.malformed("no wrapped key")),
         }
     }

@@ -356,7 +356,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         "time",
         "20s",
         "60s",
-        "How long one request to a key service may take, all retries together.",
+        "How long a request for a key waits in all: for key services with all retries, S3, other threads.",
     ),
     property(
         "emrkeys.audit",

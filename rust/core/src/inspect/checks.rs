@@ -262,7 +262,7 @@ pub fn s3a(settings: &Settings, cluster: Cluster) -> Vec<Finding> {
 
 /// The wrong answers of S3A itself, which nothing outside it can turn into errors.
 fn limits() -> Finding {
-    note(
+    Finding::note(
         "s3a.limits",
         "S3A takes 16 bytes off every length in a listing and asks no keyring there: objects in AES-CBC of 1 to 15 \
          bytes are read as empty, and the length of an object in AES-CBC that is no multiple of 16 bytes is up to 15 \

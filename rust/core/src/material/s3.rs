@@ -21,6 +21,7 @@ use crate::aws::runtime;
 use crate::aws::s3::{classify, S3Failure};
 use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Problem};
+use crate::waiting;
 
 /// From the first look for credentials to the last byte, all attempts together.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -87,6 +88,11 @@ pub(crate) fn write(
     })
 }
 
+/// Drops the clients that are kept, with their credentials, and gives their number.
+pub(crate) fn forget_clients() -> usize {
+    CLIENTS.forget()
+}
+
 async fn client(access: &S3Access) -> Client {
     if let Some(client) = CLIENTS.get(access) {
         return client;
@@ -110,6 +116,7 @@ impl Object<'_> {
     where
         F: std::future::Future<Output = Result<T, Problem>>,
     {
+        let deadline = waiting::left(deadline);
         runtime::block_on(deadline, work)?.unwrap_or_else(|| {
             Err(self.unavailable(&format!("no answer within {} seconds", deadline.as_secs()), None))
         })
@@ -427,6 +434,20 @@ mod tests {
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\nConnection: close\r\n\r\nhalf");
         });
         assert_eq!(code_of(server.get()), Code::SourceUnavailable);
+    }
+
+    #[test]
+    fn clients_are_kept_until_they_are_forgotten() {
+        let access = S3Access {
+            endpoint: Some("http://127.0.0.1:1".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            ..S3Access::default()
+        };
+        let kept = || CLIENTS.get(&access).is_some();
+        runtime::block_on(DEADLINE, client(&access)).unwrap().unwrap();
+        assert!(kept());
+        assert!(crate::forget_clients() > 0);
+        assert!(!kept());
     }
 
     #[test]

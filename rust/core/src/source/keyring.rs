@@ -10,7 +10,7 @@ mod lookups;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,7 +26,7 @@ use crate::counters::Counts;
 use crate::description::{self, invalid, StoredDescription};
 use crate::error::{excerpt, Code, Error, Problem, Problems};
 use crate::inputs::Inputs;
-use crate::key_service::cache::{Clock, Monotonic};
+use crate::key_service::cache::{Clock, Flights, Monotonic, Turn};
 use crate::keyring::{self, AesProtector, Document, Keyring, Protector, Protectors, State, VersionId};
 use crate::material::{self, Location, Permissions, Secrecy};
 use crate::model::{MaterialKey, Materials};
@@ -56,10 +56,12 @@ struct Shared {
     min_generation: u64,
     protectors: Protectors,
     held: ArcSwap<Held>,
-    /// Held while the keyring is read again.
-    reading: Mutex<()>,
+    /// When the keyring is read again, one thread does it.
+    readings: Arc<Flights<(), Result<(), Problem>>>,
     lookups: Mutex<Lookups>,
     warned: AtomicBool,
+    /// For all that one request waits for.
+    deadline: Duration,
 }
 
 /// One state of the document.
@@ -119,9 +121,10 @@ pub(crate) fn load(
         min_generation: config.min_generation,
         protectors,
         held: ArcSwap::from_pointee(Held::new(document)),
-        reading: Mutex::default(),
+        readings: Arc::default(),
         lookups: Mutex::default(),
         warned: AtomicBool::new(false),
+        deadline: loader.config.cache.deadline,
     });
     let held = shared.held.load_full();
     shared.check(&held.document)?;
@@ -196,14 +199,22 @@ fn read_by_age(shared: &Weak<Shared>, stopped: &Receiver<()>, max_age: Duration)
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
         let Some(shared) = shared.upgrade() else { return };
-        failed = shared.read_again().is_err();
+        failed = match shared.readings.join(&(), max_age) {
+            Turn::Lead(lead) => {
+                let result = shared.read_again();
+                lead.end(result.clone());
+                result.is_err()
+            }
+            Turn::Ended(result) => result.is_err(),
+            Turn::Late => true,
+        };
     }
 }
 
 impl Shared {
-    /// Reads the keyring again and takes it over if it is newer. A failure is logged once, until a reading succeeds.
+    /// Reads the keyring again and takes it over if it is newer. A failure is logged once, until a reading succeeds. The
+    /// caller has the lead of the readings.
     fn read_again(&self) -> Result<(), Problem> {
-        let _one_at_a_time = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.read().and_then(|document| self.take_over(document));
         match &result {
             Ok(()) => {
@@ -340,24 +351,31 @@ impl Shared {
             return Ok(held);
         }
         waiting::may_wait()?;
-        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = self.held.load_full();
-        if held.open(self)?.places.contains_key(version) {
-            return Ok(held);
-        }
         let mut failure = None;
         let possible = VersionId::parse(version).is_some() && !matches!(self.location, Location::External(_));
-        if let (true, Step::Read(pause)) = (possible, lookups.step(version, arrived, Monotonic.now())) {
-            std::thread::sleep(pause);
-            lookups.begin(Monotonic.now());
-            failure = self.read_again().err();
+        while possible && failure.is_none() && self.step(version, arrived) != Step::Absent {
+            match self.readings.join(&(), waiting::left(self.deadline)) {
+                Turn::Lead(lead) => {
+                    // The last one may have ended since the look above.
+                    if let Step::Read(pause) = self.step(version, arrived) {
+                        std::thread::sleep(waiting::left(pause));
+                        let began = Monotonic.now();
+                        let result = self.read_again();
+                        self.lookups().read(began);
+                        failure = result.clone().err();
+                        lead.end(result);
+                    }
+                }
+                // It may have begun before this object was asked for: then it does not count.
+                Turn::Ended(_) => {}
+                Turn::Late => failure = Some(self.late()),
+            }
             let held = self.held.load_full();
             if held.open(self)?.places.contains_key(version) {
                 return Ok(held);
             }
-            // Remembers that the reading was in vain.
-            lookups.step(version, arrived, Monotonic.now());
         }
+        self.step(version, arrived);
         let held = self.held.load_full();
         let also = failure
             .map(|problem| format!("; reading it again failed: {problem}"))
@@ -375,6 +393,23 @@ impl Shared {
             "Where the keyring was changed just now and is not in S3 or on a local disk, call refresh(). \
              Otherwise the object is of another keyring, or its description was changed.",
         ))
+    }
+
+    fn step(&self, version: &str, arrived: Duration) -> Step {
+        self.lookups().step(version, arrived, Monotonic.now())
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, Lookups> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn late(&self) -> Problem {
+        Problem::at(
+            &self.property,
+            Code::SourceUnavailable,
+            "another thread has been reading it for too long",
+            "See that this node reaches it.",
+        )
     }
 
     fn materials(&self, opened: &Opened, place: usize) -> Result<Arc<SecretSlice<u8>>, Problem> {

@@ -24,6 +24,9 @@ pub(super) async fn with_retries<'a, T>(
     let left = || deadline.saturating_sub(clock.now().saturating_sub(start));
     let mut tries = 0u32;
     let mut last = None;
+    if deadline.is_zero() {
+        return Err(no_answer());
+    }
     loop {
         let pause = match gate.admit(clock.now(), deadline) {
             Admission::Down(failure) => return Err(failure),
@@ -66,7 +69,7 @@ pub fn full_jitter(tries: u32) -> Duration {
     most.mul_f64(fastrand::f64())
 }
 
-fn no_answer() -> Failure {
+pub(super) fn no_answer() -> Failure {
     Failure::Unavailable(Problem::new(
         Code::SourceUnavailable,
         "the key service did not answer in time",

@@ -6,13 +6,18 @@
 
 mod calls;
 mod clock;
+mod flight;
 mod gate;
+/// The locks of [`flight`], which its model test exchanges for others.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -28,11 +33,15 @@ use gate::Gate;
 
 pub use calls::full_jitter;
 pub(crate) use clock::{Clock, Monotonic};
+pub(crate) use flight::{Flights, Lead, Turn};
 
 /// How long a refusal is recent_failure, so that a job without permission does not ask again for every object.
 const REFUSAL_CACHED_FOR: Duration = Duration::from_secs(5);
 /// How long a failure is recent_failure, and how long until the background tries again.
 const FAULT_CACHED_FOR: Duration = Duration::from_secs(1);
+/// Those who wait for a call wait that much longer than they have left: it ends by its own deadline, and its failure
+/// says more than theirs.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The key that encrypts, with what is stored.
 pub(crate) struct Current {
@@ -49,16 +58,6 @@ enum Opened {
     Failed { failure: Failure, at: Duration },
 }
 
-/// Calls for the current key, one at a time.
-#[derive(Default)]
-struct Calls {
-    /// Counts them.
-    number: u64,
-    under_way: bool,
-    /// How the last one ended, if it failed.
-    failure: Option<(Failure, Duration)>,
-}
-
 /// The keys of one configured key. Thread-safe.
 pub(crate) struct KeyCache {
     service: Arc<dyn KeyService>,
@@ -66,9 +65,13 @@ pub(crate) struct KeyCache {
     clock: Arc<dyn Clock>,
     gate: Gate,
     current: ArcSwapOption<Current>,
-    calls: Mutex<Calls>,
-    call_ended: Condvar,
+    /// Calls for a new current key.
+    renewals: Arc<Flights<(), Result<(), Failure>>>,
+    /// How the last of them ended, if it failed.
+    failure: Mutex<Option<(Failure, Duration)>>,
     opened: moka::sync::Cache<WrappedKey, Opened>,
+    /// Calls that open a key.
+    openings: Arc<Flights<WrappedKey, Opened>>,
     stats: Stats,
 }
 
@@ -102,8 +105,9 @@ impl KeyCache {
             clock,
             gate: Gate::default(),
             current: ArcSwapOption::empty(),
-            calls: Mutex::default(),
-            call_ended: Condvar::new(),
+            renewals: Arc::default(),
+            failure: Mutex::default(),
+            openings: Arc::default(),
             stats: Stats::default(),
         }
     }
@@ -113,21 +117,21 @@ impl KeyCache {
     /// # Errors
     /// The refusal of the service, or `SOURCE_UNAVAILABLE`, at the latest after the deadline.
     pub(crate) fn current(self: &Arc<Self>) -> Result<Arc<Current>, Problem> {
-        let mut asked = false;
+        if let Some(current) = self.take_use() {
+            self.stats.hits.add();
+            return Ok(current);
+        }
+        waiting::within(self.limits.deadline, || self.current_or_wait())
+    }
+
+    fn current_or_wait(self: &Arc<Self>) -> Result<Arc<Current>, Problem> {
         loop {
-            if let Some(current) = self.take_use() {
-                if !asked {
-                    self.stats.hits.add();
-                }
-                return Ok(current);
-            }
             if let Some(stale) = self.stale() {
                 self.renew_in_background();
                 self.stats.stale.add();
                 return Ok(stale);
             }
             waiting::may_wait()?;
-            asked = true;
             if let Err(failure) = self.refresh_or_wait(false) {
                 // Within its grace an expired key serves all the same, from the first failure on.
                 return match self.stale() {
@@ -138,6 +142,10 @@ impl KeyCache {
                     None => Err(failure.into_problem()),
                 };
             }
+            // As many threads as a key has uses may have been quicker.
+            if let Some(current) = self.take_use() {
+                return Ok(current);
+            }
         }
     }
 
@@ -146,32 +154,57 @@ impl KeyCache {
     /// # Errors
     /// As [`current`](KeyCache::current).
     pub(crate) fn open(&self, wrapped: &WrappedKey) -> Result<Arc<SecretSlice<u8>>, Problem> {
-        let known = self.opened.get(wrapped);
-        match &known {
-            Some(Opened::Key { key, .. }) if self.holds(known.as_ref()) => {
+        match self.known(wrapped) {
+            Some(Opened::Key { key, .. }) => {
                 self.stats.hits.add();
-                return Ok(Arc::clone(key));
+                return Ok(key);
             }
-            _ => {}
+            Some(Opened::Failed { failure, .. }) => return Err(failure.into_problem()),
+            None => {}
         }
         waiting::may_wait()?;
-        let mut asked = false;
-        let entry = self.opened.entry_by_ref(wrapped).or_insert_with_if(
-            || {
-                asked = true;
-                self.open_now(wrapped, known.as_ref())
-            },
-            |old| !self.holds(Some(old)),
-        );
-        if asked {
-            self.stats.misses.add();
-        } else {
-            self.stats.waits.add();
-        }
-        match entry.into_value() {
+        let opened = waiting::within(self.limits.deadline, || self.open_or_wait(wrapped));
+        match opened.map_err(Failure::into_problem)? {
             Opened::Key { key, .. } => Ok(key),
             Opened::Failed { failure, .. } => Err(failure.into_problem()),
         }
+    }
+
+    /// Opens a key, or waits for the thread that does.
+    fn open_or_wait(&self, wrapped: &WrappedKey) -> Result<Opened, Failure> {
+        let left = self.left()?;
+        let lead = match self.openings.join(wrapped, left + GRACE) {
+            Turn::Lead(lead) => lead,
+            Turn::Ended(opened) => {
+                self.stats.waits.add();
+                return Ok(opened);
+            }
+            Turn::Late => {
+                self.stats.waits.add();
+                return Err(calls::no_answer());
+            }
+        };
+        let opened = match self.known(wrapped) {
+            // Somebody opened it between the look and the lead.
+            Some(opened) => opened,
+            None => {
+                self.stats.misses.add();
+                let opened = self.open_now(wrapped, self.opened.get(wrapped).as_ref());
+                self.opened.insert(wrapped.clone(), opened.clone());
+                opened
+            }
+        };
+        lead.end(opened.clone());
+        Ok(opened)
+    }
+
+    /// The time that this thread's call has left for the service.
+    fn left(&self) -> Result<Duration, Failure> {
+        let left = waiting::left(self.limits.deadline);
+        if left.is_zero() {
+            return Err(calls::no_answer());
+        }
+        Ok(left)
     }
 
     /// Asks for a new key to encrypt with, where there was one, and forgets those that were opened.
@@ -180,7 +213,9 @@ impl KeyCache {
     /// As [`current`](KeyCache::current); then everything stays as it was.
     pub(crate) fn renew(self: &Arc<Self>) -> Result<(), Problem> {
         if self.current.load().is_some() {
-            self.refresh_or_wait(true).map_err(Failure::into_problem)?;
+            waiting::may_wait()?;
+            waiting::within(self.limits.deadline, || self.refresh_or_wait(true))
+                .map_err(Failure::into_problem)?;
         }
         self.opened.invalidate_all();
         if let Some(current) = self.current.load_full() {
@@ -224,9 +259,8 @@ impl KeyCache {
     fn stale(&self) -> Option<Arc<Current>> {
         let current = self.current.load_full()?;
         let age = self.clock.now().saturating_sub(current.born);
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let unanswered = matches!(
-            &calls.failure,
+            *self.last_failure(),
             Some((Failure::Throttled(_) | Failure::Unavailable(_), _))
         );
         let in_grace = age < self.limits.max_age + self.limits.max_stale;
@@ -236,55 +270,59 @@ impl KeyCache {
 
     /// Gets a new key, or waits for the thread that does. `always`: even where the current one is good.
     fn refresh_or_wait(self: &Arc<Self>, always: bool) -> Result<(), Failure> {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.under_way {
-            self.stats.waits.add();
-            let number = calls.number;
-            while calls.under_way && calls.number == number {
-                calls = self
-                    .call_ended
-                    .wait(calls)
-                    .unwrap_or_else(PoisonError::into_inner);
+        let left = self.left()?;
+        let lead = match self.renewals.join(&(), left + GRACE) {
+            Turn::Lead(lead) => lead,
+            Turn::Ended(outcome) => {
+                self.stats.waits.add();
+                return outcome;
             }
-            return match &calls.failure {
-                Some((failure, _)) => Err(failure.clone()),
-                None => Ok(()),
-            };
-        }
+            Turn::Late => {
+                self.stats.waits.add();
+                return Err(calls::no_answer());
+            }
+        };
+        let call = self.begin_call(lead);
         if !always {
-            if self.is_good() {
-                return Ok(());
-            }
-            if let Some(failure) = self.recent_failure(&calls) {
-                return Err(failure);
+            let settled = if self.is_good() {
+                Some(Ok(()))
+            } else {
+                self.recent_failure().map(Err)
+            };
+            if let Some(outcome) = settled {
+                return call.skip(outcome);
             }
         }
         self.stats.misses.add();
-        let call = self.begin_call(&mut calls);
-        drop(calls);
-        let result = runtime::block_on(self.limits.deadline * 2, self.generate());
+        let result = runtime::block_on(left + GRACE, self.generate(left));
         call.finish(result.unwrap_or_else(|problem| Some(Err(Failure::Unavailable(problem)))))
     }
 
     fn renew_in_background(self: &Arc<Self>) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.under_way || self.recent_failure(&calls).is_some() {
+        if self.recent_failure().is_some() {
             return;
         }
-        let call = self.begin_call(&mut calls);
-        drop(calls);
+        let Some(lead) = self.renewals.lead(&()) else {
+            return;
+        };
+        let call = self.begin_call(lead);
         self.stats.refreshes.add();
         let cache = Arc::clone(self);
         // Without a runtime there is no key either, and every call that needs one fails.
         let _ = runtime::spawn(async move {
-            let result = cache.generate().await;
+            let result = cache.generate(cache.limits.deadline).await;
             let _ = call.finish(Some(result));
         });
     }
 
+    fn last_failure(&self) -> MutexGuard<'_, Option<(Failure, Duration)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The failure of the last call, as long as it is cached.
-    fn recent_failure(&self, calls: &Calls) -> Option<Failure> {
-        let (failure, at) = calls.failure.as_ref()?;
+    fn recent_failure(&self) -> Option<Failure> {
+        let last = self.last_failure();
+        let (failure, at) = last.as_ref()?;
         let age = match failure {
             Failure::Refused(_) => REFUSAL_CACHED_FOR,
             Failure::Throttled(_) | Failure::Unavailable(_) => FAULT_CACHED_FOR,
@@ -299,28 +337,19 @@ impl KeyCache {
         })
     }
 
-    fn begin_call(self: &Arc<Self>, calls: &mut Calls) -> PendingCall {
-        calls.under_way = true;
-        calls.number += 1;
+    fn begin_call(self: &Arc<Self>, lead: Lead<(), Result<(), Failure>>) -> PendingCall {
         PendingCall {
             cache: Arc::clone(self),
-            ended: false,
+            lead: Some(lead),
         }
     }
 
-    async fn generate(&self) -> Result<NewKey, Failure> {
+    async fn generate(&self, deadline: Duration) -> Result<NewKey, Failure> {
         let attempt = || {
             self.stats.generate_calls.add();
             self.service.generate()
         };
-        calls::with_retries(
-            &*self.clock,
-            &self.gate,
-            &self.stats,
-            self.limits.deadline,
-            attempt,
-        )
-        .await
+        calls::with_retries(&*self.clock, &self.gate, &self.stats, deadline, attempt).await
     }
 
     fn open_now(&self, wrapped: &WrappedKey, old: Option<&Opened>) -> Opened {
@@ -328,14 +357,9 @@ impl KeyCache {
             self.stats.decrypt_calls.add();
             self.service.open(wrapped)
         };
-        let call = calls::with_retries(
-            &*self.clock,
-            &self.gate,
-            &self.stats,
-            self.limits.deadline,
-            attempt,
-        );
-        let result = runtime::block_on(self.limits.deadline * 2, call)
+        let left = waiting::left(self.limits.deadline);
+        let call = calls::with_retries(&*self.clock, &self.gate, &self.stats, left, attempt);
+        let result = runtime::block_on(left + GRACE, call)
             .unwrap_or_else(|problem| Some(Err(Failure::Unavailable(problem))))
             .unwrap_or_else(|| Err(lost()));
         let now = self.clock.now();
@@ -357,18 +381,19 @@ impl KeyCache {
         }
     }
 
-    /// Whether a cached answer is still valid.
-    fn holds(&self, opened: Option<&Opened>) -> bool {
-        let (at, age) = match opened {
-            Some(Opened::Key { at, .. }) => (at, self.limits.max_age),
-            Some(Opened::Failed {
+    /// The cached answer, if it is still valid.
+    fn known(&self, wrapped: &WrappedKey) -> Option<Opened> {
+        let opened = self.opened.get(wrapped)?;
+        let (at, age) = match &opened {
+            Opened::Key { at, .. } => (at, self.limits.max_age),
+            Opened::Failed {
                 at,
                 failure: Failure::Refused(_),
-            }) => (at, REFUSAL_CACHED_FOR),
+            } => (at, REFUSAL_CACHED_FOR),
             // The gate keeps those who ask again from storming the service.
-            Some(Opened::Failed { .. }) | None => return false,
+            Opened::Failed { .. } => return None,
         };
-        self.clock.now().saturating_sub(*at) < age
+        (self.clock.now().saturating_sub(*at) < age).then_some(opened)
     }
 
     /// A process that writes an object often reads it, so that the key counts as unwrapped, too.
@@ -389,10 +414,11 @@ impl std::fmt::Debug for KeyCache {
     }
 }
 
-/// A call under way; ends it even if the call panics.
+/// A call for a new current key; ends it even if the call panics.
 struct PendingCall {
     cache: Arc<KeyCache>,
-    ended: bool,
+    /// `None` once it has ended.
+    lead: Option<Lead<(), Result<(), Failure>>>,
 }
 
 impl PendingCall {
@@ -400,8 +426,13 @@ impl PendingCall {
         self.end(result.unwrap_or_else(|| Err(lost())))
     }
 
+    /// Ends it where no call was needed.
+    fn skip(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        self.land(outcome.clone());
+        outcome
+    }
+
     fn end(&mut self, result: Result<NewKey, Failure>) -> Result<(), Failure> {
-        self.ended = true;
         let now = self.cache.clock.now();
         let outcome = result.map(|NewKey { plaintext, wrapped }| {
             let current = Arc::new(Current {
@@ -413,23 +444,27 @@ impl PendingCall {
             self.cache.remember(&current);
             self.cache.current.store(Some(current));
         });
-        let mut calls = self.cache.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.under_way = false;
-        calls.failure = outcome.clone().err().map(|failure| (failure, now));
-        self.cache.call_ended.notify_all();
+        *self.cache.last_failure() = outcome.clone().err().map(|failure| (failure, now));
+        self.land(outcome.clone());
         outcome
+    }
+
+    fn land(&mut self, outcome: Result<(), Failure>) {
+        if let Some(lead) = self.lead.take() {
+            lead.end(outcome);
+        }
     }
 }
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.lead.is_some() {
             let _ = self.end(Err(lost()));
         }
     }
 }
 
-/// The failure of a call that neither succeeded nor failed within twice its deadline.
+/// The failure of a call that neither succeeded nor failed by its deadline.
 fn lost() -> Failure {
     Failure::Unavailable(Problem::new(
         Code::SourceUnavailable,
@@ -454,7 +489,7 @@ fn share(wrapped: &WrappedKey) -> f64 {
 pub fn call<'a, T>(deadline: Duration, attempt: impl Fn() -> Answer<'a, T>) -> Result<T, Problem> {
     let (gate, stats) = (Gate::default(), Stats::default());
     let call = calls::with_retries(&Monotonic, &gate, &stats, deadline, attempt);
-    runtime::block_on(deadline * 2, call)?
+    runtime::block_on(deadline + GRACE, call)?
         .unwrap_or_else(|| Err(lost()))
         .map_err(Failure::into_problem)
 }

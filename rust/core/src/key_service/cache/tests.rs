@@ -359,6 +359,92 @@ fn a_call_that_panics_ends_the_wait_of_all() {
     cache.current().unwrap();
 }
 
+/// A service whose call takes longer than anybody waits.
+fn slow() -> Service {
+    Service {
+        delay: seconds(600),
+        ..Service::default()
+    }
+}
+
+#[test]
+fn a_thread_waits_for_anothers_call_no_longer_than_its_own_request_may_take() {
+    let patient = Limits {
+        deadline: seconds(600),
+        ..limits()
+    };
+    let (cache, service, _) = cache(patient, slow());
+    let (encrypts, decrypts) = (Arc::clone(&cache), Arc::clone(&cache));
+    // They end with the test's process.
+    std::thread::spawn(move || encrypts.current().map(|_| ()));
+    std::thread::spawn(move || decrypts.open(&wrapped(1)).map(|_| ()));
+    let asked = |calls: &AtomicU64| calls.load(Ordering::SeqCst) > 0;
+    until(|| asked(&service.made) && asked(&service.opened));
+    for _ in 0..2 {
+        let late = waiting::within(Duration::from_millis(1), || {
+            [cache.current().err(), cache.open(&wrapped(1)).err()]
+        });
+        assert!(late
+            .iter()
+            .all(|late| late.as_ref().unwrap().code == Code::SourceUnavailable));
+    }
+    assert_eq!(
+        (
+            service.made.load(Ordering::SeqCst),
+            service.opened.load(Ordering::SeqCst)
+        ),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_request_whose_time_is_up_makes_no_call_and_leaves_no_failure_to_others() {
+    let (cache, service, _) = cache(limits(), Service::default());
+    current(&cache);
+    let late = waiting::within(Duration::ZERO, || {
+        let open = cache.open(&wrapped(1)).err();
+        [open, cache.renew().err()]
+    });
+    assert!(late
+        .iter()
+        .all(|late| late.as_ref().unwrap().code == Code::SourceUnavailable));
+    assert_eq!(
+        (
+            service.made.load(Ordering::SeqCst),
+            service.opened.load(Ordering::SeqCst)
+        ),
+        (1, 0)
+    );
+    cache.renew().unwrap();
+    cache.open(&wrapped(1)).unwrap();
+}
+
+#[test]
+fn a_thread_that_takes_over_has_only_what_is_left_of_its_time() {
+    let (cache, service, hands) = cache(limits(), Service::default());
+    service.trouble(Some(unavailable()));
+    let half = limits().deadline / 2;
+    let start = hands.now();
+    waiting::within(half, || cache.open(&wrapped(1))).unwrap_err();
+    assert!(hands.now() - start <= half, "{:?}", hands.now());
+}
+
+#[test]
+fn threads_that_use_a_key_up_share_their_deadline_over_all_their_calls() {
+    // Each call gives a key for one object, so that a thread may have to wait for several.
+    let limits = Limits {
+        max_uses: 1,
+        ..limits()
+    };
+    let (cache, service, _) = cache(limits, Service::default());
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| cache.current().unwrap());
+        }
+    });
+    assert!(service.made.load(Ordering::SeqCst) >= 16);
+}
+
 #[test]
 fn caches_are_shared_by_what_was_configured() {
     let make = || -> Arc<dyn KeyService> { Arc::new(Service::default()) };

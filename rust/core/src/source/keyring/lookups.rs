@@ -13,7 +13,7 @@ const MOST_ABSENT: usize = 4096;
 /// The versions that were looked for. Times are those of a clock that only goes forward.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// When the last reading began.
+    /// When the last reading that has ended began.
     last: Option<Duration>,
     /// Versions, and when a reading last did not find them.
     absent: HashMap<String, Duration>,
@@ -44,9 +44,9 @@ impl Lookups {
         Step::Read(next.saturating_sub(now))
     }
 
-    /// A reading begins.
-    pub(super) fn begin(&mut self, now: Duration) {
-        self.last = Some(now);
+    /// A reading that began at `began` has ended.
+    pub(super) fn read(&mut self, began: Duration) {
+        self.last = Some(began);
     }
 
     /// The last reading did not find `version`.
@@ -78,7 +78,7 @@ mod tests {
                 let arrived = now;
                 if let Step::Read(pause) = lookups.step(version, arrived, now) {
                     now += pause;
-                    lookups.begin(now);
+                    lookups.read(now);
                     readings += 1;
                     assert_eq!(lookups.step(version, arrived, now), Step::Absent);
                 }
@@ -101,7 +101,7 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut lookups = Lookups::default();
         for name in &names {
-            lookups.begin(Duration::from_secs(5));
+            lookups.read(Duration::from_secs(5));
             lookups.in_vain(name);
         }
         assert_eq!(lookups.absent.len(), MOST_ABSENT);
@@ -116,7 +116,7 @@ mod tests {
     fn a_reading_counts_for_those_who_came_before_it_began() {
         let mut lookups = Lookups::default();
         let at = Duration::from_secs;
-        lookups.begin(at(5));
+        lookups.read(at(5));
         assert_eq!(lookups.step("a", at(4), at(6)), Step::Absent);
         assert_eq!(lookups.step("b", at(6), at(6)), Step::Read(Duration::ZERO));
     }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
+use super::Source;
+use crate::config::loader::Loader;
+use crate::config::KeyKind;
 use crate::keyring::{Access, Change, Editor, Protection};
 use crate::{
     Client, Code, Config, Error, Inputs, MaterialKey, Materials, Provider, Report, Request, Settings,
@@ -192,6 +195,29 @@ fn an_unknown_version_is_looked_for_once_in_a_while() {
     assert!(start.elapsed() < Duration::from_secs(1), "believed not to exist");
     stored.description = StoredDescription::from_iter([("emrkeys.key", "lake")]);
     assert_eq!(read(&provider, &stored), Err(Code::InvalidDescription));
+}
+
+#[test]
+fn a_request_waits_for_the_reading_of_another_thread_no_longer_than_it_may_take() {
+    let place = Place::new();
+    let inputs = Inputs::new();
+    let config = Config::parse(Client::S3, &place.settings(&[("emrkeys.kms.deadline", "1s")])).unwrap();
+    let mut loader = Loader {
+        config: &config,
+        inputs: &inputs,
+        warnings: Vec::new(),
+    };
+    let KeyKind::Keyring(own) = &config.keys["lake"].kind else {
+        unreachable!()
+    };
+    let key = super::load("lake", own, &mut loader).unwrap();
+    place.change(Change::Rotate);
+    let stored = write(&place.open(&[]).unwrap()).description;
+    let reading = key.shared.readings.lead(&()).unwrap();
+    let refused = key.for_decryption(stored.clone()).unwrap_err();
+    assert_eq!(refused.code, Code::KeyVersionUnknown);
+    drop(reading);
+    key.for_decryption(stored).unwrap();
 }
 
 #[test]

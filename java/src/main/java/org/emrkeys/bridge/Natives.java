@@ -105,18 +105,11 @@ public final class Natives {
   public static native byte[] unwrapTableKey(long handle, byte[] key);
 
   /**
-   * The key of an object's content.
-   *
-   * @param handle of an open provider
-   * @param object string bucket, string key, map user metadata, bytes instruction file or null
-   * @return u8 content: 0 not encrypted, 1 AES-CBC, 2 AES-GCM; bytes key, bytes initialisation vector
-   */
-  public static native byte[] contentKey(long handle, byte[] object);
-
-  /**
-   * Waits for a call. {@link #materials}, {@link #write}, {@link #read}, {@link #wrapTableKey}, {@link
-   * #unwrapTableKey} and {@link #contentKey} answer with the number of a call (u8 2, i64 call) if they
-   * have to wait for a key service, for S3 or for another thread.
+   * Waits for a call. {@link #open}, {@link #refresh}, {@link #materials}, {@link #write}, {@link
+   * #read}, {@link #wrapTableKey}, {@link #unwrapTableKey}, {@link #rewrapTarget} and {@link
+   * #convertTarget} answer with the number of a call (u8 2, i64 call) if they have to wait for a key
+   * service, for S3 or for another thread; {@link #list}, {@link #next}, {@link #rewrap} and {@link
+   * #convert} always do.
    *
    * @param call such a number, once
    * @return the response of the call
@@ -124,7 +117,8 @@ public final class Natives {
   public static native byte[] await(long call);
 
   /**
-   * Ends the waiting for a call with the failure {@code INTERRUPTED}.
+   * Ends the waiting for a call with the failure {@code INTERRUPTED}. What it does goes on to its end,
+   * but for {@link #rewrap} and {@link #convert}, which begin with no more objects.
    *
    * @param call its number
    * @return 1; 0 if the call has ended; -1 for a defect
@@ -146,7 +140,8 @@ public final class Natives {
    *
    * @param listing of {@link #list}
    * @param count of the objects, fewer at the end
-   * @return string mark of the last, i32 n, n times (string key, i64 bytes); none: there are no more
+   * @return string mark of the last, i32 n, n times (string key, i64 bytes); none: there are no more.
+   *     After a call that failed or was cancelled the listing gives no more ({@code CLOSED})
    */
   public static native byte[] next(long listing, int count);
 

@@ -2,6 +2,7 @@ package org.emrkeys.provider;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.emrkeys.bridge.NativeCall;
 import org.emrkeys.bridge.Natives;
 import org.emrkeys.bridge.Wire;
 
@@ -49,10 +50,11 @@ public final class ObjectListing implements AutoCloseable {
    * @param count how many
    * @return fewer at the end; none: there are no more
    * @throws org.emrkeys.EmrKeysException if S3 refuses or does not answer, or an inventory is not as
-   *     it should be
+   *     it should be; then, and after an interrupt ({@code INTERRUPTED}), the listing gives no more,
+   *     and another begins behind {@link #mark}
    */
   public List<Listed> next(int count) {
-    Wire.Decoder in = Wire.response(Natives.next(handle, count));
+    Wire.Decoder in = Wire.response(NativeCall.complete(Natives.next(handle, count)));
     String last = in.string();
     int found = in.count(12);
     List<Listed> objects = new ArrayList<>(found);

@@ -65,19 +65,31 @@ public final class ProviderHandle implements AutoCloseable {
     final byte[] inputs;
 
     Start(Client client, HadoopSettings settings) {
-      NativeLoader.load(settings.nativeFolder());
-      properties = settings.properties();
-      Wire.Decoder in = Wire.response(Natives.configure(client.number(), properties));
-      config = in.i64();
+      this(client, settings, load(settings));
+    }
+
+    /** Takes over the properties: they are wiped even if the configuration is refused. */
+    Start(Client client, HadoopSettings settings, byte[] properties) {
+      this.properties = properties;
+      long parsed = 0;
       byte[] opened = null;
       try {
+        Wire.Decoder in = Wire.response(Natives.configure(client.number(), properties));
+        parsed = in.i64();
         opened = settings.inputs(in);
       } finally {
         if (opened == null) {
-          Natives.discard(config);
+          Arrays.fill(properties, (byte) 0);
+          Natives.discard(parsed);
         }
       }
+      config = parsed;
       inputs = opened;
+    }
+
+    private static byte[] load(HadoopSettings settings) {
+      NativeLoader.load(settings.nativeFolder());
+      return settings.properties();
     }
 
     @Override
@@ -121,7 +133,7 @@ public final class ProviderHandle implements AutoCloseable {
   public static ProviderHandle open(Client client, HadoopSettings settings) {
     NativeOwner.releaseForgotten();
     try (Start start = new Start(client, settings)) {
-      Wire.Decoder in = Wire.response(Natives.open(start.config, start.inputs));
+      Wire.Decoder in = Wire.response(NativeCall.complete(Natives.open(start.config, start.inputs)));
       long handle = in.i64();
       return new ProviderHandle(client, handle, Report.read(in));
     }
@@ -138,7 +150,7 @@ public final class ProviderHandle implements AutoCloseable {
   public Report refresh(HadoopSettings settings) {
     check();
     try (Start start = new Start(client, settings)) {
-      byte[] response = Natives.refresh(handle, start.config, start.inputs);
+      byte[] response = NativeCall.complete(Natives.refresh(handle, start.config, start.inputs));
       Report refreshed = Report.read(answer(response));
       beans.show(client, this, handle);
       return refreshed;
@@ -297,11 +309,12 @@ public final class ProviderHandle implements AutoCloseable {
   public ObjectListing list(String prefix, String inventory, String after) {
     check();
     byte[] objects = new Wire.Encoder().string(prefix).string(inventory).string(after).toBytes();
-    return new ObjectListing(answer(Natives.list(handle, objects)).i64());
+    return new ObjectListing(answer(NativeCall.complete(Natives.list(handle, objects))).i64());
   }
 
   /**
-   * Does the work of an order on its objects. Blocks.
+   * Does the work of an order on its objects. Blocks. If the thread is interrupted, the objects under
+   * way are finished, no others are begun, and the failure is {@code INTERRUPTED}.
    *
    * @param order the objects, and what to do with them
    * @return a result for each object, in no order
@@ -309,7 +322,7 @@ public final class ProviderHandle implements AutoCloseable {
    */
   public List<ObjectResult> run(ObjectOrder order) {
     check();
-    Wire.Decoder in = answer(order.run(handle));
+    Wire.Decoder in = answer(NativeCall.complete(order.run(handle)));
     int count = in.count(20);
     List<ObjectResult> results = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
@@ -328,7 +341,7 @@ public final class ProviderHandle implements AutoCloseable {
    */
   public String target(ObjectOrder order) {
     check();
-    return answer(order.target(handle)).string();
+    return answer(NativeCall.complete(order.target(handle))).string();
   }
 
   private KeyMaterials ask(byte[] description) {

@@ -116,6 +116,29 @@ public class BoundaryTest {
   }
 
   @Test
+  void propertiesAndInputsAreWipedWhetherTheConfigurationServesOrNot() {
+    HadoopSettings secret =
+        new HadoopSettings(
+            Conf.of(
+                "emrkeys.key.k.type", "aes",
+                "emrkeys.key.k.credential", "alias",
+                "alias", "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3I=",
+                "emrkeys.default.key", "k"));
+    ProviderHandle.Start start = new ProviderHandle.Start(Client.S3, secret);
+    byte[] properties = start.properties;
+    byte[] inputs = start.inputs;
+    assertTrue(new String(properties, UTF_8).contains("alias"));
+    assertTrue(new String(inputs, UTF_8).contains("c2VjcmV0"));
+    start.close();
+    assertArrayEquals(new byte[properties.length], properties);
+    assertArrayEquals(new byte[inputs.length], inputs);
+
+    byte[] refused = "no properties".getBytes(UTF_8);
+    assertCode("INTERNAL", () -> new ProviderHandle.Start(Client.S3, secret, refused));
+    assertArrayEquals(new byte[refused.length], refused);
+  }
+
+  @Test
   void anyBytesFromJavaGiveAnAnswer() {
     ProviderHandle handle = ProviderHandle.open(Client.S3, settings);
     Random random = new Random(1);

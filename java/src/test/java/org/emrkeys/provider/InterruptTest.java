@@ -2,6 +2,7 @@ package org.emrkeys.provider;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
@@ -17,13 +18,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.Conf;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.S3EncryptionMaterialsProvider;
+import org.emrkeys.bridge.NativeOwner;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
-/** Threads that are interrupted while a key service does not answer. */
+/** Threads that are interrupted while a key service or S3 does not answer. */
 class InterruptTest {
   private static final String KMS_KEY =
       "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -35,16 +39,29 @@ class InterruptTest {
 
   private final List<Socket> requests = new ArrayList<>();
   private final S3EncryptionMaterialsProvider provider = new S3EncryptionMaterialsProvider();
+  private final Configuration conf;
 
   InterruptTest() throws IOException {
-    provider.setConf(
+    String endpoint = "http://127.0.0.1:" + silent.getLocalPort();
+    conf =
         Conf.of(
             "emrkeys.jce.install", "off",
             "emrkeys.key.remote.type", "kms-cached",
             "emrkeys.key.remote.kms-key-id", KMS_KEY,
-            "emrkeys.key.remote.endpoint", "http://127.0.0.1:" + silent.getLocalPort(),
+            "emrkeys.key.remote.endpoint", endpoint,
+            "emrkeys.s3.endpoint", endpoint,
+            "emrkeys.s3.region", "eu-west-1",
             "emrkeys.kms.deadline", "60s",
-            "emrkeys.default.key", "remote"));
+            "emrkeys.default.key", "remote");
+    provider.setConf(conf);
+  }
+
+  /** The configuration with a key in S3, which does not answer. */
+  private Configuration withKeyInS3() {
+    conf.set("emrkeys.key.stored.type", "aes");
+    conf.set("emrkeys.key.stored.file", "s3://bucket/key");
+    conf.set("emrkeys.default.key", "stored");
+    return conf;
   }
 
   private static Map<String, String> read() {
@@ -69,21 +86,25 @@ class InterruptTest {
     silent.close();
   }
 
-  /** A thread that asks for materials, and how that ended. */
+  /** A thread that makes a call which has to wait, and how that ended. */
   private final class Asking extends Thread {
     final AtomicReference<Throwable> thrown = new AtomicReference<>();
     final AtomicBoolean interrupted = new AtomicBoolean();
-    private final Map<String, String> description;
+    private final Executable call;
 
     Asking(Map<String, String> description) {
-      this.description = description;
+      this(() -> provider.getEncryptionMaterials(description));
+    }
+
+    Asking(Executable call) {
+      this.call = call;
       start();
     }
 
     @Override
     public void run() {
       try {
-        provider.getEncryptionMaterials(description);
+        call.execute();
       } catch (Throwable e) {
         thrown.set(e);
       }
@@ -122,6 +143,59 @@ class InterruptTest {
       second.assertInterrupted();
       assertTrue(first.isAlive(), "the other thread waits on");
       first.assertInterrupted();
+    }
+  }
+
+  private void assertEnds(Executable call) throws Exception {
+    Asking asking = new Asking(call);
+    awaitRequest();
+    asking.assertInterrupted();
+  }
+
+  @Test
+  void aStartThatWaitsForAKeyInS3Ends() throws Exception {
+    int open = NativeOwner.open();
+    S3EncryptionMaterialsProvider other = new S3EncryptionMaterialsProvider();
+    Configuration stored = withKeyInS3();
+    assertEnds(() -> other.setConf(stored));
+    assertEquals(open, NativeOwner.open());
+  }
+
+  @Test
+  void aRefreshThatWaitsForAKeyInS3EndsAndTheKeysStay() throws Exception {
+    withKeyInS3();
+    assertEnds(provider::refresh);
+    Asking still = new Asking(WRITE);
+    awaitRequest();
+    still.assertInterrupted();
+  }
+
+  @Test
+  void workOnObjectsThatWaitsForS3Ends() throws Exception {
+    try (ProviderHandle handle = ProviderHandle.open(Client.S3, new HadoopSettings(conf))) {
+      assertEnds(() -> handle.list("s3://bucket/", "s3://bucket/manifest.json", ""));
+      ObjectOrder order =
+          new ObjectOrder(new RewrapWork("", Collections.emptyList(), false), false, 1, "bucket")
+              .of(Arrays.asList("a", "b"));
+      assertEnds(() -> handle.run(order));
+      assertEnds(() -> handle.target(order));
+      try (ObjectListing listing = handle.list("s3://bucket/", "", "")) {
+        assertEnds(() -> listing.next(10));
+        // Otherwise the objects that nobody got would be skipped.
+        assertEquals(
+            "CLOSED", assertThrows(EmrKeysException.class, () -> listing.next(10)).code());
+      }
+    }
+  }
+
+  @Test
+  void aThreadThatIsInterruptedAlreadyStartsWhereNothingHasToWait() {
+    Thread.currentThread().interrupt();
+    try {
+      provider.setConf(conf);
+      provider.refresh();
+    } finally {
+      assertTrue(Thread.interrupted());
     }
   }
 

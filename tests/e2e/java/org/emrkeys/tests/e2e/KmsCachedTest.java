@@ -182,8 +182,8 @@ class KmsCachedTest {
           "{\"service\": \"kms\", \"op\": \"DescribeKey\", \"count\": null, \"status\": 400,"
               + " \"code\": \"AccessDeniedException\"}");
       assertArrayEquals(content, reader.get(uri("object")));
-      // KMS itself refuses, by IncorrectKeyException; the local server has another name for it.
-      Codes.assertCode("SOURCE_DENIED", () -> reader.get(uri("foreign")));
+      // KMS itself refuses, by IncorrectKeyException.
+      Codes.assertCode("KEY_VERSION_UNKNOWN", () -> reader.get(uri("foreign")));
     }
   }
 

@@ -1,0 +1,119 @@
+//! Calls that many threads need at once and one of them makes ("single flight").
+//!
+//! The thread that gets a [`Lead`] makes the call. The others wait for its outcome, each within its own patience. If
+//! the call ends without an outcome, because it panicked, one of the others gets the lead.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::sync::{Condvar, Mutex, MutexGuard};
+
+/// Calls by the key of what they ask for. Thread-safe.
+pub(crate) struct Flights<K, T>(Mutex<BTreeMap<K, Arc<Flight<T>>>>);
+
+struct Flight<T> {
+    state: Mutex<State<T>>,
+    ended: Condvar,
+}
+
+enum State<T> {
+    UnderWay,
+    Ended(T),
+    Lost,
+}
+
+/// The part of a thread in a call.
+pub(crate) enum Turn<K: Ord, T> {
+    /// It makes the call. Nobody else makes one for the same key until the lead ends.
+    Lead(Lead<K, T>),
+    /// Another thread made it, with this outcome.
+    Ended(T),
+    /// Another thread makes it, and the patience has run out.
+    Late,
+}
+
+/// The right to make one call. Dropped without [`end`](Lead::end), it passes to another thread.
+pub(crate) struct Lead<K: Ord, T> {
+    flights: Arc<Flights<K, T>>,
+    key: K,
+    flight: Arc<Flight<T>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Ord, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Flights(Mutex::new(BTreeMap::new()))
+    }
+}
+
+impl<K: Ord + Clone, T: Clone> Flights<K, T> {
+    /// The lead, if no call for `key` is under way.
+    pub(crate) fn lead(self: &Arc<Self>, key: &K) -> Option<Lead<K, T>> {
+        self.enter(key).ok()
+    }
+
+    /// The lead, or the outcome of the call under way.
+    pub(crate) fn join(self: &Arc<Self>, key: &K, patience: Duration) -> Turn<K, T> {
+        let end = Instant::now() + patience;
+        loop {
+            let flight = match self.enter(key) {
+                Ok(lead) => return Turn::Lead(lead),
+                Err(flight) => flight,
+            };
+            let mut state = lock(&flight.state);
+            loop {
+                match &*state {
+                    State::Ended(outcome) => return Turn::Ended(outcome.clone()),
+                    State::Lost => break,
+                    State::UnderWay => {}
+                }
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Turn::Late;
+                }
+                let waited = flight.ended.wait_timeout(state, left);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>, key: &K) -> Result<Lead<K, T>, Arc<Flight<T>>> {
+        let mut flights = lock(&self.0);
+        if let Some(flight) = flights.get(key) {
+            return Err(Arc::clone(flight));
+        }
+        let flight = Arc::new(Flight {
+            state: Mutex::new(State::UnderWay),
+            ended: Condvar::new(),
+        });
+        flights.insert(key.clone(), Arc::clone(&flight));
+        Ok(Lead {
+            flights: Arc::clone(self),
+            key: key.clone(),
+            flight,
+        })
+    }
+}
+
+impl<K: Ord, T> Lead<K, T> {
+    /// Ends the call: all who wait get `outcome`. The next call for the key may begin before they have seen it.
+    pub(crate) fn end(self, outcome: T) {
+        *lock(&self.flight.state) = State::Ended(outcome);
+    }
+}
+
+impl<K: Ord, T> Drop for Lead<K, T> {
+    fn drop(&mut self) {
+        // Out of the way first, so that a thread which finds the call lost can begin another.
+        lock(&self.flights.0).remove(&self.key);
+        let mut state = lock(&self.flight.state);
+        if matches!(*state, State::UnderWay) {
+            *state = State::Lost;
+        }
+        self.flight.ended.notify_all();
+    }
+}
