@@ -32,8 +32,9 @@ static FOUND: AtomicUsize = AtomicUsize::new(0);
 // SAFETY: every request goes to the system's allocator as it is.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // Zeroed, so that a block never shows what an earlier one held there.
         // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -43,7 +44,7 @@ unsafe impl GlobalAlloc for Watching {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if WATCHES.load(Ordering::SeqCst) && layout.size() != OF_HYPER {
-            // SAFETY: the block is still whole. Of bytes that were never written any value does for a comparison.
+            // SAFETY: the block is still whole, and all of it was written when it was made.
             look(unsafe { std::slice::from_raw_parts(block, layout.size()) });
         }
         // SAFETY: the caller's promise.
