@@ -94,7 +94,7 @@ impl Resolver {
             version: None,
             table: Some(kind.name()),
         };
-        let result = work(&mut record);
+        let result = waiting::within(self.config.cache.deadline, || work(&mut record));
         match &result {
             Ok(_) => self.audit.write(&record, "ok")?,
             Err(_) if waiting::was_refused() => {} // it runs again, and is recorded then
