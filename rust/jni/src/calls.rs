@@ -23,10 +23,6 @@ pub(crate) static CALLS: Lazy<Handles<Call>> = Lazy::new(Handles::new);
 /// Makes the response of a result, on the thread that takes it: a handle that nobody takes is not made.
 pub(crate) type Finish = Box<dyn FnOnce() -> Result<Response, Error> + Send>;
 
-/// Work that does the same if it runs twice: once so that it does not wait, then so that it does.
-pub(crate) trait Work: FnMut() -> Result<Finish, Error> + Send + 'static {}
-impl<F: FnMut() -> Result<Finish, Error> + Send + 'static> Work for F {}
-
 /// A call under way.
 #[derive(Default)]
 pub(crate) struct Call {
@@ -48,11 +44,29 @@ pub(crate) fn finished(response: Response) -> Finish {
     Box::new(move || Ok(response))
 }
 
-/// As [`respond`], for work that may wait: the response may be the number of a call.
-pub(crate) fn respond_or_wait<'local, W: Work>(
+/// As [`respond`], for work that may wait: the response may be the number of a call. The work does the same if it runs
+/// twice: once so that it does not wait, then so that it does.
+pub(crate) fn respond_or_wait<'local, W>(
     env: EnvUnowned<'local>,
     prepare: impl FnOnce(&mut Env<'local>) -> Result<W, Error>,
-) -> JByteArray<'local> {
+) -> JByteArray<'local>
+where
+    W: FnMut() -> Result<Response, Error> + Send + 'static,
+{
+    finish_or_wait(env, |env| {
+        let mut work = prepare(env)?;
+        Ok(move || work().map(finished))
+    })
+}
+
+/// As [`respond_or_wait`], for work whose result needs something done where it is taken.
+pub(crate) fn finish_or_wait<'local, W>(
+    env: EnvUnowned<'local>,
+    prepare: impl FnOnce(&mut Env<'local>) -> Result<W, Error>,
+) -> JByteArray<'local>
+where
+    W: FnMut() -> Result<Finish, Error> + Send + 'static,
+{
     respond(env, |env| {
         let mut work = prepare(env)?;
         match emrkeys_core::without_waiting(&mut work) {

@@ -11,7 +11,7 @@ use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned};
 
 use crate::boundary::{argument, respond};
-use crate::calls::{finished, respond_or_wait, Finish, CALLS};
+use crate::calls::{finish_or_wait, respond_or_wait, Finish, CALLS};
 use crate::defect::internal;
 use crate::handles;
 use crate::wire::{self, Writer};
@@ -75,7 +75,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_open<'local>(
     config: jlong,
     inputs: JByteArray<'local>,
 ) -> JByteArray<'local> {
-    respond_or_wait(env, |env| {
+    finish_or_wait(env, |env| {
         let config = handles::CONFIGS.get(config)?;
         let inputs = wire::inputs(&required(env, &inputs)?)?;
         Ok(move || {
@@ -106,7 +106,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_refresh<'local>(
         let inputs = wire::inputs(&required(env, &inputs)?)?;
         Ok(move || {
             let report = provider.refresh(Arc::clone(&config), &inputs)?;
-            Ok(finished(Writer::success(256).report(&report).finish()))
+            Ok(Writer::success(256).report(&report).finish())
         })
     })
 }
@@ -132,7 +132,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_materials<'local>(
             };
             provider
                 .materials(request)
-                .map(|materials| finished(wire::materials(materials.as_ref())))
+                .map(|materials| wire::materials(materials.as_ref()))
         })
     })
 }
@@ -153,7 +153,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_write<'local>(
             let (bucket, key) = wire::object(&object)?;
             provider
                 .materials(Request::Write { bucket, key })
-                .map(|materials| finished(wire::materials(materials.as_ref())))
+                .map(|materials| wire::materials(materials.as_ref()))
         })
     })
 }
@@ -183,7 +183,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_read<'local>(
                     content,
                     object,
                 })
-                .map(|materials| finished(wire::materials(materials.as_ref())))
+                .map(|materials| wire::materials(materials.as_ref()))
         })
     })
 }
@@ -202,7 +202,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_wrapTableKey<'local>(
         Ok(move || {
             let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
             let wrapped = provider.wrap_table_key(kind, under, key)?;
-            Ok(finished(wire::key_of_table(&wrapped)))
+            Ok(wire::key_of_table(&wrapped))
         })
     })
 }
@@ -221,7 +221,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_unwrapTableKey<'local>(
         Ok(move || {
             let wire::TableKey { kind, under, key } = wire::table_key(&bytes)?;
             let key = provider.unwrap_table_key(kind, under, key)?;
-            Ok(finished(wire::key_of_table(&key)))
+            Ok(wire::key_of_table(&key))
         })
     })
 }

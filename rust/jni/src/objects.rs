@@ -265,13 +265,13 @@ impl Batch {
     }
 
     /// A response with the keys and versions that wrap at the bucket.
-    fn target(&self, target: impl FnOnce(&ObjectUri) -> Result<String, Error>) -> Result<Finish, Error> {
+    fn target(&self, target: impl FnOnce(&ObjectUri) -> Result<String, Error>) -> Result<Response, Error> {
         let place = ObjectUri {
             bucket: self.bucket.clone(),
             key: String::new(),
         };
         let target = target(&place)?;
-        Ok(finished(Writer::success(target.len() + 8).text(&target).finish()))
+        Ok(Writer::success(target.len() + 8).text(&target).finish())
     }
 }
 

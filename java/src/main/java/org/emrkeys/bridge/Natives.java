@@ -105,11 +105,20 @@ public final class Natives {
   public static native byte[] unwrapTableKey(long handle, byte[] key);
 
   /**
+   * The key of an object's content.
+   *
+   * @param handle of an open provider
+   * @param object string bucket, string key, map user metadata, bytes instruction file or null
+   * @return u8 content: 0 not encrypted, 1 AES-CBC, 2 AES-GCM; bytes key, bytes initialisation vector
+   */
+  public static native byte[] contentKey(long handle, byte[] object);
+
+  /**
    * Waits for a call. {@link #open}, {@link #refresh}, {@link #materials}, {@link #write}, {@link
-   * #read}, {@link #wrapTableKey}, {@link #unwrapTableKey}, {@link #rewrapTarget} and {@link
-   * #convertTarget} answer with the number of a call (u8 2, i64 call) if they have to wait for a key
-   * service, for S3 or for another thread; {@link #list}, {@link #next}, {@link #rewrap} and {@link
-   * #convert} always do.
+   * #read}, {@link #wrapTableKey}, {@link #unwrapTableKey}, {@link #contentKey}, {@link #rewrapTarget}
+   * and {@link #convertTarget} answer with the number of a call (u8 2, i64 call) if they have to wait
+   * for a key service, for S3 or for another thread; {@link #list}, {@link #next}, {@link #rewrap} and
+   * {@link #convert} always do.
    *
    * @param call such a number, once
    * @return the response of the call
