@@ -188,6 +188,15 @@ def audited(operator: Operator, conf: str) -> tuple[set[str], set[str]]:
     return {group["key"] for group in found["groups"]}, {finding["finding"] for finding in found["findings"]}
 
 
+@recipes("parquet")
+def test_the_keys_of_encrypted_tables_open(operator):
+    operator.save("parquet", "tables.properties")
+    create = "emrkeys keyring create s3://keys/lake.keyring --name lake --kms-key-id"
+    operator.shell(f"{create} {operator.kms_key(KMS_ARN)}")
+    levels = operator.doctor("tables.properties", "--for tables")
+    assert levels["config.valid"] == levels["keys.open"] == levels["keyring.authentic"] == ["ok"], levels
+
+
 @recipes("kms-drop-in", "kms-keyring-create", "kms-to-keyring", "kms-check", "kms-rewrap")
 def test_from_emrfs_kms_to_a_keyring(operator):
     contents = emrfs_kms(operator)
