@@ -350,3 +350,48 @@ fn names(reader: &mut Reader) -> Result<BTreeSet<String>, Error> {
 fn long(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn order(options: &[u8]) -> Vec<u8> {
+        let text = |text: &str| [&i32::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
+        let number = |number: i32| number.to_be_bytes().to_vec();
+        let head = [
+            text("job"),
+            vec![1],
+            number(8),
+            text("lake"),
+            number(1),
+            text("a/b"),
+        ];
+        [&head.concat(), options].concat()
+    }
+
+    #[test]
+    fn an_order_comes_through_as_it_was_sent() {
+        let (rewrap, batch) = rewrap_order(&order(b"\0\0\0\x01k\0\0\0\x01\0\0\0\x03old\x01")).unwrap();
+        assert_eq!(rewrap.target, Target::Key("k".to_owned()));
+        assert_eq!(rewrap.from, BTreeSet::from(["old".to_owned()]));
+        assert!(rewrap.upgrade_wrap && rewrap.dry_run);
+        assert_eq!((batch.jobs, batch.bucket.as_str()), (8, "lake"));
+        assert_eq!(batch.objects, [ObjectUri::parse("s3://lake/a/b").unwrap()]);
+        let sent = order(b"\x01\0\0\0\0\0\0\0\0\x01\0\0\0\0\x02.i");
+        let (convert, batch) = convert_order(&sent).unwrap();
+        assert_eq!((convert.form, &convert.target), (Form::V4, &Target::Rules));
+        assert!(convert.from.is_empty() && convert.from_plaintext && !convert.second_read && convert.dry_run);
+        assert_eq!(batch.instruction_suffix, ".i");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = rewrap_order(&order(&bytes));
+            let _ = convert_order(&order(&bytes));
+            let _ = rewrap_order(&bytes);
+            let _ = convert_order(&bytes);
+        }
+    }
+}

@@ -13,7 +13,13 @@ public final class ObjectListing implements AutoCloseable {
     private final String key;
     private final long bytes;
 
-    Listed(String key, long bytes) {
+    /**
+     * An object.
+     *
+     * @param key of the object
+     * @param bytes its size as stored
+     */
+    public Listed(String key, long bytes) {
       this.key = key;
       this.bytes = bytes;
     }

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -194,20 +193,8 @@ final class ObjectsJob {
       }
       objects.addAll(some);
     }
-    objects.sort(Comparator.comparingLong(ObjectListing.Listed::bytes).reversed());
     List<ObjectOrder> orders = new ArrayList<>();
-    List<String> keys = new ArrayList<>();
-    long bytes = 0;
-    for (ObjectListing.Listed object : objects) {
-      if (keys.size() == batch || bytes > options.taskBytes() - object.bytes() && !keys.isEmpty()) {
-        orders.add(order.of(keys));
-        keys.clear();
-        bytes = 0;
-      }
-      keys.add(object.key());
-      bytes += object.bytes();
-    }
-    if (!keys.isEmpty()) {
+    for (List<String> keys : Slices.of(objects, batch, options.taskBytes())) {
       orders.add(order.of(keys));
     }
     batch = Math.min(options.batch(), 2 * batch);
