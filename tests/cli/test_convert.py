@@ -149,6 +149,7 @@ def test_plaintext_comes_back_only_where_it_is_confirmed(lake):
     lake.put("in/metadata", *lake.seal(owner="team"))
     lake.put("in/file", body, {})
     lake.put("in/file.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
+    lake.servers.s3.put_object_acl(Bucket=lake.bucket, Key="in/file", ACL="public-read")
     lake.put("in/large", *lake.seal(LARGE, how="v2"))
     lake.put("in/plain", TEXT, {})
     command = lake.command("--to-plaintext", uri=lake.uri + "in/")
@@ -174,6 +175,8 @@ def test_plaintext_comes_back_only_where_it_is_confirmed(lake):
     assert lake.get("in/metadata") == (TEXT, {"owner": "team"})
     assert lake.get("in/file") == (TEXT, {}) and lake.get("in/plain") == (TEXT, {})
     assert lake.get("in/large")[0] == LARGE
+    grants = lake.servers.s3.get_object_acl(Bucket=lake.bucket, Key="in/file")["Grants"]
+    assert "READ" in {grant["Permission"] for grant in grants}
     found = lake.servers.s3.list_objects_v2(Bucket=lake.bucket, Prefix="in/file")["Contents"]
     assert [one["Key"] for one in found] == ["in/file"]
 

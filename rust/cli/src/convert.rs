@@ -74,7 +74,7 @@ enum Format {
 const WORDS: Words = Words {
     ask: "Convert",
     done: "converted",
-    failed: "could not be converted; they are as they were",
+    failed: "could not be converted",
 };
 
 /// The options that decide what a run does to which objects.

@@ -8,6 +8,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
 
+use super::acl::{grant, Acl};
 use super::calls::wait;
 use super::keep::{changed, first_problem, keep, kept};
 use super::store::{Head, ObjectUri, Store};
@@ -70,8 +71,8 @@ impl Head {
 }
 
 impl Store {
-    /// Replaces the user metadata of an object, if it is still the one of `head`. Readers see the old object or the new
-    /// one.
+    /// Replaces the user metadata of an object, if it is still the one of `head`, and gives it an access control list,
+    /// which S3 never copies. Readers see the old object or the new one.
     ///
     /// The copy is on the condition that nothing was written since, if the time of the object shows that, else that
     /// the content is the same. A write while S3 copies counts by its ETag alone: a change of metadata at that moment
@@ -84,10 +85,12 @@ impl Store {
         uri: &ObjectUri,
         head: &Head,
         metadata: &Metadata,
+        acl: &Acl,
         multipart_above: u64,
     ) -> Result<Written, Problem> {
         if head.length > multipart_above {
-            return self.replace_in_parts(uri, head, metadata, part_size(head.length, multipart_above));
+            let part = part_size(head.length, multipart_above);
+            return self.replace_in_parts(uri, head, metadata, acl, part);
         }
         self.expect(uri, head)?;
         let (since, etag) = conditions(head);
@@ -105,7 +108,7 @@ impl Store {
             .set_if_none_match(absent)
             .metadata_directive(MetadataDirective::Replace)
             .set_metadata(Some(metadata.clone().into_iter().collect()));
-        let copied = wait(uri, "CopyObject", keep!(call, &head.raw).send())?;
+        let copied = wait(uri, "CopyObject", grant!(keep!(call, &head.raw), acl).send())?;
         if let (Some(seen), Some(taken)) = (head.version_id(), copied.copy_source_version_id()) {
             if seen != taken {
                 return Err(Problem::new(
@@ -133,7 +136,7 @@ impl Store {
     pub fn copy_in_place(&self, uri: &ObjectUri) -> Result<(), Error> {
         let head = self.head(uri)?.ok_or_else(|| changed(uri))?;
         let metadata = head.metadata.clone();
-        self.replace_metadata(uri, &head, &metadata, MAX_COPY)?;
+        self.replace_metadata(uri, &head, &metadata, &Acl::default(), MAX_COPY)?;
         Ok(())
     }
 
@@ -153,6 +156,7 @@ impl Store {
         uri: &ObjectUri,
         head: &Head,
         metadata: &Metadata,
+        acl: &Acl,
         part: u64,
     ) -> Result<Written, Problem> {
         // The answer of S3 has the number of tags only for callers who may read them: a request must ask for the tags.
@@ -164,7 +168,8 @@ impl Store {
             .key(&uri.key)
             .set_tagging(Some(tags.clone()).filter(|tags| !tags.is_empty()))
             .set_metadata(Some(metadata.clone().into_iter().collect()));
-        let upload = wait(uri, "CreateMultipartUpload", keep!(call, &head.raw).send())?;
+        let call = grant!(keep!(call, &head.raw), acl);
+        let upload = wait(uri, "CreateMultipartUpload", call.send())?;
         let id = upload.upload_id().unwrap_or_default().to_owned();
         self.copy_and_complete(uri, head, &id, &tags, part)
             .inspect_err(|_| {

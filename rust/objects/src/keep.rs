@@ -12,7 +12,8 @@ use emrkeys_core::uri::percent_encode;
 use emrkeys_core::{Code, Error, Problem};
 
 /// Sets on a request that makes an object the properties of the object that it replaces. S3 copies some of them only
-/// with the metadata, which is replaced here: the request repeats these. Access control lists are kept by [`Acl`].
+/// with the metadata, which is replaced here: the request repeats these. Access control lists are set apart
+/// ([`grant`](crate::acl::grant)).
 macro_rules! keep {
     ($request:expr, $head:expr) => {{
         let head: &aws_sdk_s3::operation::head_object::HeadObjectOutput = $head;

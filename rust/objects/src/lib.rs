@@ -4,6 +4,7 @@
 //! unwraps the data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content;
 //! [`Store`] is S3.
 
+mod acl;
 mod body;
 mod calls;
 mod content;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::acl::Acl;
 use super::copy::{Written, MAX_COPY};
 use super::data_key::{materials_to_wrap, unwrap_data_key, wrap, Generation};
 use super::prove::{prove, Doubts};
@@ -154,7 +155,9 @@ impl Rewrap {
         }
         let outcome = Outcome::Rewrapped { from, to };
         let stored = match place {
-            Place::Metadata => store.replace_metadata(uri, head, &metadata, self.multipart_above),
+            Place::Metadata => {
+                store.replace_metadata(uri, head, &metadata, &Acl::default(), self.multipart_above)
+            }
             Place::InstructionFile { etag } => store
                 .replace_instruction(&store.instruction_of(uri), new.to_instruction().0, etag)
                 .map(|()| Written::default()),

@@ -342,7 +342,8 @@ fn clear_the_way(job: &Job<'_>, head: &Head) -> Result<bool, Error> {
     if let Some((_, envelope, Place::InstructionFile { etag })) = &job.old {
         let metadata = envelope.replace_in(&head.metadata);
         check_size(&metadata)?;
-        store.replace_metadata(uri, head, &metadata, MAX_COPY)?;
+        let (_, acl, _) = job.properties()?;
+        store.replace_metadata(uri, head, &metadata, &acl, MAX_COPY)?;
         store.delete_if(&beside, etag)?;
         return Ok(true);
     }

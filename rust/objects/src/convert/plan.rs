@@ -25,6 +25,8 @@ impl Convert {
         let is_large = length > PIECE;
         let mut requests = Requests::default();
         requests.add("GetObject", pieces);
+        // The instruction file that an object in the clear might have.
+        requests.add("GetObject", job.old.is_none().into());
         requests.add("GetObjectTagging", 1 + u64::from(is_large));
         requests.add("GetObjectAcl", job.settings.has_acls.into());
         if is_large {

@@ -12,8 +12,8 @@ use emrkeys_core::envelope::{Envelope, Metadata};
 use emrkeys_core::{Code, Error, Problem};
 use emrkeys_crypto::digest::{sha256, Sha256, SIZE};
 
-use super::bucket::Acl;
 use super::turn::Turner;
+use crate::acl::{grant, Acl};
 use crate::calls::wait;
 use crate::data_key::DataKey;
 use crate::keep::{changed, first_problem, keep};
@@ -53,15 +53,11 @@ pub(super) struct Written {
 macro_rules! take_over {
     ($request:expr, $new:expr) => {{
         let new: &Replacement = $new;
-        keep!($request, &new.head.raw)
+        grant!(keep!($request, &new.head.raw), new.acl)
             .bucket(&new.uri.bucket)
             .key(&new.uri.key)
             .set_metadata(Some(new.metadata.clone().into_iter().collect()))
             .set_tagging(Some(new.tags.to_owned()).filter(|tags| !tags.is_empty()))
-            .set_grant_full_control(new.acl.full_control.clone())
-            .set_grant_read(new.acl.read.clone())
-            .set_grant_read_acp(new.acl.read_acp.clone())
-            .set_grant_write_acp(new.acl.write_acp.clone())
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
     }};
 }

@@ -7,13 +7,13 @@ use emrkeys_core::envelope::{note_length, Content, Envelope, Metadata};
 use emrkeys_core::{Code, Error, Problem};
 use emrkeys_crypto::gcm::MAX_MESSAGE;
 
-use super::bucket::Acl;
 use super::outcome::{Conversion, Stored};
 use super::plan::piece_of;
 use super::pump::{pump, IN_MEMORY};
 use super::replace::{are_confirmed, Replacement, Sent, Written};
 use super::turn::Turner;
 use super::{too_large, Convert, Found, Job, PIECE};
+use crate::acl::Acl;
 use crate::body::Body;
 use crate::content::{Sealer, TAG_BYTES};
 use crate::data_key::{unwrap_data_key, DataKey};
@@ -54,10 +54,10 @@ impl Convert {
             check_size(&metadata).map(|()| metadata)
         };
         // As large as it can become, so that nothing is read in vain.
-        metadata(expected.unwrap_or(length))?;
+        let foreseen = metadata(expected.unwrap_or(length))?;
         let (sent, written, acl_noted, metadata) = if is_large {
-            let metadata = metadata(expected.unwrap_or(length))?;
-            let (tags, acl, noted) = self.properties(job)?;
+            let metadata = foreseen;
+            let (tags, acl, noted) = job.properties()?;
             let replacement = replacement(job, &head, &metadata, &tags, &acl);
             let (sent, written) = self.in_parts(job, &replacement, body, &mut turner, expected)?;
             (sent, written, noted, metadata)
@@ -71,7 +71,7 @@ impl Convert {
             turner.expect(expected.unwrap_or_default())?;
             let metadata = metadata(turner.plaintext)?;
             // As late as can be: who changes the tags before is not overwritten.
-            let (tags, acl, noted) = self.properties(job)?;
+            let (tags, acl, noted) = job.properties()?;
             let replacement = replacement(job, &head, &metadata, &tags, &acl);
             if began.elapsed() > LONG {
                 job.store.expect_still(&replacement)?;
@@ -87,11 +87,13 @@ impl Convert {
             // In the clear, only its content shows that somebody else wrote the object.
             compared.map_err(|error| lost.filter(|_| new.is_none()).map_or(error, Error::from))?;
         }
-        let mut notes: Vec<&'static str> = acl_noted.into_iter().collect();
-        notes.extend(clean_up(job));
-        Ok(conversion(
-            job, &head, envelope, &turner, &sent, written, confirmed, notes,
-        ))
+        let replaced = Replaced {
+            length: sent.iter().map(|sent| sent.length).sum(),
+            written,
+            compared: if confirmed { "checksum" } else { "second read" },
+            notes: acl_noted.into_iter().chain(clean_up(job)).collect(),
+        };
+        Ok(conversion(job, &head, envelope, turner.plaintext, replaced))
     }
 
     /// The length of the plaintext, as far as it is known before all of it was decrypted. Of large objects in AES-CBC
@@ -121,18 +123,6 @@ impl Convert {
         let (key, sealer, envelope) = seal_under(materials, content)?;
         same(&unwrap_data_key(job.provider, &envelope)?, &key)?;
         Ok((Some((key, envelope)), Some(sealer)))
-    }
-
-    /// Tags and access control list, and a note where the latter may not be read.
-    fn properties(&self, job: &Job<'_>) -> Result<(String, Acl, Option<&'static str>), Error> {
-        let tags = job.store.tags(job.uri)?;
-        if !job.settings.has_acls {
-            return Ok((tags, Acl::default(), None));
-        }
-        Ok(match job.store.acl(job.uri)? {
-            Some(acl) => (tags, acl, None),
-            None => (tags, Acl::default(), Some("acl-unreadable")),
-        })
     }
 
     /// A large object: nothing of it is in its place until all of it proved whole.
@@ -174,6 +164,20 @@ impl Convert {
             job.store.abort_replacement(job.uri, &id);
         }
         written
+    }
+}
+
+impl Job<'_> {
+    /// Tags and access control list, and a note where the latter may not be read.
+    pub(super) fn properties(&self) -> Result<(String, Acl, Option<&'static str>), Error> {
+        let tags = self.store.tags(self.uri)?;
+        if !self.settings.has_acls {
+            return Ok((tags, Acl::default(), None));
+        }
+        Ok(match self.store.acl(self.uri)? {
+            Some(acl) => (tags, acl, None),
+            None => (tags, Acl::default(), Some("acl-unreadable")),
+        })
     }
 }
 
@@ -233,22 +237,27 @@ fn metadata_of(head: &Head, envelope: Option<&Envelope>, length: u64) -> Metadat
     metadata
 }
 
-#[allow(clippy::too_many_arguments)]
+/// An object that took the place of another.
+struct Replaced {
+    /// Bytes as stored.
+    length: u64,
+    written: Written,
+    compared: &'static str,
+    notes: Vec<&'static str>,
+}
+
 fn conversion(
     job: &Job<'_>,
     head: &Head,
     envelope: Option<&Envelope>,
-    turner: &Turner,
-    sent: &[Sent],
-    written: Written,
-    confirmed: bool,
-    notes: Vec<&'static str>,
+    plaintext: u64,
+    replaced: Replaced,
 ) -> Conversion {
     let old = job.old.as_ref().map(|(_, envelope, _)| envelope);
-    let version = written.version.filter(|version| version != "null");
+    let version = replaced.written.version.filter(|version| version != "null");
     let before = Stored::found(head, old);
     Conversion {
-        bytes: turner.plaintext,
+        bytes: plaintext,
         verified: match old {
             None => "nothing",
             Some(envelope) if envelope.content != Content::Cbc => "tag",
@@ -257,7 +266,7 @@ fn conversion(
                 _ => "padding",
             },
         },
-        compared: if confirmed { "checksum" } else { "second read" },
+        compared: replaced.compared,
         old_version: version
             .as_ref()
             .map(|_| before.version.clone().unwrap_or_else(|| "null".to_owned())),
@@ -265,11 +274,11 @@ fn conversion(
         after: Stored {
             format: super::outcome::format_name(envelope),
             key: envelope.map_or_else(String::new, crate::standing::named),
-            length: sent.iter().map(|sent| sent.length).sum(),
-            etag: written.etag,
+            length: replaced.length,
+            etag: replaced.written.etag,
             version,
         },
-        notes,
+        notes: replaced.notes,
     }
 }
 
