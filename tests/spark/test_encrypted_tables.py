@@ -296,7 +296,7 @@ def test_an_iceberg_table_is_encrypted_through_all_its_files(lake, spark, server
     assert not any(SECRET.encode() in content for content in stored.values())
 
     history = [row.snapshot_id for row in spark.table("lake.sales.people.snapshots").orderBy("committed_at").collect()]
-    assert spark.read.option("snapshot-id", history[0]).table("lake.sales.people").count() == len(range(0, ROWS, 3))
+    assert spark.read.option("versionAsOf", history[0]).table("lake.sales.people").count() == len(range(0, ROWS, 3))
 
 
 def test_old_snapshots_of_iceberg_are_read_after_a_rotation(lake, spark, servers):
@@ -308,7 +308,7 @@ def test_old_snapshots_of_iceberg_are_read_after_a_rotation(lake, spark, servers
     servers.keyring("rotate", lake.document, "--kms-key-id", lake.kms_key)
     table(spark, 10).select("id", "name").writeTo("lake.sales.rotated").append()
     history = [row.snapshot_id for row in spark.table("lake.sales.rotated.snapshots").orderBy("committed_at").collect()]
-    assert spark.read.option("snapshot-id", history[0]).table("lake.sales.rotated").count() == 10
+    assert spark.read.option("versionAsOf", history[0]).table("lake.sales.rotated").count() == 10
     assert spark.table("lake.sales.rotated").count() == 20
 
 
