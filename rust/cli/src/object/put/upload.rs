@@ -1,20 +1,20 @@
 //! New objects in S3: small ones by one request, large ones in parts that can be gone on with.
 
+mod sending;
+
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Mutex, PoisonError};
 
 use emrkeys_core::{Code, Error, Provider};
-use emrkeys_crypto::digest::sha256;
 use emrkeys_objects::{
     note_length, seal, unwrap_data_key, Content, Envelope, Metadata, ObjectUri, Sealer, Store, Upload,
     INSTRUCTION_MARK, TAG_BYTES,
 };
 use serde::{Deserialize, Serialize};
 
+use self::sending::Sending;
 use super::{exists, Input, Put};
 use crate::files::NewFile;
 use crate::output::{at, note, problem, Failure};
@@ -275,104 +275,15 @@ impl S3Object<'_> {
         upload: &Upload,
         sealer: Sealer,
         state: State,
-        mut first: Option<Vec<u8>>,
+        first: Option<Vec<u8>>,
         parts: &mut Parts,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<Option<Vec<String>>, Failure> {
-        let state = Mutex::new(state);
-        let locked = || state.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = AtomicBool::new(false);
-        let (offer, queue) = sync_channel::<(usize, Vec<u8>)>(0);
-        let queue = Mutex::new(queue);
+        let (offer, queue) = sync_channel(0);
+        let sending = Sending::new(self, upload, state, queue);
         let unchanged = std::thread::scope(|scope| {
-            let (locked, queue, failed) = (&locked, &queue, &failed);
-            // Takes parts until there are no more: whoever offers one would wait for ever for the last of those that
-            // failed.
-            let work = move || -> Result<(), Failure> {
-                let mut result = Ok(());
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok((index, content)) = next else {
-                        return result;
-                    };
-                    if failed.load(Ordering::Relaxed) {
-                        continue;
-                    }
-                    let number = i32::try_from(index + 1).unwrap_or(i32::MAX); // S3 refuses more than 10,000
-                    let sent = self
-                        .store
-                        .part(upload, number, content)
-                        .map_err(Failure::from)
-                        .and_then(|etag| {
-                            let mut state = locked();
-                            state.parts[index].etag = Some(etag);
-                            self.write_state(&state)
-                        });
-                    if sent.is_err() {
-                        failed.store(true, Ordering::Relaxed);
-                        result = sent;
-                    }
-                }
-            };
-            let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-            // `false`: it is not what was sent before under the same key and vector.
-            let hand_over = |index: usize, buffer: Vec<u8>| -> Result<bool, Failure> {
-                let ciphertext = match self.put.resume {
-                    Some(_) => hex::encode(sha256(&buffer)),
-                    None => String::new(), // nobody will go on with it
-                };
-                let mut state = locked();
-                match state.parts.get(index) {
-                    Some(part) if part.ciphertext != ciphertext => return Ok(false),
-                    Some(part) if part.etag.is_some() => return Ok(true),
-                    Some(_) => {}
-                    None => {
-                        state.parts.push(PartState {
-                            ciphertext,
-                            etag: None,
-                        });
-                        self.write_state(&state)?;
-                    }
-                }
-                drop(state);
-                // Workers take it as long as there are any.
-                let _ = offer.send((index, buffer));
-                Ok(true)
-            };
-            let encrypt = || -> Result<bool, Failure> {
-                let mut sealer = sealer;
-                let mut total = 0;
-                for index in 0.. {
-                    let mut buffer = match first.take() {
-                        Some(first) => first,
-                        None => parts.next()?,
-                    };
-                    let length = buffer.len();
-                    total += length as u64;
-                    sealer.update(&mut buffer)?;
-                    if length < PART {
-                        if self.input.length.is_some_and(|length| length != total) {
-                            return Ok(false); // its length is in the metadata already
-                        }
-                        buffer.extend_from_slice(&sealer.finish()?);
-                        let unchanged = hand_over(index, buffer)?;
-                        read(length)?;
-                        return Ok(unchanged);
-                    }
-                    if !hand_over(index, buffer)? {
-                        return Ok(false);
-                    }
-                    if failed.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    read(length)?;
-                }
-                Ok(true)
-            };
-            let encrypted = encrypt();
-            if !matches!(encrypted, Ok(true)) {
-                failed.store(true, Ordering::Relaxed);
-            }
+            let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| sending.work())).collect();
+            let encrypted = sending.encrypt(&offer, sealer, first, parts, read);
             drop(offer);
             let mut sent = Ok(());
             for worker in workers {
@@ -387,8 +298,7 @@ impl S3Object<'_> {
             let unchanged = encrypted?;
             sent.map(|()| unchanged)
         })?;
-        let state = locked();
-        Ok(unchanged.then(|| state.parts.iter().filter_map(|part| part.etag.clone()).collect()))
+        Ok(unchanged.then(|| sending.etags()))
     }
 
     fn read_state(&self) -> Result<Option<State>, Failure> {
