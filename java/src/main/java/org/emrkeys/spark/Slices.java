@@ -10,8 +10,8 @@ final class Slices {
   private Slices() {}
 
   /**
-   * The largest objects come first: a task that begins late is a short one, so that none keeps the others waiting at the
-   * end of the round.
+   * The largest objects come first: a task that begins late is a short one, so that none keeps the others waiting at
+   * the end of the round.
    *
    * @param objects in any order
    * @param count the most objects of a slice, at least 1
