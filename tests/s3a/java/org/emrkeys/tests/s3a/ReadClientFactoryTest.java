@@ -194,17 +194,21 @@ class ReadClientFactoryTest {
   }
 
   @Test
-  void aFileThatIsReadInManyRangesHasItsKeyLookedUpOnce() throws IOException {
-    Site site =
-        site().kms("kms", kms).set("emrkeys.key.kms.endpoint", aws.endpoint()).defaultKey("kms");
+  void anInstructionFileIsFetchedOnceForAFileThatIsReadInManyRanges() throws IOException {
     byte[] content = Stack.content(100_003);
-    try (EmrfsStandIn emrfs = site.start(aws)) {
-      emrfs.put(uri("counted"), content);
+    List<Integer> requests = new ArrayList<>();
+    for (String storage : new String[] {"ObjectMetadata", "InstructionFile"}) {
+      Site site = site().set(EmrfsStandIn.STORAGE_MODE, storage);
+      try (EmrfsStandIn emrfs = site.start(aws)) {
+        emrfs.put(uri(storage), content);
+      }
+      FileSystem files = files(site);
+      int before = Stack.calls("s3.GetObject");
+      assertRanges(files, path(storage), content);
+      requests.add(Stack.calls("s3.GetObject") - before);
     }
-    FileSystem files = files(site);
-    int before = Stack.calls("kms.Decrypt");
-    assertRanges(files, path("counted"), content);
-    assertEquals(1, Stack.calls("kms.Decrypt") - before);
+    assertTrue(requests.get(0) >= 1);
+    assertEquals(requests.get(0) + 1, requests.get(1));
   }
 
   @Test
