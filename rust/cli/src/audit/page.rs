@@ -95,7 +95,7 @@ fn charts(tally: &Tally) -> Markup {
 }
 
 /// Characters of a bar's name; the table has all of it.
-const MAX_NAME: usize = 40;
+const MAX_NAME: usize = 30;
 /// How many bars a chart has; the table has everything.
 const MAX_BARS: usize = 12;
 
