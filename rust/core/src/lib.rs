@@ -54,7 +54,7 @@ pub use provider::Provider;
 pub use waiting::without_waiting;
 
 /// Drops the clients of KMS and S3 that are kept for the process, with the AWS credentials that they hold, and gives
-/// their number. What needs a client afterwards makes a new one.
+/// their number. A later call makes a new client.
 pub fn forget_clients() -> usize {
     aws::kms::forget_clients() + material::s3::forget_clients()
 }

@@ -68,7 +68,7 @@ fn look(block: &[u8]) {
     }
 }
 
-/// What is looked for is process-wide: one test at a time.
+/// The search is process-wide: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

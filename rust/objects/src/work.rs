@@ -108,8 +108,8 @@ where
     }
 }
 
-/// Works on all of `items` in `jobs` threads; gives each with its result, in no order. Once `stop` is set nothing more is
-/// begun.
+/// Works on all of `items` in `jobs` threads; gives each with its result, in no order. Once `stop` is set nothing more
+/// is begun.
 ///
 /// # Errors
 /// None of single items: what became of them is in the results.

@@ -6,6 +6,7 @@
 //! it.
 
 mod lookups;
+mod remedy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,7 @@ use crate::release;
 use crate::stderr_log;
 use crate::waiting;
 use lookups::{Lookups, Step};
+use remedy::options;
 
 /// A configured keyring.
 pub(crate) struct KeyringKey {
@@ -212,8 +214,8 @@ fn read_by_age(shared: &Weak<Shared>, stopped: &Receiver<()>, max_age: Duration)
 }
 
 impl Shared {
-    /// Reads the keyring again and takes it over if it is newer. A failure is logged once, until a reading succeeds. The
-    /// caller has the lead of the readings.
+    /// Reads the keyring again and takes it over if it is newer. A failure is logged once, until a reading succeeds.
+    /// The caller has the lead of the readings.
     fn read_again(&self) -> Result<(), Problem> {
         let result = self.read().and_then(|document| self.take_over(document));
         match &result {
@@ -571,28 +573,6 @@ fn materials(key: Arc<SecretSlice<u8>>, description: StoredDescription) -> Mater
         },
         description,
     }
-}
-
-/// The keys that may protect a keyring, as options of `emrkeys keyring`: a remedy is a command that works when it is
-/// pasted.
-fn options(config: &config::KeyringKey, loader: &Loader) -> String {
-    let kms = config
-        .kms
-        .iter()
-        .map(|target| format!(" --kms-key-id {}", target.key_id));
-    let key = config
-        .key
-        .as_ref()
-        .and_then(|(_, name)| match &loader.config.keys.get(name)?.kind {
-            KeyKind::Aes(config::AesKey {
-                origin: config::Origin::File(file),
-                ..
-            }) => Some(&file.location),
-            _ => None,
-        });
-    let files = config.files.iter().map(|file| &file.location).chain(key);
-    let files = files.map(|location| format!(" --protector-file {location}"));
-    kms.chain(files).collect()
 }
 
 fn shown(location: &Location) -> String {

@@ -35,9 +35,9 @@ pub use calls::full_jitter;
 pub(crate) use clock::{Clock, Monotonic};
 pub(crate) use flight::{Flights, Lead, Turn};
 
-/// How long a refusal is recent_failure, so that a job without permission does not ask again for every object.
+/// How long a refusal is cached, so that a job without permission does not ask again for every object.
 const REFUSAL_CACHED_FOR: Duration = Duration::from_secs(5);
-/// How long a failure is recent_failure, and how long until the background tries again.
+/// How long another failure is cached, and how long until the background tries again.
 const FAULT_CACHED_FOR: Duration = Duration::from_secs(1);
 /// Those who wait for a call wait that much longer than they have left: it ends by its own deadline, and its failure
 /// says more than theirs.
