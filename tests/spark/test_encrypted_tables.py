@@ -68,6 +68,8 @@ def spark(lake, application, files, jars, emrkeys_jar):
             f"{catalog}.encryption.kms-impl": "org.emrkeys.iceberg.EmrKeysKeyManagementClient",
         },
     )
+    # Derby, in which the metastore keeps its tables, writes a log to where the tests run.
+    started.sparkContext._jvm.java.lang.System.setProperty("derby.stream.error.file", "/dev/null")
     started.sql("CREATE NAMESPACE IF NOT EXISTS lake.sales")
     return started
 
