@@ -126,8 +126,8 @@ public final class Natives {
   public static native byte[] await(long call);
 
   /**
-   * Ends the waiting for a call with the failure {@code INTERRUPTED}. What it does goes on to its end,
-   * but for {@link #rewrap} and {@link #convert}, which begin with no more objects.
+   * Ends the waiting for a call with the failure {@code INTERRUPTED}. Its work goes on to its end, but
+   * for {@link #rewrap} and {@link #convert}, which begin with no more objects.
    *
    * @param call its number
    * @return 1; 0 if the call has ended; -1 for a defect
