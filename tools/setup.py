@@ -230,3 +230,7 @@ def host_triple() -> str:
 
 def has_nightly() -> bool:
     return bool(_output("cargo", "+nightly", "--version"))
+
+
+def has_miri() -> bool:
+    return bool(_output("cargo", "+nightly", "miri", "--version"))

@@ -273,7 +273,7 @@ def memory_counts() -> list[Count]:
     """Looks for reads and writes out of bounds in the ciphers and in aws-lc below them.
 
     valgrind sees every instruction, assembly too, but knows no AVX-512 and says so, so that the code without it runs.
-    AddressSanitizer sees our own vector code.
+    AddressSanitizer sees our own vector code. Miri runs the parts without foreign code.
     """
     setup.need_rust()
     host = setup.host_triple()
@@ -298,4 +298,14 @@ def memory_counts() -> list[Count]:
         ("cargo", "+nightly", "test", "--target", host, *tests),
         environment={"RUSTFLAGS": "-Zsanitizer=address"},
     )
-    return [*counts, tally.cargo("ciphers, AddressSanitizer", done.status, done.text())]
+    counts.append(tally.cargo("ciphers, AddressSanitizer", done.status, done.text()))
+    if not setup.has_miri():
+        warn("no Miri: it is left out (rustup +nightly component add miri rust-src)")
+        return counts
+    done = step(
+        "memory-miri",
+        "memory that threads share, under Miri",
+        ("cargo", "+nightly", "miri", "test", "--manifest-path", ROOT / "rust/miri/Cargo.toml"),
+        environment={"CARGO_TARGET_DIR": str(BUILD / "miri")},
+    )
+    return [*counts, tally.cargo("Miri", done.status, done.text())]
