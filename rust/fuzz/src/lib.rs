@@ -1,0 +1,24 @@
+//! Targets for hostile input: each takes any bytes, and panics if emrkeys does with them what it must not.
+//!
+//! The feature `libfuzzer` makes a program of them. The tests replay the inputs in `corpus/`, a folder for each target;
+//! an input that once showed a fault stays there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod ciphers;
+mod configuration;
+mod stored;
+
+/// A target.
+pub type Target = fn(&[u8]);
+
+/// All of them by their names.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("conf", configuration::conf),
+    ("description", stored::description),
+    ("envelope", stored::envelope),
+    ("inventory", stored::inventory),
+    ("keyring", stored::keyring),
+    ("policy", configuration::policy),
+    ("stream", ciphers::stream),
+    ("unwrap", ciphers::unwrap),
+];
