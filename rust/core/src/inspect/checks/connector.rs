@@ -115,7 +115,7 @@ pub(super) fn for_s3a(connector: Connector, settings: &Settings) -> Option<Findi
 /// Whether the AWS SDK of a release has the V2 client, which came with 1.11.838. Source: EMR's pages of releases, which
 /// name 1.11.828 for 6.1 and 1.11.880 for 6.2, 1.11.759 for 5.30 and 1.11.852 for 5.31.
 fn has_v2_client(release: Option<Release>) -> bool {
-    release.is_none_or(|release| release >= (6, 2) || (release >= (5, 31) && release < (6, 0)))
+    release.is_none_or(|release| release >= (6, 2) || ((5, 31)..(6, 0)).contains(&release))
 }
 
 /// The property, with its value, by which EMRFS writes authenticated content where no property of the configuration
