@@ -33,7 +33,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_list<'local>(
         let provider = handles::PROVIDERS.get(handle)?;
         let objects = required(env, &objects)?;
         Ok(move |_: &AtomicBool| {
-            let listing = open_listing(&Store::of(&*provider)?, &objects)?;
+            let listing = open_listing(&Store::of(&provider)?, &objects)?;
             let finish: Finish = Box::new(move || {
                 let handle = handles::LISTINGS.insert(Mutex::new(Some(listing)))?;
                 Ok(Writer::success(8).long(handle).finish())
