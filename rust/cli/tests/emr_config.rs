@@ -228,7 +228,7 @@ fn emrfs_is_made_to_write_authenticated_objects_and_doctor_agrees() {
         // The V2 client could not read the objects under that key.
         (&with_kms, Some("emr-6.15.0"), (MODE, "AuthenticatedEncryption")),
         (
-            &[&LOCAL[..], &[&"fs.s3.cse.encryptionV2.enabled=false"]].concat(),
+            &[&LOCAL[..], &["fs.s3.cse.encryptionV2.enabled=false"]].concat(),
             None,
             (MODE, "AuthenticatedEncryption"),
         ),
