@@ -1,5 +1,5 @@
 //! Calls that threads share, and the queue of the audit log, under every order of steps that threads can take (loom).
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 // The same sources, with locks that loom watches.
 #[path = "../src/key_service/cache/flight.rs"]
