@@ -261,7 +261,7 @@ class ParquetTest {
     denied("NOT_CONFIGURED", () -> new EmrKeysKmsClient().wrapKey(key, "lake"));
     denied("NOT_CONFIGURED", () -> new EmrKeysKmsClient().initialize(null, "", "", ""));
     Configuration wrong = keys.conf();
-    wrong.set("emrkeys.key.lake.tipe", "aes");
+    wrong.set("emrkeys.key.lake.tpye", "aes");
     denied("UNKNOWN_PROPERTY", () -> new EmrKeysKmsClient().initialize(wrong, "", "", ""));
   }
 
