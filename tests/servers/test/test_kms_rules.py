@@ -94,7 +94,7 @@ def test_the_encryption_context_is_bound(stack, key):
 def test_decrypt_with_another_key_id_is_refused(stack, key):
     other = stack.kms.create_key()["KeyMetadata"]["KeyId"]
     blob = stack.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
-    assert code_of(stack.kms.decrypt, CiphertextBlob=blob, KeyId=other) == "AccessDeniedException"
+    assert code_of(stack.kms.decrypt, CiphertextBlob=blob, KeyId=other) == "IncorrectKeyException"
 
 
 def test_a_garbage_blob_is_refused(stack):
