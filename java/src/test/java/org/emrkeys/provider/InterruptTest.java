@@ -158,7 +158,8 @@ class InterruptTest {
     S3EncryptionMaterialsProvider other = new S3EncryptionMaterialsProvider();
     Configuration stored = withKeyInS3();
     assertEnds(() -> other.setConf(stored));
-    assertEquals(open, NativeOwner.open());
+    // Ciphers of other tests may be freed meanwhile.
+    assertTrue(NativeOwner.open() <= open, open + " before, " + NativeOwner.open());
   }
 
   @Test
