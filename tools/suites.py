@@ -51,7 +51,8 @@ class Suites:
         self._needs_jar = bool(self._parts & {"java", "e2e", "s3a", "tables", "spark"})
 
     def jobs(self) -> list[Job]:
-        """Compilation first, then what takes longest."""
+        """Compilation first, then what takes longest: a core that waits at the end is lost. Suites count as one core
+        each, for a job that asked for more would wait until all others are done."""
         parts = self._parts
         found = [Job("Python packages", self._install_python, load=0.25)]
         if self._needs_jar or "cli" in parts:
@@ -62,8 +63,8 @@ class Suites:
             found += checks.fast_jobs()
         makers: list[tuple[str, Callable[[], list[Job]]]] = [
             ("rust", self._rust),
-            ("e2e", self._e2e),
             ("spark", self._spark),
+            ("e2e", self._e2e),
             ("java", self._java),
             ("s3a", self._s3a),
             ("tables", self._tables),
@@ -123,7 +124,7 @@ class Suites:
 
         # Cargo builds one thing at a time; what others wait for comes first.
         return [
-            Job("Rust build", build, needs=("library and tool", "Java build"), load=1.5),
+            Job("Rust build", build, needs=("library and tool", "Java build")),
             Job("Rust", run, needs=("Rust build",)),
         ]
 
@@ -217,7 +218,7 @@ class Suites:
 
         return [
             Job("pyspark", install, needs=("Python packages",), load=0.25),
-            Job("Spark", run, needs=("pyspark", "Java build"), load=1.5),
+            Job("Spark", run, needs=("pyspark", "Java build")),
         ]
 
 

@@ -206,8 +206,9 @@ def test_it_stops_by_itself_where_too_many_objects_fail(lake):
 def test_a_checkpoint_is_of_one_run(lake):
     for number in range(20):
         lake.put(f"{number:02}", *lake.seal())
-    process = lake.start("--checkpoint", "mark", "--jobs", "1", "--rate", "10", stdout=subprocess.DEVNULL)
-    wait_for(lambda: (lake.tool.folder / "mark").exists())
+    before = lake.servers.calls()["s3.PutObject"]
+    process = lake.start("--checkpoint", "mark", "--jobs", "1", "--rate", "2", stdout=subprocess.DEVNULL)
+    wait_for(lambda: lake.servers.calls()["s3.PutObject"] > before)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
