@@ -45,6 +45,12 @@ def jars(files):
 
 
 @pytest.fixture(scope="session")
+def iceberg_jar(files):
+    (jar,) = (files / "iceberg").glob("*.jar")
+    return str(jar)
+
+
+@pytest.fixture(scope="session")
 def emrkeys_jar(files):
     (jar,) = (files / "emrkeys").glob("*.jar")
     return str(jar)
@@ -70,12 +76,15 @@ def spark_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def application(spark_home, tmp_path_factory, jars, emrkeys_jar):
-    """Starts an application with Hadoop's properties; at the end its executors have to end."""
+def application(spark_home, tmp_path_factory, jars, emrkeys_jar, iceberg_jar):
+    """Starts an application with Hadoop's properties; at the end its executors have to end.
+
+    All drivers are one JVM, whose class path is that of the first: each has the jars that one of them needs.
+    """
     started = []
 
     def start(site, **more):
-        more = {"spark.jars": ",".join([emrkeys_jar, *jars]), **more}
+        more = {"spark.jars": ",".join([emrkeys_jar, *jars, iceberg_jar]), **more}
         started.append(Application(site, tmp_path_factory.mktemp("application"), **more))
         return started[-1].session
 

@@ -54,13 +54,11 @@ def lake(servers, files, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def spark(lake, application, files, jars, emrkeys_jar):
-    (iceberg,) = (files / "iceberg").glob("*.jar")
+def spark(lake, application):
     catalog = "spark.sql.catalog.lake"
     started = application(
         lake.site,
         **{
-            "spark.jars": ",".join([emrkeys_jar, *jars, str(iceberg)]),
             "spark.sql.extensions": EXTENSIONS,
             catalog: "org.apache.iceberg.spark.SparkCatalog",
             f"{catalog}.type": "hive",
