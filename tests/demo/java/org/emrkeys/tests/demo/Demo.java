@@ -27,6 +27,7 @@ import org.emrkeys.tests.emrfs.EmrfsStandIn;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Site;
+import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.emrfs.StoredObject;
 import org.emrkeys.tests.support.KeyFiles;
 
@@ -64,21 +65,18 @@ public final class Demo {
   }
 
   public static void main(String[] arguments) throws Exception {
-    int status;
-    try (LocalAws aws = LocalAws.start()) {
-      status = run(aws, arguments, System.out);
-    }
+    int status = run(arguments, System.out);
     // Ending by exit, so that no thread of a client keeps the JVM.
     System.exit(status);
   }
 
   /**
-   * Runs the demo against a server.
+   * Runs the demo against the local servers, to which the operator's tool is sent as well.
    *
    * @param arguments {@code [--files-from LIST] [--table FILE] [FOLDER]}; see {@code tests/README.md}
    * @return the exit status
    */
-  public static int run(LocalAws aws, String[] arguments, PrintStream out)
+  public static int run(String[] arguments, PrintStream out)
       throws IOException, GeneralSecurityException {
     Path folder = Paths.get("");
     Path list = null;
@@ -101,7 +99,7 @@ public final class Demo {
       out.println("demo: no files in " + folder);
       return NOTHING_DONE;
     }
-    return new Demo(aws, files, table, out).run();
+    return new Demo(Stack.aws(), files, table, out).run();
   }
 
   private int run() throws IOException, GeneralSecurityException {

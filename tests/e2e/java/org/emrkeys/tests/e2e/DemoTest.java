@@ -49,7 +49,7 @@ class DemoTest {
             }
           }
         };
-    return Demo.run(Stack.aws(), new String[] {folder.toString()}, out);
+    return Demo.run(new String[] {folder.toString()}, out);
   }
 
   private static String lastLine(ByteArrayOutputStream captured) {
@@ -63,7 +63,7 @@ class DemoTest {
     Path table = folder.resolve("build/objects.tsv");
     String[] arguments = {"--table", table.toString(), folder.toString()};
     PrintStream out = new PrintStream(captured, true, "UTF-8");
-    assertEquals(0, Demo.run(Stack.aws(), arguments, out));
+    assertEquals(0, Demo.run(arguments, out));
     assertEquals("demo: 3 objects, 600 bytes, 3 keys, 0 mismatches", lastLine(captured));
     List<String> rows = Files.readAllLines(table, StandardCharsets.UTF_8);
     assertEquals(4, rows.size());
@@ -108,7 +108,7 @@ class DemoTest {
     ByteArrayOutputStream captured = new ByteArrayOutputStream();
     String empty = Files.createDirectory(folder.resolve("empty")).toString();
     PrintStream out = new PrintStream(captured, true, "UTF-8");
-    assertEquals(2, Demo.run(Stack.aws(), new String[] {empty}, out));
-    assertEquals(2, Demo.run(Stack.aws(), new String[] {empty + "/absent"}, out));
+    assertEquals(2, Demo.run(new String[] {empty}, out));
+    assertEquals(2, Demo.run(new String[] {empty + "/absent"}, out));
   }
 }
