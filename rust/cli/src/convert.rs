@@ -118,10 +118,7 @@ impl Command {
         let scope = Scope::of(&self.prefix, self.recursive)?;
         self.ask(&scope)?;
         let stop = interrupted()?;
-        let (provider, report) = self.conf.open_provider(aws)?;
-        for warning in report.warnings {
-            note(format_args!("warning: {warning}"));
-        }
+        let provider = self.conf.open_provider(aws)?;
         let store = self.options.store(self.instructions.store(aws)?);
         let work = Work {
             command: self,

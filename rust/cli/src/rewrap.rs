@@ -12,7 +12,7 @@ use crate::aws::Aws;
 use crate::conf::Conf;
 use crate::many::{self, Identity, Options, Pass, Scope, Sums, Task, Words};
 use crate::object::{Instructions, Prefix};
-use crate::output::{note, Failure};
+use crate::output::Failure;
 use crate::progress::interrupted;
 use crate::Form;
 
@@ -92,10 +92,7 @@ impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let scope = Scope::of(&self.prefix, self.recursive)?;
         let stop = interrupted()?;
-        let (provider, report) = self.conf.open_provider(aws)?;
-        for warning in report.warnings {
-            note(format_args!("warning: {warning}"));
-        }
+        let provider = self.conf.open_provider(aws)?;
         let store = self.store(&scope, aws)?;
         let work = Work {
             command: self,

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::description::StoredDescription;
 use crate::error::{Code, Problem};
-use crate::keyring::Canonical;
+use crate::keyring::{crypto_failed, Canonical};
 
 const FORMAT: &str = "emrkeys-table-key/1";
 /// The first bytes: letters that neither JSON nor Parquet nor Iceberg begins with, and the version of the format.
@@ -202,14 +202,6 @@ fn too_large(entries: usize) -> Problem {
         Code::DescriptionTooLarge,
         format!("the description of the key has {entries} entries and does not fit into a wrapped key"),
         "Shorten the key's encryption context (emrkeys.key.<name>.encryption-context.<field>).",
-    )
-}
-
-fn crypto_failed() -> Problem {
-    Problem::new(
-        Code::Internal,
-        "the random generator or the memory of this machine failed",
-        "Try again; if it stays, report it.",
     )
 }
 

@@ -272,11 +272,15 @@ impl Conf {
         self.files.load(aws)
     }
 
-    /// The provider of this configuration, with every key that its use needs.
-    pub(crate) fn open_provider(&self, aws: &Aws) -> Result<(Provider, Report), Failure> {
+    /// The provider of this configuration, with every key that its use needs. Its warnings go to standard error.
+    pub(crate) fn open_provider(&self, aws: &Aws) -> Result<Provider, Failure> {
         let settings = self.load(aws)?;
         let config = Config::parse(self.usage.into(), &settings);
-        Ok(config.and_then(open).map_err(|error| settings.located(error))?)
+        let (provider, report) = config.and_then(open).map_err(|error| settings.located(error))?;
+        for warning in report.warnings {
+            note(format_args!("warning: {warning}"));
+        }
+        Ok(provider)
     }
 
     /// The provider of this configuration, each key of which is opened when an object needs it.

@@ -316,7 +316,7 @@ fn not_authentic(property: &str, why: &str) -> Problem {
     )
 }
 
-fn crypto_failed() -> Problem {
+pub(crate) fn crypto_failed() -> Problem {
     Problem::new(
         Code::Internal,
         "the random generator or the memory of this machine failed",

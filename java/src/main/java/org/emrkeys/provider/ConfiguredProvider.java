@@ -1,7 +1,6 @@
 package org.emrkeys.provider;
 
 import java.lang.ref.WeakReference;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
