@@ -98,7 +98,7 @@ def _test(arguments: Sequence[str], last: Run | None = None) -> int:
         if chosen.full:
             setup.need_java21()
     options = suites.Options(parts, chosen.full, quick)
-    counted = schedule.run(suites.Suites(options, builder).jobs(), _cores())
+    counted = schedule.run(suites.Suites(options, builder).jobs(), suites.CAPACITY * _cores())
     if chosen.full and set(suites.PARTS) <= set(parts):
         counted.counts += package.reproducible()
     for count in last() if last else ():

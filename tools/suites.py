@@ -23,6 +23,10 @@ S3A_JAVA = {"s3ec401": 17}
 """The least Java of a release of Hadoop, if it is not 8."""
 ALL_JAVA = ("classes", "testClasses", "e2eClasses", "s3aClasses", "tablesClasses", "benchClasses")
 """The Gradle tasks that compile all Java."""
+CAPACITY = 1.5
+"""Suites side by side for each core: a third of their time they wait, for servers and for keys that become older."""
+SHORT_LIVED = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+"""For JVMs that live for seconds, as Spark's do: the second compiler takes a third of their time and never pays."""
 LIBRARY_AND_TOOL = ("cargo", "build", *features.BUILD)
 """The command of Gradle's task cargoCli; begun early, it compiles while Gradle downloads."""
 
@@ -51,8 +55,8 @@ class Suites:
         self._needs_jar = bool(self._parts & {"java", "e2e", "s3a", "tables", "spark"})
 
     def jobs(self) -> list[Job]:
-        """Compilation first, then what takes longest: a core that waits at the end is lost. Suites count as one core
-        each, for a job that asked for more would wait until all others are done."""
+        """Compilation first, then what takes longest: a core that waits at the end is lost. Suites count as one
+        core each, for a job that asked for more would wait until all others are done."""
         parts = self._parts
         found = [Job("Python packages", self._install_python, load=0.25)]
         if self._needs_jar or "cli" in parts:
@@ -214,7 +218,8 @@ class Suites:
 
         def run() -> Sequence[Count]:
             options = (f"--rows={rows}", f"--basetemp={BUILD / 'spark-run'}")
-            return [_pytest("spark", "Spark", SPARK_PYTHON, *options, environment={"JAVA_HOME": str(java.home)})]
+            environment = {"JAVA_HOME": str(java.home), **SHORT_LIVED}
+            return [_pytest("spark", "Spark", SPARK_PYTHON, *options, environment=environment)]
 
         return [
             Job("pyspark", install, needs=("Python packages",), load=0.25),
