@@ -153,6 +153,9 @@ def step(
     except subprocess.TimeoutExpired:
         _end(process)
         status = process.wait()
+    except BaseException:  # Ctrl-C, a signal: nothing goes on without us
+        _end(process)
+        raise
     finally:
         with _lock:
             _running.remove(running)

@@ -1,11 +1,13 @@
 """Steps: status, log, environment, time limit, sign of life."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from tools import console
 from tools.console import step
+from tools.paths import ROOT
 
 
 def run(code, **more):
@@ -51,6 +53,25 @@ def test_step_that_takes_too_long_ends_with_all_that_it_started():
     done = run(code, timeout=2)
     assert not done.ok
     wait_for_end(int(done.text()))
+
+
+def test_step_that_is_interrupted_ends_with_all_that_it_started(tmp_path):
+    """As by SIGTERM, which the command line turns into an exception in the main thread."""
+    pids = tmp_path / "pids"
+    sleep = "import os, time; open({!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(600)"
+    inner = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep.format(str(pids))!r}]).wait()"
+    code = f"""
+import os, signal, sys
+from tools import __main__, console
+signal.signal(signal.SIGTERM, __main__._interrupted)
+console.step('test-of-interruption', 'a step', [sys.executable, '-c', {inner!r}])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while not (pids.exists() and pids.read_text().endswith(" ")):
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait() != 0
+    wait_for_end(int(pids.read_text()))
 
 
 def test_step_whose_program_is_missing_fails():
