@@ -149,25 +149,40 @@ def step(
         if not _heart.is_alive():
             _heart.start()
     try:
-        status = process.wait(timeout)
+        cpu = _wait(process, timeout)
     except subprocess.TimeoutExpired:
         _end(process)
-        status = process.wait()
+        cpu = _wait(process, None)
     except BaseException:  # Ctrl-C, a signal: nothing goes on without us
         _end(process)
         raise
     finally:
         with _lock:
             _running.remove(running)
+    status = process.returncode
     done = Done(status, log, running.seconds())
     if done.ok:
-        note(f"{title}: done in {done.seconds} s")
+        note(f"{title}: done in {done.seconds} s" + (f", {cpu:.0f} s of CPU" if cpu >= 1 else ""))
     else:
         with _lock:
             note(f"{title}: FAILED (status {status}) after {done.seconds} s; the end of {relative(log)}:")
             for line in _tail(log, LAST_LINES).splitlines():
                 note(f"| {line}")
     return done
+
+
+def _wait(process: subprocess.Popen, timeout: float | None) -> float:
+    """Waits for the process, whose `returncode` is set then. The seconds of CPU that it and its children took, of those
+    that it waited for: Gradle's daemon is not among them."""
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        pid, status, used = os.wait4(process.pid, 0 if end is None else os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return used.ru_utime + used.ru_stime
+        if time.monotonic() > end:
+            raise subprocess.TimeoutExpired(process.args, timeout)
+        time.sleep(0.05)
 
 
 def attached(command: Command, log: Path, environment: Mapping[str, str | None] | None = None) -> bool:

@@ -1,5 +1,6 @@
 """Steps: status, log, environment, time limit, sign of life."""
 
+import re
 import subprocess
 import sys
 import time
@@ -30,6 +31,12 @@ def test_step_keeps_both_outputs_in_its_log(capfd):
     assert done.ok
     assert done.text() == "one\ntwo\n"
     assert "done in" in capfd.readouterr().out
+
+
+def test_step_says_how_much_cpu_it_and_its_children_took(capfd):
+    busy = "import time\nwhile time.process_time() < 1.5: pass"
+    assert run(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])").ok
+    assert re.search(r"done in \d+ s, [2-9] s of CPU\n", capfd.readouterr().out)
 
 
 def test_step_that_fails_shows_the_end_of_its_log(capfd):
