@@ -8,7 +8,7 @@ import re
 import subprocess
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.paths import ROOT
@@ -31,49 +31,66 @@ class Crate:
     checksum: str
     """SHA-256 of the archive on crates.io, from Cargo.lock."""
     folder: Path
+    direct: bool = False
+    """Whether a crate of this project names it."""
+    needs: tuple[str, ...] = ()
+    """The purl of each crate that it links itself."""
 
     @property
     def purl(self) -> str:
-        """https://github.com/package-url/purl-spec"""
-        return f"pkg:cargo/{self.name}@{self.version}"
+        return _purl(self.name, self.version)
 
 
 def shipped(arches: list[str]) -> list[Crate]:
     """The crates that are linked into the library or the tool on any of the architectures."""
     checksums = _checksums((ROOT / "Cargo.lock").read_text())
-    found = set()
+    found: dict[str, Crate] = {}
     for arch in arches:
         command = ["cargo", "metadata", "--locked", "--format-version", "1"]
         command += ["--filter-platform", f"{arch}-unknown-linux-gnu"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        found |= _linked(json.loads(done.stdout), checksums)
-    return sorted(found)
+        for crate in _linked(json.loads(done.stdout), checksums):
+            other = found.get(crate.purl, crate)
+            needs = tuple(sorted({*crate.needs, *other.needs}))
+            found[crate.purl] = replace(crate, direct=crate.direct or other.direct, needs=needs)
+    return sorted(found.values())
 
 
-def _linked(metadata: dict, checksums: dict[tuple[str, str], str]) -> set[Crate]:
+def _linked(metadata: dict, checksums: dict[tuple[str, str], str]) -> list[Crate]:
     """Follows the dependencies that are neither for tests nor for build scripts; procedural macros are not linked."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     waiting = [package["id"] for package in metadata["packages"] if package["name"] in SHIPPED]
-    seen = set(waiting)
+    needs: dict[str, list[str]] = {}
     while waiting:
-        for needed in nodes[waiting.pop()]["deps"]:
-            linked = any(kind["kind"] is None for kind in needed["dep_kinds"])
-            macros = any("proc-macro" in target["kind"] for target in packages[needed["pkg"]]["targets"])
-            if linked and not macros and needed["pkg"] not in seen:
-                seen.add(needed["pkg"])
-                waiting.append(needed["pkg"])
-    return {
+        if (one := waiting.pop()) in needs:
+            continue
+        needs[one] = [
+            needed["pkg"]
+            for needed in nodes[one]["deps"]
+            if any(kind["kind"] is None for kind in needed["dep_kinds"])
+            and not any("proc-macro" in target["kind"] for target in packages[needed["pkg"]]["targets"])
+        ]
+        waiting += needs[one]
+    direct = {needed for one in needs if not packages[one]["source"] for needed in needs[one]}
+    return [
         Crate(
             package["name"],
             package["version"],
             (package["license"] or "").replace(" / ", "/").replace("/", " OR "),
             checksums[package["name"], package["version"]],
             Path(package["manifest_path"]).parent,
+            one in direct,
+            tuple(sorted(_purl(packages[needed]["name"], packages[needed]["version"]) for needed in needs[one])),
         )
-        for package in (packages[one] for one in seen)
+        for one, package in ((one, packages[one]) for one in needs)
         if package["source"]
-    }
+    ]
+
+
+def _purl(name: str, version: str) -> str:
+    """https://github.com/package-url/purl-spec"""
+    return f"pkg:cargo/{name}@{version}"
 
 
 def _checksums(lock: str) -> dict[tuple[str, str], str]:
@@ -83,8 +100,11 @@ def _checksums(lock: str) -> dict[tuple[str, str], str]:
     return {(block["name"], block["version"]): block["checksum"] for block in fields if "checksum" in block}
 
 
-def cyclonedx(version: str, crates: list[Crate]) -> str:
-    """The bill of materials of the release in CycloneDX 1.6, JSON. Without a time, so that it is reproducible."""
+def cyclonedx(version: str, crates: list[Crate], compilers: dict[str, str]) -> str:
+    """The bill of materials of the release in CycloneDX 1.6, JSON. Without a time, so that it is reproducible.
+
+    `compilers`: name -> version of each program that the bytes of the release depend on.
+    """
     main = f"pkg:maven/org.emrkeys/emrkeys@{version}"
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -100,7 +120,8 @@ def cyclonedx(version: str, crates: list[Crate]) -> str:
                 "version": version,
                 "licenses": [{"license": {"id": "Apache-2.0"}}],
                 "purl": main,
-            }
+            },
+            "properties": [{"name": f"emrkeys:compiler:{name}", "value": value} for name, value in compilers.items()],
         },
         "components": [
             {
@@ -114,7 +135,10 @@ def cyclonedx(version: str, crates: list[Crate]) -> str:
             }
             for crate in crates
         ],
-        "dependencies": [{"ref": main, "dependsOn": [crate.purl for crate in crates]}],
+        "dependencies": [
+            {"ref": main, "dependsOn": [crate.purl for crate in crates if crate.direct]},
+            *({"ref": crate.purl, "dependsOn": list(crate.needs)} for crate in crates),
+        ],
     }
     serial = uuid.uuid5(_NAMESPACE, json.dumps(document, sort_keys=True))
     return json.dumps({**document, "serialNumber": f"urn:uuid:{serial}"}, indent=2) + "\n"

@@ -4,13 +4,14 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools import crates, jdk, setup, tally
 from tools.allowances import tracked
 from tools.console import die, note, say, step, warn
-from tools.paths import BUILD, CARGO_TARGET, DEV, ROOT
+from tools.paths import BUILD, CARGO_TARGET, DEV, ROOT, ZIG
 from tools.suites import gradle_command, symbol_counts
 from tools.tally import Count
 
@@ -45,7 +46,7 @@ def version() -> str:
 def run(arches: Sequence[str]) -> bool:
     """Builds the release for these architectures. Whether its libraries load where they must and all checksums fit."""
     setup.need_rust()
-    jdk.need_builder()
+    builder = jdk.need_builder()
     setup.need_python()
     setup.need_cross(list(arches))
     command = gradle_command("-Pshipped", f"-Parches={','.join(arches)}", "dist")
@@ -55,16 +56,29 @@ def run(arches: Sequence[str]) -> bool:
         return False
     say("Maven repository, bill of materials, licences, checksums")
     linked = crates.shipped(list(arches))
-    (DIST / "emrkeys.cdx.json").write_text(crates.cyclonedx(version(), linked))
+    (DIST / "emrkeys.cdx.json").write_text(crates.cyclonedx(version(), linked, compilers(builder)))
     (DIST / "THIRD-PARTY-NOTICES.txt").write_text(crates.notices(linked))
     shutil.copyfile(ROOT / "LICENSE", DIST / "LICENSE")
     maven(DIST, version())
     write_checksums(DIST)
-    if not _sign():
+    if not sign(DIST):
         return False
     for file in sorted(file for file in DIST.rglob("*") if file.is_file() and file.stat().st_size > 100_000):
         note(f"{file.relative_to(ROOT)}: {file.stat().st_size / 1e6:.1f} MB")
     return True
+
+
+def compilers(builder: jdk.Java) -> dict[str, str]:
+    """The programs that the bytes of the release depend on, with their versions."""
+    commands = {
+        "rustc": ("rustc", "--version"),
+        "zig": (ZIG, "version"),
+        "javac": (builder.home / "bin/javac", "-version"),
+    }
+    done = {
+        name: subprocess.run(command, capture_output=True, text=True, check=True) for name, command in commands.items()
+    }
+    return {name: one.stdout.strip() for name, one in done.items()}
 
 
 def maven(folder: Path, release: str) -> None:
@@ -116,10 +130,10 @@ def differences(first: Path, second: Path) -> list[str]:
     return sorted({line.split("  ", 1)[1] for line in set.symmetric_difference(*lines)})
 
 
-def _sign() -> bool:
+def sign(folder: Path) -> bool:
     """Signs SHA256SUMS if a key is configured. Whether that succeeded, or was not asked for."""
     key = os.environ.get(GPG_KEY)
-    signature = DIST / "SHA256SUMS.asc"
+    signature = folder / "SHA256SUMS.asc"
     signature.unlink(missing_ok=True)
     if not key:
         note(f"not signed: {GPG_KEY} names no key")
@@ -127,4 +141,4 @@ def _sign() -> bool:
     if not shutil.which("gpg"):
         die(f"gpg is missing, and {GPG_KEY} asks for a signature")
     options = ("--batch", "--armor", "--local-user", key, "--output", signature)
-    return step("sign", f"signature by {key}", ("gpg", *options, "--detach-sign", DIST / "SHA256SUMS")).ok
+    return step("sign", f"signature by {key}", ("gpg", *options, "--detach-sign", folder / "SHA256SUMS")).ok
