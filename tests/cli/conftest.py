@@ -1,6 +1,7 @@
 """Shared by all tests of the operator's tool: the local S3 and KMS servers, the tool, and key files."""
 
 import base64
+import functools
 import json
 import os
 import pathlib
@@ -67,6 +68,9 @@ class Tool:
             "AWS_ENDPOINT_URL": endpoint,
             "HOME": str(folder),
             "XDG_STATE_HOME": str(folder / "state"),
+            # The servers speak HTTP. Half of the time of a small command would go into the authorities of this machine.
+            "SSL_CERT_FILE": str(HERE / "authority.pem"),
+            "SSL_CERT_DIR": str(folder / "no-authorities"),
         }
 
     def run(self, *arguments, input=None, env=None) -> subprocess.CompletedProcess:
@@ -110,11 +114,23 @@ def tool(request, servers, tmp_path):
     return Tool(path, servers.endpoint, tmp_path)
 
 
+@functools.cache
+def _pair(bits: int, number: int) -> tuple[bytes, bytes]:
+    """A key pair, the public half first. All tests of a process share it: to find its primes takes long."""
+    pair = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    private = pair.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = pair.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return public, private
+
+
 class Keys:
     """Key files that only their owner can read, in the test's folder."""
 
     def __init__(self, folder: pathlib.Path):
         self._folder = folder
+        self._pairs = 0
 
     def file(self, name: str, content: bytes) -> str:
         """Writes it and gives its URI."""
@@ -130,14 +146,9 @@ class Keys:
         return self.file(name, text)
 
     def rsa(self, name: str, bits: int = 2048) -> tuple[str, str]:
-        """A new key pair: the URIs of its public and of its private half, in PEM."""
-        pair = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-        private = pair.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        public = pair.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        """A key pair, another one each time: the URIs of its public and of its private half, in PEM."""
+        self._pairs += 1
+        public, private = _pair(bits, self._pairs)
         return self.file(name + ".pub", public), self.file(name, private)
 
 

@@ -4,6 +4,8 @@ Other code than ours makes and opens them here: `cryptography`, after the client
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 
@@ -21,6 +23,10 @@ OAEP_SHA1 = rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA1()), hashes.SHA1(), Non
 OAEP_SHA256 = rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA1()), hashes.SHA256(), None)
 
 
+FINGERPRINT = b"emrkeys-fingerprint/1 "
+"""Source: docs/formats.md, "Fingerprints"."""
+
+
 def _64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -30,6 +36,9 @@ class Aes:
 
     def __init__(self, key: bytes):
         self.key = key
+
+    def fingerprint(self) -> str:
+        return "fp1-" + hmac.digest(self.key, FINGERPRINT + b"aes", "sha256")[:16].hex()
 
     def wrap(self, how: str, data_key: bytes, binding: str) -> tuple[str, bytes]:
         if how == "encryption-only":
@@ -57,6 +66,12 @@ class Rsa:
 
     def __init__(self, private: bytes):
         self.private = serialization.load_pem_private_key(private, None)
+
+    def fingerprint(self) -> str:
+        public = self.private.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return "fp1-" + hashlib.sha256(FINGERPRINT + b"rsa\0" + public).hexdigest()[:32]
 
     def wrap(self, how: str, data_key: bytes, binding: str) -> tuple[str, bytes]:
         public = self.private.public_key()
