@@ -5,8 +5,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.Arrays;
-import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -23,7 +21,7 @@ import software.amazon.awssdk.services.s3.model.S3Exception;
  * The keys and the lengths of objects' content. Internal. Thread-safe.
  *
  * <p>Remembers the last of both, by ETag, so that a file that is listed, opened and read in many ranges
- * costs one look at its envelope.
+ * costs one look at its envelope. Keys are remembered for a minute.
  */
 public final class ContentKeys {
   /** Suffix of the key of an instruction file. Source: {@code InstructionFileId} of the SDK v1. */
@@ -37,10 +35,18 @@ public final class ContentKeys {
   private static final int KEYS = 1_000;
   private static final int LENGTHS = 50_000;
 
+  /** So soon a read asks for the key again, and is refused if its version was disabled. */
+  private static final long KEY_SECONDS = 60;
+
+  /** The length of one state of an object never changes. */
+  private static final long LENGTH_SECONDS = Integer.MAX_VALUE;
+
   private final S3Client stored;
   private final ConfiguredProvider provider;
-  private final Map<Version, Optional<ContentKey>> keys = lastUsed(KEYS);
-  private final Map<Version, Long> lengths = lastUsed(LENGTHS);
+  private final Recent<Version, Optional<ContentKey>> keys =
+      new Recent<>(KEYS, KEY_SECONDS, System::nanoTime);
+  private final Recent<Version, Long> lengths =
+      new Recent<>(LENGTHS, LENGTH_SECONDS, System::nanoTime);
 
   /**
    * Keys by a provider.
@@ -51,18 +57,6 @@ public final class ContentKeys {
   public ContentKeys(S3Client stored, ConfiguredProvider provider) {
     this.stored = stored;
     this.provider = provider;
-  }
-
-  private static <K, V> Map<K, V> lastUsed(int count) {
-    return Collections.synchronizedMap(
-        new LinkedHashMap<K, V>(16, 0.75f, true) {
-          private static final long serialVersionUID = 1;
-
-          @Override
-          protected boolean removeEldestEntry(Map.Entry<K, V> eldest) {
-            return size() > count;
-          }
-        });
   }
 
   /** One state of one object. */

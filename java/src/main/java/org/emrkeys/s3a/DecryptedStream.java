@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.util.Optional;
 import javax.crypto.Cipher;
+import javax.crypto.ShortBufferException;
 
 /**
  * A range of an object's content, decrypted as it is read. Internal. For one thread.
@@ -15,6 +16,9 @@ import javax.crypto.Cipher;
 final class DecryptedStream extends InputStream {
   private static final int PIECE = 64 * 1024;
 
+  /** Reads of so many bytes and more are decrypted where the reader wants them, without a copy. */
+  private static final int DIRECT = 4 * 1024;
+
   private final InputStream stored;
   private final Cipher cipher;
   private byte[] ciphertext;
@@ -24,9 +28,14 @@ final class DecryptedStream extends InputStream {
   private long skip;
   private long left;
 
-  private DecryptedStream(InputStream stored, Cipher cipher, long skip, long left) {
+  /** Whether the cipher returns each byte at once, as a stream cipher may. Unset by the first that it holds back. */
+  private boolean prompt;
+
+  private DecryptedStream(
+      InputStream stored, Cipher cipher, boolean prompt, long skip, long left) {
     this.stored = stored;
     this.cipher = cipher;
+    this.prompt = prompt;
     this.skip = skip;
     this.left = left;
   }
@@ -42,28 +51,41 @@ final class DecryptedStream extends InputStream {
   static InputStream of(
       InputStream stored, Optional<ContentKey> key, long begin, ByteRange range)
       throws IOException {
-    long skip = range.first() - begin;
-    if (!key.isPresent()) {
-      return new DecryptedStream(stored, null, skip, range.length());
-    }
     long block = begin / ContentKey.BLOCK;
-    if (block == 0 || !key.get().isChained()) {
-      return new DecryptedStream(
-          stored, key.get().decryptor(block, null), skip, range.length());
+    long skip = range.first() - begin;
+    boolean chained = key.isPresent() && key.get().isChained();
+    byte[] before = null;
+    if (chained && block > 0) {
+      before = new byte[ContentKey.BLOCK];
+      readFully(stored, before, before.length);
+      block++;
+      skip -= before.length;
     }
-    byte[] before = new byte[ContentKey.BLOCK];
-    for (int at = 0; at < before.length; ) {
-      int count = stored.read(before, at, before.length - at);
+    Cipher cipher = key.isPresent() ? key.get().decryptor(block, before) : null;
+    DecryptedStream content =
+        new DecryptedStream(stored, cipher, !chained, skip, range.length());
+    if (!chained) {
+      content.pass();
+    }
+    return content;
+  }
+
+  /** Reads what is before the range, so that the reader's first bytes need no buffer. */
+  private void pass() throws IOException {
+    byte[] passed = new byte[(int) skip];
+    readFully(stored, passed, passed.length);
+    skip -= decrypt(passed, 0, passed.length, passed, 0);
+    prompt = skip == 0;
+  }
+
+  private static void readFully(InputStream stored, byte[] into, int length) throws IOException {
+    for (int at = 0; at < length; ) {
+      int count = stored.read(into, at, length - at);
       if (count < 0) {
         throw new EOFException("S3's answer ends before the range");
       }
       at += count;
     }
-    return new DecryptedStream(
-        stored,
-        key.get().decryptor(block + 1, before),
-        skip - ContentKey.BLOCK,
-        range.length());
   }
 
   @Override
@@ -81,7 +103,14 @@ final class DecryptedStream extends InputStream {
       return -1;
     }
     while (from == to) {
-      fill();
+      if (prompt && length >= DIRECT) {
+        int count = direct(into, offset, (int) Math.min(length, left));
+        if (count > 0) {
+          return count;
+        }
+      } else {
+        fill();
+      }
     }
     int count = (int) Math.min(Math.min(length, to - from), left);
     System.arraycopy(plaintext, from, into, offset, count);
@@ -96,17 +125,35 @@ final class DecryptedStream extends InputStream {
       ciphertext = new byte[piece];
       plaintext = cipher == null ? ciphertext : new byte[piece + ContentKey.BLOCK];
     }
-    int count = stored.read(ciphertext, 0, ciphertext.length);
+    int count = some(ciphertext, 0, ciphertext.length);
+    to = decrypt(ciphertext, 0, count, plaintext, 0);
+    from = (int) Math.min(skip, to);
+    skip -= from;
+  }
+
+  private int direct(byte[] into, int offset, int length) throws IOException {
+    int count = some(into, offset, length);
+    int out = decrypt(into, offset, count, into, offset);
+    prompt = out == count;
+    left -= out;
+    return out;
+  }
+
+  private int some(byte[] into, int offset, int length) throws IOException {
+    int count = stored.read(into, offset, length);
     if (count < 0) {
       throw new EOFException("S3's answer ends " + left + " bytes before the range does");
     }
+    return count;
+  }
+
+  /** Input and output may be the same bytes, as JCE has it. */
+  private int decrypt(byte[] in, int offset, int count, byte[] out, int at) {
     try {
-      to = cipher == null ? count : cipher.update(ciphertext, 0, count, plaintext, 0);
-    } catch (javax.crypto.ShortBufferException e) {
+      return cipher == null ? count : cipher.update(in, offset, count, out, at);
+    } catch (ShortBufferException e) {
       throw new IllegalStateException(e);
     }
-    from = (int) Math.min(skip, to);
-    skip -= from;
   }
 
   @Override

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.security.GeneralSecurityException;
@@ -133,20 +134,67 @@ class ReadClientFactoryTest {
     assertRanges(fresh, path(folder + "/33"), Stack.content(33));
   }
 
-  /** At every offset around the edges of blocks, and at random. */
+  /** At every offset around the edges of blocks, at random, at the end and behind it; in small reads and large ones. */
   private static void assertRanges(FileSystem files, Path file, byte[] content) throws IOException {
     Random random = new Random(content.length);
     try (FSDataInputStream in = files.open(file)) {
       for (int i = 0; i < 40; i++) {
         int first = i < 33 ? i : random.nextInt(content.length);
-        int length = 1 + random.nextInt(Math.min(5000, content.length - first));
-        byte[] range = new byte[length];
-        in.readFully(first, range, 0, length);
-        assertArrayEquals(
-            Arrays.copyOfRange(content, first, first + length), range, first + "+" + length);
+        first = Math.min(first, content.length - 1);
+        assertRange(in, content, first, 1 + random.nextInt(Math.min(9000, content.length - first)));
       }
+      int last = content.length - 1;
+      assertRange(in, content, last, 1);
+      assertRange(in, content, Math.max(0, last - 16), Math.min(17, content.length));
       in.seek(content.length);
       assertEquals(-1, in.read());
+      assertThrows(EOFException.class, () -> in.seek(-1));
+      assertThrows(EOFException.class, () -> in.readFully(last, new byte[2]));
+    }
+    try (FSDataInputStream in = files.open(file)) {
+      assertEquals(content[0] & 0xff, in.read());
+      byte[] rest = new byte[content.length];
+      rest[0] = content[0];
+      int read = 1;
+      // Between single bytes, pieces that go past the buffers of the stream.
+      for (int n = 0; n >= 0 && read < content.length; read += n) {
+        n = in.read(rest, read, Math.min(content.length - read, read % 2 == 0 ? 3 : 20_001));
+      }
+      assertArrayEquals(content, rest);
+    }
+  }
+
+  private static void assertRange(FSDataInputStream in, byte[] content, int first, int length)
+      throws IOException {
+    byte[] range = new byte[length];
+    in.readFully(first, range, 0, length);
+    assertArrayEquals(
+        Arrays.copyOfRange(content, first, first + length), range, first + "+" + length);
+  }
+
+  @Test
+  void whatS3aAndTheToolEncryptIsReadInRanges() throws Exception {
+    FileSystem encrypting = S3aSite.fileSystem(S3aSite.of(site()), bucket);
+    List<String> names = new ArrayList<>();
+    for (int size : SIZES) {
+      S3aSite.write(encrypting, path("own/s3a-" + size).toString(), Stack.content(size));
+      names.add("s3a-" + size);
+    }
+    for (int size : new int[] {0, 17, 100_003}) {
+      Cli.put(site(), Stack.content(size), uri("own/v4-" + size), "--format", "v4");
+      names.add("v4-" + size);
+    }
+    FileSystem files = files(site());
+    Map<String, Long> lengths = listed(files, path("own"));
+    for (String name : names) {
+      int size = Integer.parseInt(name.substring(name.indexOf('-') + 1));
+      assertEquals(size, lengths.get(name), name);
+      Path file = path("own/" + name);
+      byte[] content = Stack.content(size);
+      assertArrayEquals(content, S3aSite.read(files, file.toString()));
+      if (size > 0) {
+        assertRanges(files, file, content);
+      }
     }
   }
 
@@ -248,6 +296,24 @@ class ReadClientFactoryTest {
     Configuration strict = new Configuration(files(site()).getConf());
     strict.set("emrkeys.s3a.allow-legacy", "false");
     assertRefused("LEGACY_WRAP", S3aSite.fileSystem(strict, bucket));
+  }
+
+  @Test
+  void anotherKeyOfTheSameNameAndAVersionThatWasDisabledReadNothing() throws Exception {
+    S3aSite.write(
+        S3aSite.fileSystem(S3aSite.of(site()), bucket), path("refused").toString(), Stack.content(9));
+    Site other = Site.plain().aes("data", keys.aes("another", 256)).defaultKey("data");
+    assertRefused("KEY_VERSION_UNKNOWN", files(other));
+
+    String document = "s3://" + Stack.bucket() + "/lake.keyring";
+    Cli.succeed("keyring", "create", document, "--name", "lake", "--kms-key-id", kms);
+    Site lake = Site.plain().keyring("lake", document, kms, aws).defaultKey("lake");
+    S3aSite.write(
+        S3aSite.fileSystem(S3aSite.of(lake), bucket), path("refused").toString(), Stack.content(9));
+    Cli.succeed("keyring", "rotate", document, "--kms-key-id", kms);
+    Cli.succeed("keyring", "disable", document, "1", "--kms-key-id", kms);
+    // The keys that the JVM has are shared by file systems that are configured alike.
+    assertRefused("KEY_VERSION_DISABLED", files(lake.set("emrkeys.keyring.max-age", "1h")));
   }
 
   private void assertRefused(String code, FileSystem files) {
