@@ -6,9 +6,10 @@ emrkeys on ours, and the client factory of emrkeys, which only reads, on the obj
 ours; beside S3A's encryption with emrkeys. Each runs in processes of its own, in turns: N rounds of all of them, and
 ratios are those of a round. Wall-clock and CPU seconds are those of the job, without the start of Spark; the CPU is
 that of all JVMs. Each table is read once in JVMs that have hardly read before, as by a short job, and then again: of
-those reads the medians count. The last figure is the throughput of reads at random positions of one object, 4 MiB each, which S3A
-decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the large object
-included.
+those reads the medians count. The JVMs of the client factory have not written either, so that its first read also
+loads what the others' writes did. The last figure is the throughput of reads at random positions of one object, 4 MiB
+each, which S3A decrypts by AES-CTR. Calls of KMS are those of the whole application, a small table to warm up and the
+large object included.
 """
 
 import argparse

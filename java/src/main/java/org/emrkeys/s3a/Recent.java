@@ -47,7 +47,7 @@ final class Recent<K, V> {
     }
   }
 
-  /** The value; null if there is none, or it is too old. */
+  /** The value; null if nothing is remembered, or only what is too old. */
   synchronized V get(K of) {
     Dated<V> known = values.get(of);
     if (known != null && clock.getAsLong() - known.since > maxAge) {
