@@ -85,7 +85,7 @@ def _test(arguments: Sequence[str], last: Run | None = None) -> int:
     parts = [part for part in chosen.parts if part != "quick"] or (suites.QUICK if quick else suites.PARTS)
     setup.need_rust()
     builder = jdk.need_builder()
-    if "check" in parts:
+    if {"check", "rust"} & set(parts):
         setup.need_lints()
     if chosen.full:
         setup.need_python()

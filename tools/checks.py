@@ -21,20 +21,11 @@ def fast_jobs() -> list[Job]:
     ]
 
 
-def clippy_job(needs: tuple[str, ...] = ()) -> Job:
-    return Job("clippy", _clippy, needs=needs)
-
-
 def _formatting() -> Sequence[Count]:
     metadata = ("cargo", "metadata", "--locked", "--format-version", "1")
     lock = step("lock", "Cargo.lock is there and up to date", metadata)
     fmt = step("fmt", "cargo fmt --check", ("cargo", "fmt", "--all", "--check"))
     return [tally.check("Cargo.lock", lock.ok), tally.check("cargo fmt", fmt.ok)]
-
-
-def _clippy() -> Sequence[Count]:
-    command = ("cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings")
-    return [tally.check("cargo clippy", step("clippy", "cargo clippy", command).ok)]
 
 
 def _style() -> Sequence[Count]:

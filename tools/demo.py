@@ -7,7 +7,7 @@ from tools import jdk, jvm, schedule, setup, tally
 from tools.console import attached, die, step
 from tools.paths import BUILD, LOGS
 from tools.schedule import Job
-from tools.suites import LIBRARY_AND_TOOL, gradle_command
+from tools.suites import BESIDE_CARGO, LIBRARY_AND_TOOL, gradle_command
 
 
 def run(folder: Path) -> bool:
@@ -37,7 +37,12 @@ def _build() -> bool:
         return [tally.check("library and tool", done.ok)]
 
     def gradle() -> list[tally.Count]:
-        done = step("demo-build", "the jar and the demo", gradle_command("e2eClasses", "demoRun"))
+        done = step(
+            "demo-build",
+            "the jar and the demo",
+            gradle_command("e2eClasses", "demoRun"),
+            environment=BESIDE_CARGO,
+        )
         return [tally.check("jar", done.ok)]
 
     def python() -> list[tally.Count]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import checks, features, jdk, jvm, packages, setup, symbols, tally
+from tools import checks, features, jdk, jvm, linted, packages, setup, symbols, tally
 from tools.console import Done, step, warn
-from tools.paths import BUILD, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, ZIG
+from tools.paths import BUILD, LOGS, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, ZIG, relative
 from tools.schedule import Job
 from tools.tally import Count
 
@@ -29,6 +29,8 @@ SHORT_LIVED = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 """For JVMs that live for seconds, as Spark's do: the second compiler takes a third of their time and never pays."""
 LIBRARY_AND_TOOL = ("cargo", "build", *features.BUILD)
 """The command of Gradle's task cargoCli; begun early, it compiles while Gradle downloads."""
+BESIDE_CARGO = {"CARGO_TERM_QUIET": "true"}
+"""For Gradle while that command runs: its own Cargo waits, and need not say so."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Suites:
             found.append(Job("Java build", self._gradle_build, load=0.5))
         if "check" in parts:
             found += checks.fast_jobs()
+        if parts & {"check", "rust"}:
+            # Cargo builds one thing at a time; what others wait for comes first.
+            found.append(Job("Rust build", self._rust_build, needs=("library and tool", "Java build")))
+        if "check" in parts:
+            found.append(Job("clippy", _clippy, needs=("Rust build",), load=0))
         makers: list[tuple[str, Callable[[], list[Job]]]] = [
             ("rust", self._rust),
             ("spark", self._spark),
@@ -78,8 +85,6 @@ class Suites:
         for part, make in makers:
             if part in parts:
                 found += make()
-            if part == "rust" and "check" in parts:
-                found.append(checks.clippy_job(needs=("Rust build",)))
         return found
 
     # ---- Builds -----------------------------------------------------------------------------------------------
@@ -108,29 +113,30 @@ class Suites:
         if "spark" in self._parts:
             tasks.append("sparkFiles")
         flags = ["-Pshipped", "-Parches=x86_64,aarch64"] if self._options.full else []
-        done = step("gradle", "all Java and the jar", gradle_command("--continue", *flags, *tasks))
+        command = gradle_command("--continue", *flags, *tasks)
+        done = step("gradle", "all Java and the jar", command, environment={} if flags else BESIDE_CARGO)
         if "check" in self._parts:
             verified = re.search(r":verifyDependencies( FAILED)?$", done.text(), re.MULTILINE)
             counts.append(tally.check("dependency checksums", verified is not None and not verified[1]))
         counts.append(tally.check("jar, javac -Xlint", done.ok))
         return counts + (symbol_counts() if self._options.full and self._needs_jar and done.ok else [])
 
+    def _rust_build(self) -> Sequence[Count]:
+        """All targets: benchmarks are linted too."""
+        linted.share()
+        command = ("cargo", "test", *features.TESTS, "--all-targets", "--no-run")
+        done = step("rust-build", "Rust tests: build, with clippy", command, environment=linted.ENVIRONMENT)
+        return [] if done.ok else [tally.check("Rust tests: build", False)]
+
     # ---- Rust, and the operator's tool ------------------------------------------------------------------------
 
     def _rust(self) -> list[Job]:
-        def build() -> Sequence[Count]:
-            done = step("rust-build", "Rust tests: build", ("cargo", "test", *features.TESTS, "--no-run"))
-            return [] if done.ok else [tally.check("Rust tests: build", False)]
-
         def run() -> Sequence[Count]:
-            done = step("rust", "Rust tests", ("cargo", "test", *features.TESTS, "--no-fail-fast"))
+            command = ("cargo", "test", *features.TESTS, "--no-fail-fast")
+            done = step("rust", "Rust tests", command, environment=linted.ENVIRONMENT)
             return [tally.cargo("Rust", done.status, done.text())]
 
-        # Cargo builds one thing at a time; what others wait for comes first.
-        return [
-            Job("Rust build", build, needs=("library and tool", "Java build")),
-            Job("Rust", run, needs=("Rust build",)),
-        ]
+        return [Job("Rust", run, needs=("Rust build",))]
 
     def _cli(self) -> list[Job]:
         def run() -> Sequence[Count]:
@@ -179,10 +185,12 @@ class Suites:
         return jobs
 
     def _e2e(self) -> list[Job]:
-        """Whole on the JDK that builds; on others, and with the SDK of EMR 5's time, the part that depends on them."""
+        """Whole on the JDK that builds, except in a quick run; on others, and with the SDK of EMR 5's time, the part
+        that depends on them."""
         sample, jobs = not self._options.full, []
         for java in self._javas():
-            tests = jvm.Tests("e2e", java, sample=sample and java != self._builder, properties=self._soaks())
+            part = sample and (self._options.quick or java != self._builder)
+            tests = jvm.Tests("e2e", java, sample=part, properties=self._soaks())
             jobs.append(self._junit(tests, f"end to end, Java {java.version}"))
         if not self._options.quick:
             oldest = min(self._javas(), key=lambda java: java.version)
@@ -225,6 +233,14 @@ class Suites:
             Job("pyspark", install, needs=("Python packages",), load=0.25),
             Job("Spark", run, needs=("pyspark", "Java build")),
         ]
+
+
+def _clippy() -> Sequence[Count]:
+    """Reads what the build of the Rust tests said."""
+    found = linted.warnings((LOGS / "rust-build.log").read_text(errors="replace"))
+    for crate in found:
+        warn(f"{crate} has warnings: {relative(LOGS / 'rust-build.log')}")
+    return [tally.check("cargo clippy", not found)]
 
 
 def _pytest(

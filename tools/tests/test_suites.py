@@ -70,5 +70,18 @@ def test_the_quick_run_has_only_the_jdk_that_builds():
     assert not [name for name in found if "Java 25" in name or "Java 8" in name or "SDK" in name]
 
 
+@pytest.mark.parametrize(
+    ("options", "sampled"),
+    [({}, [8, 25]), ({"parts": suites.QUICK, "quick": True}, [17]), ({"full": True}, [])],
+)
+def test_the_end_to_end_suite_runs_whole_unless_it_is_quick_or_another_java(monkeypatch, options, sampled):
+    run = []
+    monkeypatch.setattr(suites, "_junit", lambda tests, _: run.append(tests))
+    for name, job in jobs(**options).items():
+        if name.startswith("end to end, Java"):
+            job.run()
+    assert sorted(tests.java.version for tests in run if tests.sample) == sampled
+
+
 def test_lints_are_part_of_the_checks():
     assert {"clippy", "formatting", "style", "tools", "licences", "Java build"} <= jobs(parts=["check"]).keys()
