@@ -28,14 +28,15 @@ final class DecryptedStream extends InputStream {
   private long skip;
   private long left;
 
-  /** Whether the cipher returns each byte at once, as a stream cipher may. Unset by the first that it holds back. */
+  /**
+   * Whether the cipher returns each byte at once, as a stream cipher may, and the range has begun. Unset by the first
+   * byte that the cipher holds back.
+   */
   private boolean prompt;
 
-  private DecryptedStream(
-      InputStream stored, Cipher cipher, boolean prompt, long skip, long left) {
+  private DecryptedStream(InputStream stored, Cipher cipher, long skip, long left) {
     this.stored = stored;
     this.cipher = cipher;
-    this.prompt = prompt;
     this.skip = skip;
     this.left = left;
   }
@@ -57,13 +58,12 @@ final class DecryptedStream extends InputStream {
     byte[] before = null;
     if (chained && block > 0) {
       before = new byte[ContentKey.BLOCK];
-      readFully(stored, before, before.length);
+      readFully(stored, before);
       block++;
       skip -= before.length;
     }
     Cipher cipher = key.isPresent() ? key.get().decryptor(block, before) : null;
-    DecryptedStream content =
-        new DecryptedStream(stored, cipher, !chained, skip, range.length());
+    DecryptedStream content = new DecryptedStream(stored, cipher, skip, range.length());
     if (!chained) {
       content.pass();
     }
@@ -73,14 +73,14 @@ final class DecryptedStream extends InputStream {
   /** Reads what is before the range, so that the reader's first bytes need no buffer. */
   private void pass() throws IOException {
     byte[] passed = new byte[(int) skip];
-    readFully(stored, passed, passed.length);
+    readFully(stored, passed);
     skip -= decrypt(passed, 0, passed.length, passed, 0);
     prompt = skip == 0;
   }
 
-  private static void readFully(InputStream stored, byte[] into, int length) throws IOException {
-    for (int at = 0; at < length; ) {
-      int count = stored.read(into, at, length - at);
+  private static void readFully(InputStream stored, byte[] into) throws IOException {
+    for (int at = 0; at < into.length; ) {
+      int count = stored.read(into, at, into.length - at);
       if (count < 0) {
         throw new EOFException("S3's answer ends before the range");
       }
