@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 
-from tools import clones, setup, tally
+from tools import clones, packages, setup, tally
 from tools.allowances import tracked
 from tools.console import die, step, warn
 from tools.paths import DEV, RESULTS, VENV_PYTHON
@@ -75,6 +75,7 @@ def advisories() -> Sequence[Count]:
 
 
 def _tools() -> Sequence[Count]:
+    packages.want("gpg", "gnupg", "verifies the signature of a release")
     report = RESULTS / "tools.xml"
     report.unlink(missing_ok=True)
     command = (VENV_PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tools/tests")

@@ -57,8 +57,8 @@ class Suites:
         self._needs_jar = bool(self._parts & {"java", "e2e", "s3a", "tables", "spark"})
 
     def jobs(self) -> list[Job]:
-        """Compilation first, then what takes longest: a core that waits at the end is lost. Suites count as one
-        core each, for a job that asked for more would wait until all others are done."""
+        """Compilation first, then what takes longest: a core that waits at the end is lost. Suites count as one core
+        each, for a job that asked for more would wait until all others are done."""
         parts = self._parts
         found = [Job("Python packages", self._install_python, load=0.25)]
         if self._needs_jar or "cli" in parts:

@@ -39,11 +39,12 @@ class Lake:
 
     def version(self, key: str) -> str:
         """The version that new objects under this key get."""
-        of_key = lambda field: self.site.get(f"emrkeys.key.{key}.{field}")
-        if of_key("type") == "aes":
-            return self._aes(of_key("file")).fingerprint()
-        if of_key("type") == "rsa":
-            return Rsa(self._read(of_key("private"))).fingerprint()
+        properties_of_key = f"emrkeys.key.{key}."
+        kind = self.site.get(properties_of_key + "type")
+        if kind == "aes":
+            return self._aes(self.site[properties_of_key + "file"]).fingerprint()
+        if kind == "rsa":
+            return Rsa(self._read(self.site[properties_of_key + "private"])).fingerprint()
         site = {**self.site, "emrkeys.default.key": key}
         return self.tool.json("explain", self.uri + "x", *properties(site))[0]["version"]["id"]
 
