@@ -323,6 +323,12 @@ impl Command {
             self.path("emr.json"),
             self.jar
         )?;
+        if connector == Connector::Emrfs {
+            writeln!(
+                out,
+                "Local disks are not encrypted by security.json (emrkeys emr-config security-configuration --disk)."
+            )?;
+        }
         if connector == Connector::S3a {
             writeln!(
                 out,

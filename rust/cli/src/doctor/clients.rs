@@ -12,6 +12,9 @@ use super::security::document;
 use crate::emr_config::{DISK_CLASS, S3_CLASS};
 
 const SECURED: &str = "security-configuration.s3";
+const DISKS: &str = "security-configuration.disk";
+/// The property that names the key of the local disks.
+pub(super) const DISK_KEY: &str = "emrkeys.local-disk.key";
 
 /// EMRFS's own properties. `summary` is absent if the configuration is not valid. The security configuration is checked
 /// before: its answer is in `findings`.
@@ -43,8 +46,13 @@ pub(super) fn tables(settings: &Settings, findings: &mut Findings) {
 }
 
 /// EMR's security configuration: classes, and the KMS keys that EMR itself uses; those of local disks come back.
+/// `settings` are those of the cluster, empty if none were given.
 /// Source: Amazon EMR Management Guide, "Configure security configuration … JSON".
-pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec<String> {
+pub(super) fn security_configuration(
+    text: &str,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Vec<String> {
     let check = "security-configuration";
     let document = match document(text) {
         Ok(document) => document,
@@ -74,7 +82,6 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
     );
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let s3_class = text(&s3["EncryptionKeyProviderClass"]);
-    let disk_class = text(&disk["EncryptionKeyProviderClass"]);
     match s3["EncryptionMode"].as_str() {
         Some("CSE-Custom") if s3_class.as_deref() == Some(S3_CLASS) => {
             findings.ok(SECURED, format!("CSE-Custom with {S3_CLASS}"));
@@ -97,30 +104,51 @@ pub(super) fn security_configuration(text: &str, findings: &mut Findings) -> Vec
             "Set EncryptionMode to CSE-Custom where emrkeys is to give the keys.",
         ),
     }
-    match disk["EncryptionKeyProviderType"].as_str() {
-        Some("Custom") if disk_class.as_deref() == Some(DISK_CLASS) => {
-            findings.ok("security-configuration.disk", format!("Custom with {DISK_CLASS}"));
-        }
-        Some("Custom") => findings.fail(
-            "security-configuration.disk",
+    local_disks(
+        disk["EncryptionKeyProviderType"].as_str(),
+        disk["EncryptionKeyProviderClass"].as_str(),
+        settings,
+        findings,
+    );
+    text(&disk["AwsKmsKey"]).into_iter().collect()
+}
+
+/// How a security configuration has the local disks encrypted, and whether the cluster's properties fit.
+fn local_disks(provider: Option<&str>, class: Option<&str>, settings: &Settings, findings: &mut Findings) {
+    let names_key = settings.contains_key(DISK_KEY);
+    match provider {
+        Some("Custom") if class != Some(DISK_CLASS) => findings.fail(
+            DISKS,
             format!(
                 "the class for local disks is {}{}",
-                disk_class.as_deref().unwrap_or("not set"),
-                disk_class.as_deref().map_or("", whose)
+                class.unwrap_or("not set"),
+                class.map_or("", whose)
             ),
             format!(
                 "Set LocalDiskEncryptionConfiguration.EncryptionKeyProviderClass to {DISK_CLASS}; the class for S3 \
                  is another."
             ),
         ),
-        Some("AwsKms") => findings.ok("security-configuration.disk", "AwsKms"),
-        _ => findings.warn(
-            "security-configuration.disk",
-            "local disks are not encrypted by it",
-            "Add a LocalDiskEncryptionConfiguration.",
+        Some("Custom") if !names_key && settings.keys().next().is_some() => findings.fail(
+            DISKS,
+            format!("Custom with {DISK_CLASS}, and {DISK_KEY} names no key: the disks of no instance can be set up"),
+            format!("Set {DISK_KEY}, or choose another LocalDiskEncryptionConfiguration."),
+        ),
+        Some("Custom") => findings.ok(DISKS, format!("Custom with {DISK_CLASS}")),
+        Some("AwsKms") => findings.ok(DISKS, "AwsKms"),
+        _ if names_key => findings.warn(
+            DISKS,
+            format!("it does not encrypt local disks, so {DISK_KEY} has no effect"),
+            "Add the LocalDiskEncryptionConfiguration that `emrkeys emr-config security-configuration --disk custom` \
+             prints, or remove the property.",
+        ),
+        // An instance can encrypt them itself, and an account all volumes, so this is a choice.
+        _ => findings.note(
+            DISKS,
+            "it does not encrypt local disks, to which jobs write parts of their data; `emrkeys emr-config \
+             security-configuration --disk` does",
         ),
     }
-    text(&disk["AwsKmsKey"]).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -144,7 +172,7 @@ mod tests {
                 "AtRestEncryptionConfiguration": {
                     "S3EncryptionConfiguration": s3, "LocalDiskEncryptionConfiguration": disk } } });
             let mut findings = Findings::default();
-            let keys = security_configuration(&document.to_string(), &mut findings);
+            let keys = security_configuration(&document.to_string(), &Settings::new(), &mut findings);
             (
                 level(&findings, "security-configuration.s3"),
                 level(&findings, "security-configuration.disk"),
@@ -170,12 +198,34 @@ mod tests {
             r#"{"EncryptionConfiguration": {"EnableAtRestEncryption": false}}"#,
         ] {
             let mut findings = Findings::default();
-            assert!(security_configuration(text, &mut findings).is_empty());
+            assert!(security_configuration(text, &Settings::new(), &mut findings).is_empty());
             assert_eq!(
                 level(&findings, "security-configuration"),
                 Level::Failure,
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn the_encryption_of_local_disks_and_the_property_of_their_key_go_together() {
+        let of = |provider: Option<&str>, properties: &[(&str, &str)]| {
+            let mut settings = Settings::new();
+            settings.extend(
+                properties
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), value.to_string())),
+            );
+            let mut findings = Findings::default();
+            local_disks(provider, Some(DISK_CLASS), &settings, &mut findings);
+            level(&findings, DISKS)
+        };
+        let (named, unnamed) = ([(DISK_KEY, "disk")], [("emrkeys.default.key", "lake")]);
+        assert_eq!(of(Some("Custom"), &named), Level::Ok);
+        assert_eq!(of(Some("Custom"), &unnamed), Level::Failure);
+        assert_eq!(of(Some("Custom"), &[]), Level::Ok);
+        assert_eq!(of(None, &named), Level::Warning);
+        assert_eq!(of(None, &unnamed), Level::Note);
+        assert_eq!(of(Some("AwsKms"), &unnamed), Level::Ok);
     }
 }

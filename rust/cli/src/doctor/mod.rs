@@ -97,14 +97,14 @@ impl Command {
         let usage = self.conf.usage.into();
         let config = configuration(usage, &settings, &mut findings);
         // The key of local disks is in the same files, and nobody else looks at it here.
-        if usage != emrkeys_core::Client::LocalDisk && settings.contains_key("emrkeys.local-disk.key") {
+        if usage != emrkeys_core::Client::LocalDisk && settings.contains_key(clients::DISK_KEY) {
             configuration(emrkeys_core::Client::LocalDisk, &settings, &mut findings);
         }
         let text = self.security_configuration.as_deref().map(read).transpose()?;
         let security = text.as_deref().map(Security::parse).unwrap_or_default();
         // First: it wins over EMRFS's properties.
         let disk_keys = text.map_or_else(Vec::new, |text| {
-            clients::security_configuration(&text, &mut findings)
+            clients::security_configuration(&text, &settings, &mut findings)
         });
         let release = self.release.of(&settings);
         match self.conf.usage {
