@@ -1,10 +1,16 @@
-//! Files that appear under their names when they are whole.
+//! Files that appear under their names when they are whole, and those that a run goes on from.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+use crate::output::{at, Failure};
+
+/// The most bytes of a file that a run goes on from: ten thousand keys of the longest kind, each byte escaped.
+const MAX_STATE: u64 = 64 * 1024 * 1024;
 
 /// A file under a name of its own beside the one that it is to have, which its owner alone can read. Dropped before it
 /// is whole it is gone; only a kill leaves it behind, as `.emrkeys-…`.
@@ -69,6 +75,36 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// The content of a file that a run goes on from.
+///
+/// # Errors
+/// A file that somebody else can write. It says which data key encrypts the rest of an upload, and which objects are
+/// worked on: with an old data key it would have two texts encrypted alike.
+pub(crate) fn read_state(path: &Path) -> Result<Vec<u8>, Failure> {
+    let refused = |what: &str| Failure::Refused(format!("{}: {what}", path.display()));
+    let file = File::open(path).map_err(at(path))?;
+    let found = file.metadata().map_err(at(path))?;
+    if !found.is_file() || found.len() > MAX_STATE {
+        return Err(refused(
+            "it is no file that emrkeys wrote; remove it to begin anew",
+        ));
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(refused(
+            "it belongs to another user, who could choose what is encrypted under which key; name another file",
+        ));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(refused(
+            "others than its owner can write it, and choose what is encrypted under which key; name another file, or, \
+             if nobody changed it, run: chmod 600",
+        ));
+    }
+    let mut content = Vec::new();
+    file.take(MAX_STATE).read_to_end(&mut content).map_err(at(path))?;
+    Ok(content)
+}
+
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
@@ -84,7 +120,7 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{symlink, PermissionsExt};
 
     fn write(path: &Path) -> io::Result<()> {
         let mut file = NewFile::create(path)?;
@@ -119,5 +155,24 @@ mod tests {
             assert!(NewFile::create(path).is_err(), "{}", path.display());
         }
         assert!(fs::metadata("/dev/null").is_ok_and(|found| !found.is_file()));
+    }
+
+    #[test]
+    fn a_run_goes_on_from_no_file_that_others_can_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        write(&path).unwrap();
+        assert_eq!(read_state(&path).ok().as_deref(), Some(&b"new"[..]));
+        for mode in [0o620, 0o602, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(read_state(&path), Err(Failure::Refused(_))), "{mode:o}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(read_state(&path).is_ok());
+        assert!(matches!(read_state(folder.path()), Err(Failure::Refused(_))));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+            assert!(matches!(read_state(&path), Err(Failure::Refused(_))));
+        }
     }
 }

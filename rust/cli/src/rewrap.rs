@@ -60,7 +60,7 @@ const WORDS: Words = Words {
 /// The options that decide what a run does to which objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Run {
+pub(crate) struct Run {
     objects: String,
     inventory: Option<String>,
     /// The key's name; absent for the keys that the rules give.

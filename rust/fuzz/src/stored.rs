@@ -1,9 +1,10 @@
-//! Envelopes, descriptions, keyrings, inventories.
+//! Envelopes, descriptions, keyrings, inventories, wrapped keys of tables.
 
 use std::sync::OnceLock;
 
 use emrkeys_core::envelope::{noted_length, Envelope, Metadata};
 use emrkeys_core::keyring::{inspect, State, MAX_DOCUMENT, MAX_VERSIONS};
+use emrkeys_core::table_key::{TableKind, WrappedTableKey, KEY_SIZES};
 use emrkeys_core::{
     Client, Code, Config, InputRef, InputValue, Inputs, MaterialKey, Provider, Request, Settings,
     StoredDescription,
@@ -140,4 +141,88 @@ pub(crate) fn description(data: &[u8]) {
             assert!(error.to_string().len() < LONGEST);
         }
     }
+}
+
+/// A provider for tables, whose two AES keys are one byte each, as in [`provider`].
+fn tables() -> &'static Provider {
+    static PROVIDER: OnceLock<Provider> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        // Lost with the process: keys are read when a table names them.
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let settings: Settings = [("old", 1), ("new", 2)]
+            .into_iter()
+            .flat_map(|(name, byte)| {
+                let path = folder.join(name);
+                let mut file = tempfile::NamedTempFile::new_in(&folder).expect("a file");
+                std::io::Write::write_all(&mut file, &[byte; 32]).expect("32 bytes");
+                file.persist(&path).expect("the name is free");
+                [
+                    (format!("emrkeys.key.{name}.type"), "aes".to_owned()),
+                    (
+                        format!("emrkeys.key.{name}.file"),
+                        format!("file://{}", path.display()),
+                    ),
+                ]
+            })
+            .collect();
+        let config = Config::parse(Client::Tables, &settings).expect("the configuration is good");
+        let provider = Provider::open(config, &Inputs::new())
+            .expect("the keys are good")
+            .0;
+        for name in ["old", "new"] {
+            provider
+                .wrap_table_key(TableKind::Parquet, name, &[0; 16])
+                .expect("the keys are good");
+        }
+        std::fs::remove_dir_all(&folder).expect("our own folder");
+        provider
+    })
+}
+
+/// Wrapped keys of tables: those from outside are taken apart within bounds or refused; our own come back, and not
+/// after a change.
+///
+/// Input: the kind of table and the key's name in one byte, a place to change in two, and a wrapped key from outside, or
+/// if it has the size of one, a key to wrap.
+pub(crate) fn table_key(data: &[u8]) {
+    let Some(([choice, high, low], rest)) = data.split_first_chunk::<3>() else {
+        return;
+    };
+    let [kind, other] = if choice & 1 == 0 {
+        [TableKind::Parquet, TableKind::Iceberg]
+    } else {
+        [TableKind::Iceberg, TableKind::Parquet]
+    };
+    let (under, another) = if choice & 2 == 0 {
+        ("new", "old")
+    } else {
+        ("old", "new")
+    };
+    let provider = tables();
+    if let Ok(parsed) = WrappedTableKey::parse(rest) {
+        assert!(KEY_SIZES.contains(&parsed.key_size()) && parsed.description.len() <= 255);
+    }
+    match provider.unwrap_table_key(kind, under, rest) {
+        Ok(key) => {
+            let parsed = WrappedTableKey::parse(rest).expect("it was unwrapped");
+            assert!(parsed.kind == kind && parsed.key_size() == key.len());
+        }
+        Err(error) => {
+            assert!(error.code() != Code::Internal, "{error}");
+            assert!(error.to_string().len() < LONGEST);
+        }
+    }
+    if !KEY_SIZES.contains(&rest.len()) {
+        return;
+    }
+    let mut wrapped = provider
+        .wrap_table_key(kind, under, rest)
+        .expect("a key of a good size");
+    let unwrapped = |kind, under, wrapped: &[u8]| provider.unwrap_table_key(kind, under, wrapped).ok();
+    assert!(unwrapped(kind, under, &wrapped).is_some_and(|key| key[..] == *rest));
+    assert!(unwrapped(other, under, &wrapped).is_none());
+    assert!(unwrapped(kind, another, &wrapped).is_none());
+    let bit = usize::from(u16::from_be_bytes([*high, *low])) % (8 * wrapped.len());
+    wrapped[bit / 8] ^= 1 << (bit % 8);
+    assert!(unwrapped(kind, under, &wrapped).is_none(), "bit {bit}");
 }

@@ -9,6 +9,7 @@ mod calls;
 mod cipher;
 mod defect;
 mod handles;
+pub mod hostile;
 mod natives;
 mod objects;
 mod slots;

@@ -210,7 +210,7 @@ struct Reported {
 }
 
 /// Objects, and how many of them at once.
-struct Batch {
+pub(crate) struct Batch {
     /// A name that the orders of a job have in common, and no other job's.
     job: String,
     dry_run: bool,
@@ -290,7 +290,7 @@ fn open_listing(store: &Store, bytes: &[u8]) -> Result<Listing, Error> {
 }
 
 /// A batch, the key that is to wrap, names of keys to move from, and a flag (upgrade of wraps).
-fn rewrap_order(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
+pub(crate) fn rewrap_order(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
     let mut reader = Reader::new(bytes);
     let batch = Batch::read(&mut reader)?;
     let rewrap = Rewrap {
@@ -309,7 +309,7 @@ fn rewrap_order(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
 
 /// A batch, the form (0 v2, 1 v4, 2 plaintext), the key that is to wrap, names of keys to move from, two flags (from
 /// plaintext, second read), and the end of the keys of instruction files.
-fn convert_order(bytes: &[u8]) -> Result<(Convert, Batch), Error> {
+pub(crate) fn convert_order(bytes: &[u8]) -> Result<(Convert, Batch), Error> {
     let mut reader = Reader::new(bytes);
     let mut batch = Batch::read(&mut reader)?;
     let mut convert = shared(&batch.job);

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
-use crate::files::NewFile;
+use super::Scope;
+use crate::files::{read_state, NewFile};
 use crate::output::{at, note, problem, Failure};
 
 /// The form of the file. Older ones say nothing of the version of the key, so that nobody can know whether they hold
@@ -19,6 +20,8 @@ use crate::output::{at, note, problem, Failure};
 const FORMAT: u32 = 2;
 /// The most failed objects that a checkpoint remembers; more than that and something else is wrong.
 const MAX_FAILED: usize = 10_000;
+/// The outcome of the objects that are tried again.
+const FAILED: &str = "failed";
 
 /// The options that decide what a run does to which objects: two runs that go on from each other's checkpoints share
 /// them.
@@ -58,17 +61,42 @@ impl<Run> State<Run> {
         }
     }
 
+    /// The content of a file. `prefix` begins the key of each object of the run; `listed` says whether marks are keys.
+    ///
+    /// # Errors
+    /// In words, for content that no run with this prefix wrote. It would have other objects worked on, or leave some
+    /// out.
+    pub(super) fn parse(content: &[u8], prefix: &str, listed: bool) -> Result<Self, String>
+    where
+        Run: DeserializeOwned,
+    {
+        let state: State<Run> = serde_json::from_slice(content)
+            .map_err(|error| format!("it is no checkpoint of this release ({error})"))?;
+        if state.format != FORMAT {
+            return Err(format!("its form is {}, and {FORMAT} is known", state.format));
+        }
+        let mark = state.after.as_ref().filter(|_| listed);
+        let counted = state.counts.get(FAILED).copied().unwrap_or_default();
+        if !state.failed.iter().chain(mark).all(|key| key.starts_with(prefix))
+            || counted != state.failed.len() as u64
+        {
+            return Err("it was changed".to_owned());
+        }
+        Ok(state)
+    }
+
     /// Counts an outcome; one that failed before and is tried again is counted by its last outcome.
     pub(super) fn count(&mut self, uri: &ObjectUri, outcome: &str, failed: bool) -> Result<(), Failure> {
         if self.failed.remove(&uri.key) {
-            if let Some(count) = self.counts.get_mut("failed") {
-                *count -= 1;
+            if let Some(count) = self.counts.get_mut(FAILED) {
+                *count = count.saturating_sub(1);
                 if *count == 0 {
-                    self.counts.remove("failed");
+                    self.counts.remove(FAILED);
                 }
             }
         }
-        *self.counts.entry(outcome.to_owned()).or_default() += 1;
+        let count = self.counts.entry(outcome.to_owned()).or_default();
+        *count = count.saturating_add(1);
         if failed {
             self.failed.insert(uri.key.clone());
         }
@@ -95,8 +123,8 @@ impl<Run: Identity> Checkpoint<Run> {
     /// Goes on from the file, if it is of the same run and the same versions of keys; else begins anew.
     ///
     /// # Errors
-    /// A file that is no checkpoint, or one of another run.
-    pub(super) fn open(path: Option<&Path>, of: Run, target: String) -> Result<Self, Failure> {
+    /// A file that is no checkpoint, one of another run, or one that others can write.
+    pub(super) fn open(path: Option<&Path>, of: Run, target: String, scope: &Scope) -> Result<Self, Failure> {
         let begun = |state, resumed| Checkpoint {
             path: path.map(Path::to_owned),
             state,
@@ -108,15 +136,8 @@ impl<Run: Identity> Checkpoint<Run> {
         let wrong = |what: String| {
             Failure::Configuration(format!("{}: {what}; remove it to begin anew", path.display()))
         };
-        let text = fs::read(path).map_err(at(path))?;
-        let found: State<Run> = serde_json::from_slice(&text)
-            .map_err(|error| wrong(format!("it is no checkpoint of this release ({error})")))?;
-        if found.format != FORMAT {
-            return Err(wrong(format!(
-                "its form is {}, and {FORMAT} is known",
-                found.format
-            )));
-        }
+        let found: State<Run> =
+            State::parse(&read_state(path)?, &scope.uri.key, scope.inventory.is_none()).map_err(wrong)?;
         if found.of != of {
             return Err(wrong(format!(
                 "it is of a run with other options ({})",
@@ -162,8 +183,74 @@ impl<Run: Identity> Checkpoint<Run> {
     }
 }
 
+/// For [`hostile`](crate::hostile).
+pub(crate) fn read_back<Run: Identity + std::fmt::Debug>(
+    content: &[u8],
+    prefix: &str,
+    outcomes: &[(&str, bool)],
+) -> Option<Result<(), String>> {
+    let mut state: State<Run> = State::parse(content, prefix, true).ok()?;
+    for (key, failed) in outcomes {
+        let uri = ObjectUri {
+            bucket: String::new(),
+            key: format!("{prefix}{key}"),
+        };
+        let outcome = if *failed { FAILED } else { "rewrapped" };
+        if state.count(&uri, outcome, *failed).is_err() {
+            return Some(Ok(())); // too many failed
+        }
+    }
+    let written = serde_json::to_vec(&state).map_err(|error| error.to_string());
+    Some(written.and_then(|written| State::<Run>::parse(&written, prefix, true).map(|_| ())))
+}
+
 fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let whole = now.replace_nanosecond(0).unwrap_or(now);
     whole.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    impl Identity for String {
+        fn name(&self) -> String {
+            self.clone()
+        }
+    }
+
+    fn parse(after: &str, failed: &[&str], counted: u64, listed: bool) -> Result<State<String>, String> {
+        let content = json!({
+            "format": FORMAT, "of": "run", "target": "new", "started": "then", "after": after, "failed": failed,
+            "counts": { "failed": counted, "rewrapped": u64::MAX },
+        });
+        State::parse(content.to_string().as_bytes(), "raw/", listed)
+    }
+
+    #[test]
+    fn a_checkpoint_that_leads_elsewhere_is_refused() {
+        assert!(parse("raw/b", &["raw/a"], 1, true).is_ok());
+        assert!(
+            parse("3:7", &["raw/a"], 1, false).is_ok(),
+            "a mark in an inventory is no key"
+        );
+        assert!(parse("raw/b", &["secret/a"], 1, true).is_err());
+        assert!(parse("secret/b", &["raw/a"], 1, true).is_err());
+        for counted in [0, 2] {
+            assert!(parse("raw/b", &["raw/a"], counted, true).is_err());
+        }
+    }
+
+    #[test]
+    fn no_count_runs_over() {
+        let mut state = parse("raw/b", &["raw/a"], 1, true).unwrap();
+        let uri = ObjectUri {
+            bucket: "lake".to_owned(),
+            key: "raw/a".to_owned(),
+        };
+        state.count(&uri, "rewrapped", false).ok().unwrap();
+        assert_eq!(state.counts, BTreeMap::from([("rewrapped".to_owned(), u64::MAX)]));
+    }
 }

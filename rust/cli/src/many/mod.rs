@@ -17,7 +17,7 @@ use emrkeys_core::{Code, Error};
 use emrkeys_objects::{work_on, InOrder, Listing, ObjectUri, Pace, Store};
 use serde_json::{json, Value};
 
-pub(crate) use checkpoint::Identity;
+pub(crate) use checkpoint::{read_back, Identity};
 pub(crate) use tally::{Sums, Tally};
 
 use crate::object::{is_standard, Prefix};
@@ -204,7 +204,7 @@ impl<T: Task> Pass<'_, T> {
     pub(crate) fn run(&self, form: Form) -> Result<(), Failure> {
         let options = self.options;
         let path = options.checkpoint.as_deref().filter(|_| !options.dry_run);
-        let mut checkpoint = Checkpoint::open(path, self.task.identity(), self.task.target()?)?;
+        let mut checkpoint = Checkpoint::open(path, self.task.identity(), self.task.target()?, self.scope)?;
         let mut tally = Tally::default();
         let mut asked = options.yes || options.dry_run;
         loop {

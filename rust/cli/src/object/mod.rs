@@ -25,7 +25,7 @@ use emrkeys_objects::{
 pub(crate) use get::{Cat, Get};
 pub(crate) use inspect::Inspect;
 pub(crate) use moved::is_standard;
-pub(crate) use put::Put;
+pub(crate) use put::{read_back, Put};
 
 use crate::aws::Aws;
 use crate::output::{at, problem, Failure};

@@ -9,6 +9,7 @@
 //!   once, because two copies of one array do not see each other.
 //! - A `&mut` slice never overlaps another slice.
 
+use std::ops::Range;
 use std::ptr;
 
 use jni::sys::{jbyteArray, jint, jobject, JNIEnv, JNI_ABORT};
@@ -79,7 +80,6 @@ impl Memory {
     }
 
     /// A slice of this crate's own, as if it were a direct buffer.
-    #[cfg(test)]
     pub(super) fn of_slice(slice: &mut [u8]) -> Self {
         Memory {
             env: ptr::null_mut(),
@@ -266,7 +266,7 @@ pub(super) fn overlap(from: usize, len: usize, to: usize, out_len: usize) -> Ove
 
 /// Input and output of a call.
 #[derive(Clone, Copy)]
-pub(super) struct Sides {
+pub(crate) struct Sides {
     pub(super) from: Memory,
     pub(super) from_at: usize,
     pub(super) len: usize,
@@ -277,6 +277,12 @@ pub(super) struct Sides {
 }
 
 impl Sides {
+    /// The range `input` of a slice of this crate's own and, from `output` on, its output in the same slice.
+    pub(crate) fn of_slice(slice: &mut [u8], input: Range<usize>, output: usize) -> Result<Self, jint> {
+        let whole = Memory::of_slice(slice);
+        Sides::new((whole, input.start, input.len()), (whole, output))
+    }
+
     /// Fails if the input is not inside its memory.
     pub(super) fn new(
         (from, from_at, len): (Memory, usize, usize),

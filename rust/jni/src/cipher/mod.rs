@@ -15,18 +15,21 @@ mod pieces;
 mod tests;
 
 pub(crate) use exports::clear;
+pub(crate) use memory::Sides;
+pub(crate) use object::Object;
+pub(crate) use pieces::run;
 
 use emrkeys_crypto::cipher::CipherError;
 use jni::sys::jint;
 
 /// A count, or a negative code.
-type Answer = Result<usize, jint>;
+pub(crate) type Answer = Result<usize, jint>;
 
 /// The numbers that Java and this crate have in common, each under the name that it has in `CipherNatives`. A test
 /// compares the two lists.
 macro_rules! shared {
     ($($(#[$doc:meta])* $name:ident = $value:expr;)*) => {
-        $($(#[$doc])* const $name: jint = $value;)*
+        $($(#[$doc])* pub(crate) const $name: jint = $value;)*
         #[cfg(test)]
         const SHARED: &[(&str, jint)] = &[$((stringify!($name), $name)),*];
     };
@@ -89,7 +92,7 @@ shared! {
 }
 
 /// The code of an error.
-fn code(error: CipherError) -> jint {
+pub(crate) fn code(error: CipherError) -> jint {
     match error {
         CipherError::KeySize => CODE_KEY_SIZE,
         CipherError::IvSize => CODE_IV_SIZE,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{code, CODE_KEY_SIZE, CODE_RANGE, CTR, DECRYPT_STREAMING, ENCRYPT, GCM, RSA_PRIVATE, RSA_PUBLIC};
 
-pub(super) enum Object {
+pub(crate) enum Object {
     Gcm(Box<GcmState>),
     Ctr(Ctr),
     // Shared: an RSA key may be used by several threads at once.
@@ -21,7 +21,7 @@ pub(super) enum Object {
 }
 
 /// GCM under one key: contexts are made when first needed and kept for the next message.
-pub(super) struct GcmState {
+pub(crate) struct GcmState {
     key: Zeroizing<Vec<u8>>,
     seal: Option<Gcm>,
     open: Option<GcmOpener>,
@@ -43,7 +43,7 @@ enum Mode {
 
 impl Object {
     /// A cipher or key of `kind`. `max_held`: the most bytes that a verified decryption may hold.
-    pub(super) fn new(kind: jint, key: &[u8], max_held: u64) -> Result<Self, jint> {
+    pub(crate) fn new(kind: jint, key: &[u8], max_held: u64) -> Result<Self, jint> {
         match kind {
             GCM => GcmState::new(key, max_held).map(|gcm| Object::Gcm(Box::new(gcm))),
             CTR => Ctr::new(key).map(Object::Ctr).map_err(code),
@@ -58,7 +58,7 @@ impl Object {
     }
 
     /// Begins a message and drops one that was under way.
-    pub(super) fn start(&mut self, mode: jint, iv: &[u8], tag_len: usize) -> Result<(), CipherError> {
+    pub(crate) fn start(&mut self, mode: jint, iv: &[u8], tag_len: usize) -> Result<(), CipherError> {
         match self {
             Object::Gcm(gcm) => gcm.start(mode, iv, tag_len),
             Object::Ctr(ctr) => ctr.start(iv),
@@ -67,7 +67,7 @@ impl Object {
     }
 
     /// GCM: additional data.
-    pub(super) fn aad(&mut self, aad: &[u8]) -> Result<(), CipherError> {
+    pub(crate) fn aad(&mut self, aad: &[u8]) -> Result<(), CipherError> {
         match self {
             Object::Gcm(gcm) => gcm.aad(aad),
             _ => Err(CipherError::State),
@@ -184,7 +184,7 @@ impl GcmState {
         })
     }
 
-    pub(super) fn start(&mut self, mode: jint, iv: &[u8], tag_len: usize) -> Result<(), CipherError> {
+    pub(crate) fn start(&mut self, mode: jint, iv: &[u8], tag_len: usize) -> Result<(), CipherError> {
         self.mode = Mode::Idle;
         if !(12..=16).contains(&tag_len) {
             return Err(CipherError::TagSize);

@@ -22,7 +22,7 @@ pub(super) const SHORT: usize = super::SHORT as usize;
 
 /// Feeds the input of a call to the message under way, and ends it if this is the `last` call. Returns how many bytes
 /// of output were written.
-pub(super) fn run(object: &mut Object, sides: &Sides, last: bool) -> Answer {
+pub(crate) fn run(object: &mut Object, sides: &Sides, last: bool) -> Answer {
     if let Some(verified) = object.verified() {
         if !last {
             return hold(verified, sides).map(|()| 0);

@@ -23,6 +23,7 @@ use crate::output::{at, problem, Failure};
 use crate::progress::{interrupted, Progress};
 use crate::text::in_units;
 use crate::Form;
+pub(crate) use upload::read_back;
 use upload::S3Object;
 
 #[derive(Args)]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::sending::Sending;
 use super::{exists, Input, Put};
-use crate::files::NewFile;
+use crate::files::{read_state, NewFile};
 use crate::output::{at, note, problem, Failure};
 
 /// Bytes of a part. 8192 of them are the 64 GiB that AES-GCM encrypts under one key, and S3 takes 10,000.
@@ -25,7 +25,7 @@ const PART: usize = 8 * 1024 * 1024;
 const AT_ONCE: usize = 3;
 
 /// An upload that can be gone on with. It holds no secret: the data key is wrapped, the digests are of ciphertext.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     uri: String,
     upload: String,
@@ -34,12 +34,27 @@ struct State {
     parts: Vec<PartState>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PartState {
     /// SHA-256 of the ciphertext, in hex: what was sent once under this key and vector, and may not be sent otherwise.
     ciphertext: String,
     /// `None`: it was about to be sent.
     etag: Option<String>,
+}
+
+impl State {
+    /// The content of a file, and the envelope in it; `None` for content that no upload to `uri` wrote. More parts than
+    /// the file has would become part of the object without being sent.
+    fn parse(content: &[u8], uri: &str) -> Option<(Self, Envelope)> {
+        let state: State = serde_json::from_slice(content).ok()?;
+        let most = state.length? / PART as u64 + 1;
+        let sound = |part: &PartState| part.ciphertext.len() == 64 && hex::decode(&part.ciphertext).is_ok();
+        if state.uri != uri || state.parts.len() as u64 > most || !state.parts.iter().all(sound) {
+            return None;
+        }
+        let envelope = Envelope::parse(&state.metadata).ok()??;
+        Some((state, envelope))
+    }
 }
 
 /// The content of a file, read part by part.
@@ -175,8 +190,8 @@ impl S3Object<'_> {
     ) -> Result<Envelope, Failure> {
         let (sealer, envelope) = seal(self.provider, self.uri, content)?;
         let mut first = Some(first);
-        if let Some(state) = self.read_state()? {
-            let Some(obstacle) = self.go_on(state, &envelope, first.take(), parts, read)? else {
+        if let Some((state, begun)) = self.read_state()? {
+            let Some(obstacle) = self.go_on(state, &begun, &envelope, first.take(), parts, read)? else {
                 return Ok(envelope);
             };
             note(format!("note: {obstacle}: a new upload begins"));
@@ -210,14 +225,12 @@ impl S3Object<'_> {
     fn go_on(
         &self,
         state: State,
+        envelope: &Envelope,
         fresh: &Envelope,
         first: Option<Vec<u8>>,
         parts: &mut Parts,
         read: &mut impl FnMut(usize) -> Result<(), Failure>,
     ) -> Result<Option<&'static str>, Failure> {
-        let envelope = Envelope::parse(&state.metadata)
-            .map_err(Error::from)?
-            .ok_or_else(|| self.foreign_state())?;
         let upload = Upload {
             id: state.upload.clone(),
             uri: self.uri.clone(),
@@ -239,7 +252,7 @@ impl S3Object<'_> {
             return give_up(CHANGED);
         }
         let metadata = state.metadata.clone();
-        let sealer = Sealer::again(&unwrap_data_key(self.provider, &envelope)?, &envelope)?;
+        let sealer = Sealer::again(&unwrap_data_key(self.provider, envelope)?, envelope)?;
         let done = match self.send(&upload, sealer, state, first, parts, read) {
             Ok(None) => return give_up(CHANGED),
             Ok(Some(etags)) => self
@@ -301,16 +314,12 @@ impl S3Object<'_> {
         Ok(unchanged.then(|| sending.etags()))
     }
 
-    fn read_state(&self) -> Result<Option<State>, Failure> {
+    fn read_state(&self) -> Result<Option<(State, Envelope)>, Failure> {
         let Some(path) = self.put.resume.as_ref().filter(|path| path.exists()) else {
             return Ok(None);
         };
-        let state: State =
-            serde_json::from_slice(&fs::read(path).map_err(at(path))?).map_err(|_| self.foreign_state())?;
-        if state.uri != self.uri.to_string() {
-            return Err(self.foreign_state());
-        }
-        Ok(Some(state))
+        let found = State::parse(&read_state(path)?, &self.uri.to_string());
+        found.map(Some).ok_or_else(|| self.foreign_state())
     }
 
     fn write_state(&self, state: &State) -> Result<(), Failure> {
@@ -345,5 +354,37 @@ impl S3Object<'_> {
             format!("{} was changed while it was uploaded", self.input.path.display()),
             "Upload it again once it stays as it is.",
         )
+    }
+}
+
+/// For [`hostile`](crate::hostile).
+pub(crate) fn read_back(content: &[u8], uri: &str) -> Option<bool> {
+    let (state, envelope) = State::parse(content, uri)?;
+    let written = serde_json::to_vec(&state).ok()?;
+    Some(State::parse(&written, uri) == Some((state, envelope)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_state_with_more_parts_than_the_file_has_is_refused() {
+        let state = |length: u64, digest: &str| {
+            let metadata = json!({
+                "x-amz-key-v2": "A".repeat(80), "x-amz-iv": "A".repeat(16), "x-amz-cek-alg": "AES/GCM/NoPadding",
+                "x-amz-wrap-alg": "AES/GCM", "x-amz-tag-len": "128", "x-amz-matdesc": "{}",
+            });
+            let part = json!({ "ciphertext": digest, "etag": "e" });
+            let state = json!({
+                "uri": "s3://lake/x", "upload": "u", "metadata": metadata, "length": length, "parts": [part, part],
+            });
+            State::parse(state.to_string().as_bytes(), "s3://lake/x").is_some()
+        };
+        let digest = "ab".repeat(32);
+        assert!(state(PART as u64, &digest)); // the second part is the tag alone
+        assert!(!state(PART as u64 - 1, &digest));
+        assert!(!state(PART as u64, "none"));
     }
 }
