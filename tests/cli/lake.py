@@ -58,6 +58,9 @@ class Lake:
         found = self.servers.s3.get_object(Bucket=self.bucket, Key=name)
         return found["Body"].read(), found["Metadata"]
 
+    def grants(self, name: str) -> list:
+        return self.servers.s3.get_object_acl(Bucket=self.bucket, Key=name)["Grants"]
+
     def delete(self, name: str) -> None:
         self.servers.s3.delete_object(Bucket=self.bucket, Key=name)
 

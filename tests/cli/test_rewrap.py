@@ -20,6 +20,15 @@ def lake(servers, keys, tool):
     return Lake(servers, keys, tool)
 
 
+@pytest.fixture
+def locked(lake):
+    """The same with a bucket that locks objects."""
+    lake.bucket = lake.bucket + "-locked"
+    lake.servers.s3.create_bucket(Bucket=lake.bucket, ObjectLockEnabledForBucket=True)
+    lake.uri = f"s3://{lake.bucket}/"
+    return lake
+
+
 @pytest.mark.parametrize("how", FORMATS)
 @pytest.mark.parametrize("kind", ["old", "pair"])
 def test_an_object_of_every_client_moves_and_keeps_all_but_its_key(lake, how, kind):
@@ -396,11 +405,54 @@ def test_tags_that_may_not_be_read_are_not_dropped(lake):
 
 
 @pytest.mark.parametrize("above", ["1", "5368709120"])
-def test_a_lock_that_has_ended_is_not_asked_for_again_and_one_that_has_not_stays(lake, above):
-    bucket = lake.servers.s3
-    lake.bucket = lake.bucket + "-locked"
-    bucket.create_bucket(Bucket=lake.bucket, ObjectLockEnabledForBucket=True)
-    lake.uri = f"s3://{lake.bucket}/"
+def test_an_access_control_list_stays(lake, above):
+    for name in ("own", "shared", "beside"):
+        body, metadata = seal(TEXT, lake.old, "v2", lake.describe("old"))
+        lake.put(name, body, {} if name == "beside" else metadata)
+    lake.put("beside.instruction", json.dumps(metadata).encode(), {"x-amz-crypto-instr-file": ""})
+    for name in ("shared", "beside.instruction"):
+        lake.servers.s3.put_object_acl(Bucket=lake.bucket, Key=name, ACL="public-read")
+    own, shared = lake.grants("own"), lake.grants("shared")
+    assert own != shared
+    lake.servers.control("DELETE", "calls")
+    assert lake.rewrap("--multipart-above", above)["counts"] == {"rewrapped": 3, "instruction-file": 1}
+    assert lake.servers.calls()["s3.GetObjectAcl"] == 3
+    assert lake.grants("shared") == lake.grants("beside.instruction") == shared
+    if above != "1":  # moto has no list for uploads in parts that name none
+        assert lake.grants("own") == own
+
+
+def test_an_access_control_list_that_may_not_be_read_is_noted(lake, tmp_path):
+    lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    lake.servers.deny("s3", "GetObjectAcl")
+    document = lake.rewrap("--report", str(tmp_path / "report"))
+    assert document["counts"] == {"rewrapped": 1} and document["notes"] == {"acl-unreadable": 1}
+    assert json.loads((tmp_path / "report").read_text())["notes"] == ["acl-unreadable"]
+
+
+def test_a_bucket_without_access_control_lists_is_not_asked_for_them(lake):
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    lake.servers.s3.put_bucket_ownership_controls(Bucket=lake.bucket, OwnershipControls=rules)
+    for name in ("a", "b"):
+        lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
+    assert lake.rewrap()["counts"] == {"rewrapped": 2}
+    calls = lake.servers.calls()
+    assert calls["s3.GetBucketOwnershipControls"] == 1 and "s3.GetObjectAcl" not in calls
+
+
+def test_a_lock_that_may_not_be_read_is_not_dropped(locked):
+    sealed = seal(TEXT, locked.old, "v2", locked.describe("old"))
+    locked.put("a", *sealed)
+    for operation in ("GetObjectRetention", "GetObjectLegalHold"):
+        locked.servers.control("DELETE", "faults")
+        locked.servers.deny("s3", operation)
+        assert locked.rewrap()["counts"] == {"lock-unreadable": 1}
+    assert locked.get("a") == sealed
+
+
+@pytest.mark.parametrize("above", ["1", "5368709120"])
+def test_a_lock_that_has_ended_is_not_asked_for_again_and_one_that_has_not_stays(locked, above):
+    lake, bucket = locked, locked.servers.s3
     later = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=1)
     for name in ("ended", "locked"):
         sealed = seal(TEXT, lake.old, "v2", lake.describe("old"))

@@ -193,7 +193,7 @@ impl many::Outcome for Outcome {
 
     fn way(&self) -> Option<(String, String)> {
         match self {
-            Outcome::Rewrapped { from, to } | Outcome::Planned { from, to } => {
+            Outcome::Rewrapped { from, to, .. } | Outcome::Planned { from, to } => {
                 Some((from.clone(), to.clone()))
             }
             Outcome::OtherKey { key } => Some((key.clone(), "left alone (other-key)".to_owned())),
@@ -201,7 +201,11 @@ impl many::Outcome for Outcome {
         }
     }
 
-    fn add_to(&self, _: &mut Sums) {}
+    fn add_to(&self, sums: &mut Sums) {
+        if let Outcome::Rewrapped { notes, .. } = self {
+            notes.iter().for_each(|note| sums.note(note));
+        }
+    }
 
     fn line(uri: &ObjectUri, result: &Result<Self, Error>, _: bool) -> String {
         report_line(uri, result)

@@ -293,9 +293,11 @@ fn open_listing(store: &Store, bytes: &[u8]) -> Result<Listing, Error> {
 pub(crate) fn rewrap_order(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
     let mut reader = Reader::new(bytes);
     let batch = Batch::read(&mut reader)?;
+    let job = shared(&batch.job);
     let rewrap = Rewrap {
         dry_run: batch.dry_run,
-        doubts: shared(&batch.job).doubts,
+        doubts: job.doubts,
+        buckets: job.buckets,
         ..Rewrap::to(target(&mut reader)?)
     };
     let rewrap = Rewrap {

@@ -3,8 +3,12 @@
 use aws_sdk_s3::types::{Grant, Permission};
 use emrkeys_core::{Code, Problem};
 
+use super::bucket::Settings;
 use super::calls::wait;
 use super::store::{ObjectUri, Store};
+
+/// The note on an object whose list may not be read: the new object has the list of every new object.
+pub(super) const UNREADABLE: &str = "acl-unreadable";
 
 /// Sets the grants of a list on a request that makes an object.
 macro_rules! grant {
@@ -64,18 +68,27 @@ fn grantee(grant: &Grant) -> Option<String> {
 }
 
 impl Store {
-    /// The access control list of an object; `None` where it may not be read.
+    /// The access control list that an object keeps, which S3 never copies, and [`UNREADABLE`] where it may not be read
+    /// and is lost. One request, unless the bucket has no lists.
     ///
     /// # Errors
     /// `OBJECT_NOT_FOUND`, `STORE_UNAVAILABLE`
-    pub(super) fn acl(&self, uri: &ObjectUri) -> Result<Option<Acl>, Problem> {
+    pub(super) fn acl(
+        &self,
+        uri: &ObjectUri,
+        settings: Settings,
+    ) -> Result<(Acl, Option<&'static str>), Problem> {
+        if !settings.has_acls {
+            return Ok((Acl::default(), None));
+        }
         let call = self.client.get_object_acl().bucket(&uri.bucket).key(&uri.key);
+        let call = call.set_version_id(self.version().map(str::to_owned));
         match wait(uri, "GetObjectAcl", call.send()) {
             Ok(answer) => {
                 let owner = answer.owner().and_then(|owner| owner.id());
-                Ok(Some(Acl::of(owner, answer.grants())))
+                Ok((Acl::of(owner, answer.grants()), None))
             }
-            Err(problem) if problem.code == Code::StoreDenied => Ok(None),
+            Err(problem) if problem.code == Code::StoreDenied => Ok((Acl::default(), Some(UNREADABLE))),
             Err(problem) => Err(problem),
         }
     }

@@ -289,21 +289,18 @@ impl Store {
         failed.map_or(Ok(parts), Err)
     }
 
-    /// Replaces the content of an instruction file, if it still has the ETag `etag`. Its own metadata and tags stay.
+    /// Replaces the content of an instruction file, if it is still the one of `head`. Its own metadata and tags stay, and
+    /// it gets an access control list.
     ///
     /// # Errors
     /// As [`Store::replace_metadata`].
     pub(super) fn replace_instruction(
         &self,
         uri: &ObjectUri,
+        head: &Head,
         content: Vec<u8>,
-        etag: &str,
+        acl: &Acl,
     ) -> Result<(), Problem> {
-        let head = self
-            .head(uri)
-            .map_err(first_problem)?
-            .filter(|head| head.etag == etag)
-            .ok_or_else(|| changed(uri))?;
         let mut metadata = head.metadata.clone();
         metadata.entry(INSTRUCTION_MARK.to_owned()).or_default();
         let call = self
@@ -311,11 +308,11 @@ impl Store {
             .put_object()
             .bucket(&uri.bucket)
             .key(&uri.key)
-            .if_match(etag)
+            .if_match(&head.etag)
             .set_metadata(Some(metadata.into_iter().collect()))
             .set_tagging(Some(self.tags(uri)?).filter(|tags| !tags.is_empty()))
             .body(ByteStream::from(content));
-        wait(uri, "PutObject", keep!(call, &head.raw).send()).map(|_| ())
+        wait(uri, "PutObject", grant!(keep!(call, &head.raw), acl).send()).map(|_| ())
     }
 }
 

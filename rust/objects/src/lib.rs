@@ -6,6 +6,7 @@
 
 mod acl;
 mod body;
+mod bucket;
 mod calls;
 mod content;
 mod content_key;
@@ -26,6 +27,7 @@ mod upload;
 mod work;
 
 pub use body::Body;
+pub use bucket::Buckets;
 pub use content::{Opener, RangeOpener, Sealer, TAG_BYTES};
 pub use content_key::ContentKey;
 pub use data_key::{unwrap_data_key, DataKey, Generation, DATA_KEY_BYTES};

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::acl::Acl;
+use super::bucket::Buckets;
 use super::copy::{Written, MAX_COPY};
 use super::data_key::{materials_to_wrap, unwrap_data_key, wrap, Generation};
+use super::keep::changed;
 use super::prove::{prove, Doubts};
 use super::standing::{
     check_size, is_current, is_current_in_kms, is_doubtful, key_of, may_move, named, same, Skipped, Target,
@@ -37,6 +38,8 @@ pub struct Rewrap {
     pub multipart_above: u64,
     /// The keys that did not open objects so far; clones of this share it.
     pub doubts: Doubts,
+    /// The settings of buckets so far; clones of this share them.
+    pub buckets: Buckets,
 }
 
 impl Rewrap {
@@ -49,6 +52,7 @@ impl Rewrap {
             dry_run: false,
             multipart_above: MAX_COPY,
             doubts: Doubts::default(),
+            buckets: Buckets::default(),
         }
     }
 }
@@ -62,6 +66,8 @@ pub enum Outcome {
         from: String,
         /// Key and version now.
         to: String,
+        /// Things that could not be kept: `acl-unreadable`.
+        notes: Vec<&'static str>,
     },
     /// Its data key would be wrapped anew, were this not a dry run.
     Planned {
@@ -149,17 +155,22 @@ impl Rewrap {
             )
             .into());
         }
+        let (replaced, before) = replaced(store, uri, head, place)?;
+        let settings = self.buckets.settings(store, uri);
+        if let Some(why) = store.hides(&replaced, &before, settings.has_locks == Some(true))? {
+            return Ok(Outcome::Skipped(why));
+        }
         let (from, to) = (named(old), named(&new));
         if self.dry_run {
             return Ok(Outcome::Planned { from, to });
         }
-        let outcome = Outcome::Rewrapped { from, to };
+        let (acl, noted) = store.acl(&replaced, settings)?;
+        let notes = Vec::from_iter(noted);
+        let outcome = Outcome::Rewrapped { from, to, notes };
         let stored = match place {
-            Place::Metadata => {
-                store.replace_metadata(uri, head, &metadata, &Acl::default(), self.multipart_above)
-            }
-            Place::InstructionFile { etag } => store
-                .replace_instruction(&store.instruction_of(uri), new.to_instruction().0, etag)
+            Place::Metadata => store.replace_metadata(uri, head, &metadata, &acl, self.multipart_above),
+            Place::InstructionFile { .. } => store
+                .replace_instruction(&replaced, &before, new.to_instruction().0, &acl)
                 .map(|()| Written::default()),
         };
         let answer = match &stored {
@@ -272,6 +283,18 @@ impl Rewrap {
     }
 }
 
+/// The object that is written anew where the envelope of `uri` is at `place`, as it is.
+fn replaced(store: &Store, uri: &ObjectUri, head: &Head, place: &Place) -> Result<(ObjectUri, Head), Error> {
+    let Place::InstructionFile { etag } = place else {
+        return Ok((uri.clone(), head.clone()));
+    };
+    let beside = store.instruction_of(uri);
+    match store.head(&beside)? {
+        Some(head) if head.etag == *etag => Ok((beside, head)),
+        _ => Err(changed(&beside).into()),
+    }
+}
+
 /// The outcome for an object, in a word that reports count by.
 pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
     match result {
@@ -287,7 +310,10 @@ pub fn outcome_name(result: &Result<Outcome, Error>) -> &'static str {
 pub fn report_line(uri: &ObjectUri, result: &Result<Outcome, Error>) -> String {
     let uri = uri.to_string();
     let line = match result {
-        Ok(Outcome::Rewrapped { from, to } | Outcome::Planned { from, to }) => {
+        Ok(Outcome::Rewrapped { from, to, notes }) if !notes.is_empty() => {
+            json!({ "uri": uri, "outcome": outcome_name(result), "from": from, "to": to, "notes": notes })
+        }
+        Ok(Outcome::Rewrapped { from, to, .. } | Outcome::Planned { from, to }) => {
             json!({ "uri": uri, "outcome": outcome_name(result), "from": from, "to": to })
         }
         Ok(Outcome::OtherKey { key }) => {

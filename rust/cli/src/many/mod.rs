@@ -426,9 +426,9 @@ impl<T: Task> Pass<'_, T> {
             document["complete"] = (!interrupted).into();
             document["counts"] = json!(tally.counts);
             document["changes"] = tally.ways_json();
+            document["notes"] = json!(tally.sums.notes);
             if T::HAS_SURVEY {
                 document["bytes"] = tally.sums.bytes.into();
-                document["notes"] = json!(tally.sums.notes);
                 document["requests"] = json!(tally.sums.requests);
             }
             document["errors"] = tally.errors_json();

@@ -4,7 +4,6 @@
 //! An object is readable at every moment: one request of S3's replaces it as a whole, or not at all, and only while it
 //! is still the object that was read. A write by somebody else wins.
 
-mod bucket;
 mod outcome;
 mod plan;
 mod pump;
@@ -26,12 +25,12 @@ pub use outcome::{outcome_name, report, report_csv, Conversion, Outcome, Plan, S
 pub use requests::Requests;
 
 use crate::body::Body;
+use crate::bucket::{Buckets, Settings};
 use crate::copy::MAX_COPY;
 use crate::data_key::{materials_to_wrap, unwrap_data_key, DataKey, Generation};
 use crate::prove::Doubts;
 use crate::standing::{check_size, is_current, is_current_in_kms, key_of, may_move, named, Skipped, Target};
 use crate::store::{Head, ObjectUri, Place, Store};
-use bucket::{Buckets, Settings};
 use room::Room;
 
 /// Bytes of a piece of a large object. S3 takes parts from 5 MiB on, and decryption holds the last block of a piece
@@ -92,12 +91,13 @@ pub struct Convert {
     pub dry_run: bool,
     /// The keys that did not open objects so far.
     pub doubts: Doubts,
+    /// The settings of buckets so far.
+    pub buckets: Buckets,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    buckets: Buckets,
     /// Whether the last object was left alone: then the next is first asked for without its content.
     is_quiet: AtomicBool,
 }
@@ -136,8 +136,8 @@ impl Convert {
             second_read: false,
             dry_run: false,
             doubts: Doubts::default(),
+            buckets: Buckets::default(),
             shared: Arc::new(Shared {
-                buckets: Buckets::default(),
                 is_quiet: AtomicBool::new(false),
             }),
         }
@@ -276,12 +276,9 @@ impl Convert {
         } else if head.is_archived() {
             return skip(Skipped::Archived);
         }
-        if head.raw.missing_meta.is_some_and(|missing| missing > 0) {
-            return skip(Skipped::MetadataUnreadable);
-        }
-        let settings = self.shared.buckets.settings(store, uri);
-        if settings.has_locks && !store.shows_lock(uri, head)? {
-            return skip(Skipped::LockUnreadable);
+        let settings = self.buckets.settings(store, uri);
+        if let Some(why) = store.hides(uri, head, settings.has_locks != Some(false))? {
+            return skip(why);
         }
         Ok(Ok(Job {
             store,

@@ -171,13 +171,8 @@ impl Job<'_> {
     /// Tags and access control list, and a note where the latter may not be read.
     pub(super) fn properties(&self) -> Result<(String, Acl, Option<&'static str>), Error> {
         let tags = self.store.tags(self.uri)?;
-        if !self.settings.has_acls {
-            return Ok((tags, Acl::default(), None));
-        }
-        Ok(match self.store.acl(self.uri)? {
-            Some(acl) => (tags, acl, None),
-            None => (tags, Acl::default(), Some("acl-unreadable")),
-        })
+        let (acl, noted) = self.store.acl(self.uri, self.settings)?;
+        Ok((tags, acl, noted))
     }
 }
 

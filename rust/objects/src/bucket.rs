@@ -1,13 +1,13 @@
-//! A bucket's own settings that decide which requests an object needs.
+//! A bucket's own settings that decide which requests an object needs before it is written anew.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::types::ObjectOwnership;
 use emrkeys_core::{Code, Problem};
 
 use crate::calls::wait;
-use crate::keep::is_locked;
+use crate::standing::Skipped;
 use crate::store::{Head, ObjectUri, Store};
 
 /// The settings of a bucket.
@@ -15,17 +15,17 @@ use crate::store::{Head, ObjectUri, Store};
 pub(super) struct Settings {
     /// Whether objects may have access control lists of their own.
     pub(super) has_acls: bool,
-    /// Whether objects may be locked.
-    pub(super) has_locks: bool,
+    /// Whether objects may be locked; `None` where that may not be read.
+    pub(super) has_locks: Option<bool>,
 }
 
-/// The settings of buckets, each asked for once. Thread-safe.
-#[derive(Debug, Default)]
-pub(super) struct Buckets(Mutex<BTreeMap<String, Settings>>);
+/// The settings of buckets, each asked for once. Clones share them. Thread-safe.
+#[derive(Clone, Debug, Default)]
+pub struct Buckets(Arc<Mutex<BTreeMap<String, Settings>>>);
 
 impl Buckets {
-    /// The settings of the object's bucket. Where they may not be read, the bucket counts as having everything, and
-    /// each object is asked for.
+    /// The settings of the object's bucket. Where the first may not be read, the bucket counts as having lists, and each
+    /// object is asked for.
     pub(super) fn settings(&self, store: &Store, uri: &ObjectUri) -> Settings {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Threads that come meanwhile wait for the answer.
@@ -47,12 +47,31 @@ impl Store {
         })
     }
 
-    fn has_locks(&self, uri: &ObjectUri) -> bool {
+    fn has_locks(&self, uri: &ObjectUri) -> Option<bool> {
         let call = self.client.get_object_lock_configuration().bucket(&uri.bucket);
         match wait(uri, "GetObjectLockConfiguration", call.send()) {
-            Ok(answer) => answer.object_lock_configuration.is_some(),
-            Err(problem) => problem.code != Code::ObjectNotFound,
+            Ok(answer) => Some(answer.object_lock_configuration.is_some()),
+            Err(problem) if problem.code == Code::ObjectNotFound => Some(false),
+            Err(_) => None,
         }
+    }
+
+    /// Why an object is not to be written anew: S3 does not show all that it has, and the new one would be without it.
+    /// Two requests at the most if the bucket `has_locks`, otherwise none.
+    ///
+    /// # Errors
+    /// `STORE_UNAVAILABLE`
+    pub(super) fn hides(
+        &self,
+        uri: &ObjectUri,
+        head: &Head,
+        has_locks: bool,
+    ) -> Result<Option<Skipped>, Problem> {
+        if head.raw.missing_meta.is_some_and(|missing| missing > 0) {
+            return Ok(Some(Skipped::MetadataUnreadable));
+        }
+        let is_hidden = has_locks && !self.shows_lock(uri, head)?;
+        Ok(is_hidden.then_some(Skipped::LockUnreadable))
     }
 
     /// Whether the answer for an object of a bucket with locks says all of its lock: S3 leaves it out for callers who
@@ -60,13 +79,14 @@ impl Store {
     ///
     /// # Errors
     /// `STORE_UNAVAILABLE`
-    pub(super) fn shows_lock(&self, uri: &ObjectUri, head: &Head) -> Result<bool, Problem> {
-        if !is_locked(&head.raw) {
+    fn shows_lock(&self, uri: &ObjectUri, head: &Head) -> Result<bool, Problem> {
+        if head.raw.object_lock_retain_until_date.is_none() {
             let call = self
                 .client
                 .get_object_retention()
                 .bucket(&uri.bucket)
-                .key(&uri.key);
+                .key(&uri.key)
+                .set_version_id(self.version().map(str::to_owned));
             if !may_read(wait(uri, "GetObjectRetention", call.send()).map(drop))? {
                 return Ok(false);
             }
@@ -76,7 +96,8 @@ impl Store {
                 .client
                 .get_object_legal_hold()
                 .bucket(&uri.bucket)
-                .key(&uri.key);
+                .key(&uri.key)
+                .set_version_id(self.version().map(str::to_owned));
             return may_read(wait(uri, "GetObjectLegalHold", call.send()).map(drop));
         }
         Ok(true)
