@@ -356,6 +356,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether it is an answer, which more time would not have changed.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Failure::Refused(_))
+    }
+
     /// The problem, whatever is to be done about it.
     pub fn into_problem(self) -> Problem {
         match self {

@@ -12,6 +12,7 @@ mod sync {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 }
 
+use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ fn one_call_at_a_time_is_made_and_everybody_gets_an_outcome() {
             let number = thread.join().unwrap();
             assert!((1..=calls.load(Ordering::SeqCst)).contains(&number));
         }
-        assert!(flights.lead(&0).is_some(), "nothing is left under way");
+        assert!(flights.lead(&0, HOUR).is_some(), "nothing is left under way");
     });
 }
 
@@ -60,7 +61,7 @@ fn one_call_at_a_time_is_made_and_everybody_gets_an_outcome() {
 fn a_call_that_is_lost_passes_to_a_thread_that_waits() {
     loom::model(|| {
         let flights: Arc<Flights<u8, usize>> = Arc::default();
-        let lost = flights.lead(&0).unwrap();
+        let lost = flights.lead(&0, HOUR).unwrap();
         let other = flights.clone();
         let waits = thread::spawn(move || match other.join(&0, HOUR) {
             Turn::Lead(lead) => lead.end(1),
@@ -68,15 +69,42 @@ fn a_call_that_is_lost_passes_to_a_thread_that_waits() {
         });
         drop(lost);
         waits.join().unwrap();
-        assert!(flights.lead(&0).is_some());
+        assert!(flights.lead(&0, HOUR).is_some());
     });
+}
+
+#[test]
+fn a_call_that_gives_up_passes_to_a_thread_with_more_patience_and_answers_the_others() {
+    const SECOND: Duration = Duration::from_secs(1);
+    for (leads, waits) in [(SECOND, HOUR), (HOUR, SECOND), (HOUR, HOUR)] {
+        // In some order of steps, whatever loom does with its own.
+        let answered = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&answered);
+        loom::model(move || {
+            let flights: Arc<Flights<u8, usize>> = Arc::default();
+            let lead = flights.lead(&0, leads).unwrap();
+            let (other, seen) = (flights.clone(), seen.clone());
+            let waiter = thread::spawn(move || match other.join(&0, waits) {
+                Turn::Lead(lead) => lead.end(2),
+                Turn::Ended(failure) => {
+                    assert_eq!(failure, 1);
+                    seen.store(true, Ordering::SeqCst);
+                }
+                Turn::Late => panic!("not even a second has passed"),
+            });
+            lead.give_up(1);
+            waiter.join().unwrap();
+            assert!(flights.lead(&0, HOUR).is_some(), "nothing is left under way");
+        });
+        assert_eq!(answered.load(Ordering::SeqCst), waits <= leads);
+    }
 }
 
 #[test]
 fn a_thread_without_patience_does_not_wait() {
     loom::model(|| {
         let flights: Arc<Flights<u8, usize>> = Arc::default();
-        let lead = flights.lead(&0).unwrap();
+        let lead = flights.lead(&0, HOUR).unwrap();
         assert!(matches!(flights.join(&0, Duration::ZERO), Turn::Late));
         assert!(matches!(flights.join(&1, Duration::ZERO), Turn::Lead(_)));
         lead.end(1);

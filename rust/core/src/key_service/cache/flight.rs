@@ -1,7 +1,8 @@
 //! Calls that many threads need at once and one of them makes ("single flight").
 //!
 //! The thread that gets a [`Lead`] makes the call. The others wait for its outcome, each within its own patience. If
-//! the call ends without an outcome, because it panicked, one of the others gets the lead.
+//! the call ends without an outcome, because it panicked, one of the others gets the lead. So does a thread with more
+//! patience than the call had, if that gave up: its failure is no answer to those who can wait longer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -20,6 +21,8 @@ struct Flight<T> {
 enum State<T> {
     UnderWay,
     Ended(T),
+    /// The outcome is for those who have no more patience than the call had.
+    GaveUp(T, Duration),
     Lost,
 }
 
@@ -38,6 +41,13 @@ pub(crate) struct Lead<K: Ord, T> {
     flights: Arc<Flights<K, T>>,
     key: K,
     flight: Arc<Flight<T>>,
+    patience: Duration,
+}
+
+/// Whether the failure of a call that had `patience` answers one that has `left`, too: an eighth more would not have
+/// changed it.
+pub(crate) fn answers(patience: Duration, left: Duration) -> bool {
+    left <= patience + patience / 8
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,27 +61,31 @@ impl<K: Ord, T> Default for Flights<K, T> {
 }
 
 impl<K: Ord + Clone, T: Clone> Flights<K, T> {
-    /// The lead, if no call for `key` is under way.
-    pub(crate) fn lead(self: &Arc<Self>, key: &K) -> Option<Lead<K, T>> {
-        self.enter(key).ok()
+    /// The lead of a call that has `patience`, if no call for `key` is under way.
+    pub(crate) fn lead(self: &Arc<Self>, key: &K, patience: Duration) -> Option<Lead<K, T>> {
+        self.enter(key, patience).ok()
     }
 
     /// The lead, or the outcome of the call under way.
     pub(crate) fn join(self: &Arc<Self>, key: &K, patience: Duration) -> Turn<K, T> {
         let end = Instant::now() + patience;
         loop {
-            let flight = match self.enter(key) {
+            let left = || end.saturating_duration_since(Instant::now());
+            let flight = match self.enter(key, left()) {
                 Ok(lead) => return Turn::Lead(lead),
                 Err(flight) => flight,
             };
             let mut state = lock(&flight.state);
             loop {
+                let left = left();
                 match &*state {
                     State::Ended(outcome) => return Turn::Ended(outcome.clone()),
-                    State::Lost => break,
+                    State::GaveUp(outcome, patience) if answers(*patience, left) => {
+                        return Turn::Ended(outcome.clone())
+                    }
+                    State::GaveUp(..) | State::Lost => break,
                     State::UnderWay => {}
                 }
-                let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     return Turn::Late;
                 }
@@ -81,7 +95,7 @@ impl<K: Ord + Clone, T: Clone> Flights<K, T> {
         }
     }
 
-    fn enter(self: &Arc<Self>, key: &K) -> Result<Lead<K, T>, Arc<Flight<T>>> {
+    fn enter(self: &Arc<Self>, key: &K, patience: Duration) -> Result<Lead<K, T>, Arc<Flight<T>>> {
         let mut flights = lock(&self.0);
         if let Some(flight) = flights.get(key) {
             return Err(Arc::clone(flight));
@@ -95,6 +109,7 @@ impl<K: Ord + Clone, T: Clone> Flights<K, T> {
             flights: Arc::clone(self),
             key: key.clone(),
             flight,
+            patience,
         })
     }
 }
@@ -103,6 +118,17 @@ impl<K: Ord, T> Lead<K, T> {
     /// Ends the call: all who wait get `outcome`. The next call for the key may begin before they have seen it.
     pub(crate) fn end(self, outcome: T) {
         *lock(&self.flight.state) = State::Ended(outcome);
+    }
+
+    /// Ends the call with a failure that more time might have spared: those get it who have no more left than this call
+    /// had, and one of the others makes the next call.
+    pub(crate) fn give_up(self, failure: T) {
+        *lock(&self.flight.state) = State::GaveUp(failure, self.patience);
+    }
+
+    /// How long the call may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 }
 

@@ -33,7 +33,7 @@ use gate::Gate;
 
 pub use calls::full_jitter;
 pub(crate) use clock::{Clock, Monotonic};
-pub(crate) use flight::{Flights, Lead, Turn};
+pub(crate) use flight::{answers, Flights, Lead, Turn};
 
 /// How long a refusal is cached, so that a job without permission does not ask again for every object.
 const REFUSAL_CACHED_FOR: Duration = Duration::from_secs(5);
@@ -58,6 +58,14 @@ enum Opened {
     Failed { failure: Failure, at: Duration },
 }
 
+/// The failure of a call for a new current key.
+struct LastFailure {
+    failure: Failure,
+    at: Duration,
+    /// How long the call might have taken.
+    patience: Duration,
+}
+
 /// The keys of one configured key. Thread-safe.
 pub(crate) struct KeyCache {
     service: Arc<dyn KeyService>,
@@ -68,7 +76,7 @@ pub(crate) struct KeyCache {
     /// Calls for a new current key.
     renewals: Arc<Flights<(), Result<(), Failure>>>,
     /// How the last of them ended, if it failed.
-    failure: Mutex<Option<(Failure, Duration)>>,
+    failure: Mutex<Option<LastFailure>>,
     opened: moka::sync::Cache<WrappedKey, Opened>,
     /// Calls that open a key.
     openings: Arc<Flights<WrappedKey, Opened>>,
@@ -194,7 +202,10 @@ impl KeyCache {
                 opened
             }
         };
-        lead.end(opened.clone());
+        match &opened {
+            Opened::Failed { failure, .. } if !failure.is_final() => lead.give_up(opened.clone()),
+            _ => lead.end(opened.clone()),
+        }
         Ok(opened)
     }
 
@@ -259,10 +270,7 @@ impl KeyCache {
     fn stale(&self) -> Option<Arc<Current>> {
         let current = self.current.load_full()?;
         let age = self.clock.now().saturating_sub(current.born);
-        let unanswered = matches!(
-            *self.last_failure(),
-            Some((Failure::Throttled(_) | Failure::Unavailable(_), _))
-        );
+        let unanswered = matches!(&*self.last_failure(), Some(last) if !last.failure.is_final());
         let in_grace = age < self.limits.max_age + self.limits.max_stale;
         (unanswered && in_grace && current.uses.load(Ordering::Relaxed) < self.limits.max_uses)
             .then_some(current)
@@ -287,7 +295,7 @@ impl KeyCache {
             let settled = if self.is_good() {
                 Some(Ok(()))
             } else {
-                self.recent_failure().map(Err)
+                self.recent_failure(left + GRACE).map(Err)
             };
             if let Some(outcome) = settled {
                 return call.skip(outcome);
@@ -299,10 +307,11 @@ impl KeyCache {
     }
 
     fn renew_in_background(self: &Arc<Self>) {
-        if self.recent_failure().is_some() {
+        let patience = self.limits.deadline + GRACE;
+        if self.recent_failure(patience).is_some() {
             return;
         }
-        let Some(lead) = self.renewals.lead(&()) else {
+        let Some(lead) = self.renewals.lead(&(), patience) else {
             return;
         };
         let call = self.begin_call(lead);
@@ -315,19 +324,20 @@ impl KeyCache {
         });
     }
 
-    fn last_failure(&self) -> MutexGuard<'_, Option<(Failure, Duration)>> {
+    fn last_failure(&self) -> MutexGuard<'_, Option<LastFailure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The failure of the last call, as long as it is cached.
-    fn recent_failure(&self) -> Option<Failure> {
+    /// The failure of the last call, as long as it is cached, if it answers a call that has `patience`.
+    fn recent_failure(&self, patience: Duration) -> Option<Failure> {
         let last = self.last_failure();
-        let (failure, at) = last.as_ref()?;
-        let age = match failure {
-            Failure::Refused(_) => REFUSAL_CACHED_FOR,
-            Failure::Throttled(_) | Failure::Unavailable(_) => FAULT_CACHED_FOR,
+        let last = last.as_ref()?;
+        let (age, answers) = if last.failure.is_final() {
+            (REFUSAL_CACHED_FOR, true)
+        } else {
+            (FAULT_CACHED_FOR, flight::answers(last.patience, patience))
         };
-        (self.clock.now().saturating_sub(*at) < age).then(|| failure.clone())
+        (answers && self.clock.now().saturating_sub(last.at) < age).then(|| last.failure.clone())
     }
 
     fn is_good(&self) -> bool {
@@ -444,14 +454,22 @@ impl PendingCall {
             self.cache.remember(&current);
             self.cache.current.store(Some(current));
         });
-        *self.cache.last_failure() = outcome.clone().err().map(|failure| (failure, now));
+        let patience = self.lead.as_ref().map_or(Duration::ZERO, Lead::patience);
+        *self.cache.last_failure() = outcome.clone().err().map(|failure| LastFailure {
+            failure,
+            at: now,
+            patience,
+        });
         self.land(outcome.clone());
         outcome
     }
 
     fn land(&mut self, outcome: Result<(), Failure>) {
         if let Some(lead) = self.lead.take() {
-            lead.end(outcome);
+            match &outcome {
+                Err(failure) if !failure.is_final() => lead.give_up(outcome),
+                _ => lead.end(outcome),
+            }
         }
     }
 }

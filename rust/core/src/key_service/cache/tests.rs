@@ -37,8 +37,10 @@ struct Service {
 }
 
 impl Service {
-    fn answer<T: Send + 'static>(&self, value: T) -> Answer<'_, T> {
+    /// Counts a call, and answers it as the test wants it at this moment.
+    fn answer<T: Send + 'static>(&self, count: &AtomicU64, value: impl FnOnce(u64) -> T) -> Answer<'_, T> {
         let trouble = self.trouble.lock().unwrap().clone();
+        let value = value(count.fetch_add(1, Ordering::SeqCst));
         Box::pin(async move {
             if !self.delay.is_zero() {
                 tokio::time::sleep(self.delay).await;
@@ -75,17 +77,15 @@ fn key(n: u64) -> SecretSlice<u8> {
 
 impl KeyService for Service {
     fn generate(&self) -> Answer<'_, NewKey> {
-        let n = self.made.fetch_add(1, Ordering::SeqCst);
-        self.answer(NewKey {
+        self.answer(&self.made, |n| NewKey {
             plaintext: key(n),
             wrapped: wrapped(n),
         })
     }
 
     fn open<'a>(&'a self, wrapped: &'a WrappedKey) -> Answer<'a, SecretSlice<u8>> {
-        self.opened.fetch_add(1, Ordering::SeqCst);
         let n = u64::from_be_bytes(wrapped.ciphertext.clone().try_into().unwrap());
-        self.answer(key(n))
+        self.answer(&self.opened, |_| key(n))
     }
 }
 
@@ -415,6 +415,51 @@ fn a_request_whose_time_is_up_makes_no_call_and_leaves_no_failure_to_others() {
     assert_eq!(service.calls(), (1, 0));
     cache.renew().unwrap();
     cache.open(&wrapped(1)).unwrap();
+}
+
+#[test]
+fn a_thread_with_more_time_does_not_get_the_failure_of_one_that_had_less() {
+    let limits = Limits {
+        deadline: seconds(600),
+        ..limits()
+    };
+    let slow = Service {
+        delay: Duration::from_millis(200),
+        ..Service::default()
+    };
+    let (cache, service, hands) = cache(limits, slow);
+    let write = || cache.current().map(drop);
+    let read = || cache.open(&wrapped(9)).map(drop);
+    let requests: [&(dyn Fn() -> Result<(), Problem> + Sync); 2] = [&write, &read];
+    for request in requests {
+        service.trouble(Some(unavailable()));
+        let calls = service.calls();
+        std::thread::scope(|scope| {
+            let hasty = scope.spawn(|| waiting::within(seconds(60), request));
+            until(|| service.calls() != calls);
+            // While the first call is under way, another thread comes to wait for it.
+            service.trouble(None);
+            let patient = scope.spawn(request);
+            hands.forward(seconds(61));
+            assert_eq!(
+                hasty.join().unwrap().unwrap_err().code,
+                Code::SourceUnavailable
+            );
+            patient.join().unwrap().unwrap();
+        });
+    }
+    assert_eq!(service.calls(), (2, 2));
+}
+
+#[test]
+fn a_failure_is_cached_for_those_who_have_no_more_time_than_the_call_had() {
+    let (cache, service, _) = cache(limits(), Service::default());
+    service.trouble(Some(unavailable()));
+    let hasty = || waiting::within(seconds(1), || cache.current().map(drop));
+    hasty().unwrap_err();
+    service.trouble(None);
+    hasty().unwrap_err();
+    cache.current().unwrap();
 }
 
 #[test]

@@ -198,6 +198,20 @@ fn an_unknown_version_is_looked_for_once_in_a_while() {
 }
 
 #[test]
+fn a_reading_that_failed_for_a_request_with_less_time_is_made_again() {
+    let place = Place::new();
+    let provider = place.open(&[]).unwrap();
+    place.change(Change::Rotate);
+    let written = write(&place.open(&[]).unwrap());
+    let elsewhere = place.path("elsewhere");
+    fs::rename(place.document(), &elsewhere).unwrap();
+    let hasty = crate::waiting::within(Duration::from_secs(1), || read(&provider, &written));
+    assert_eq!(hasty, Err(Code::KeyVersionUnknown));
+    fs::rename(&elsewhere, place.document()).unwrap();
+    assert_eq!(read(&provider, &written).unwrap(), bytes(&written));
+}
+
+#[test]
 fn a_request_waits_for_the_reading_of_another_thread_no_longer_than_it_may_take() {
     let place = Place::new();
     let inputs = Inputs::new();
@@ -213,7 +227,7 @@ fn a_request_waits_for_the_reading_of_another_thread_no_longer_than_it_may_take(
     let key = super::load("lake", own, &mut loader).unwrap();
     place.change(Change::Rotate);
     let stored = write(&place.open(&[]).unwrap()).description;
-    let reading = key.shared.readings.lead(&()).unwrap();
+    let reading = key.shared.readings.lead(&(), Duration::from_secs(1)).unwrap();
     let refused = key.for_decryption(stored.clone()).unwrap_err();
     assert_eq!(refused.code, Code::KeyVersionUnknown);
     drop(reading);
