@@ -1,9 +1,6 @@
 package org.emrkeys.provider;
 
-import java.lang.ref.WeakReference;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
@@ -24,9 +21,6 @@ import org.emrkeys.jce.JceInstaller;
  * the SDK alone.
  */
 public final class ConfiguredProvider implements AutoCloseable {
-  /** By {@link ProviderHandle#identity}. Weak: a provider lives as long as a client refers to it. */
-  private static final Map<String, WeakReference<ConfiguredProvider>> SHARED = new HashMap<>();
-
   /** Objects of an order between which the audit log is written: what waits for that is bounded. */
   private static final int SLICE = 64;
 
@@ -43,10 +37,8 @@ public final class ConfiguredProvider implements AutoCloseable {
 
   private volatile boolean closed;
 
-  /** In {@link #SHARED}, with that many clients; guarded by it. Null if it is not shared. */
+  /** Of {@link SharedProviders}; null if it is not shared. */
   private String identity;
-
-  private int sharers;
 
   /**
    * A provider without configuration.
@@ -66,23 +58,19 @@ public final class ConfiguredProvider implements AutoCloseable {
    * @param conf the Configuration, not null
    * @param log as for the constructor; that of the first of them is used
    * @return the provider; each client closes it once
-   * @throws EmrKeysException as {@link #configure}
+   * @throws EmrKeysException as {@link #configure}; {@code INTERRUPTED} if this thread was interrupted
+   *     while another opened the same
    */
   public static ConfiguredProvider shared(Client client, Configuration conf, Log log) {
-    synchronized (SHARED) {
-      SHARED.values().removeIf(provider -> provider.get() == null);
-      String identity = ProviderHandle.identity(client, new HadoopSettings(conf));
-      WeakReference<ConfiguredProvider> known = SHARED.get(identity);
-      ConfiguredProvider provider = known == null ? null : known.get();
-      if (provider == null) {
-        provider = new ConfiguredProvider(client, log);
-        provider.configure(conf);
-        provider.identity = identity;
-        SHARED.put(identity, new WeakReference<>(provider));
-      }
-      provider.sharers++;
-      return provider;
-    }
+    String identity = ProviderHandle.identity(client, new HadoopSettings(conf));
+    return SharedProviders.join(
+        identity,
+        () -> {
+          ConfiguredProvider provider = new ConfiguredProvider(client, log);
+          provider.identity = identity;
+          provider.configure(conf);
+          return provider;
+        });
   }
 
   /**
@@ -139,13 +127,9 @@ public final class ConfiguredProvider implements AutoCloseable {
    */
   @Override
   public void close() {
-    synchronized (SHARED) {
-      if (identity != null && --sharers > 0) {
-        return;
-      }
-      SHARED.remove(identity);
+    if (SharedProviders.leave(identity, this)) {
+      release();
     }
-    release();
   }
 
   private synchronized void release() {

@@ -12,12 +12,14 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.Conf;
 import org.emrkeys.EmrKeysException;
@@ -187,6 +189,58 @@ class InterruptTest {
             "CLOSED", assertThrows(EmrKeysException.class, () -> listing.next(10)).code());
       }
     }
+  }
+
+  @Test
+  void aContentKeyThatWaitsForTheKeyServiceEnds() throws Exception {
+    Map<String, String> metadata = new HashMap<>();
+    metadata.put("x-amz-key-v2", Base64.getEncoder().encodeToString(new byte[60]));
+    metadata.put("x-amz-iv", Base64.getEncoder().encodeToString(new byte[12]));
+    metadata.put("x-amz-cek-alg", "AES/GCM/NoPadding");
+    metadata.put("x-amz-wrap-alg", "AES/GCM");
+    metadata.put("x-amz-tag-len", "128");
+    metadata.put(
+        "x-amz-matdesc",
+        "{\"emrkeys.key\":\"remote\",\"emrkeys.kms-key\":\"" + KMS_KEY + "\",\"emrkeys.wrapped\":\"AAAA\"}");
+    try (ProviderHandle handle = ProviderHandle.open(Client.S3A, new HadoopSettings(conf))) {
+      assertEnds(() -> handle.contentKey("bucket", "object", metadata, null, in -> in));
+    }
+  }
+
+  @Test
+  void aTableKeyThatWaitsForTheKeyServiceEnds() throws Exception {
+    try (ProviderHandle handle = ProviderHandle.open(Client.TABLES, new HadoopSettings(conf))) {
+      assertEnds(() -> handle.wrapTableKey("parquet", "remote", new byte[16]));
+    }
+  }
+
+  private static ConfiguredProvider share(Configuration conf) {
+    return ConfiguredProvider.shared(Client.S3A, conf, LogFactory.getLog(InterruptTest.class));
+  }
+
+  @Test
+  void aStartDoesNotWaitForThatOfAnotherConfiguration() throws Exception {
+    Configuration local = new Configuration(conf);
+    Configuration stored = withKeyInS3();
+    Asking slow = new Asking(() -> share(stored).close());
+    awaitRequest();
+    share(local).close();
+    assertTrue(slow.isAlive(), "still waits for S3");
+    slow.assertInterrupted();
+  }
+
+  @Test
+  void aStartThatWaitsForThatOfTheSameConfigurationEndsOrTakesOver() throws Exception {
+    Configuration stored = withKeyInS3();
+    Asking first = new Asking(() -> share(stored).close());
+    awaitRequest();
+    Asking second = new Asking(() -> share(stored).close());
+    second.assertInterrupted();
+    assertTrue(first.isAlive(), "the other thread waits on");
+    Asking third = new Asking(() -> share(stored).close());
+    first.assertInterrupted();
+    awaitRequest();
+    third.assertInterrupted();
   }
 
   @Test
