@@ -10,7 +10,7 @@ use emrkeys_core::keyring::Protection;
 use emrkeys_core::release::{self, Release};
 use emrkeys_core::{config_summary, Code, Config, Settings};
 use emrkeys_crypto::generate;
-use emrkeys_objects::{Metadata, ObjectUri, Store};
+use emrkeys_objects::{ObjectUri, Store};
 use serde_json::{json, Value};
 use zeroize::Zeroizing;
 
@@ -257,7 +257,7 @@ impl Command {
         if let Some(key) = &key {
             match &key.place {
                 KeyPlace::Path(path) => write_new(path, &key.key)?,
-                KeyPlace::S3(uri) => put_new(&aws.store()?, uri, &key.key)?,
+                KeyPlace::S3(uri) => put_new(&aws.store()?, uri, key.key.clone())?,
             }
             made.push(Made {
                 place: key.uri.clone(),
@@ -381,9 +381,8 @@ impl Command {
 }
 
 /// A key in S3, where nothing was.
-fn put_new(store: &Store, uri: &ObjectUri, key: &[u8]) -> Result<(), Failure> {
-    let stored = store.put(uri, key.to_vec(), &Metadata::new(), true);
-    stored.map_err(|error| match error.code() {
+fn put_new(store: &Store, uri: &ObjectUri, key: Zeroizing<Vec<u8>>) -> Result<(), Failure> {
+    store.put_secret(uri, key).map_err(|error| match error.code() {
         Code::ObjectChanged => Failure::Changed(format!(
             "{uri} exists, and a key that is overwritten is lost with everything under it: name another place"
         )),

@@ -3,6 +3,7 @@
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::calls::wait;
 use super::store::{ObjectUri, Store};
@@ -42,6 +43,15 @@ impl Store {
             .body(ByteStream::from(content.into()));
         let put = wait(uri, "PutObject", call.send());
         self.or_made(uri, metadata, put.map(drop))
+    }
+
+    /// Writes a secret as an object that must not exist. The memory that it is sent from is wiped afterwards; buffers
+    /// of the HTTP client are not.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_secret(&self, uri: &ObjectUri, secret: Zeroizing<Vec<u8>>) -> Result<(), Error> {
+        self.put(uri, Bytes::from_owner(secret), &Metadata::new(), true)
     }
 
     /// An answer may be lost although the object was made, and where the request is repeated S3 says that there is one,
