@@ -77,6 +77,15 @@ pub(super) fn no_answer() -> Failure {
     ))
 }
 
+/// The failure of a call that neither succeeded nor failed by its deadline.
+pub(super) fn lost() -> Failure {
+    Failure::Unavailable(Problem::new(
+        Code::SourceUnavailable,
+        "the call of the key service was lost",
+        "Try again; if it stays so, report this defect.",
+    ))
+}
+
 fn gave_up(failure: Failure, tries: u32, deadline: Duration) -> Failure {
     let told = |mut problem: Problem| {
         problem.message = format!(

@@ -1,8 +1,10 @@
+use super::failed::{FAULT_CACHED_FOR, REFUSAL_CACHED_FOR};
 use super::*;
-use crate::key_service::Answer;
-use secrecy::ExposeSecret;
+use crate::error::Code;
+use crate::key_service::NewKey;
+use secrecy::{ExposeSecret, SecretSlice};
 use std::collections::BTreeMap as Map;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Time that passes when the test says so; sleeping moves it on.
 #[derive(Clone, Default)]
