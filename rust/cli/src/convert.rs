@@ -52,7 +52,8 @@ pub(crate) struct Command {
     /// With --to-plaintext, in place of the question: the URI that stands on the command line, once more
     #[arg(long, value_name = "URI", requires = "to_plaintext")]
     confirm: Option<String>,
-    /// Read each new object and compare it, even if S3 confirms the checksum of what was sent
+    /// Read each new object and compare it, even if S3 confirms the checksum of what was sent; read those whole, too,
+    /// that are converted already
     #[arg(long)]
     second_read: bool,
     #[command(flatten)]
@@ -201,8 +202,13 @@ impl Task for Work<'_> {
         self.convert.target(&self.provider, &self.scope.uri)
     }
 
-    fn object(&self, uri: &ObjectUri) -> Result<Outcome, Error> {
-        self.convert.object(&self.provider, self.store, uri)
+    fn object(&self, uri: &ObjectUri, doubted: bool) -> Result<Outcome, Error> {
+        if !doubted {
+            return self.convert.object(&self.provider, self.store, uri);
+        }
+        let mut convert = self.convert.clone();
+        convert.doubted = true;
+        convert.object(&self.provider, self.store, uri)
     }
 
     fn look(&self, uri: &ObjectUri) -> Result<Outcome, Error> {

@@ -153,6 +153,9 @@ codes! {
     ObjectNotFound = "OBJECT_NOT_FOUND",
     /// An object was written by somebody else in the meantime; nothing was done to it.
     ObjectChanged = "OBJECT_CHANGED",
+    /// An object was replaced, or may have been, and nothing shows that the new one is what was sent. The message says
+    /// where the object as it was is.
+    ReplacementNotProven = "REPLACEMENT_NOT_PROVEN",
     /// Some of many objects could not be worked on; each was reported by itself.
     ObjectsFailed = "OBJECTS_FAILED",
     /// S3 refused an operation on an object.

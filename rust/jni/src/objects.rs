@@ -309,8 +309,8 @@ pub(crate) fn rewrap_order(bytes: &[u8]) -> Result<(Rewrap, Batch), Error> {
     Ok((rewrap, batch))
 }
 
-/// A batch, the form (0 v2, 1 v4, 2 plaintext), the key that is to wrap, names of keys to move from, two flags (from
-/// plaintext, second read), and the end of the keys of instruction files.
+/// A batch, the form (0 v2, 1 v4, 2 plaintext), the key that is to wrap, names of keys to move from, three flags (from
+/// plaintext, renew, second read), and the end of the keys of instruction files.
 pub(crate) fn convert_order(bytes: &[u8]) -> Result<(Convert, Batch), Error> {
     let mut reader = Reader::new(bytes);
     let mut batch = Batch::read(&mut reader)?;
@@ -324,6 +324,7 @@ pub(crate) fn convert_order(bytes: &[u8]) -> Result<(Convert, Batch), Error> {
     convert.target = target(&mut reader)?;
     convert.from = names(&mut reader)?;
     convert.from_plaintext = reader.byte()? != 0;
+    convert.renew = reader.byte()? != 0;
     convert.second_read = reader.byte()? != 0;
     convert.dry_run = batch.dry_run;
     let suffix = reader.text(Code::InvalidUri, "the end of the keys of instruction files")?;
@@ -380,10 +381,11 @@ mod tests {
         assert!(rewrap.upgrade_wrap && rewrap.dry_run);
         assert_eq!((batch.jobs, batch.bucket.as_str()), (8, "lake"));
         assert_eq!(batch.objects, [ObjectUri::parse("s3://lake/a/b").unwrap()]);
-        let sent = order(b"\x01\0\0\0\0\0\0\0\0\x01\0\0\0\0\x02.i");
+        let sent = order(b"\x01\0\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x02.i");
         let (convert, batch) = convert_order(&sent).unwrap();
         assert_eq!((convert.form, &convert.target), (Form::V4, &Target::Rules));
-        assert!(convert.from.is_empty() && convert.from_plaintext && !convert.second_read && convert.dry_run);
+        assert!(convert.from.is_empty() && convert.from_plaintext && convert.renew && !convert.second_read);
+        assert!(convert.dry_run);
         assert_eq!(batch.instruction_suffix, ".i");
     }
 

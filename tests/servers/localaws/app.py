@@ -77,6 +77,8 @@ class Application:
                 return responses.error(
                     start, operation.service, outcome.status, outcome.code, outcome.message, head
                 )
+            if outcome.alter:
+                s3_rules.alter(environ, _take_body(environ))
             if outcome.cut is not None:
                 return responses.cut(self._moto(environ, responses.promising(start)), outcome.cut)
         if operation.service == "kms":

@@ -34,6 +34,7 @@ class Fault:
     message: str = "injected by the test"
     body: Optional[str] = None
     cut: Optional[int] = None
+    alter: bool = False
     rate: Optional[float] = None
     burst: int = 1
     id: int = 0
@@ -61,10 +62,12 @@ class Fault:
             fault.rate = None if fault.rate is None else float(fault.rate)
             fault.body = None if fault.body is None else str(fault.body)
             fault.cut = None if fault.cut is None else int(fault.cut)
+            fault.alter = bool(fault.alter)
         except (TypeError, ValueError) as problem:
             raise BadFault(str(problem)) from problem
-        if fault.status is None and fault.delay <= 0 and fault.rate is None and fault.cut is None:
-            raise BadFault("a fault needs a status, a delay, a rate or a cut")
+        effects = (fault.status, fault.delay > 0 or None, fault.rate, fault.cut, fault.alter or None)
+        if all(effect is None for effect in effects):
+            raise BadFault("a fault needs a status, a delay, a rate, a cut or an alter")
         if fault.cut is not None and (fault.cut < 0 or fault.status is not None or fault.rate is not None):
             raise BadFault("cut must be a number of bytes, without a status or a rate")
         if fault.rate is not None and (fault.rate <= 0 or fault.burst < 1):
@@ -118,6 +121,7 @@ class Outcome:
     message: str
     body: Optional[str] = None
     cut: Optional[int] = None
+    alter: bool = False
 
 
 class Faults:
@@ -168,4 +172,6 @@ class Faults:
                     return Outcome(delay, fault.status, fault.code, fault.message, fault.body)
                 if fault.cut is not None:
                     return Outcome(delay, None, "", "", cut=fault.cut)
+                if fault.alter:
+                    return Outcome(delay, None, "", "", alter=True)
         return Outcome(delay, None, "", "") if hit else None

@@ -6,6 +6,7 @@ object until a time that is past.
 
 import base64
 import hashlib
+import io
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -68,6 +69,15 @@ def locks_until_the_past(environ: dict) -> bool:
 
 
 _UPLOADS = {"PutObject", "UploadPart"}
+_CHECKSUMS = ("HTTP_X_AMZ_CHECKSUM_SHA256", "HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "HTTP_X_AMZ_CONTENT_SHA256")
+
+
+def alter(environ: dict, body: bytes) -> None:
+    """Has an upload be stored with another byte in its middle, by a store that knows of no checksums."""
+    middle = len(body) // 2
+    environ["wsgi.input"] = io.BytesIO(body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :])
+    for name in _CHECKSUMS:
+        environ.pop(name, None)
 
 
 def wrong_digest(operation: str, environ: dict, body: Callable[[], bytes]) -> str | None:

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use emrkeys_core::Code;
+use emrkeys_core::{Code, Error};
 use emrkeys_objects::ObjectUri;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,8 @@ use crate::output::{at, note, problem, Failure};
 /// The form of the file. Older ones say nothing of the version of the key, so that nobody can know whether they hold
 /// today.
 const FORMAT: u32 = 2;
-/// The most failed objects that a checkpoint remembers; more than that and something else is wrong.
+/// The most failed objects that a checkpoint remembers, and the most in doubt; more than that and something else is
+/// wrong.
 const MAX_FAILED: usize = 10_000;
 /// The outcome of the objects that are tried again.
 const FAILED: &str = "failed";
@@ -46,9 +47,13 @@ pub(super) struct State<Run> {
     pub(super) failed: BTreeSet<String>,
     /// Outcomes of all runs since `started`.
     pub(super) counts: BTreeMap<String, u64>,
+    /// Objects that were replaced and that nothing has shown to be what was sent, each with the message of that time.
+    /// Without them the next run would take these objects for done.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) doubted: BTreeMap<String, String>,
 }
 
-impl<Run> State<Run> {
+impl<Run: Clone> State<Run> {
     fn new(of: Run, target: String) -> Self {
         State {
             format: FORMAT,
@@ -58,6 +63,15 @@ impl<Run> State<Run> {
             after: None,
             failed: BTreeSet::new(),
             counts: BTreeMap::new(),
+            doubted: BTreeMap::new(),
+        }
+    }
+
+    /// The state of a run that looks at every object, those in doubt first.
+    fn anew(&self, target: String) -> Self {
+        State {
+            doubted: self.doubted.clone(),
+            ..State::new(self.of.clone(), target)
         }
     }
 
@@ -77,7 +91,12 @@ impl<Run> State<Run> {
         }
         let mark = state.after.as_ref().filter(|_| listed);
         let counted = state.counts.get(FAILED).copied().unwrap_or_default();
-        if !state.failed.iter().chain(mark).all(|key| key.starts_with(prefix))
+        if !state
+            .failed
+            .iter()
+            .chain(state.doubted.keys())
+            .chain(mark)
+            .all(|key| key.starts_with(prefix))
             || counted != state.failed.len() as u64
         {
             return Err("it was changed".to_owned());
@@ -86,7 +105,12 @@ impl<Run> State<Run> {
     }
 
     /// Counts an outcome; one that failed before and is tried again is counted by its last outcome.
-    pub(super) fn count(&mut self, uri: &ObjectUri, outcome: &str, failed: bool) -> Result<(), Failure> {
+    pub(super) fn count(
+        &mut self,
+        uri: &ObjectUri,
+        outcome: &str,
+        error: Option<&Error>,
+    ) -> Result<(), Failure> {
         if self.failed.remove(&uri.key) {
             if let Some(count) = self.counts.get_mut(FAILED) {
                 *count = count.saturating_sub(1);
@@ -97,10 +121,18 @@ impl<Run> State<Run> {
         }
         let count = self.counts.entry(outcome.to_owned()).or_default();
         *count = count.saturating_add(1);
-        if failed {
-            self.failed.insert(uri.key.clone());
+        match error {
+            None => {
+                self.doubted.remove(&uri.key);
+            }
+            Some(error) => {
+                self.failed.insert(uri.key.clone());
+                if error.code() == Code::ReplacementNotProven {
+                    self.doubted.insert(uri.key.clone(), error.to_string());
+                }
+            }
         }
-        if self.failed.len() > MAX_FAILED {
+        if self.failed.len().max(self.doubted.len()) > MAX_FAILED {
             return Err(problem(
                 Code::ObjectsFailed,
                 format!("more than {MAX_FAILED} objects failed"),
@@ -149,9 +181,10 @@ impl<Run: Identity> Checkpoint<Run> {
                 "note: the checkpoint is of a run to {}, and {target} wraps by now: begins anew",
                 found.target
             ));
-            return Ok(begun(State::new(of, target), false));
+            return Ok(begun(found.anew(target), false));
         }
-        Ok(begun(found, true))
+        let resumed = !found.counts.is_empty();
+        Ok(begun(found, resumed))
     }
 
     /// Whether the keys that wrap now are those that wrapped when the run began.
@@ -161,21 +194,28 @@ impl<Run: Identity> Checkpoint<Run> {
 
     /// Begins anew, with these versions of keys.
     pub(super) fn restart(&mut self, target: String) {
-        self.state = State::new(self.state.of.clone(), target);
+        self.state = self.state.anew(target);
     }
 
     pub(super) fn write(&self) -> Result<(), Failure> {
+        self.store(&self.state)
+    }
+
+    fn store(&self, state: &State<Run>) -> Result<(), Failure> {
         let Some(path) = &self.path else {
             return Ok(());
         };
         let mut file = NewFile::create(path).map_err(at(path))?;
-        serde_json::to_writer(&mut file, &self.state).map_err(|error| at(path)(error.into()))?;
+        serde_json::to_writer(&mut file, state).map_err(|error| at(path)(error.into()))?;
         file.replace().map_err(at(path))
     }
 
     /// Every object was looked at. The next run looks at all of them again: a mark at the end would hide those that
-    /// appear before it, and a rotation.
-    pub(super) fn remove(&self) -> Result<(), Failure> {
+    /// appear before it, and a rotation. Objects in doubt stay in the file until they prove whole.
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        if !self.state.doubted.is_empty() {
+            return self.store(&self.state.anew(self.state.target.clone()));
+        }
         match &self.path {
             Some(path) if path.exists() => fs::remove_file(path).map_err(at(path)),
             _ => Ok(()),

@@ -6,6 +6,7 @@ mod confirm;
 mod survey;
 mod tally;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{stderr, stdout, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::text::{counted, printable};
 use crate::Form;
 use checkpoint::Checkpoint;
 use confirm::{confirm, Beginning};
+use tally::EXAMPLES;
 
 /// How often the checkpoint is written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -177,7 +179,8 @@ pub(crate) trait Task: Sync {
     fn words(&self) -> &Words;
     /// The state that objects are brought to, as far as it can change during the work: keys and their versions.
     fn target(&self) -> Result<String, Error>;
-    fn object(&self, uri: &ObjectUri) -> Result<Self::Outcome, Error>;
+    /// Works on an object. `doubted`: an earlier run replaced it, and nothing showed that it is what was sent.
+    fn object(&self, uri: &ObjectUri, doubted: bool) -> Result<Self::Outcome, Error>;
     /// The outcome that [`Task::object`] would have.
     fn look(&self, uri: &ObjectUri) -> Result<Self::Outcome, Error>;
     /// The options that two runs must share to go on from each other's checkpoints.
@@ -222,7 +225,7 @@ impl<T: Task> Pass<'_, T> {
         if interrupted {
             self.write(&checkpoint)?;
         } else {
-            checkpoint.remove()?;
+            checkpoint.end()?;
         }
         shown(self.summary(&checkpoint, &tally, interrupted, form))?;
         if interrupted {
@@ -255,6 +258,7 @@ impl<T: Task> Pass<'_, T> {
             }
             *asked = true;
         }
+        let doubted = self.doubted(checkpoint);
         let mut lines = self.report::<T::Outcome>()?;
         let pace = Pace {
             jobs: self.options.jobs.into(),
@@ -274,7 +278,7 @@ impl<T: Task> Pass<'_, T> {
                 if self.options.dry_run {
                     self.task.look(&item.uri)
                 } else {
-                    self.task.object(&item.uri)
+                    self.task.object(&item.uri, doubted.contains(&item.uri.key))
                 }
             },
             |number, item, result| {
@@ -285,9 +289,8 @@ impl<T: Task> Pass<'_, T> {
                 tally.add(&item.uri, &result);
                 looked += 1;
                 failed += u64::from(result.is_err());
-                let counted = checkpoint
-                    .state
-                    .count(&item.uri, T::Outcome::name(&result), result.is_err());
+                let outcome = T::Outcome::name(&result);
+                let counted = checkpoint.state.count(&item.uri, outcome, result.as_ref().err());
                 let told = self.tell(&item.uri, &result, &mut lines);
                 for mark in order.put(number, item.mark) {
                     checkpoint.state.after = mark.or(checkpoint.state.after.take());
@@ -327,8 +330,10 @@ impl<T: Task> Pass<'_, T> {
             return Ok(Box::new(std::iter::once(Ok(item))));
         }
         // They stay in the checkpoint until they succeed, whatever ends this run.
+        let mut first = checkpoint.state.failed.clone();
+        first.extend(checkpoint.state.doubted.keys().cloned());
         let bucket = scope.uri.bucket.clone();
-        let again = checkpoint.state.failed.clone().into_iter().map(move |key| {
+        let again = first.clone().into_iter().map(move |key| {
             let bucket = bucket.clone();
             Ok(Item {
                 uri: ObjectUri { bucket, key },
@@ -337,6 +342,8 @@ impl<T: Task> Pass<'_, T> {
             })
         });
         let listing = self.listing(checkpoint.state.after.as_deref())?;
+        let listing =
+            listing.filter(move |listed| !matches!(listed, Ok(listed) if first.contains(&listed.uri.key)));
         let listed = listing.map(|listed| {
             listed.map(|listed| Item {
                 mark: Some(listed.mark()),
@@ -345,6 +352,18 @@ impl<T: Task> Pass<'_, T> {
             })
         });
         Ok(Box::new(again.chain(listed)))
+    }
+
+    /// The objects that an earlier run left in doubt; the first of them are named.
+    fn doubted(&self, checkpoint: &Checkpoint<T::Run>) -> BTreeSet<String> {
+        let doubted = &checkpoint.state.doubted;
+        for message in doubted.values().take(EXAMPLES) {
+            note(format_args!(
+                "note: an earlier run left this in doubt: {}",
+                printable(message)
+            ));
+        }
+        doubted.keys().cloned().collect()
     }
 
     fn listing(&self, after: Option<&str>) -> Result<Listing, Error> {

@@ -13,7 +13,7 @@ use crate::output::{note, Failure};
 use crate::text::{counted, in_units, printable};
 
 /// Objects that are named for each code.
-const EXAMPLES: usize = 3;
+pub(super) const EXAMPLES: usize = 3;
 /// More ways from one key to another than that are counted as one: names in descriptions are outside input.
 const MAX_WAYS: usize = 1000;
 

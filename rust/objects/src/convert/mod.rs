@@ -6,6 +6,7 @@
 
 mod outcome;
 mod plan;
+mod proof;
 mod pump;
 mod replace;
 mod requests;
@@ -85,8 +86,12 @@ pub struct Convert {
     pub from_plaintext: bool,
     /// Whether objects that are as they should be are encrypted anew, under a fresh data key each.
     pub renew: bool,
-    /// Whether each new object is read and compared, even if S3 confirms the checksum of what was sent.
+    /// Whether each new object is read and compared, even if S3 confirms the checksum of what was sent, and each that
+    /// is as it should be is read whole: an earlier run may have ended before it compared that one.
     pub second_read: bool,
+    /// Whether an earlier run replaced the objects and did not show them to be what it sent: they are read as with
+    /// `second_read`, and one in the clear fails.
+    pub doubted: bool,
     /// Work everything out and change nothing.
     pub dry_run: bool,
     /// The keys that did not open objects so far.
@@ -134,6 +139,7 @@ impl Convert {
             from_plaintext: false,
             renew: false,
             second_read: false,
+            doubted: false,
             dry_run: false,
             doubts: Doubts::default(),
             buckets: Buckets::default(),
@@ -167,7 +173,8 @@ impl Convert {
     /// where the content does not prove whole; `CONTENT_UNSUPPORTED` for more than the 64 GiB that AES-GCM encrypts;
     /// `OBJECT_CHANGED` where somebody else wrote the object twice in the meantime, `DESCRIPTION_TOO_LARGE` where the
     /// new envelope does not fit into the metadata; those of S3. After any of them the object is as it was or as it
-    /// should be, or somebody else's.
+    /// should be, or somebody else's. `REPLACEMENT_NOT_PROVEN` where that is not certain: the new object could not be
+    /// compared with what was sent, and the version before could not be put back.
     pub fn object(&self, provider: &Provider, store: &Store, uri: &ObjectUri) -> Result<Outcome, Error> {
         let store = &store.now();
         let done = match self.try_object(provider, store, uri) {
@@ -206,7 +213,7 @@ impl Convert {
 
     /// The object, in one request with its first bytes unless it is likely to be left alone.
     fn find(&self, store: &Store, uri: &ObjectUri) -> Result<Option<Found>, Error> {
-        let found = if self.dry_run || self.shared.is_quiet.load(Ordering::Relaxed) {
+        let found = if self.dry_run || self.doubted || self.shared.is_quiet.load(Ordering::Relaxed) {
             store.head(uri)?.map(|head| (head, None))
         } else {
             store.open(uri, PIECE)?
@@ -231,6 +238,7 @@ impl Convert {
         found: &Found,
     ) -> Result<Result<Job<'a>, Outcome>, Error> {
         let skip = |why| Ok(Err(Outcome::Skipped(why)));
+        let current = |key: Option<DataKey>| self.current(provider, store, uri, found, key).map(Err);
         let head = &found.head;
         if head.metadata.contains_key(INSTRUCTION_MARK) {
             return skip(Skipped::InstructionFile);
@@ -256,7 +264,7 @@ impl Convert {
                     .as_ref()
                     .is_some_and(|materials| is_current(envelope, materials))
             {
-                return skip(Skipped::Current);
+                return current(None);
             }
             if !may_move(provider, uri, envelope, under.as_deref(), &self.from)? {
                 return Ok(Err(Outcome::OtherKey { key: named(envelope) }));
@@ -270,7 +278,7 @@ impl Convert {
                 _ => false,
             };
             if same_form && materials.as_ref().is_some_and(in_kms) {
-                return skip(Skipped::Current);
+                return current(Some(data_key));
             }
             old = Some((data_key, envelope.clone(), place.clone()));
         } else if head.is_archived() {
@@ -294,7 +302,10 @@ impl Convert {
     /// Why an object that no client encrypted is left as it is.
     fn leave_plaintext(&self, store: &Store, uri: &ObjectUri, head: &Head) -> Result<Option<Skipped>, Error> {
         if self.form == Form::Plaintext {
-            return Ok(Some(Skipped::Current));
+            return match self.doubted {
+                true => Err(proof::still_doubted(uri).into()),
+                false => Ok(Some(Skipped::Current)),
+            };
         }
         if !self.from_plaintext {
             return Ok(Some(Skipped::Plaintext));

@@ -8,14 +8,12 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use emrkeys_core::envelope::{Envelope, Metadata};
-use emrkeys_core::{Code, Error, Problem};
-use emrkeys_crypto::digest::{sha256, Sha256, SIZE};
+use emrkeys_core::envelope::Metadata;
+use emrkeys_core::{Error, Problem};
+use emrkeys_crypto::digest::{sha256, SIZE};
 
-use super::turn::Turner;
 use crate::acl::{grant, Acl};
 use crate::calls::wait;
-use crate::data_key::DataKey;
 use crate::keep::{changed, first_problem, keep};
 use crate::store::{Head, ObjectUri, Store};
 
@@ -36,7 +34,7 @@ pub(super) struct Sent {
     number: i32,
     etag: String,
     pub(super) length: u64,
-    digest: [u8; SIZE],
+    pub(super) digest: [u8; SIZE],
     /// Whether S3 gave its SHA-256 back.
     confirmed: bool,
 }
@@ -47,6 +45,16 @@ pub(super) struct Written {
     pub(super) etag: String,
     /// Where the bucket has versions.
     pub(super) version: Option<String>,
+}
+
+impl Written {
+    /// The version that holds the object as it was, if the bucket kept it.
+    pub(super) fn old_version(&self, before: &Head) -> Option<String> {
+        let old = before.version_id().unwrap_or("null");
+        // Without a version of its own the new object takes the place of the one that has none.
+        let kept = self.version.as_ref().is_some_and(|new| new != old);
+        kept.then(|| old.to_owned())
+    }
 }
 
 /// Sets what the new object takes over.
@@ -236,52 +244,6 @@ impl Store {
     pub(super) fn delete_if(&self, uri: &ObjectUri, etag: &str) -> Result<(), Error> {
         let call = self.client.delete_object().bucket(&uri.bucket).key(&uri.key);
         wait(uri, "DeleteObject", call.if_match(etag).send())?;
-        Ok(())
-    }
-
-    /// Reads the new object and compares it with what was sent, by the digests of its pieces; and opens it, if it is
-    /// encrypted, with what is stored with it.
-    ///
-    /// # Errors
-    /// `OBJECT_DAMAGED` where it is not what was sent; `OBJECT_CHANGED` where somebody else wrote since.
-    pub(super) fn compare(
-        &self,
-        uri: &ObjectUri,
-        etag: &str,
-        sent: &[Sent],
-        key: Option<(&DataKey, &Envelope)>,
-    ) -> Result<(), Error> {
-        let differs = || {
-            Problem::new(
-                Code::ObjectDamaged,
-                format!("{uri} is not as it was sent to S3"),
-                "Restore the object from an older version or a copy, and see what is between this machine and S3.",
-            )
-        };
-        let mut turner = Turner::new(key, None)?;
-        let mut body = self.get(uri, Some(etag), None)?;
-        let mut left = Bytes::new();
-        for sent in sent {
-            let mut digest = Sha256::default();
-            let mut missing = sent.length;
-            while missing > 0 {
-                if left.is_empty() {
-                    left = body.next_piece()?.ok_or_else(differs)?;
-                    continue;
-                }
-                let some = left.split_to(left.len().min(usize::try_from(missing).unwrap_or(usize::MAX)));
-                missing -= some.len() as u64;
-                digest.update(&some);
-                turner.turn(some.to_vec(), false)?;
-            }
-            if digest.finish() != sent.digest {
-                return Err(differs().into());
-            }
-        }
-        if !left.is_empty() || body.next_piece()?.is_some() {
-            return Err(differs().into());
-        }
-        turner.turn(Vec::new(), true)?;
         Ok(())
     }
 }

@@ -9,8 +9,9 @@ use emrkeys_crypto::gcm::MAX_MESSAGE;
 
 use super::outcome::{Conversion, Stored};
 use super::plan::piece_of;
+use super::proof::{unanswered, NewObject};
 use super::pump::{pump, IN_MEMORY};
-use super::replace::{are_confirmed, Replacement, Sent, Written};
+use super::replace::{Replacement, Sent, Written};
 use super::turn::Turner;
 use super::{too_large, Convert, Found, Job, PIECE};
 use crate::acl::Acl;
@@ -79,18 +80,22 @@ impl Convert {
             let (sent, written) = job.store.replace_whole(&replacement, content);
             (sent, written, noted, metadata)
         };
-        let (written, lost) = settle(job, &metadata, written)?;
-        let confirmed = are_confirmed(&sent) && lost.is_none() && !self.second_read;
-        if !confirmed {
-            let key = new.as_ref().map(|(key, envelope)| (key, envelope));
-            let compared = job.store.compare(job.uri, &written.etag, &sent, key);
-            // In the clear, only its content shows that somebody else wrote the object.
-            compared.map_err(|error| lost.filter(|_| new.is_none()).map_or(error, Error::from))?;
-        }
+        let (written, lost) = settle(job, &head, &metadata, written)?;
+        let key = new.as_ref().map(|(key, envelope)| (key, envelope));
+        let compared = self.prove_new(
+            job,
+            NewObject {
+                before: &head,
+                sent: &sent,
+                written: &written,
+                key,
+                lost,
+            },
+        )?;
         let replaced = Replaced {
             length: sent.iter().map(|sent| sent.length).sum(),
             written,
-            compared: if confirmed { "checksum" } else { "second read" },
+            compared,
             notes: acl_noted.into_iter().chain(clean_up(job)).collect(),
         };
         Ok(conversion(job, &head, envelope, turner.plaintext, replaced))
@@ -180,6 +185,7 @@ impl Job<'_> {
 /// content will. Gives too what went wrong, where the answer was lost.
 fn settle(
     job: &Job<'_>,
+    before: &Head,
     metadata: &Metadata,
     written: Result<Written, Problem>,
 ) -> Result<(Written, Option<Problem>), Error> {
@@ -188,7 +194,9 @@ fn settle(
         Err(problem) => problem,
     };
     if is_doubtful(problem.code) {
-        if let Some(head) = job.store.head(job.uri)?.filter(|head| head.metadata == *metadata) {
+        let now = job.store.head(job.uri);
+        let now = now.map_err(|_| unanswered(job.uri, before, &problem))?;
+        if let Some(head) = now.filter(|head| head.metadata == *metadata) {
             let version = head.version_id().map(str::to_owned);
             let etag = head.etag;
             return Ok((Written { etag, version }, Some(problem)));
@@ -249,8 +257,8 @@ fn conversion(
     replaced: Replaced,
 ) -> Conversion {
     let old = job.old.as_ref().map(|(_, envelope, _)| envelope);
+    let old_version = replaced.written.old_version(head);
     let version = replaced.written.version.filter(|version| version != "null");
-    let before = Stored::found(head, old);
     Conversion {
         bytes: plaintext,
         verified: match old {
@@ -262,10 +270,8 @@ fn conversion(
             },
         },
         compared: replaced.compared,
-        old_version: version
-            .as_ref()
-            .map(|_| before.version.clone().unwrap_or_else(|| "null".to_owned())),
-        before,
+        old_version,
+        before: Stored::found(head, old),
         after: Stored {
             format: super::outcome::format_name(envelope),
             key: envelope.map_or_else(String::new, crate::standing::named),

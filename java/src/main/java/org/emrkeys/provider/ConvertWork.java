@@ -23,6 +23,7 @@ public final class ConvertWork extends ObjectWork {
   private final String to;
   private final ArrayList<String> from;
   private final boolean fromPlaintext;
+  private final boolean renew;
   private final boolean secondRead;
   private final String instructionSuffix;
 
@@ -33,7 +34,9 @@ public final class ConvertWork extends ObjectWork {
    * @param to name of the key that is to wrap; the empty string for the keys that the rules give
    * @param from names of keys whose objects are converted though the rules do not give these keys there
    * @param fromPlaintext whether objects that no client encrypted are encrypted
-   * @param secondRead whether each new object is read and compared, even if S3 confirms its checksum
+   * @param renew whether objects that are as they should be are encrypted anew
+   * @param secondRead whether each new object is read and compared, even if S3 confirms its checksum, and those that
+   *     are as they should be are read
    * @param instructionSuffix the end of the keys of instruction files
    */
   public ConvertWork(
@@ -41,12 +44,14 @@ public final class ConvertWork extends ObjectWork {
       String to,
       Collection<String> from,
       boolean fromPlaintext,
+      boolean renew,
       boolean secondRead,
       String instructionSuffix) {
     this.form = form;
     this.to = to;
     this.from = new ArrayList<>(from);
     this.fromPlaintext = fromPlaintext;
+    this.renew = renew;
     this.secondRead = secondRead;
     this.instructionSuffix = instructionSuffix;
   }
@@ -62,6 +67,7 @@ public final class ConvertWork extends ObjectWork {
         .string(to)
         .strings(from)
         .u8(fromPlaintext ? 1 : 0)
+        .u8(renew ? 1 : 0)
         .u8(secondRead ? 1 : 0)
         .string(instructionSuffix);
   }

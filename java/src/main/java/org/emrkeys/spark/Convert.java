@@ -51,6 +51,7 @@ public final class Convert {
 
     private String format;
     private boolean fromPlaintext;
+    private boolean renew;
     private boolean toPlaintext;
     private String confirm;
     private boolean secondRead;
@@ -73,8 +74,11 @@ public final class Convert {
         "                       holders of the new key can read them then",
         "  --for s3|s3a         whose configuration it is (s3); s3a reads only what S3A reads, so no AES-CBC",
         "  --from-plaintext     encrypt objects that no client encrypted, too",
+        "  --renew              encrypt objects anew that have the format and the key already: each gets a fresh data",
+        "                       key, as after a key was compromised",
         "  --to-plaintext       leave client-side encryption; with --confirm and the prefix once more",
-        "  --second-read        read each new object and compare it, even if S3 confirms the checksum",
+        "  --second-read        read each new object and compare it, even if S3 confirms the checksum; read those",
+        "                       whole, too, that are converted already",
         "  --instruction-suffix S  the end of the keys of instruction files (" + SUFFIX + ")"
       };
     }
@@ -87,6 +91,9 @@ public final class Convert {
           return true;
         case "--from-plaintext":
           fromPlaintext = true;
+          return true;
+        case "--renew":
+          renew = true;
           return true;
         case "--to-plaintext":
           toPlaintext = true;
@@ -116,9 +123,9 @@ public final class Convert {
       if (!toPlaintext) {
         return;
       }
-      if (format != null || !to().isEmpty() || fromPlaintext) {
+      if (format != null || !to().isEmpty() || fromPlaintext || renew) {
         throw new IllegalArgumentException(
-            "--to-plaintext goes with none of --format, --to and --from-plaintext");
+            "--to-plaintext goes with none of --format, --to, --from-plaintext and --renew");
       }
       if (!dryRun() && !prefix().equals(confirm)) {
         throw new IllegalArgumentException(
@@ -137,7 +144,7 @@ public final class Convert {
 
     @Override
     ObjectWork work() {
-      return new ConvertWork(form(), to(), from(), fromPlaintext, secondRead, suffix);
+      return new ConvertWork(form(), to(), from(), fromPlaintext, renew, secondRead, suffix);
     }
 
     private ConvertWork.Form form() {
@@ -161,6 +168,7 @@ public final class Convert {
                   + (to().isEmpty() ? "the keys of the rules" : to()))
           + (from().isEmpty() ? "" : " from " + String.join(", ", from()))
           + (fromPlaintext ? " (plaintext too)" : "")
+          + (renew ? " (current ones too)" : "")
           + (suffix.equals(SUFFIX) ? "" : " (instruction files " + suffix + ")");
     }
   }
