@@ -111,7 +111,9 @@ impl Encrypting {
 
     /// The failure that keeps a call from being made, in whichever state the key is.
     pub(super) fn cached_failure(&self, now: Duration, patience: Duration) -> Option<&Failed> {
-        self.failed.as_ref().filter(|failed| failed.answers(now, patience))
+        self.failed
+            .as_ref()
+            .filter(|failed| failed.answers(now, patience))
     }
 
     /// The entry after a call that gave a key.

@@ -42,6 +42,8 @@ pub(crate) struct Lead<K: Ord, T> {
     key: K,
     flight: Arc<Flight<T>>,
     patience: Duration,
+    /// The state in which it leaves the call.
+    leaves: State<T>,
 }
 
 /// Whether the failure of a call that had `patience` answers one that has `left`, too: an eighth more would not have
@@ -110,20 +112,21 @@ impl<K: Ord + Clone, T: Clone> Flights<K, T> {
             key: key.clone(),
             flight,
             patience,
+            leaves: State::Lost,
         })
     }
 }
 
 impl<K: Ord, T> Lead<K, T> {
     /// Ends the call: all who wait get `outcome`. The next call for the key may begin before they have seen it.
-    pub(crate) fn end(self, outcome: T) {
-        *lock(&self.flight.state) = State::Ended(outcome);
+    pub(crate) fn end(mut self, outcome: T) {
+        self.leaves = State::Ended(outcome);
     }
 
     /// Ends the call with a failure that more time might have spared: those get it who have no more left than this call
     /// had, and one of the others makes the next call.
-    pub(crate) fn give_up(self, failure: T) {
-        *lock(&self.flight.state) = State::GaveUp(failure, self.patience);
+    pub(crate) fn give_up(mut self, failure: T) {
+        self.leaves = State::GaveUp(failure, self.patience);
     }
 
     /// How long the call may take.
@@ -134,12 +137,9 @@ impl<K: Ord, T> Lead<K, T> {
 
 impl<K: Ord, T> Drop for Lead<K, T> {
     fn drop(&mut self) {
-        // Out of the way first, so that a thread which finds the call lost can begin another.
+        // Out of the way first, so that a thread which finds the call lost or given up can begin another.
         lock(&self.flights.0).remove(&self.key);
-        let mut state = lock(&self.flight.state);
-        if matches!(*state, State::UnderWay) {
-            *state = State::Lost;
-        }
+        *lock(&self.flight.state) = std::mem::replace(&mut self.leaves, State::Lost);
         self.flight.ended.notify_all();
     }
 }

@@ -443,10 +443,7 @@ fn a_thread_with_more_time_does_not_get_the_failure_of_one_that_had_less() {
             service.trouble(None);
             let patient = scope.spawn(request);
             hands.forward(seconds(61));
-            assert_eq!(
-                hasty.join().unwrap().unwrap_err().code,
-                Code::SourceUnavailable
-            );
+            assert_eq!(hasty.join().unwrap().unwrap_err().code, Code::SourceUnavailable);
             patient.join().unwrap().unwrap();
         });
     }
