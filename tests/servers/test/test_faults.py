@@ -82,6 +82,12 @@ def test_a_cut_ends_the_answer_and_its_connection_in_mid_body(stack, bucket, len
     assert stack.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
 
 
+def test_an_alteration_is_stored_though_the_client_sent_a_checksum(stack, bucket):
+    stack.fault(service="s3", op="PutObject", alter=True)
+    stack.s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789", ChecksumAlgorithm="SHA256")
+    assert stack.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"0123446789"
+
+
 def _until_broken(body):
     with pytest.raises((IncompleteReadError, ResponseStreamingError)):
         while piece := body.read(1000):

@@ -145,8 +145,8 @@ fn local_disks(provider: Option<&str>, class: Option<&str>, settings: &Settings,
         // An instance can encrypt them itself, and an account all volumes, so this is a choice.
         _ => findings.note(
             DISKS,
-            "it does not encrypt local disks, to which jobs write parts of their data; `emrkeys emr-config \
-             security-configuration --disk` does",
+            "it does not encrypt local disks, to which jobs write parts of their data; see \
+             `emrkeys emr-config security-configuration --disk`",
         ),
     }
 }
