@@ -132,7 +132,8 @@ fn sealed<C: KeyInit + Aead>(key: &[u8], iv: &[u8], msg: &[u8], aad: &[u8]) -> V
 }
 
 /// A message in any number of calls, whose inputs and outputs lie anywhere in one memory: the output is that of other
-/// implementations, nothing else in the memory changes, and a message that is held back gives nothing if it was changed.
+/// implementations, nothing else in the memory changes, and a message that is held back gives nothing if it was
+/// changed.
 pub(crate) fn pieces(data: &[u8]) {
     let Some(script) = Script::read(data) else {
         return;

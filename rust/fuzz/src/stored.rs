@@ -182,8 +182,8 @@ fn tables() -> &'static Provider {
 /// Wrapped keys of tables: those from outside are taken apart within bounds or refused; our own come back, and not
 /// after a change.
 ///
-/// Input: the kind of table and the key's name in one byte, a place to change in two, and a wrapped key from outside, or
-/// if it has the size of one, a key to wrap.
+/// Input: the kind of table and the key's name in one byte, a place to change in two, and a wrapped key from outside,
+/// or if it has the size of one, a key to wrap.
 pub(crate) fn table_key(data: &[u8]) {
     let Some(([choice, high, low], rest)) = data.split_first_chunk::<3>() else {
         return;

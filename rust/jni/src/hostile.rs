@@ -1,5 +1,5 @@
-//! Entrances for the targets of `rust/fuzz`, which pass hostile input: messages of Java's without a JVM, and ciphers over
-//! memory of the caller's. Nothing else calls them.
+//! Entrances for the targets of `rust/fuzz`, which pass hostile input: messages of Java's without a JVM, and ciphers
+//! over memory of the caller's. Nothing else calls them.
 
 use std::ops::Range;
 

@@ -24,8 +24,8 @@ pub(super) struct Settings {
 pub struct Buckets(Arc<Mutex<BTreeMap<String, Settings>>>);
 
 impl Buckets {
-    /// The settings of the object's bucket. Where the first may not be read, the bucket counts as having lists, and each
-    /// object is asked for.
+    /// The settings of the object's bucket. Where the first may not be read, the bucket counts as having lists, and
+    /// each object is asked for.
     pub(super) fn settings(&self, store: &Store, uri: &ObjectUri) -> Settings {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Threads that come meanwhile wait for the answer.

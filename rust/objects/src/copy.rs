@@ -289,8 +289,8 @@ impl Store {
         failed.map_or(Ok(parts), Err)
     }
 
-    /// Replaces the content of an instruction file, if it is still the one of `head`. Its own metadata and tags stay, and
-    /// it gets an access control list.
+    /// Replaces the content of an instruction file, if it is still the one of `head`. Its own metadata and tags stay,
+    /// and it gets an access control list.
     ///
     /// # Errors
     /// As [`Store::replace_metadata`].

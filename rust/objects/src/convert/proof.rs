@@ -1,4 +1,4 @@
-//! The proof that a new object is what was sent, and the way back to the version before where there is none.
+//! The proof that a new object is what was sent, and the way back to the version before if it is not.
 //!
 //! S3 refuses a write whose bytes do not have the SHA-256 that it is sent with, so that its answer proves the object
 //! before it is in its place. A store that confirms no checksum, and an answer that was lost, prove nothing: the new

@@ -1,5 +1,5 @@
-//! The entries of the cache: the states of a key, and what becomes of an entry when a call ends. Here is no lock, no clock
-//! and no call, so that each transition is a function of its arguments.
+//! The entries of the cache: the states of a key, and what becomes of an entry when a call ends. Here is no lock, no
+//! clock and no call, so that each transition is a function of its arguments.
 //!
 //! | state | the request | the key |
 //! |---|---|---|

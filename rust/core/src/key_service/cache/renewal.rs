@@ -1,5 +1,5 @@
-//! How the key that encrypts is replaced: by a request that needs it, in the background, or because somebody asks for it.
-//! One call at a time, whichever of them begins it.
+//! How the key that encrypts is replaced: by a request that needs it, in the background, or because somebody asks for
+//! it. One call at a time, whichever of them begins it.
 
 use std::sync::Arc;
 use std::time::Duration;
