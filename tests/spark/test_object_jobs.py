@@ -423,7 +423,14 @@ def test_a_folder_is_encrypted_and_leaves_encryption_once_its_prefix_is_confirme
     servers.s3.put_object(Bucket=lake.bucket, Key="clear/a", Body=b"text")
     status, out = run(spark, "Convert", prefix, "--from-plaintext", "--format", "v4", "--to", "lake")
     assert (status, counts(out)) == (0, {"converted": 1}), out
-    assert b"text" not in servers.stored(lake.bucket, "clear/a")
+    first = servers.stored(lake.bucket, "clear/a")
+    assert b"text" not in first
+    as_it_is = [prefix, "--format", "v4", "--to", "lake"]
+    status, out = run(spark, "Convert", *as_it_is, "--second-read")
+    assert (status, counts(out)) == (0, {"current": 1}), out
+    status, out = run(spark, "Convert", *as_it_is, "--renew")
+    assert (status, counts(out)) == (0, {"converted": 1}), out
+    assert servers.stored(lake.bucket, "clear/a") != first, "a fresh data key"
     for wrong in ([], ["--confirm", f"s3://{lake.bucket}/"], ["--confirm", prefix, "--to", "lake"]):
         with pytest.raises(Exception, match="--to-plaintext"):
             run(spark, "Convert", prefix, "--to-plaintext", *wrong)
