@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from conftest import ROOT, properties
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FILES = ROOT / "rust/objects/tests/data"
 """Parquet files that PyArrow wrote, under the AES keys `lake` (32 bytes 07) and `cards` (32 bytes 08)."""
@@ -145,3 +146,245 @@ def test_the_doctor_looks_at_what_parquet_needs(tool, both):
     classification = json.loads(tool.ok("emr-config", "classification", "--for", "tables", *properties(both)))
     assert classification[0]["Classification"] == "core-site"
     assert classes.items() <= classification[0]["Properties"].items()
+
+
+class Material:
+    """Files of Parquet's key material, as parquet-java writes them beside `part-0.parquet`."""
+
+    NAME = "_KEY_MATERIAL_FOR_part-0.parquet.json"
+
+    def __init__(self, tool, site: dict):
+        self.tool, self.site = tool, site
+        self.data_key = os.urandom(16)
+
+    def wrap(self, key: str, value: bytes) -> str:
+        (answer,) = ask(self.tool, "wrap", self.site, {"table": "parquet", "key": key, "value": b64(value)})
+        return answer["value"]
+
+    def content(self, footer: str = "lake", column: str = "cards") -> bytes:
+        """The footer's key with double wrapping, that of a column without."""
+        kek, kek_id = os.urandom(16), os.urandom(16)
+        nonce = os.urandom(12)
+        inner = nonce + AESGCM(kek).encrypt(nonce, self.data_key, kek_id)
+        shared = {"keyMaterialType": "PKMT1", "kmsInstanceID": "DEFAULT", "kmsInstanceURL": "DEFAULT"}
+        entries = {
+            "footerKey": {
+                **shared,
+                "isFooterKey": True,
+                "doubleWrapping": True,
+                "masterKeyID": footer,
+                "keyEncryptionKeyID": b64(kek_id),
+                "wrappedKEK": self.wrap(footer, kek),
+                "wrappedDEK": b64(inner),
+            },
+            "card": {
+                "keyMaterialType": "PKMT1",
+                "isFooterKey": False,
+                "doubleWrapping": False,
+                "masterKeyID": column,
+                "wrappedDEK": self.wrap(column, self.data_key),
+            },
+        }
+        return json.dumps({name: json.dumps(entry) for name, entry in entries.items()}).encode()
+
+    def rewrap(self, place: str, *options: str, status: int = 0) -> dict:
+        return self.tool.json("rewrap", place, "--key-material", *options, *properties(self.site), status=status)
+
+    def keys(self, place: str) -> dict:
+        (found,) = self.tool.json("inspect", place, "--for", "tables", *properties(self.site))
+        return {entry["reference"]: entry for entry in found["keyMaterial"]}
+
+
+def parsed(content: bytes) -> dict:
+    return {name: json.loads(entry) for name, entry in json.loads(content).items()}
+
+
+@pytest.fixture
+def material(tool, keys):
+    document = tool.folder / "lake.keyring"
+    site = {
+        **configured(keys, cards=8),
+        "emrkeys.key.lake.type": "keyring",
+        "emrkeys.key.lake.uri": document.as_uri(),
+        "emrkeys.key.lake.protector-file": keys.aes("protector"),
+    }
+    tool.ok("keyring", "create", "lake", *properties(site))
+    return Material(tool, site)
+
+
+def rotated(material, column: str = "lake", footer: str = "lake") -> bytes:
+    content = material.content(footer, column)
+    material.tool.ok("keyring", "rotate", "lake", *properties(material.site))
+    return content
+
+
+def test_key_material_gets_the_present_version_and_stays_readable_without_the_old_one(tool, keys, material):
+    content = rotated(material, column="cards")
+    place = keys.file(material.NAME, content)
+    path = tool.folder / material.NAME
+    path.chmod(0o640)
+    checksum = tool.folder / f".{material.NAME}.crc"
+    checksum.write_bytes(b"crc\0 of the old content")
+    dry = material.rewrap(place, "--dry-run")
+    assert dry["counts"] == {"would-be-rewrapped": 1} and path.read_bytes() == content and checksum.exists()
+    done = material.rewrap(tool.folder.as_uri(), "--report", str(tool.folder / "report"))
+    assert done["counts"] == {"rewrapped": 1}
+    (change,) = done["changes"]
+    assert change["from"].startswith("lake/1-") and change["to"].startswith("lake/2-")
+    (line,) = (tool.folder / "report").read_text().splitlines()
+    assert (json.loads(line)["outcome"], json.loads(line)["uri"]) == ("rewrapped", place)
+    assert path.stat().st_mode & 0o777 == 0o640 and not checksum.exists()
+    tool.ok("keyring", "disable", "lake", "1", *properties(material.site))
+    found = material.keys(place)
+    assert {name: (key["key"], key["readable"]) for name, key in found.items()} == {
+        "footerKey": ("lake", True),
+        "card": ("cards", True),
+    }
+    assert found["footerKey"]["version"].startswith("2-")
+    before, after = parsed(content), parsed(path.read_bytes())
+    assert before["card"] == after["card"]
+    assert before["footerKey"].pop("wrappedKEK") != after["footerKey"].pop("wrappedKEK")
+    assert before["footerKey"] == after["footerKey"]
+    assert material.rewrap(place)["counts"] == {"current": 1}
+
+
+def test_key_material_in_s3_is_replaced_under_its_etag_and_other_objects_are_passed_over(servers, tool, material):
+    bucket = servers.bucket()
+    content = rotated(material)
+    name = f"t/{material.NAME}"
+    servers.s3.put_object(
+        Bucket=bucket, Key=name, Body=content, Metadata={"owner": "sales"}, ContentType="application/json"
+    )
+    servers.s3.put_object(Bucket=bucket, Key="t/part-0.parquet", Body=(FILES / "encrypted-footer.parquet").read_bytes())
+    servers.control("DELETE", "calls")
+    assert material.rewrap(f"s3://{bucket}/t/")["counts"] == {"rewrapped": 1}
+    assert servers.calls().get("s3.GetObject") == 1
+    stored = servers.s3.get_object(Bucket=bucket, Key=name)
+    assert (stored["Metadata"], stored["ContentType"]) == ({"owner": "sales"}, "application/json")
+    assert {entry["masterKeyID"] for entry in parsed(stored["Body"].read()).values()} == {"lake"}
+    # By the name of the data, too.
+    assert material.rewrap(f"s3://{bucket}/t/part-0.parquet")["counts"] == {"current": 1}
+    tool.ok("keyring", "disable", "lake", "1", *properties(material.site))
+    found = tool.json("audit", f"s3://{bucket}/t/", *properties({**material.site, "emrkeys.default.key": "lake"}))
+    (group,) = [group for group in found["groups"] if group["mode"] == "Parquet key material"]
+    assert group["readable"] == "yes" and group["version"].startswith("2-")
+    # The other mode names them, and leaves them alone.
+    site = properties({**material.site, "emrkeys.default.key": "lake"})
+    objects = tool.json("rewrap", f"s3://{bucket}/t/", "--to", "lake", *site)
+    assert objects["counts"] == {"parquet-key-material": 1, "plaintext": 1}
+
+
+def test_a_rewrite_of_key_material_at_the_same_moment_wins(servers, material):
+    bucket, content = servers.bucket(), rotated(material)
+    servers.s3.put_object(Bucket=bucket, Key=material.NAME, Body=content)
+    servers.fault(service="s3", op="PutObject", status=412, code="PreconditionFailed", message="changed", count=None)
+    done = material.rewrap(f"s3://{bucket}/{material.NAME}", status=1)
+    assert [error["code"] for error in done["errors"]] == ["OBJECT_CHANGED"]
+    assert servers.s3.get_object(Bucket=bucket, Key=material.NAME)["Body"].read() == content
+
+
+def test_wrapped_keys_move_to_another_key_only_from_the_keys_that_are_named(tool, keys, material):
+    content = material.content()
+    place = keys.file(material.NAME, content)
+    path = tool.folder / material.NAME
+    # Whoever may write beside the data could have put the wrapped key of `cards` there.
+    assert material.rewrap(place, "--to", "lake", status=1)["counts"] == {"other-key": 1}
+    assert path.read_bytes() == content
+    assert material.rewrap(place, "--to", "lake", "--from", "cards")["counts"] == {"rewrapped": 1}
+    assert {entry["masterKeyID"] for entry in parsed(path.read_bytes()).values()} == {"lake"}
+    assert all(key["readable"] for key in material.keys(place).values())
+    tool.fails(2, "rewrap", place, "--key-material", "--from", "cards", *properties(material.site))
+    tool.fails(1, "rewrap", place, "--key-material", "--to", "lakes", *properties(material.site))
+
+
+def test_keys_that_are_not_configured_stay_and_a_damaged_one_keeps_the_file_as_it_is(tool, keys, material):
+    content = rotated(material, column="cards")
+    place = keys.file(material.NAME, content)
+    path = tool.folder / material.NAME
+    whole = material.site
+    material.site = {name: value for name, value in whole.items() if ".cards." not in name}
+    assert material.rewrap(place, status=1)["counts"] == {"partly-rewrapped": 1}
+    material.site = whole
+    assert all(key["readable"] for key in material.keys(place).values())
+    damaged = parsed(content)
+    wrapped = bytearray(base64.b64decode(damaged["card"]["wrappedDEK"]))
+    wrapped[-1] ^= 1
+    damaged["card"]["wrappedDEK"] = b64(bytes(wrapped))
+    for bad in (json.dumps({name: json.dumps(entry) for name, entry in damaged.items()}), "[]", "{}x"):
+        path.write_text(bad)
+        # The entries are read in the order of their names: an error after the first one changes nothing either.
+        code = "WRAPPED_KEY_INVALID" if "card" in bad else "INVALID_ENVELOPE"
+        done = material.rewrap(place, "--to", "lake", "--from", "cards", status=1)
+        assert [error["code"] for error in done["errors"]] == [code]
+        assert path.read_text() == bad
+    path.unlink()
+    assert "_KEY_MATERIAL_FOR_" in tool.fails(7, "rewrap", place, "--key-material", *properties(material.site))
+
+
+@pytest.mark.parametrize("place", ["s3", "file"])
+def test_iceberg_metadata_shows_which_snapshots_are_lost_with_a_version_of_a_key(servers, tool, keys, material, place):
+    def wrapped() -> str:
+        request = {"table": "iceberg", "key": "lake", "value": b64(os.urandom(16))}
+        return ask(tool, "wrap", material.site, request)[0]["value"]
+
+    def entry(name: str, by: str, value: str) -> dict:
+        return {"key-id": name, "encrypted-by-id": by, "encrypted-key-metadata": value}
+
+    first = wrapped()
+    tool.ok("keyring", "rotate", "lake", *properties(material.site))
+    lists = [entry(f"m{n}", "k1" if n < 2 else "k2", b64(os.urandom(60))) for n in range(3)]
+    document = {
+        "format-version": 3,
+        "properties": {"encryption.key-id": "lake"},
+        "snapshots": [{"snapshot-id": n, "key-id": f"m{n}"} for n in range(3)],
+        "encryption-keys": [entry("k1", "lake", first), entry("k2", "lake", wrapped()), *lists],
+    }
+    content = json.dumps(document).encode()
+    tool.ok("keyring", "disable", "lake", "1", *properties(material.site))
+    if place == "s3":
+        bucket = servers.bucket()
+        servers.s3.put_object(Bucket=bucket, Key="t/metadata/00001-a.metadata.json", Body=content)
+        uri = f"s3://{bucket}/t/metadata/00001-a.metadata.json"
+    else:
+        uri = keys.file("00001-a.metadata.json", content)
+    (found,) = tool.json("inspect", uri, "--for", "tables", *properties(material.site))
+    assert found["iceberg"]["key"] == "lake"
+    kek1, kek2 = found["iceberg"]["keys"]
+    assert (kek1["snapshots"], kek1["readable"], kek1["why"]["code"]) == (2, False, "KEY_VERSION_DISABLED")
+    assert (kek2["snapshots"], kek2["readable"], kek2["version"][:2]) == (1, True, "2-")
+    text = tool.ok("inspect", uri)
+    assert "2 snapshots: key lake, version 1-" in text and "encrypted table, of key lake" in text
+    if place == "s3":
+        site = {**material.site, "emrkeys.default.key": "lake"}
+        found = tool.json("audit", f"s3://{bucket}/t/", *properties(site))
+        (group,) = found["groups"]
+        assert (group["mode"], group["readable"]) == ("Iceberg metadata, in the clear", "KEY_VERSION_DISABLED")
+        assert {finding["finding"] for finding in found["findings"]} == {
+            "plaintext", "old-version", "unreadable:KEY_VERSION_DISABLED",
+        }  # fmt: skip
+
+
+def test_explain_says_what_would_use_a_key_and_which_versions_it_has(tool, material):
+    tool.ok("keyring", "rotate", "lake", *properties(material.site))
+    named = {
+        **material.site,
+        "parquet.encryption.kms.client.class": "org.emrkeys.parquet.EmrKeysKmsClient",
+        "parquet.encryption.footer.key": "lake",
+        "parquet.encryption.column.keys": "cards:card,holder;lake:amount",
+        "spark.sql.catalog.x.encryption.kms-impl": "org.emrkeys.iceberg.EmrKeysKeyManagementClient",
+        "emrkeys.rule.sales.prefix": "s3://sales/",
+        "emrkeys.rule.sales.key": "lake",
+    }
+    (lake,) = tool.json("explain", "lake", "--for", "tables", *properties(named))
+    assert [version["state"] for version in lake["versions"]] == ["decrypt-only", "active"]
+    assert lake["version"]["id"] == lake["versions"][1]["id"] and lake["wrapsTableKeys"]
+    assert lake["parquet"] == {"asks": True, "properties": ["parquet.encryption.footer.key"], "columns": ["amount"]}
+    assert lake["iceberg"]["catalogs"] == ["spark.sql.catalog.x.encryption.kms-impl"]
+    assert lake["rules"] == [{"rule": "sales", "prefix": "s3://sales/"}]
+    text = tool.ok("explain", "--for", "tables", *properties(named))
+    assert "columns card, holder" in text
+    assert "cards (aes)" in text and "lake (keyring)" in text
+    tool.fails(1, "explain", "lakes", "--for", "tables", *properties(named))
+    # A location has the answer that it has for objects.
+    (found,) = tool.json("explain", "s3://sales/a", "--for", "tables", *properties(named))
+    assert found["key"] == "lake"

@@ -171,6 +171,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--reads", type=int, default=5, help="of the table, after the first")
+    parser.add_argument("--only", help="of the configurations, those named, by commas; plain is always measured")
     parser.add_argument("--servers-python", default=ROOT / ".dev/venv/bin/python")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     for name in ("--endpoint", "--kms-key", "--bucket"):
@@ -184,7 +185,12 @@ def main() -> None:
         return
     servers = LocalAws(options.servers_python)
     kms_key = servers.kms_key()
-    rounds = {name: [] for name in CONFIGURATIONS[options.of]}
+    names = CONFIGURATIONS[options.of]
+    only = options.only.split(",") if options.only else names
+    if unknown := set(only) - set(names):
+        parser.error(f"--only {','.join(unknown)}: {options.of} has {', '.join(names)}")
+    needed = {"plain", *only, *(["emrkeys"] if READ in only else [])}  # READ reads what that one wrote
+    rounds = {name: [] for name in names if name in needed}
     bucket = ""
     for number in range(options.rounds):
         for name in rounds:
@@ -211,6 +217,7 @@ def main() -> None:
         "rows": options.rows,
         "rounds": options.rounds,
         "cores": os.cpu_count(),
+        "jvms": cluster.JVMS,
         "results": results,
         "all": rounds,
     }
@@ -225,12 +232,13 @@ def main() -> None:
 
 
 def summary(runs: list, plain: list) -> dict:
-    """The medians, and where that can be, those of each round's ratio to the same round without encryption."""
+    """The medians, and where that can be, each round's ratio to the same round without encryption, and their median."""
     values = {}
     for key in runs[0]:
         values[key] = {"median": statistics.median(one[key] for one in runs)}
         if all(base[key] for base in plain):
-            values[key]["ratio"] = statistics.median(one[key] / base[key] for one, base in zip(runs, plain))
+            ratios = [one[key] / base[key] for one, base in zip(runs, plain)]
+            values[key] |= {"ratio": statistics.median(ratios), "ratios": ratios}
     return values
 
 

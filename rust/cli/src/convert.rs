@@ -12,7 +12,7 @@ use serde_json::{json, Value};
 
 use crate::aws::Aws;
 use crate::conf::Conf;
-use crate::many::{self, Identity, Options, Pass, Scope, Sums, Task, Words};
+use crate::many::{self, Identity, Options, Pass, Scope, Sums, Task, Words, NO_OBJECT, OTHER_KEY};
 use crate::object::{Instructions, Prefix};
 use crate::output::{note, Failure};
 use crate::progress::interrupted;
@@ -76,6 +76,8 @@ const WORDS: Words = Words {
     ask: "Convert",
     done: "converted",
     failed: "could not be converted",
+    none: NO_OBJECT,
+    other_key: OTHER_KEY,
 };
 
 /// The options that decide what a run does to which objects.

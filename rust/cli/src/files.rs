@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{fchown, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -27,6 +27,15 @@ impl NewFile {
         let mut builder = tempfile::Builder::new();
         let file = builder.prefix(".emrkeys-").tempfile_in(folder_of(&path))?;
         Ok(NewFile { path, file })
+    }
+
+    /// Gives it the permissions, the owner and the group of another file, so that the readers of that can read it.
+    pub(crate) fn like(&self, other: &Path) -> io::Result<()> {
+        let (there, here) = (other.metadata()?, self.file.as_file().metadata()?);
+        if (there.uid(), there.gid()) != (here.uid(), here.gid()) {
+            fchown(self.file.as_file(), Some(there.uid()), Some(there.gid()))?;
+        }
+        self.file.as_file().set_permissions(there.permissions())
     }
 
     /// Brings it to the disk and gives it its name, whoever had that before.

@@ -1,4 +1,4 @@
-//! The counters of a cache.
+//! The counters of a key: those of its cache, and of keys of tables.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +51,10 @@ counters! {
     faults,
     /// Requests that got an expired key, because the key service could not be reached (`emrkeys.cache.max-stale`).
     stale,
+    /// Keys of tables that were wrapped under the key.
+    table_wraps,
+    /// Keys of tables that were unwrapped under the key.
+    table_unwraps,
 }
 
 /// A number that only grows.

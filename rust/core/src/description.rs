@@ -95,6 +95,14 @@ impl StoredDescription {
             .find_map(|name| self.get(name))
     }
 
+    /// Whether the other description says all of this one: key, version, and what else leads to them. Wrapped keys are
+    /// left out, because they differ each time. An empty description says nothing.
+    pub fn says_the_same_as(&self, other: &StoredDescription) -> bool {
+        let matters = |name: &str| ![WRAPPED, DATA_KEY_SERVICE_WRAPPED].contains(&name);
+        let mut said = self.iter().filter(|(name, _)| matters(name));
+        !self.is_empty() && said.all(|entry| other.contains(entry))
+    }
+
     /// Checks sizes and characters, and gives the entries that describe a write.
     ///
     /// # Errors

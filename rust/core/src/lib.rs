@@ -42,7 +42,10 @@ pub use description::StoredDescription;
 pub use error::{excerpt, Code, Error, Failure, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use inspect::config_summary::{config_summary, ConfigSummary, FileSummary, KeySummary, RuleSummary};
-pub use inspect::explain::{current_version, explain, Considered, Current, Explanation, Verdict};
+pub use inspect::explain::{
+    current_version, explain, keyring_versions, Considered, Current, Explanation, Verdict,
+};
+pub use inspect::table_uses::{table_uses, TableUses};
 pub use jce::{JceInstall, JceMgf1, JceRelease, JceSettings};
 pub use key_lookup::{FoundKey, KeyLookup};
 #[cfg(feature = "simulation")]

@@ -160,11 +160,20 @@ impl Provider {
         self.waiting.take()
     }
 
-    /// Counters of the keys that have a key service, by name.
+    /// Counters of the keys that have a key service, and for tables of all keys, by name.
     pub fn stats(&self) -> Vec<KeyStats> {
         let resolver = self.resolver.load();
         let stats = resolver.keys.iter().filter_map(|(name, source)| {
-            let (counts, age) = source.counts()?;
+            let of_tables = resolver.table_counts.get(name);
+            let of_service = source.counts();
+            if of_tables.is_none() && of_service.is_none() {
+                return None;
+            }
+            let (mut counts, age) = of_service.unwrap_or_default();
+            if let Some(of_tables) = of_tables {
+                counts.table_wraps = of_tables.wraps.get();
+                counts.table_unwraps = of_tables.unwraps.get();
+            }
             Some(KeyStats {
                 key: name.clone(),
                 age,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::audit::{Audit, AuditRecord, Purpose};
 use crate::client::Client;
 use crate::config::Config;
+use crate::counters::Counter;
 use crate::description::{StoredDescription, WriteRequest};
 use crate::envelope::Wrap;
 use crate::error::{Code, Problem};
@@ -26,6 +27,15 @@ pub(crate) struct Resolver {
     pub(crate) key_lookup: KeyLookup,
     local_disk_algorithm: &'static str,
     pub(crate) audit: Audit,
+    /// By name; for [`Client::Tables`] alone.
+    pub(crate) table_counts: BTreeMap<String, TableCounts>,
+}
+
+/// How many keys of tables a key wrapped and unwrapped.
+#[derive(Debug, Default)]
+pub(crate) struct TableCounts {
+    pub(crate) wraps: Counter,
+    pub(crate) unwraps: Counter,
 }
 
 impl fmt::Debug for Resolver {
@@ -74,7 +84,11 @@ impl Resolver {
         local_disk_algorithm: &'static str,
         audit: Audit,
     ) -> Self {
+        let of_tables = keys.keys().filter(|_| config.client == Client::Tables);
         Resolver {
+            table_counts: of_tables
+                .map(|name| (name.clone(), TableCounts::default()))
+                .collect(),
             key_lookup: KeyLookup::new(&config),
             config,
             keys,

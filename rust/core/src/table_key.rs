@@ -18,6 +18,8 @@ const MAGIC: [u8; 5] = *b"EKTK\x01";
 const SALT: usize = 16;
 /// The most bytes of a wrapped form: more than the largest description has.
 const MAX_WRAPPED: usize = 72 * 1024;
+/// In place of a key's name: the rules choose the key for the path that follows.
+pub const RULE: &str = "rule:";
 /// The fewest and the most bytes of a key that is wrapped.
 pub const KEY_SIZES: std::ops::RangeInclusive<usize> = 16..=32;
 

@@ -4,19 +4,17 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use crate::audit::{AuditRecord, Purpose};
+use crate::counters::Counter;
 use crate::description::KEY;
 use crate::error::{excerpt, Code, Error, Problem};
 use crate::model::{MaterialKey, Materials};
 use crate::provider::Provider;
-use crate::resolution::{no_rule, Resolver};
+use crate::resolution::{no_rule, Resolver, TableCounts};
 use crate::source::load::not_configured;
 use crate::source::Source;
-use crate::table_key::{self, TableKind, WrappedTableKey};
+use crate::table_key::{self, TableKind, WrappedTableKey, RULE};
 use crate::uri::S3Location;
 use crate::waiting;
-
-/// In place of a key's name: the rules choose the key for the path that follows.
-pub const RULE: &str = "rule:";
 
 impl Provider {
     /// Wraps a key of a table, of 16 to 32 bytes, under the current version of a configured key.
@@ -35,14 +33,25 @@ impl Provider {
             record.source = Some(source.type_name());
             let materials = source.for_encryption()?;
             record.version = materials.description.version().map(str::to_owned);
-            table_key::seal(
-                kind,
-                &materials.description,
-                symmetric(name, source, &materials)?,
-                key,
-            )
+            let material = symmetric(name, source, &materials)?;
+            let wrapped = table_key::seal(kind, &materials.description, material, key)?;
+            resolver.count(name, |counts| &counts.wraps);
+            Ok(wrapped)
         });
         Ok(wrapped?)
+    }
+
+    /// The name in the configuration of the key that a wrapped key of a table names. Opens nothing.
+    ///
+    /// # Errors `WRAPPED_KEY_INVALID`, `KEY_NOT_CONFIGURED`.
+    pub fn key_of_table_key(&self, wrapped: &[u8]) -> Result<String, Error> {
+        let stored = WrappedTableKey::parse(wrapped)?.description;
+        stored.check()?;
+        let resolver = self.resolver();
+        let name = resolver.key_lookup.named(&stored)?;
+        let name = name.ok_or_else(|| table_key::invalid(&format!("it has no {KEY}")))?;
+        resolver.source(name).ok_or_else(|| not_configured(name))?;
+        Ok(name.to_owned())
     }
 
     /// Unwraps what [`wrap_table_key`](Provider::wrap_table_key) made, in the version that it says.
@@ -71,7 +80,9 @@ impl Provider {
             let source = resolver.source(name).ok_or_else(|| not_configured(name))?;
             record.source = Some(source.type_name());
             let materials = source.for_decryption(stored.clone())?;
-            wrapped.open(symmetric(name, source, &materials)?)
+            let key = wrapped.open(symmetric(name, source, &materials)?)?;
+            resolver.count(name, |counts| &counts.unwraps);
+            Ok(key)
         });
         Ok(key?)
     }
@@ -101,6 +112,12 @@ impl Resolver {
             Err(problem) => self.audit.write(&record, problem.code.as_str())?,
         }
         result
+    }
+
+    fn count(&self, name: &str, counter: impl Fn(&TableCounts) -> &Counter) {
+        if let Some(counts) = self.table_counts.get(name) {
+            counter(counts).add();
+        }
     }
 
     fn source(&self, name: &str) -> Option<&dyn Source> {

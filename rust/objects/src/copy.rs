@@ -301,8 +301,37 @@ impl Store {
         content: Vec<u8>,
         acl: &Acl,
     ) -> Result<(), Problem> {
+        self.put_in_place(uri, head, content, acl, Some(INSTRUCTION_MARK))
+    }
+
+    /// Replaces the content of a small object, if it is still the one of `head`. Its own metadata and tags stay, and it
+    /// gets an access control list.
+    ///
+    /// # Errors
+    /// As [`Store::replace_metadata`].
+    pub(super) fn replace_small(
+        &self,
+        uri: &ObjectUri,
+        head: &Head,
+        content: Vec<u8>,
+        acl: &Acl,
+    ) -> Result<(), Problem> {
+        self.put_in_place(uri, head, content, acl, None)
+    }
+
+    /// `mark` is a name that its metadata is to have.
+    fn put_in_place(
+        &self,
+        uri: &ObjectUri,
+        head: &Head,
+        content: Vec<u8>,
+        acl: &Acl,
+        mark: Option<&str>,
+    ) -> Result<(), Problem> {
         let mut metadata = head.metadata.clone();
-        metadata.entry(INSTRUCTION_MARK.to_owned()).or_default();
+        if let Some(mark) = mark {
+            metadata.entry(mark.to_owned()).or_default();
+        }
         let call = self
             .client
             .put_object()

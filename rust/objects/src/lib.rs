@@ -13,6 +13,7 @@ mod content_key;
 pub mod convert;
 mod copy;
 mod data_key;
+pub mod iceberg;
 mod inventory;
 mod keep;
 mod listing;

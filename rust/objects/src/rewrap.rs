@@ -12,6 +12,7 @@ use super::bucket::Buckets;
 use super::copy::{Written, MAX_COPY};
 use super::data_key::{materials_to_wrap, unwrap_data_key, wrap, Generation};
 use super::keep::changed;
+use super::parquet::is_key_material;
 use super::prove::{prove, Doubts};
 use super::standing::{
     check_size, is_current, is_current_in_kms, is_doubtful, key_of, may_move, named, same, Skipped, Target,
@@ -138,7 +139,11 @@ impl Rewrap {
             return Ok(Outcome::Skipped(Skipped::InstructionFile));
         }
         let Some((old, place)) = envelope else {
-            return Ok(Outcome::Skipped(Skipped::Plaintext));
+            return Ok(Outcome::Skipped(if is_key_material(&uri.key) {
+                Skipped::KeyMaterial
+            } else {
+                Skipped::Plaintext
+            }));
         };
         let (new, metadata) = match self.new_envelope(provider, store, uri, head, old, place)? {
             Ok(new) => new,

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 use super::data_key::{internal, DataKey};
 use super::store::ObjectUri;
-use emrkeys_core::description;
+use emrkeys_core::description::KMS_KEY_ID;
 use emrkeys_core::envelope::{Envelope, Metadata};
 use emrkeys_core::StoredDescription;
 use emrkeys_core::{excerpt, Code, Error, Problem};
@@ -108,6 +108,8 @@ pub enum Skipped {
     MetadataUnreadable,
     /// The bucket locks objects, and whether this one is locked may not be read: the new one might be without the lock.
     LockUnreadable,
+    /// It holds wrapped keys of a Parquet file, which another mode of the tool wraps anew.
+    KeyMaterial,
 }
 
 impl Skipped {
@@ -122,6 +124,7 @@ impl Skipped {
             Skipped::DirectoryMarker => "directory-marker",
             Skipped::MetadataUnreadable => "metadata-unreadable",
             Skipped::LockUnreadable => "lock-unreadable",
+            Skipped::KeyMaterial => "parquet-key-material",
         }
     }
 }
@@ -161,21 +164,14 @@ pub(super) fn same(one: &DataKey, other: &DataKey) -> Result<(), Error> {
 
 /// Whether the description is one that a write under the key would get today. Wrapped keys differ each time.
 pub(super) fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
-    let matters = |name: &str| ![description::WRAPPED, description::DATA_KEY_SERVICE_WRAPPED].contains(&name);
-    !envelope.wrap.is_kms()
-        && !materials.description.is_empty()
-        && materials
-            .description
-            .iter()
-            .filter(|(name, _)| matters(name))
-            .all(|entry| envelope.description.contains(entry))
+    !envelope.wrap.is_kms() && materials.description.says_the_same_as(&envelope.description)
 }
 
 /// Whether the object names that KMS key. Where the description does not say, KMS has said so: under any other it would
 /// not have opened the data key. An alias may have stood for another key then.
 pub(super) fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
     let mut stored = envelope.description.iter();
-    let stored = stored.find(|(name, _)| name == description::KMS_KEY_ID);
+    let stored = stored.find(|(name, _)| name == KMS_KEY_ID);
     envelope.wrap.is_kms() && stored.is_none_or(|(_, stored)| stored == key_id)
 }
 

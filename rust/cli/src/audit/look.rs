@@ -12,7 +12,7 @@ use serde_json::{json, Value};
 
 use super::finding::Finding;
 use super::share::Protection;
-use super::tables;
+use super::tables::{self, TableFile};
 use crate::aws::Aws;
 use crate::conf::{open, Client, Conf};
 use crate::output::Failure;
@@ -237,13 +237,14 @@ impl Auditor {
             return Ok(());
         }
         let Some(envelope) = find_envelope(store, uri, &head, page, row)? else {
-            if self.is_of_table(store, uri, &head, row)? {
-                row.protection = Protection::Client;
-                return Ok(());
+            let of_table = self.of_table(store, uri, &head, row)?;
+            if let Some(protection) = of_table {
+                row.protection = protection;
+            } else if row.group.mode.is_empty() {
+                // Hadoop's markers of folders have nothing in them to protect.
+                row.group.mode = if head.length == 0 { "empty" } else { "plaintext" }.to_owned();
             }
-            // Hadoop's markers of folders have nothing in them to protect.
-            row.group.mode = if head.length == 0 { "empty" } else { "plaintext" }.to_owned();
-            if head.length > 0 {
+            if of_table.is_none() && head.length > 0 {
                 let (protection, finding) = match algorithm {
                     "" => (Protection::None, Finding::Plaintext),
                     _ => (Protection::ServerSide, Finding::ServerSideOnly),
@@ -262,11 +263,17 @@ impl Auditor {
         Ok(())
     }
 
-    /// Whether a table format encrypted the object.
-    fn is_of_table(&self, store: &Store, uri: &ObjectUri, head: &Head, row: &mut Row) -> Result<bool, Error> {
+    /// The protection of a file of a table; `None` for what is in the clear.
+    fn of_table(
+        &self,
+        store: &Store,
+        uri: &ObjectUri,
+        head: &Head,
+        row: &mut Row,
+    ) -> Result<Option<Protection>, Error> {
         let is_old = |key: &str, version: &str| self.active.get(key).is_some_and(|active| active != version);
         let Some(file) = tables::look(store, uri, head, self.provider.as_ref(), is_old)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let group = &mut row.group;
         file.mode.clone_into(&mut group.mode);
@@ -286,7 +293,11 @@ impl Auditor {
         if file.is_old {
             row.findings.insert(Finding::OldVersion);
         }
-        Ok(true)
+        Ok(match file {
+            TableFile { in_clear: true, .. } => None,
+            TableFile { content: "", .. } => Some(Protection::NotCounted),
+            _ => Some(Protection::Client),
+        })
     }
 
     /// Whether the data key unwraps. Where the wrap alone does not prove that it is the right one, the end of the

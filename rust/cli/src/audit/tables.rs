@@ -1,12 +1,14 @@
-//! Files that no S3 client encrypted, and that a table format did: Parquet's own encryption, and Iceberg's streams.
+//! Files that no S3 client encrypted: those that a table format encrypted (Parquet's own encryption, and Iceberg's
+//! streams), and those that hold the wrapped keys of such.
 
 use std::collections::BTreeSet;
 
-use emrkeys_core::{Code, Error, Provider};
-use emrkeys_objects::parquet::{EncryptedParquet, FooterKind, ParquetKey};
+use emrkeys_core::{description, Code, Error, Provider, StoredDescription};
+use emrkeys_objects::iceberg::{is_table_metadata, EncryptedTable};
+use emrkeys_objects::parquet::{is_key_material, EncryptedParquet, FooterKind};
 use emrkeys_objects::{Head, ObjectUri, Store};
 
-use crate::object::parquet;
+use crate::object::{iceberg, parquet};
 
 /// The first bytes of a stream of Iceberg. Source: Iceberg's specification, "AES GCM Stream".
 const ICEBERG_STREAM: &[u8] = b"AGS1";
@@ -31,6 +33,8 @@ pub(super) struct TableFile {
     pub(super) readable: Option<Result<(), Code>>,
     /// A version of a key protects it that new files do not get.
     pub(super) is_old: bool,
+    /// The file names keys, and is not encrypted itself though it tells of data.
+    pub(super) in_clear: bool,
 }
 
 /// Looks at the file itself, where its name is that of a table format; `None`: no table format encrypted it. `is_old`
@@ -49,6 +53,26 @@ pub(super) fn look(
         let found = parquet::in_s3(store, uri, (&head.etag, head.length), provider)?;
         return Ok(found.map(|found| of_parquet(&found, is_old)));
     }
+    if is_key_material(&uri.key) {
+        let entries = parquet::material_in_s3(store, uri, provider)?;
+        let mut keys = Keys::default();
+        for entry in &entries {
+            if let Ok(material) = &entry.material {
+                keys.add(&material.master_key, material.description.as_ref());
+            }
+            keys.try_read(entry.readable.as_ref());
+        }
+        let file = TableFile {
+            mode: "Parquet key material",
+            place: "file",
+            ..TableFile::default()
+        };
+        return Ok(Some(keys.of(file, is_old)));
+    }
+    if is_table_metadata(&uri.key) {
+        let found = iceberg::in_s3(store, uri, provider)?;
+        return Ok(found.map(|found| of_iceberg(&found, is_old)));
+    }
     let stream = STREAMS.iter().any(|suffix| uri.key.ends_with(suffix)) && head.length > 4;
     if !stream || parquet::range(store, uri, &head.etag, 0, 4)? != ICEBERG_STREAM {
         return Ok(None);
@@ -61,39 +85,81 @@ pub(super) fn look(
     }))
 }
 
+/// The metadata of an encrypted table, which is in the clear itself.
+fn of_iceberg(found: &EncryptedTable, is_old: impl Fn(&str, &str) -> bool) -> TableFile {
+    let mut keys = Keys::default();
+    for key in &found.keys {
+        keys.add(&key.under, key.description.as_ref());
+        keys.try_read(key.readable.as_ref());
+    }
+    let file = TableFile {
+        mode: "Iceberg metadata, in the clear",
+        place: "table metadata",
+        in_clear: true,
+        ..TableFile::default()
+    };
+    keys.of(file, is_old)
+}
+
 fn of_parquet(found: &EncryptedParquet, is_old: impl Fn(&str, &str) -> bool) -> TableFile {
-    let mut file = TableFile {
+    let mut keys = Keys::default();
+    for key in &found.keys {
+        if let Ok(material) = &key.material {
+            keys.add(&material.master_key, material.description.as_ref());
+        }
+        keys.try_read(key.readable.as_ref());
+    }
+    let file = TableFile {
         mode: match found.footer {
             FooterKind::Encrypted => "Parquet",
             FooterKind::Signed => "Parquet, footer in the clear",
         },
         content: found.algorithm,
         place: "Parquet footer",
-        readable: readable(&found.keys),
         ..TableFile::default()
     };
-    let mut names = BTreeSet::new();
-    let mut versions = BTreeSet::new();
-    for material in found.keys.iter().filter_map(|key| key.material.as_ref().ok()) {
-        let description = material.description.as_ref();
-        file.wrap = description.map_or("another KMS client", |_| "emrkeys");
-        let name = description.and_then(|description| description.get("emrkeys.key"));
-        let name = name.unwrap_or(&material.master_key);
-        names.insert(name);
-        if let Some(version) = description.and_then(|description| description.version()) {
-            versions.insert(version);
-            file.is_old |= is_old(name, version);
-        }
-    }
-    file.keys = Vec::from_iter(names).join(", ");
-    file.versions = Vec::from_iter(versions).join(", ");
-    file
+    keys.of(file, is_old)
 }
 
-/// A file is readable if each of its keys is.
-fn readable(keys: &[ParquetKey]) -> Option<Result<(), Code>> {
-    let mut tried = keys.iter().filter_map(|key| key.readable.as_ref()).peekable();
-    tried.peek()?;
-    let refused = tried.find_map(|outcome| outcome.as_ref().err());
-    Some(refused.map_or(Ok(()), |error| Err(error.code())))
+/// The keys that wrap those of one file.
+#[derive(Default)]
+struct Keys<'a> {
+    names: BTreeSet<&'a str>,
+    versions: BTreeSet<&'a str>,
+    both: BTreeSet<(&'a str, &'a str)>,
+    wrap: &'static str,
+    readable: Option<Result<(), Code>>,
+}
+
+impl<'a> Keys<'a> {
+    /// A key by the name that the file has for it, and by what the wrapped form says.
+    fn add(&mut self, name: &'a str, description: Option<&'a StoredDescription>) {
+        self.wrap = description.map_or("another KMS client", |_| "emrkeys");
+        let named = description.and_then(|description| description.get(description::KEY));
+        let name = named.unwrap_or(name);
+        self.names.insert(name);
+        if let Some(version) = description.and_then(|description| description.version()) {
+            self.versions.insert(version);
+            self.both.insert((name, version));
+        }
+    }
+
+    /// A file is readable if each of its keys is.
+    fn try_read(&mut self, read: Option<&Result<(), Error>>) {
+        let read = read.map(|read| read.as_ref().map(|()| ()).map_err(Error::code));
+        if let (Some(read), None | Some(Ok(()))) = (read, &self.readable) {
+            self.readable = Some(read);
+        }
+    }
+
+    fn of(self, file: TableFile, is_old: impl Fn(&str, &str) -> bool) -> TableFile {
+        TableFile {
+            wrap: self.wrap,
+            is_old: self.both.iter().any(|(name, version)| is_old(name, version)),
+            keys: Vec::from_iter(self.names).join(", "),
+            versions: Vec::from_iter(self.versions).join(", "),
+            readable: self.readable,
+            ..file
+        }
+    }
 }

@@ -251,6 +251,17 @@ impl Files {
         }
         Ok(Loaded { settings, site })
     }
+
+    /// The provider for a client, with every key that it needs at its start. Its warnings go to standard error.
+    pub(crate) fn open_provider(&self, client: Client, aws: &Aws) -> Result<Provider, Failure> {
+        let settings = self.load(aws)?;
+        let config = Config::parse(client.into(), &settings);
+        let (provider, report) = config.and_then(open).map_err(|error| settings.located(error))?;
+        for warning in report.warnings {
+            note(format_args!("warning: {warning}"));
+        }
+        Ok(provider)
+    }
 }
 
 impl Conf {
@@ -274,13 +285,7 @@ impl Conf {
 
     /// The provider of this configuration, with every key that its use needs. Its warnings go to standard error.
     pub(crate) fn open_provider(&self, aws: &Aws) -> Result<Provider, Failure> {
-        let settings = self.load(aws)?;
-        let config = Config::parse(self.usage.into(), &settings);
-        let (provider, report) = config.and_then(open).map_err(|error| settings.located(error))?;
-        for warning in report.warnings {
-            note(format_args!("warning: {warning}"));
-        }
-        Ok(provider)
+        self.files.open_provider(self.usage, aws)
     }
 
     /// The provider of this configuration, each key of which is opened when an object needs it.

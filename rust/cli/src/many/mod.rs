@@ -3,13 +3,12 @@
 
 mod checkpoint;
 mod confirm;
+mod report;
 mod survey;
 mod tally;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{stderr, stdout, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,10 +18,11 @@ use emrkeys_objects::{work_on, InOrder, Listing, ObjectUri, Pace, Store};
 use serde_json::{json, Value};
 
 pub(crate) use checkpoint::{read_back, Identity};
+pub(crate) use report::{out_beside, Report};
 pub(crate) use tally::{Sums, Tally};
 
-use crate::object::{is_standard, Prefix};
-use crate::output::{at, note, problem, shown, Failure};
+use crate::object::Prefix;
+use crate::output::{note, problem, shown, Failure};
 use crate::progress::{is_set, Progress};
 use crate::text::{counted, printable};
 use crate::Form;
@@ -41,10 +41,10 @@ pub(crate) struct Options {
     /// Ask before more objects than that are changed; each of them is looked at first, to show what would become of
     /// them
     #[arg(long, value_name = "N", default_value_t = 1000)]
-    ask_above: usize,
+    pub(crate) ask_above: usize,
     /// Do not ask
     #[arg(long)]
-    yes: bool,
+    pub(crate) yes: bool,
     /// Work everything out and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -66,11 +66,11 @@ pub(crate) struct Options {
     /// A file that remembers how far the work got; the same command goes on from there. Removed when every object was
     /// looked at
     #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
+    pub(crate) checkpoint: Option<PathBuf>,
     /// A file that gets a line for each object: JSON, or CSV if its name ends in .csv; - is standard output, and the
     /// counts go to standard error
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
     /// Stop if more than this share of the objects fails; looked at from the hundredth object on
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = share)]
     max_failures: f64,
@@ -155,7 +155,20 @@ pub(crate) struct Words {
     pub(crate) done: &'static str,
     /// As in "2 objects could not be re-wrapped; the data keys are as they were".
     pub(crate) failed: &'static str,
+    /// As in "no object's key begins so: s3://lake/raw/".
+    pub(crate) none: &'static str,
+    /// As in "2 objects left alone, under a key that ...", and the remedy.
+    pub(crate) other_key: (&'static str, &'static str),
 }
+
+/// No object is there.
+pub(crate) const NO_OBJECT: &str = "no object's key begins so";
+/// Objects were left alone whose keys the rules do not give at their places.
+pub(crate) const OTHER_KEY: (&str, &str) = (
+    "under a key that the rules do not give at the object's place: it may have been copied there so that holders of \
+     another key can read it",
+    "Where that is meant, name the keys in --from.",
+);
 
 /// An outcome for one object.
 pub(crate) trait Outcome: Sized + Send {
@@ -183,6 +196,10 @@ pub(crate) trait Task: Sync {
     fn object(&self, uri: &ObjectUri, doubted: bool) -> Result<Self::Outcome, Error>;
     /// The outcome that [`Task::object`] would have.
     fn look(&self, uri: &ObjectUri) -> Result<Self::Outcome, Error>;
+    /// Whether the work is on objects of this key; others are passed over.
+    fn concerns(&self, _: &ObjectUri) -> bool {
+        true
+    }
     /// The options that two runs must share to go on from each other's checkpoints.
     fn identity(&self) -> Self::Run;
     /// Fields of the printed document that come first.
@@ -259,7 +276,7 @@ impl<T: Task> Pass<'_, T> {
             *asked = true;
         }
         let doubted = self.doubted(checkpoint);
-        let mut lines = self.report::<T::Outcome>()?;
+        let mut report = Report::open(self.options, T::Outcome::CSV_HEAD)?;
         let pace = Pace {
             jobs: self.options.jobs.into(),
             per_second: self.options.rate,
@@ -291,14 +308,14 @@ impl<T: Task> Pass<'_, T> {
                 failed += u64::from(result.is_err());
                 let outcome = T::Outcome::name(&result);
                 let counted = checkpoint.state.count(&item.uri, outcome, result.as_ref().err());
-                let told = self.tell(&item.uri, &result, &mut lines);
+                let told = report.tell(|csv| T::Outcome::line(&item.uri, &result, csv));
                 for mark in order.put(number, item.mark) {
                     checkpoint.state.after = mark.or(checkpoint.state.after.take());
                 }
                 let saved = if written.elapsed() >= CHECKPOINT_EVERY {
                     written = Instant::now();
                     // Each object that the checkpoint covers has its line.
-                    self.flush(&mut lines).and_then(|()| self.write(checkpoint))
+                    report.flush().and_then(|()| self.write(checkpoint))
                 } else {
                     Ok(())
                 };
@@ -310,7 +327,7 @@ impl<T: Task> Pass<'_, T> {
             },
         );
         progress.finish();
-        self.flush(&mut lines)?;
+        report.flush()?;
         let failure = broken.map_or_else(|| ended.map_err(Failure::from), Err);
         if failure.is_err() {
             self.write(checkpoint)?;
@@ -319,7 +336,7 @@ impl<T: Task> Pass<'_, T> {
     }
 
     /// The objects of a run, from the checkpoint's mark on.
-    fn items<'b>(&self, checkpoint: &Checkpoint<T::Run>) -> Result<Items<'b>, Failure> {
+    fn items(&self, checkpoint: &Checkpoint<T::Run>) -> Result<Items<'_>, Failure> {
         let scope = self.scope;
         if scope.exact {
             let item = Item {
@@ -351,7 +368,9 @@ impl<T: Task> Pass<'_, T> {
                 uri: listed.uri,
             })
         });
-        Ok(Box::new(again.chain(listed)))
+        Ok(Box::new(again.chain(listed).filter(|item| {
+            item.as_ref().map_or(true, |item| self.task.concerns(&item.uri))
+        })))
     }
 
     /// The objects that an earlier run left in doubt; the first of them are named.
@@ -383,42 +402,6 @@ impl<T: Task> Pass<'_, T> {
         ))
     }
 
-    /// The report, if there is to be one.
-    fn report<O: Outcome>(&self) -> Result<Option<Lines>, Failure> {
-        let Some(path) = &self.options.report else {
-            return Ok(None);
-        };
-        if is_standard(path) {
-            return Ok(Some(BufWriter::new(Box::new(stdout()))));
-        }
-        let mut file = append(path)?;
-        let head = O::CSV_HEAD.filter(|_| is_csv(path));
-        if let Some(head) = head.filter(|_| file.metadata().is_ok_and(|about| about.len() == 0)) {
-            writeln!(file, "{head}").map_err(at(path))?;
-        }
-        Ok(Some(BufWriter::new(Box::new(file))))
-    }
-
-    fn tell<O: Outcome>(
-        &self,
-        uri: &ObjectUri,
-        result: &Result<O, Error>,
-        lines: &mut Option<Lines>,
-    ) -> Result<(), Failure> {
-        let (Some(lines), Some(path)) = (lines, &self.options.report) else {
-            return Ok(());
-        };
-        let csv = O::CSV_HEAD.is_some() && is_csv(path);
-        writeln!(lines, "{}", O::line(uri, result, csv)).map_err(at(path))
-    }
-
-    fn flush(&self, lines: &mut Option<Lines>) -> Result<(), Failure> {
-        match (lines, &self.options.report) {
-            (Some(lines), Some(path)) => lines.flush().map_err(at(path)),
-            _ => Ok(()),
-        }
-    }
-
     /// A dry run leaves no trace.
     fn write(&self, checkpoint: &Checkpoint<T::Run>) -> Result<(), Failure> {
         if self.options.dry_run {
@@ -434,10 +417,7 @@ impl<T: Task> Pass<'_, T> {
         interrupted: bool,
         form: Form,
     ) -> Result<(), Failure> {
-        let mut out: Box<dyn Write> = match &self.options.report {
-            Some(path) if is_standard(path) => Box::new(stderr()),
-            _ => Box::new(stdout()),
-        };
+        let mut out = out_beside(self.options);
         let earlier = checkpoint.resumed.then_some(&checkpoint.state);
         if form == Form::Json {
             let mut document = self.task.document();
@@ -481,7 +461,7 @@ impl<T: Task> Pass<'_, T> {
             )));
         }
         if tally.objects() == 0 && checkpoint.state.counts.is_empty() {
-            return Err(Failure::NoObjects(format!("no object's key begins so: {uri}")));
+            return Err(Failure::NoObjects(format!("{}: {uri}", self.task.words().none)));
         }
         let failed = checkpoint.state.failed.len() as u64;
         if failed > 0 {
@@ -491,33 +471,6 @@ impl<T: Task> Pass<'_, T> {
                 "See the lines above and the report; the same command tries them again.",
             ));
         }
-        match tally.count("other-key") {
-            0 => Ok(()),
-            others => Err(problem(
-                Code::ObjectsFailed,
-                format!(
-                    "{} left alone, under a key that the rules do not give at the object's place: it may have been \
-                     copied there so that holders of another key can read it",
-                    counted(others, "object")
-                ),
-                "Where that is meant, name the keys in --from.",
-            )),
-        }
+        tally.left_alone(self.task.words())
     }
-}
-
-/// Where the lines of a report go.
-type Lines = BufWriter<Box<dyn Write>>;
-
-fn append(path: &Path) -> Result<File, Failure> {
-    File::options()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(at(path))
-}
-
-fn is_csv(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|end| end.eq_ignore_ascii_case("csv"))
 }

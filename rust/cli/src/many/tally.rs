@@ -1,15 +1,15 @@
 //! The outcomes of one run, added up: bounded, however many objects there are.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write;
 
-use emrkeys_core::Error;
+use emrkeys_core::{Code, Error};
 use emrkeys_objects::convert::Requests;
-use emrkeys_objects::ObjectUri;
 use serde_json::{json, Value};
 
-use super::Outcome;
-use crate::output::{note, Failure};
+use super::{Outcome, Words};
+use crate::output::{note, problem, Failure};
 use crate::text::{counted, in_units, printable};
 
 /// Objects that are named for each code.
@@ -45,7 +45,7 @@ impl Sums {
 /// The outcomes of a run.
 #[derive(Default)]
 pub(crate) struct Tally {
-    pub(super) counts: BTreeMap<String, u64>,
+    pub(crate) counts: BTreeMap<String, u64>,
     /// Objects by the key and version before and after.
     ways: BTreeMap<(String, String), u64>,
     errors: BTreeMap<&'static str, Failed>,
@@ -54,7 +54,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Adds an object, and says on standard error how the first few failed.
-    pub(super) fn add<O: Outcome>(&mut self, uri: &ObjectUri, result: &Result<O, Error>) {
+    pub(crate) fn add<O: Outcome>(&mut self, uri: &impl Display, result: &Result<O, Error>) {
         *self.counts.entry(O::name(result).to_owned()).or_default() += 1;
         match result {
             Ok(outcome) => {
@@ -100,22 +100,36 @@ impl Tally {
         *self.ways.entry(way).or_default() += 1;
     }
 
-    pub(super) fn count(&self, outcome: &str) -> u64 {
+    pub(crate) fn count(&self, outcome: &str) -> u64 {
         self.counts.get(outcome).copied().unwrap_or(0)
     }
 
-    pub(super) fn objects(&self) -> u64 {
+    pub(crate) fn objects(&self) -> u64 {
         self.counts.values().sum()
     }
 
-    pub(super) fn ways_json(&self) -> Value {
+    /// Whether no object was left alone, or a part of one, because of its key.
+    pub(crate) fn left_alone(&self, words: &Words) -> Result<(), Failure> {
+        let kinds = ["other-key", "partly-rewrapped", "would-be-partly-rewrapped"];
+        let (why, remedy) = words.other_key;
+        match kinds.iter().map(|kind| self.count(kind)).sum() {
+            0 => Ok(()),
+            others => Err(problem(
+                Code::ObjectsFailed,
+                format!("{} left alone, {why}", counted(others, "object")),
+                remedy,
+            )),
+        }
+    }
+
+    pub(crate) fn ways_json(&self) -> Value {
         self.ways
             .iter()
             .map(|((from, to), objects)| json!({ "from": from, "to": to, "objects": objects }))
             .collect()
     }
 
-    pub(super) fn errors_json(&self) -> Value {
+    pub(crate) fn errors_json(&self) -> Value {
         self.errors
             .iter()
             .map(|(code, failed)| {
@@ -127,7 +141,7 @@ impl Tally {
     }
 
     /// The counts, the ways from key to key, and the errors by code.
-    pub(super) fn print(&self, out: &mut impl Write) -> Result<(), Failure> {
+    pub(crate) fn print(&self, out: &mut impl Write) -> Result<(), Failure> {
         for (kind, count) in &self.counts {
             writeln!(out, "  {count:>10}  {kind}")?;
         }

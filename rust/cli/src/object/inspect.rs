@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use emrkeys_core::{explain, Code, Config, Error, Problem, Provider};
-use emrkeys_objects::parquet::EncryptedParquet;
+use emrkeys_objects::iceberg::{is_table_metadata, EncryptedTable};
+use emrkeys_objects::parquet::{is_key_material, EncryptedParquet, MaterialEntry};
 use emrkeys_objects::{
     unwrap_data_key, work_on, Content, Envelope, Found, Head, InOrder, Listed, Listing, Pace, Place as In,
 };
@@ -14,7 +15,7 @@ use serde_json::{json, Value};
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
-use super::{absent, instruction_beside, parquet, Instructions, Place, Stores, Version};
+use super::{absent, iceberg, instruction_beside, parquet, Instructions, Place, Stores, Version};
 use crate::aws::Aws;
 use crate::conf::{open_lazily, Conf};
 use crate::output::{at, problem, Failure};
@@ -64,8 +65,15 @@ struct Answer {
     rule: Option<String>,
     /// The name in the configuration of the key that the object leads to.
     configured: Option<String>,
-    /// The keys of an encrypted Parquet file; the error says why they cannot be read.
-    parquet: Option<Result<EncryptedParquet, Error>>,
+    /// The keys of a table; the error says why they cannot be read.
+    table: Option<OfTable>,
+}
+
+/// A file of a table, which the table format encrypted or which holds keys of that.
+enum OfTable {
+    Parquet(Result<EncryptedParquet, Error>),
+    KeyMaterial(Result<Vec<MaterialEntry>, Error>),
+    Iceberg(Result<EncryptedTable, Error>),
 }
 
 impl Inspect {
@@ -308,7 +316,7 @@ impl Look<'_> {
             answer.configured = provider.key_of(envelope).ok().flatten().map(|found| found.key);
         }
         if answer.envelope.is_none() && answer.malformed.is_none() {
-            answer.parquet = self.parquet(&answer);
+            answer.table = self.table(&answer);
         }
         if let (Some(config), Place::S3(uri)) = (self.config, self.place) {
             answer.rule = explain(config, &uri.to_string(), None)?.key;
@@ -316,18 +324,38 @@ impl Look<'_> {
         Ok(answer)
     }
 
-    /// The keys of a Parquet file that no S3 client encrypted.
-    fn parquet(&self, answer: &Answer) -> Option<Result<EncryptedParquet, Error>> {
-        let found = match (self.place, self.store, &answer.head) {
-            (Place::S3(uri), Some(store), Some(head)) if parquet::is_parquet(&uri.key) => {
-                parquet::in_s3(store, uri, (&head.etag, head.length), self.provider)
-            }
-            (Place::File(path), _, _) if parquet::is_parquet(&path.to_string_lossy()) => {
-                parquet::on_disk(path, answer.length, self.provider)
-            }
-            _ => return None,
-        };
-        found.transpose()
+    /// The keys of a file of a table that no S3 client encrypted.
+    fn table(&self, answer: &Answer) -> Option<OfTable> {
+        let provider = self.provider;
+        match (self.place, self.store, &answer.head) {
+            (Place::S3(uri), Some(store), Some(head)) => match &uri.key {
+                key if parquet::is_parquet(key) => {
+                    let found = parquet::in_s3(store, uri, (&head.etag, head.length), provider);
+                    found.transpose().map(OfTable::Parquet)
+                }
+                key if is_key_material(key) => Some(OfTable::KeyMaterial(parquet::material_in_s3(
+                    store, uri, provider,
+                ))),
+                key if is_table_metadata(key) => {
+                    iceberg::in_s3(store, uri, provider).transpose().map(OfTable::Iceberg)
+                }
+                _ => None,
+            },
+            (Place::File(path), _, _) => match path.to_string_lossy() {
+                name if parquet::is_parquet(&name) => {
+                    let found = parquet::on_disk(path, answer.length, provider);
+                    found.transpose().map(OfTable::Parquet)
+                }
+                name if is_key_material(&name) => {
+                    Some(OfTable::KeyMaterial(parquet::material_on_disk(path, provider)))
+                }
+                name if is_table_metadata(&name) => {
+                    iceberg::on_disk(path, provider).transpose().map(OfTable::Iceberg)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn nothing_known(&self) -> Answer {
@@ -340,7 +368,7 @@ impl Look<'_> {
             readable: None,
             rule: None,
             configured: None,
-            parquet: None,
+            table: None,
         }
     }
 }
@@ -392,7 +420,18 @@ impl Answer {
             "versionId": self.head.as_ref().and_then(Head::version_id),
             "serverSide": sse.map(|(algorithm, key)| json!({ "algorithm": algorithm, "kmsKey": key })),
             "encryption": encryption,
-            "parquet": self.parquet.as_ref().map(parquet::json),
+            "parquet": match &self.table {
+                Some(OfTable::Parquet(found)) => parquet::json(found),
+                _ => Value::Null,
+            },
+            "keyMaterial": match &self.table {
+                Some(OfTable::KeyMaterial(found)) => parquet::material_json(found),
+                _ => Value::Null,
+            },
+            "iceberg": match &self.table {
+                Some(OfTable::Iceberg(found)) => iceberg::json(found),
+                _ => Value::Null,
+            },
             "malformed": self.malformed.as_ref().map(ToString::to_string),
             "readable": self.readable.as_ref().map(Result::is_ok),
             "why": match &self.readable {
@@ -415,8 +454,11 @@ impl Answer {
             (_, Some(error)) => line("envelope", &format!("malformed: {error}"))?,
             (None, None) => {
                 line("encryption", "none by a client")?;
-                if let Some(found) = &self.parquet {
-                    parquet::print(&mut line, found)?;
+                match &self.table {
+                    Some(OfTable::Parquet(found)) => parquet::print(&mut line, found)?,
+                    Some(OfTable::KeyMaterial(found)) => parquet::print_material(&mut line, found)?,
+                    Some(OfTable::Iceberg(found)) => iceberg::print(&mut line, found)?,
+                    None => {}
                 }
             }
             (Some((envelope, place)), None) => {

@@ -4,6 +4,7 @@
 //! them in S3.
 
 mod get;
+pub(crate) mod iceberg;
 mod inspect;
 mod moved;
 pub(crate) mod parquet;
@@ -44,6 +45,11 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.prefix
+    }
+
     /// Both URIs.
     pub(crate) fn parse(&self) -> Result<(ObjectUri, Option<ObjectUri>), Failure> {
         let inventory = self.inventory.as_deref().map(ObjectUri::parse).transpose()?;

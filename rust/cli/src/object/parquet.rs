@@ -6,15 +6,13 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use emrkeys_core::{Code, Error, Problem, Provider};
+use emrkeys_core::{Code, Error, Problem, Provider, StoredDescription};
 use emrkeys_objects::parquet::{
-    encrypted_parquet, key_material_name, EncryptedParquet, FooterKind, ParquetKey, ParquetSource,
+    encrypted_parquet, key_material, key_material_name, EncryptedParquet, FooterKind, KeyMaterial, MaterialEntry, ParquetKey,
+    ParquetSource, MAX_KEY_MATERIAL,
 };
 use emrkeys_objects::{ObjectUri, Store};
 use serde_json::{json, Value};
-
-/// The most bytes of a file of key material.
-const MAX_MATERIAL: usize = 16 << 20;
 
 /// The name of a Parquet file, as far as it shows.
 pub(crate) fn is_parquet(name: &str) -> bool {
@@ -80,7 +78,7 @@ impl ParquetSource for InS3<'_> {
             bucket: self.uri.bucket.clone(),
             key: folder + &key_material_name(name),
         };
-        let found = self.store.small(&beside, MAX_MATERIAL, Code::InvalidEnvelope)?;
+        let found = self.store.small(&beside, MAX_KEY_MATERIAL, Code::InvalidEnvelope)?;
         Ok(found.map(|(bytes, _)| bytes))
     }
 }
@@ -101,14 +99,47 @@ impl ParquetSource for OnDisk<'_> {
     fn key_material(&self) -> Result<Option<Vec<u8>>, Error> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let beside = self.path.with_file_name(key_material_name(&name));
-        let mut bytes = Vec::new();
-        let read =
-            File::open(&beside).and_then(|file| file.take(MAX_MATERIAL as u64).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unreadable(&beside, &error)),
+        read_small(&beside, MAX_KEY_MATERIAL)
+    }
+}
+
+/// The content of a file of at most `limit` bytes; `None` if there is no such file.
+///
+/// # Errors
+/// `INVALID_ENVELOPE` for a longer one.
+pub(crate) fn read_small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() > limit => {
+            let what = format!("{} has more than {limit} bytes", path.display());
+            Err(Problem::new(Code::InvalidEnvelope, what, "See what wrote it.").into())
         }
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// The keys in a file of key material in S3; empty if there is no such file.
+pub(crate) fn material_in_s3(
+    store: &Store,
+    uri: &ObjectUri,
+    provider: Option<&Provider>,
+) -> Result<Vec<MaterialEntry>, Error> {
+    match store.small(uri, MAX_KEY_MATERIAL, Code::InvalidEnvelope)? {
+        Some((content, _)) => key_material(&content, provider),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The same for a local file.
+pub(super) fn material_on_disk(
+    path: &Path,
+    provider: Option<&Provider>,
+) -> Result<Vec<MaterialEntry>, Error> {
+    match read_small(path, MAX_KEY_MATERIAL)? {
+        Some(content) => key_material(&content, provider),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -122,26 +153,46 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 }
 
 pub(super) fn json(found: &Result<EncryptedParquet, Error>) -> Value {
-    let refusal = |error: &Error| json!({ "code": error.code().as_str(), "message": error.to_string() });
     match found {
         Err(error) => json!({ "malformed": refusal(error) }),
         Ok(found) => json!({
             "footer": footer(found.footer),
             "algorithm": found.algorithm,
-            "keys": found.keys.iter().map(|key| json_of(key, &refusal)).collect::<Vec<_>>(),
+            "keys": found.keys.iter().map(json_of).collect::<Vec<_>>(),
             "columnsKnown": found.columns_unknown.is_none(),
         }),
     }
 }
 
-fn json_of(key: &ParquetKey, refusal: &dyn Fn(&Error) -> Value) -> Value {
-    let mut entry = json!({
-        "footer": key.footer,
-        "columns": key.columns,
-        "readable": key.readable.as_ref().map(Result::is_ok),
-        "why": key.readable.as_ref().and_then(|read| read.as_ref().err()).map(refusal),
+pub(super) fn refusal(error: &Error) -> Value {
+    json!({ "code": error.code().as_str(), "message": error.to_string() })
+}
+
+fn json_of(key: &ParquetKey) -> Value {
+    let mut entry = json!({ "footer": key.footer, "columns": key.columns });
+    describe(&mut entry, &key.material, key.readable.as_ref());
+    entry
+}
+
+/// The keys in a file of key material.
+pub(super) fn material_json(found: &Result<Vec<MaterialEntry>, Error>) -> Value {
+    let entries = match found {
+        Err(error) => return json!({ "malformed": refusal(error) }),
+        Ok(entries) => entries,
+    };
+    let entries = entries.iter().map(|found| {
+        let mut entry = json!({ "reference": found.reference });
+        describe(&mut entry, &found.material, found.readable.as_ref());
+        entry
     });
-    match &key.material {
+    entries.collect()
+}
+
+/// Adds how a key is wrapped, and whether it unwraps.
+fn describe(entry: &mut Value, material: &Result<KeyMaterial, Error>, readable: Option<&Result<(), Error>>) {
+    entry["readable"] = json!(readable.map(Result::is_ok));
+    entry["why"] = json!(readable.and_then(|read| read.as_ref().err()).map(refusal));
+    match material {
         Err(error) => entry["malformed"] = refusal(error),
         Ok(material) => {
             let description = material.description.as_ref();
@@ -153,7 +204,23 @@ fn json_of(key: &ParquetKey, refusal: &dyn Fn(&Error) -> Value) -> Value {
             entry["description"] = json!(fields);
         }
     }
-    entry
+}
+
+/// As [`print()`], for a file of key material.
+pub(super) fn print_material(
+    line: &mut impl FnMut(&str, &str) -> std::io::Result<()>,
+    found: &Result<Vec<MaterialEntry>, Error>,
+) -> std::io::Result<()> {
+    let entries = match found {
+        Err(error) => return line("parquet", &error.to_string()),
+        Ok(entries) => entries,
+    };
+    line("parquet", "key material of a file")?;
+    for entry in entries {
+        let about = about(&entry.material, entry.readable.as_ref());
+        line("key", &format!("{}: {about}", entry.reference))?;
+    }
+    Ok(())
 }
 
 /// Prints lines by `line`, which takes a label and a text.
@@ -178,10 +245,11 @@ pub(super) fn print(
     line("parquet", &how)?;
     for key in &found.keys {
         if key.footer {
-            line("footer", &about(key))?;
+            line("footer", &about(&key.material, key.readable.as_ref()))?;
         }
         if !key.columns.is_empty() {
-            line("columns", &format!("{}: {}", key.columns.join(", "), about(key)))?;
+            let about = about(&key.material, key.readable.as_ref());
+            line("columns", &format!("{}: {about}", key.columns.join(", ")))?;
         }
     }
     match &found.columns_unknown {
@@ -194,23 +262,31 @@ pub(super) fn print(
     }
 }
 
-fn about(key: &ParquetKey) -> String {
-    let material = match &key.material {
-        Ok(material) => material,
-        Err(error) => return error.to_string(),
-    };
-    let version = match &material.description {
+fn about(material: &Result<KeyMaterial, Error>, readable: Option<&Result<(), Error>>) -> String {
+    match material {
+        Ok(material) => about_key(&material.master_key, material.description.as_ref(), readable),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A wrapped key of a table, in words.
+pub(super) fn about_key(
+    name: &str,
+    description: Option<&StoredDescription>,
+    readable: Option<&Result<(), Error>>,
+) -> String {
+    let version = match description {
         None => ", wrapped by another KMS client".to_owned(),
         Some(description) => description
             .version()
             .map_or_else(String::new, |version| format!(", version {version}")),
     };
-    let readable = match &key.readable {
+    let readable = match readable {
         None => String::new(),
         Some(Ok(())) => ", readable".to_owned(),
         Some(Err(error)) => format!(", not readable: {error}"),
     };
-    format!("key {}{version}{readable}", material.master_key)
+    format!("key {name}{version}{readable}")
 }
 
 fn footer(kind: FooterKind) -> &'static str {

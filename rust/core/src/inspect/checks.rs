@@ -5,7 +5,7 @@
 //! Hadoop.
 
 mod connector;
-mod tables;
+pub(super) mod tables;
 
 use std::collections::BTreeSet;
 

@@ -166,6 +166,32 @@ pub fn current_version(config: &Config, key: &str) -> Result<Current, Error> {
 }
 
 fn active_version(keyring: &KeyringKey, loader: &mut Loader) -> Result<Current, Error> {
+    let mut versions = versions(keyring, loader)?.into_iter();
+    let active = versions.find(|(_, state)| *state == State::Active);
+    Ok(Current::Unverified(active.map(|(id, _)| id).unwrap_or_default()))
+}
+
+/// All versions in the keyring of a key, with their states, oldest first; nobody verified them. Empty for another type
+/// of key, and for a keyring that is not on this machine. Asks no service.
+///
+/// # Errors
+/// Every problem of the keyring's document.
+pub fn keyring_versions(config: &Config, key: &str) -> Result<Vec<(String, State)>, Error> {
+    let inputs = Inputs::new();
+    let mut loader = Loader {
+        config,
+        inputs: &inputs,
+        warnings: Vec::new(),
+    };
+    match config.keys.get(key).map(|key| &key.kind) {
+        Some(KeyKind::Keyring(keyring)) if matches!(keyring.document.location, Location::File(_)) => {
+            versions(keyring, &mut loader)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn versions(keyring: &KeyringKey, loader: &mut Loader) -> Result<Vec<(String, State)>, Error> {
     let document = loader.file_within(
         keyring::MAX_DOCUMENT,
         &keyring.document,
@@ -173,13 +199,8 @@ fn active_version(keyring: &KeyringKey, loader: &mut Loader) -> Result<Current, 
         Permissions::Enforce,
     )?;
     let found = keyring::inspect(document.expose_secret())?;
-    let active = found
-        .versions
-        .into_iter()
-        .find(|version| version.state == State::Active);
-    Ok(Current::Unverified(
-        active.map(|version| version.id).unwrap_or_default(),
-    ))
+    let versions = found.versions.into_iter();
+    Ok(versions.map(|version| (version.id, version.state)).collect())
 }
 
 #[cfg(test)]

@@ -5,5 +5,6 @@ pub mod checks;
 pub(crate) mod config_summary;
 pub(crate) mod explain;
 mod finding;
+pub(crate) mod table_uses;
 
 pub use finding::{Finding, Level};

@@ -37,14 +37,35 @@ impl KeyMaterial {
     /// # Errors
     /// As [`Provider::unwrap_table_key`].
     pub(super) fn unwrap(&self, provider: &Provider) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let key = provider.unwrap_table_key(TableKind::Parquet, &self.master_key, &self.wrapped)?;
-        match &self.inner {
-            None => Ok(key),
-            Some((data_key, id)) => {
-                gcm_wrap::unwrap(&key, data_key, id).map_err(|_| malformed("its data key was changed").into())
-            }
-        }
+        self.unwrap_all(provider).map(|keys| keys.data)
     }
+
+    /// The data key, and the key that emrkeys wrapped, which is the same without double wrapping.
+    ///
+    /// # Errors
+    /// As [`Provider::unwrap_table_key`].
+    pub(super) fn unwrap_all(&self, provider: &Provider) -> Result<Keys, Error> {
+        let outer = provider.unwrap_table_key(TableKind::Parquet, &self.master_key, &self.wrapped)?;
+        let data = match &self.inner {
+            None => outer.clone(),
+            Some((data_key, id)) => gcm_wrap::unwrap(&outer, data_key, id)
+                .map_err(|_| malformed("its data key was changed"))?,
+        };
+        Ok(Keys { outer, data })
+    }
+
+    /// The key that emrkeys wrapped, wrapped.
+    pub(super) fn wrapped(&self) -> &[u8] {
+        &self.wrapped
+    }
+}
+
+/// The keys that a key material leads to.
+pub(super) struct Keys {
+    /// The key that emrkeys wrapped.
+    pub(super) outer: Zeroizing<Vec<u8>>,
+    /// The data key.
+    pub(super) data: Zeroizing<Vec<u8>>,
 }
 
 /// Where key material is, by the metadata of a key.
@@ -97,12 +118,27 @@ pub(super) fn parse_metadata(json: &[u8]) -> Result<Metadata, Problem> {
 /// `INVALID_ENVELOPE`
 pub(super) fn find(file: Option<&[u8]>, reference: &str) -> Result<KeyMaterial, Problem> {
     let file = file.ok_or_else(|| malformed("the file of key material beside it is missing"))?;
-    let all: BTreeMap<String, String> = serde_json::from_slice(file)
-        .map_err(|_| malformed("the file of key material beside it is malformed"))?;
+    let all = read_file(file)?;
     let json = all
         .get(reference)
         .ok_or_else(|| malformed(&format!("the file of key material has no {}", excerpt(reference))))?;
-    material(fields(json.as_bytes())?)
+    parse_material(json.as_bytes())
+}
+
+/// The entries of a file of key material: texts in JSON, by their references.
+///
+/// # Errors
+/// `INVALID_ENVELOPE`
+pub(super) fn read_file(file: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
+    serde_json::from_slice(file).map_err(|_| malformed("the file of key material beside it is malformed"))
+}
+
+/// One entry of a file of key material.
+///
+/// # Errors
+/// `INVALID_ENVELOPE`
+pub(super) fn parse_material(json: &[u8]) -> Result<KeyMaterial, Problem> {
+    material(fields(json)?)
 }
 
 fn material(fields: Fields) -> Result<KeyMaterial, Problem> {
@@ -140,10 +176,11 @@ fn foreign() -> Problem {
     )
 }
 
-fn malformed(why: &str) -> Problem {
+pub(super) fn malformed(why: &str) -> Problem {
     Problem::new(
         Code::InvalidEnvelope,
         format!("the key material of the Parquet file cannot be read: {why}"),
-        "Restore the file, and the file of key material beside it.",
+        "Restore the file, and the file of key material beside it. If KeyToolkit.rotateMasterKeys was interrupted, its \
+         file _TMP_KEY_MATERIAL_FOR_* is the newer one: rename it.",
     )
 }

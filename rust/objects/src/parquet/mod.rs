@@ -5,10 +5,14 @@
 
 mod footer;
 mod material;
+mod rewrap;
 mod thrift;
 
 pub use footer::FooterKind;
 pub use material::KeyMaterial;
+pub use rewrap::{
+    key_material, material_report_line, MaterialEntry, MaterialFile, MaterialInS3, MaterialOutcome, RewrapMaterial, MAX_KEY_MATERIAL,
+};
 
 use std::collections::BTreeMap;
 
@@ -65,9 +69,21 @@ pub trait ParquetSource {
     fn key_material(&self) -> Result<Option<Vec<u8>>, Error>;
 }
 
-/// The name of the file of key material of a Parquet file. Source: `HadoopFSKeyMaterialStore`.
+/// The name of a file of key material is that of the Parquet file between these. Source: `FileKeyMaterialStore`,
+/// `HadoopFSKeyMaterialStore`.
+const KEY_MATERIAL: (&str, &str) = ("_KEY_MATERIAL_FOR_", ".json");
+
+/// The name of the file of key material of a Parquet file.
 pub fn key_material_name(file: &str) -> String {
-    format!("_KEY_MATERIAL_FOR_{file}.json")
+    let (before, after) = KEY_MATERIAL;
+    format!("{before}{file}{after}")
+}
+
+/// Whether a file with this name, or the object with this key, holds key material of a Parquet file.
+pub fn is_key_material(key: &str) -> bool {
+    let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+    let (before, after) = KEY_MATERIAL;
+    name.len() > before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
 }
 
 /// Which keys protect a Parquet file of `length` bytes; `None` if it is not a Parquet file or is not encrypted. With a

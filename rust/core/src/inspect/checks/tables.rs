@@ -7,15 +7,15 @@ use crate::error::excerpt;
 use crate::inputs::Settings;
 use crate::inspect::config_summary::ConfigSummary;
 use crate::inspect::finding::Finding;
-use crate::tables::RULE;
+use crate::table_key::RULE;
 
 const FACTORY: &str = "parquet.crypto.factory.class";
 const FACTORY_CLASS: &str = "org.apache.parquet.crypto.keytools.PropertiesDrivenCryptoFactory";
-const CLIENT: &str = "parquet.encryption.kms.client.class";
-const CLIENT_CLASS: &str = "org.emrkeys.parquet.EmrKeysKmsClient";
+pub(in crate::inspect) const CLIENT: &str = "parquet.encryption.kms.client.class";
+pub(in crate::inspect) const CLIENT_CLASS: &str = "org.emrkeys.parquet.EmrKeysKmsClient";
 const ALGORITHM: &str = "parquet.encryption.algorithm";
 /// Each names one key.
-const KEYS: [&str; 2] = ["parquet.encryption.footer.key", "parquet.encryption.uniform.key"];
+pub(in crate::inspect) const KEYS: [&str; 2] = ["parquet.encryption.footer.key", "parquet.encryption.uniform.key"];
 /// `key:column,column;key:column`
 const COLUMN_KEYS: &str = "parquet.encryption.column.keys";
 
@@ -33,15 +33,21 @@ pub(super) fn parquet(settings: &Settings, summary: Option<&ConfigSummary>) -> V
         ));
     }
     let one = KEYS.iter().filter_map(|name| Some((*name, get(settings, name)?)));
-    let columns = get(settings, COLUMN_KEYS).unwrap_or_default();
-    let of_columns = columns
-        .split(';')
-        .filter_map(|part| Some((COLUMN_KEYS, part.split_once(':')?.0.trim())));
+    let of_columns = column_keys(settings).map(|(key, _)| (COLUMN_KEYS, key));
     if let Some(summary) = summary {
         let named = one.chain(of_columns);
         findings.extend(named.map(|(property, name)| key(property, name, summary)));
     }
     findings
+}
+
+/// The keys of columns, each with its columns, separated by commas.
+pub(in crate::inspect) fn column_keys(settings: &Settings) -> impl Iterator<Item = (&str, &str)> {
+    let columns = get(settings, COLUMN_KEYS).unwrap_or_default();
+    columns.split(';').filter_map(|part| {
+        let (key, columns) = part.split_once(':')?;
+        Some((key.trim(), columns))
+    })
 }
 
 fn client(settings: &Settings) -> Finding {

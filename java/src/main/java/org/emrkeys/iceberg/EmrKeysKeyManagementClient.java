@@ -5,9 +5,6 @@ import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
-import org.apache.commons.logging.Log;
-import org.apache.commons.logging.LogFactory;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.iceberg.encryption.KeyManagementClient;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.provider.TableKeys;
@@ -26,9 +23,7 @@ import org.emrkeys.provider.TableKeys;
  */
 public final class EmrKeysKeyManagementClient implements KeyManagementClient {
   private static final long serialVersionUID = 1L;
-  private static final Log LOG = LogFactory.getLog(EmrKeysKeyManagementClient.class);
   private static final String KIND = "iceberg";
-  private static final String PREFIX = "emrkeys.";
 
   /** Bytes of a generated key. */
   private static final int KEY = 32;
@@ -46,25 +41,17 @@ public final class EmrKeysKeyManagementClient implements KeyManagementClient {
    *
    * @param catalog the properties of the catalog
    * @throws EmrKeysException with every problem of the configuration, each naming its property and the
-   *     remedy
+   *     remedy; if Hadoop is not on the class path
    */
   @Override
   public void initialize(Map<String, String> catalog) {
-    TreeMap<String, String> own = new TreeMap<>();
-    Configuration conf = HadoopConfigurations.current();
-    for (Map.Entry<String, String> entry : conf) {
-      if (entry.getKey().startsWith(PREFIX)) {
-        own.put(entry.getKey(), conf.get(entry.getKey()));
-      }
+    try {
+      TreeMap<String, String> own = HadoopKeys.properties(catalog);
+      keys = HadoopKeys.open(own);
+      properties = own;
+    } catch (NoClassDefFoundError e) {
+      throw withoutHadoop(e);
     }
-    catalog.forEach(
-        (name, value) -> {
-          if (name.startsWith(PREFIX)) {
-            own.put(name, value);
-          }
-        });
-    keys = open(conf, own);
-    properties = own;
   }
 
   /**
@@ -140,15 +127,24 @@ public final class EmrKeysKeyManagementClient implements KeyManagementClient {
           null);
     }
     // On an executor, where Iceberg deserialized it.
-    open = open(HadoopConfigurations.current(), own);
+    try {
+      open = HadoopKeys.open(own);
+    } catch (NoClassDefFoundError e) {
+      throw withoutHadoop(e);
+    }
     keys = open;
     return open;
   }
 
-  private static TableKeys open(Configuration base, Map<String, String> own) {
-    Configuration conf = new Configuration(base);
-    own.forEach(conf::set);
-    return TableKeys.of(conf, LOG);
+  /** The refusal where Hadoop or one of its libraries is not on the class path. */
+  private static EmrKeysException withoutHadoop(NoClassDefFoundError cause) {
+    return EmrKeysException.of(
+        "NOT_CONFIGURED",
+        "emrkeys cannot read its configuration without Hadoop, of which a class is not there: "
+            + cause.getMessage(),
+        "Put hadoop-client-api, hadoop-client-runtime and commons-logging on the class path beside"
+            + " Iceberg.",
+        cause);
   }
 
   private static byte[] bytes(ByteBuffer buffer) {

@@ -117,6 +117,7 @@ public final class Demo {
     printTable();
     tryWrongKeys(keys, kms);
     countCalls();
+    encryptTable(keys);
     judgeDefaults(keys);
     long bytes = 0;
     Set<String> used = new TreeSet<>();
@@ -252,6 +253,26 @@ public final class Demo {
       if (!site.getKey().equals("kms") && calls > 1) {
         mismatch(site.getKey() + ": " + calls + " calls of KMS where one is enough");
       }
+    }
+  }
+
+  private void encryptTable(KeyFiles keys) throws IOException {
+    List<String> names = new ArrayList<>();
+    for (String kind : SourceFiles.KINDS) {
+      names.addAll(files.of(kind));
+    }
+    try {
+      Path folder = Files.createTempDirectory("emrkeys-demo");
+      String wrong = new EncryptedTable(out, folder, keys).run(files.folder(), names);
+      if (!wrong.isEmpty()) {
+        mismatch(wrong);
+      }
+      for (File file : folder.toFile().listFiles()) {
+        Files.delete(file.toPath());
+      }
+      Files.delete(folder);
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -4,22 +4,29 @@ import static org.emrkeys.tests.support.Codes.assertCode;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.io.OutputStream;
+import java.lang.reflect.InvocationTargetException;
 import java.net.URI;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.iceberg.encryption.AesGcmInputFile;
@@ -131,6 +138,31 @@ class IcebergTest {
         assertCode("KEY_VERSION_DISABLED", () -> read(after, io, "before", before));
     assertTrue(refused.getMessage().contains("emrkeys keyring enable"), refused.getMessage());
     assertArrayEquals(content, read(after, io, "after", later));
+  }
+
+  /** A JVM with Iceberg and without Hadoop, as far as a class loader can be one. */
+  @Test
+  void withoutHadoopTheClientSaysWhatIsMissing() throws Exception {
+    List<URL> there = new ArrayList<>();
+    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
+      if (!entry.contains("hadoop-client")) {
+        there.add(new File(entry).toURI().toURL());
+      }
+    }
+    ClassLoader platform = ClassLoader.getSystemClassLoader().getParent();
+    try (URLClassLoader loader = new URLClassLoader(there.toArray(new URL[0]), platform)) {
+      Class<?> name = loader.loadClass(EncryptionUtil.class.getName());
+      InvocationTargetException thrown =
+          assertThrows(
+              InvocationTargetException.class,
+              () ->
+                  name.getMethod("createKmsClient", Map.class)
+                      .invoke(null, catalog(keys.conf())));
+      Throwable refused = thrown.getCause();
+      assertEquals(EmrKeysException.class.getName(), refused.getClass().getName());
+      assertTrue(refused.getMessage().contains("[NOT_CONFIGURED]"), refused.getMessage());
+      assertTrue(refused.getMessage().contains("hadoop-client-api"), refused.getMessage());
+    }
   }
 
   private static String text(ByteBuffer buffer) {

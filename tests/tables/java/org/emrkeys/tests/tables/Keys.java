@@ -49,6 +49,13 @@ final class Keys {
     return Cli.succeed(arguments.toArray(new String[0]));
   }
 
+  /** Runs {@code emrkeys COMMAND ...} with this configuration. */
+  String tool(String... arguments) throws IOException, InterruptedException {
+    List<String> all = new ArrayList<>(Arrays.asList(arguments));
+    conf.forEach(property -> all.addAll(Arrays.asList("-D", property.getKey() + "=" + property.getValue())));
+    return Cli.succeed(all.toArray(new String[0]));
+  }
+
   Configuration conf() {
     return new Configuration(conf);
   }

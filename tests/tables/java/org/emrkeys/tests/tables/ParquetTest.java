@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
@@ -18,6 +19,8 @@ import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import javax.management.MBeanServer;
+import javax.management.ObjectName;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.parquet.crypto.KeyAccessDeniedException;
@@ -197,6 +200,29 @@ class ParquetTest {
     assertEquals(ROWS, EncryptedFiles.read(conf, path("a.parquet"), ALL).size());
   }
 
+  @Test
+  void theToolWrapsExternalKeyMaterialUnderTheNewVersionAndParquetReadsOn() throws Exception {
+    Configuration conf = conf();
+    conf.setBoolean("parquet.encryption.key.material.store.internally", false);
+    for (boolean doubleWrapping : new boolean[] {true, false}) {
+      conf.setBoolean("parquet.encryption.double.wrapping", doubleWrapping);
+      EncryptedFiles.write(conf, path(doubleWrapping + ".parquet"), ROWS);
+    }
+    keys.change("rotate");
+    String done = keys.tool("rewrap", folder.toURI().toString(), "--key-material");
+    assertTrue(done.contains("2  rewrapped"), done);
+    keys.change("disable", "1");
+    conf.set("emrkeys.keyring.max-age", "2s");
+    for (boolean doubleWrapping : new boolean[] {true, false}) {
+      forget();
+      assertEquals(ROWS, EncryptedFiles.read(conf, path(doubleWrapping + ".parquet"), ALL).size());
+      String file = new File(folder, doubleWrapping + ".parquet").toURI().toString();
+      String found = keys.tool("inspect", file, "--for", "tables");
+      assertTrue(found.contains("key lake, version 2-"), found);
+      assertFalse(found.contains("version 1-"), found);
+    }
+  }
+
   private String material() throws IOException {
     File[] files = folder.listFiles((parent, name) -> name.startsWith("_KEY_MATERIAL_FOR_"));
     return new String(Files.readAllBytes(files[0].toPath()), StandardCharsets.UTF_8);
@@ -286,6 +312,32 @@ class ParquetTest {
             ParquetCryptoRuntimeException.class, () -> client.wrapKey(new byte[16], "far"));
     assertEquals(ParquetCryptoRuntimeException.class, failed.getClass());
     assertEquals("SOURCE_UNAVAILABLE", refusal(failed).code());
+  }
+
+  @Test
+  void wrapsAndUnwrapsAreCountedForEachKey() throws Exception {
+    Configuration conf = keys.conf();
+    conf.set("emrkeys.keyring.max-age", "7s"); // a configuration of its own, and so MBeans
+    EmrKeysKmsClient client = new EmrKeysKmsClient();
+    client.initialize(conf, "", "", "");
+    MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+    ObjectName all = new ObjectName("org.emrkeys:type=Keys,usage=tables,key=lake,*");
+    long wraps = sum(server, all, "tableWraps");
+    long unwraps = sum(server, all, "tableUnwraps");
+    String wrapped = client.wrapKey(new byte[16], "lake");
+    client.unwrapKey(wrapped, "lake");
+    client.unwrapKey(wrapped, "lake");
+    denied("WRAPPED_KEY_INVALID", () -> client.unwrapKey(wrapped, "cards"));
+    assertEquals(wraps + 1, sum(server, all, "tableWraps"));
+    assertEquals(unwraps + 2, sum(server, all, "tableUnwraps"));
+  }
+
+  private static long sum(MBeanServer server, ObjectName names, String attribute) throws Exception {
+    long sum = 0;
+    for (ObjectName name : server.queryNames(names, null)) {
+      sum += (Long) server.getAttribute(name, attribute);
+    }
+    return sum;
   }
 
   @Test

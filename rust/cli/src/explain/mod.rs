@@ -1,5 +1,7 @@
 //! `emrkeys explain`
 
+mod tables;
+
 use std::io::{stdin, stdout, BufRead, Write};
 use std::path::Path;
 
@@ -21,11 +23,12 @@ whose version is unknown because its file is missing on this machine or cannot b
 files.
 A URI without an answer is printed with its error, the others are answered, and the exit code is not 0.
 
-Example:
-  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf")]
+Examples:
+  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf
+  emrkeys explain lake --for tables --conf /etc/hadoop/conf")]
 pub(crate) struct Command {
     /// Where objects would be written, such as s3://bucket/key; - for one on each line of standard input; none for the
-    /// local disks
+    /// local disks. With --for tables also names of keys, and none for all keys
     #[arg(value_name = "URI")]
     uris: Vec<String>,
     /// The cluster that writes, such as j-2AXXXXXXGAPLF
@@ -65,6 +68,9 @@ impl Command {
             current: current_version(&config, name).map_err(|error| settings.located(error)),
         };
         let uris = self.uris()?;
+        if self.conf.usage == Client::Tables && uris.iter().all(|name| !name.contains(':')) {
+            return tables::run(&uris, &settings, &config, key, form);
+        }
         let answers: Vec<Result<Answer, Box<Unanswered>>> = match (self.conf.usage, uris.as_slice()) {
             (Client::LocalDisk, []) => vec![Ok(Answer {
                 uri: None,

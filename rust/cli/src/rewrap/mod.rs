@@ -1,5 +1,7 @@
 //! `emrkeys rewrap`
 
+mod key_material;
+
 use std::collections::BTreeSet;
 
 use clap::Args;
@@ -10,7 +12,7 @@ use serde_json::{json, Value};
 
 use crate::aws::Aws;
 use crate::conf::Conf;
-use crate::many::{self, Identity, Options, Pass, Scope, Sums, Task, Words};
+use crate::many::{self, Identity, Options, Pass, Scope, Sums, Task, Words, NO_OBJECT, OTHER_KEY};
 use crate::object::{Instructions, Prefix};
 use crate::output::Failure;
 use crate::progress::interrupted;
@@ -29,7 +31,7 @@ pub(crate) struct Command {
     #[command(flatten)]
     instructions: Instructions,
     /// The name of the key that is to wrap the data keys, as in emrkeys.key.NAME.type
-    #[arg(long, value_name = "KEY", required_unless_present = "to_rules")]
+    #[arg(long, value_name = "KEY", required_unless_present_any = ["to_rules", "key_material"])]
     to: Option<String>,
     /// Wrap each object's data key by the key that the rules give to new objects at its place
     #[arg(long, conflicts_with = "to")]
@@ -38,6 +40,15 @@ pub(crate) struct Command {
     /// read them then
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     from: Vec<String>,
+    /// Wrap the keys in files of Parquet's key material anew (_KEY_MATERIAL_FOR_*.json, beside the data; in S3 or, as
+    /// file:///path, on a disk): each under the present version of its key, or, of keys named in --from, under --to
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "to_rules", "version_id", "upgrade_wrap", "checkpoint", "inventory", "instruction_suffix"
+        ]
+    )]
+    key_material: bool,
     #[command(flatten)]
     options: Options,
     /// Replace the wraps of the SDK v1's first client by those of its second, which S3A reads without
@@ -55,6 +66,8 @@ const WORDS: Words = Words {
     ask: "Move",
     done: "moved",
     failed: "could not be re-wrapped; the data keys are as they were",
+    none: NO_OBJECT,
+    other_key: OTHER_KEY,
 };
 
 /// The options that decide what a run does to which objects.
@@ -90,6 +103,9 @@ struct Work<'a> {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        if self.key_material {
+            return self.key_material(form, aws);
+        }
         let scope = Scope::of(&self.prefix, self.recursive)?;
         let stop = interrupted()?;
         let provider = self.conf.open_provider(aws)?;
