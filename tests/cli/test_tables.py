@@ -287,7 +287,7 @@ def test_wrapped_keys_move_to_another_key_only_from_the_keys_that_are_named(tool
     content = material.content()
     place = keys.file(material.NAME, content)
     path = tool.folder / material.NAME
-    # Whoever may write beside the data could have put the wrapped key of `cards` there.
+    # A user who may write beside the data could have put the wrapped key of `cards` there.
     assert material.rewrap(place, "--to", "lake", status=1)["counts"] == {"other-key": 1}
     assert path.read_bytes() == content
     assert material.rewrap(place, "--to", "lake", "--from", "cards")["counts"] == {"rewrapped": 1}

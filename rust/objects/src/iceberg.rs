@@ -49,6 +49,9 @@ pub struct TableKek {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Metadata {
+    /// Every metadata file of a table has it.
+    #[serde(rename = "format-version")]
+    _format_version: u32,
     #[serde(default)]
     properties: BTreeMap<String, String>,
     #[serde(default)]
@@ -89,7 +92,9 @@ pub fn encrypted_table(file: &[u8], provider: Option<&Provider>) -> Result<Optio
     let json = if file.starts_with(&GZIP) {
         let mut bytes = Vec::new();
         let limit = MAX_TABLE_METADATA as u64 + 1;
-        let read = flate2::read::GzDecoder::new(file).take(limit).read_to_end(&mut bytes);
+        let read = flate2::read::GzDecoder::new(file)
+            .take(limit)
+            .read_to_end(&mut bytes);
         if read.is_err() || bytes.len() > MAX_TABLE_METADATA {
             return Err(malformed("it does not decompress, or is too large").into());
         }
@@ -105,14 +110,21 @@ pub fn encrypted_table(file: &[u8], provider: Option<&Provider>) -> Result<Optio
     }
     let ids: BTreeSet<&str> = metadata.encryption_keys.iter().map(|key| &*key.key_id).collect();
     let is_below = |key: &Key| key.encrypted_by_id.as_deref().is_some_and(|by| ids.contains(by));
-    let (below, above): (Vec<&Key>, Vec<&Key>) = metadata.encryption_keys.iter().partition(|key| is_below(key));
+    let (below, above): (Vec<&Key>, Vec<&Key>) =
+        metadata.encryption_keys.iter().partition(|key| is_below(key));
     let mut lists: BTreeMap<&str, usize> = BTreeMap::new();
-    for id in metadata.snapshots.iter().filter_map(|snapshot| snapshot.key_id.as_deref()) {
+    for id in metadata
+        .snapshots
+        .iter()
+        .filter_map(|snapshot| snapshot.key_id.as_deref())
+    {
         *lists.entry(id).or_default() += 1;
     }
     let mut keys = Vec::new();
     for kek in above {
-        let under_it = below.iter().filter(|key| key.encrypted_by_id.as_deref() == Some(&kek.key_id));
+        let under_it = below
+            .iter()
+            .filter(|key| key.encrypted_by_id.as_deref() == Some(&kek.key_id));
         let snapshots = under_it.filter_map(|key| lists.get(&*key.key_id)).sum();
         keys.push(look_at(kek, snapshots, provider)?);
     }
@@ -154,7 +166,9 @@ mod tests {
     use std::io::Write;
 
     fn metadata(more: &str) -> String {
-        format!(r#"{{"format-version":3,"properties":{{"encryption.key-id":"lake"}},{more}"last-column-id":1}}"#)
+        format!(
+            r#"{{"format-version":3,"properties":{{"encryption.key-id":"lake"}},{more}"last-column-id":1}}"#
+        )
     }
 
     const KEYS: &str = r#""snapshots":[{"snapshot-id":1,"key-id":"m1"},{"snapshot-id":2,"key-id":"m2"},
@@ -174,7 +188,11 @@ mod tests {
         for file in [plain.as_bytes(), &gzip.finish().unwrap()] {
             let table = encrypted_table(file, None).unwrap().unwrap();
             assert_eq!(table.key.as_deref(), Some("lake"));
-            let keys: Vec<_> = table.keys.iter().map(|key| (&*key.id, &*key.under, key.snapshots)).collect();
+            let keys: Vec<_> = table
+                .keys
+                .iter()
+                .map(|key| (&*key.id, &*key.under, key.snapshots))
+                .collect();
             assert_eq!(keys, [("k1", "lake", 2), ("k2", "lake", 1)]);
             assert_eq!(table.other_snapshots, 1);
         }
@@ -185,8 +203,17 @@ mod tests {
         assert!(encrypted_table(br#"{"format-version":2,"properties":{}}"#, None)
             .unwrap()
             .is_none());
-        assert!(encrypted_table(metadata("").as_bytes(), None).unwrap().unwrap().keys.is_empty());
-        for other in [&b"[]"[..], b"", b"\x1f\x8bx", br#"{"encryption-keys":[{"key-id":"a"}]}"#] {
+        assert!(encrypted_table(metadata("").as_bytes(), None)
+            .unwrap()
+            .unwrap()
+            .keys
+            .is_empty());
+        for other in [
+            &b"[]"[..],
+            b"",
+            b"\x1f\x8bx",
+            br#"{"encryption-keys":[{"key-id":"a"}]}"#,
+        ] {
             let refused = encrypted_table(other, None).unwrap_err();
             assert_eq!(refused.code(), Code::InvalidEnvelope, "{other:?}");
         }

@@ -33,7 +33,7 @@ pub(super) struct TableFile {
     pub(super) readable: Option<Result<(), Code>>,
     /// A version of a key protects it that new files do not get.
     pub(super) is_old: bool,
-    /// The file names keys, and is not encrypted itself though it tells of data.
+    /// The file names keys, and is in the clear itself.
     pub(super) in_clear: bool,
 }
 

@@ -3,9 +3,7 @@
 use std::io::{stdout, Write};
 
 use emrkeys_core::keyring::State;
-use emrkeys_core::{
-    config_summary, keyring_versions, table_uses, Code, Config, Error, Settings, TableUses,
-};
+use emrkeys_core::{config_summary, keyring_versions, table_uses, Code, Config, Error, Settings, TableUses};
 use serde_json::{json, Value};
 
 use super::Key;
@@ -80,7 +78,9 @@ impl Answer {
         line("version", &key.version())?;
         match &self.versions {
             Ok(versions) => {
-                let listed = versions.iter().map(|(id, state)| format!("{id} {}", state.as_str()));
+                let listed = versions
+                    .iter()
+                    .map(|(id, state)| format!("{id} {}", state.as_str()));
                 let listed: Vec<String> = listed.collect();
                 if !listed.is_empty() {
                     line("versions", &listed.join(", "))?;
@@ -105,7 +105,10 @@ impl Answer {
             line("", &format!("columns {}", uses.columns.join(", ")))?;
         }
         for rule in &uses.rules {
-            line("", &format!("rule:s3://{}/{}… gives it", rule.bucket, rule.prefix))?;
+            line(
+                "",
+                &format!("rule:s3://{}/{}… gives it", rule.bucket, rule.prefix),
+            )?;
         }
         if uses.footers.is_empty() && uses.columns.is_empty() {
             line("", "no property names it here; jobs may")?;
@@ -114,7 +117,11 @@ impl Answer {
             [] => line("iceberg", "no catalog here asks emrkeys (encryption.kms-impl)")?,
             catalogs => line(
                 "iceberg",
-                &format!("tables with encryption.key-id={}, by {}", key.name, catalogs.join(", ")),
+                &format!(
+                    "tables with encryption.key-id={}, by {}",
+                    key.name,
+                    catalogs.join(", ")
+                ),
             )?,
         }
         for property in &uses.table_defaults {
@@ -131,10 +138,9 @@ impl Answer {
                 .map(|(id, state)| json!({ "id": id, "state": state.as_str() }))
                 .collect::<Vec<_>>()
         });
-        let rules = uses
-            .rules
-            .iter()
-            .map(|rule| json!({ "rule": rule.name, "prefix": format!("s3://{}/{}", rule.bucket, rule.prefix) }));
+        let rules = uses.rules.iter().map(
+            |rule| json!({ "rule": rule.name, "prefix": format!("s3://{}/{}", rule.bucket, rule.prefix) }),
+        );
         json!({
             "key": key.name,
             "type": key.type_name,

@@ -336,9 +336,9 @@ impl Look<'_> {
                 key if is_key_material(key) => Some(OfTable::KeyMaterial(parquet::material_in_s3(
                     store, uri, provider,
                 ))),
-                key if is_table_metadata(key) => {
-                    iceberg::in_s3(store, uri, provider).transpose().map(OfTable::Iceberg)
-                }
+                key if is_table_metadata(key) => iceberg::in_s3(store, uri, provider)
+                    .transpose()
+                    .map(OfTable::Iceberg),
                 _ => None,
             },
             (Place::File(path), _, _) => match path.to_string_lossy() {

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use emrkeys_core::{Code, Error, Problem, Provider, StoredDescription};
 use emrkeys_objects::parquet::{
-    encrypted_parquet, key_material, key_material_name, EncryptedParquet, FooterKind, KeyMaterial, MaterialEntry, ParquetKey,
-    ParquetSource, MAX_KEY_MATERIAL,
+    encrypted_parquet, key_material, key_material_name, EncryptedParquet, FooterKind, KeyMaterial,
+    MaterialEntry, ParquetKey, ParquetSource, MAX_KEY_MATERIAL,
 };
 use emrkeys_objects::{ObjectUri, Store};
 use serde_json::{json, Value};
@@ -78,7 +78,9 @@ impl ParquetSource for InS3<'_> {
             bucket: self.uri.bucket.clone(),
             key: folder + &key_material_name(name),
         };
-        let found = self.store.small(&beside, MAX_KEY_MATERIAL, Code::InvalidEnvelope)?;
+        let found = self
+            .store
+            .small(&beside, MAX_KEY_MATERIAL, Code::InvalidEnvelope)?;
         Ok(found.map(|(bytes, _)| bytes))
     }
 }

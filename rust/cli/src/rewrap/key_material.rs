@@ -51,7 +51,9 @@ struct Work<'a> {
 impl Command {
     pub(super) fn key_material(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         if self.to.is_none() && !self.from.is_empty() {
-            return Err(Failure::Usage("--from names keys that go to another: add --to".to_owned()));
+            return Err(Failure::Usage(
+                "--from names keys that go to another: add --to".to_owned(),
+            ));
         }
         let stop = interrupted()?;
         let provider = self.conf.files.open_provider(Client::Tables, aws)?;
@@ -180,9 +182,9 @@ fn material_of(file: &str) -> String {
     if is_key_material(file) {
         return file.to_owned();
     }
-    let (folder, name) = file.rsplit_once('/').map_or(("", file), |(folder, _)| {
-        file.split_at(folder.len() + 1)
-    });
+    let (folder, name) = file
+        .rsplit_once('/')
+        .map_or(("", file), |(folder, _)| file.split_at(folder.len() + 1));
     format!("{folder}{}", key_material_name(name))
 }
 
@@ -254,7 +256,9 @@ impl MaterialFile for OnDisk<'_> {
         }
         // Hadoop's checksum of the old content would make it refuse the new one. Without a checksum it reads on.
         if let Some(name) = self.path.file_name() {
-            let checksum = self.path.with_file_name(format!(".{}.crc", name.to_string_lossy()));
+            let checksum = self
+                .path
+                .with_file_name(format!(".{}.crc", name.to_string_lossy()));
             match fs::remove_file(checksum) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed(&error)),
                 _ => {}

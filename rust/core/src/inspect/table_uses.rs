@@ -1,4 +1,4 @@
-//! What a configuration of Parquet, Iceberg and emrkeys would use a key for.
+//! The uses of a key that a configuration of Parquet, Iceberg and emrkeys gives it.
 
 use super::checks::tables::{column_keys, CLIENT, CLIENT_CLASS, KEYS};
 use super::config_summary::{config_summary, RuleSummary};
@@ -41,8 +41,9 @@ pub fn table_uses(settings: &Settings, config: &Config, name: &str) -> TableUses
             let named = named.trim();
             named == name || known.is_some_and(|key| key.aliases.iter().any(|alias| alias == named))
         }
-        Some(path) => super::explain::explain(config, path, None)
-            .is_ok_and(|found| found.key.as_deref() == Some(name)),
+        Some(path) => {
+            super::explain::explain(config, path, None).is_ok_and(|found| found.key.as_deref() == Some(name))
+        }
     };
     let named_by = |property: &&str| settings.get(*property).is_some_and(|value| is_it(value));
     let ending = |end: &str, value: &dyn Fn(&str) -> bool| {
@@ -53,15 +54,25 @@ pub fn table_uses(settings: &Settings, config: &Config, name: &str) -> TableUses
     };
     TableUses {
         wraps: known.is_some_and(|key| !matches!(key.key_type, "kms" | "rsa")),
-        footers: KEYS.iter().filter(|name| named_by(name)).map(|name| (*name).to_owned()).collect(),
+        footers: KEYS
+            .iter()
+            .filter(|name| named_by(name))
+            .map(|name| (*name).to_owned())
+            .collect(),
         columns: column_keys(settings)
             .filter(|(key, _)| is_it(key))
             .flat_map(|(_, columns)| columns.split(',').map(|column| column.trim().to_owned()))
             .collect(),
-        parquet_asks: settings.get(CLIENT).is_some_and(|class| class.trim() == CLIENT_CLASS),
+        parquet_asks: settings
+            .get(CLIENT)
+            .is_some_and(|class| class.trim() == CLIENT_CLASS),
         catalogs: ending(ICEBERG_CLIENT, &|class| class == ICEBERG_CLASS),
         table_defaults: ending(ICEBERG_KEY, &is_it),
-        rules: summary.rules.into_iter().filter(|rule| rule.key == name).collect(),
+        rules: summary
+            .rules
+            .into_iter()
+            .filter(|rule| rule.key == name)
+            .collect(),
     }
 }
 

@@ -48,8 +48,9 @@ impl KeyMaterial {
         let outer = provider.unwrap_table_key(TableKind::Parquet, &self.master_key, &self.wrapped)?;
         let data = match &self.inner {
             None => outer.clone(),
-            Some((data_key, id)) => gcm_wrap::unwrap(&outer, data_key, id)
-                .map_err(|_| malformed("its data key was changed"))?,
+            Some((data_key, id)) => {
+                gcm_wrap::unwrap(&outer, data_key, id).map_err(|_| malformed("its data key was changed"))?
+            }
         };
         Ok(Keys { outer, data })
     }

@@ -11,7 +11,8 @@ mod thrift;
 pub use footer::FooterKind;
 pub use material::KeyMaterial;
 pub use rewrap::{
-    key_material, material_report_line, MaterialEntry, MaterialFile, MaterialInS3, MaterialOutcome, RewrapMaterial, MAX_KEY_MATERIAL,
+    key_material, material_report_line, MaterialEntry, MaterialFile, MaterialInS3, MaterialOutcome,
+    RewrapMaterial, MAX_KEY_MATERIAL,
 };
 
 use std::collections::BTreeMap;

@@ -206,7 +206,11 @@ impl RewrapMaterial {
         }
         let mut fields: Map<String, Value> =
             serde_json::from_str(text).map_err(|_| malformed("it is not in JSON"))?;
-        let field = if old.is_double() { "wrappedKEK" } else { "wrappedDEK" };
+        let field = if old.is_double() {
+            "wrappedKEK"
+        } else {
+            "wrappedDEK"
+        };
         fields.insert(field.to_owned(), Base64::encode_string(&wrapped).into());
         fields.insert("masterKeyID".to_owned(), name.into());
         let new = Value::Object(fields).to_string();
@@ -251,7 +255,8 @@ pub struct MaterialInS3<'a> {
 
 impl MaterialFile for MaterialInS3<'_> {
     fn read(&self) -> Result<Option<(Vec<u8>, String)>, Error> {
-        self.store.small(self.uri, MAX_KEY_MATERIAL, Code::InvalidEnvelope)
+        self.store
+            .small(self.uri, MAX_KEY_MATERIAL, Code::InvalidEnvelope)
     }
 
     fn replace(&self, content: Vec<u8>, mark: &str) -> Result<(), Error> {

@@ -15,7 +15,8 @@ pub(in crate::inspect) const CLIENT: &str = "parquet.encryption.kms.client.class
 pub(in crate::inspect) const CLIENT_CLASS: &str = "org.emrkeys.parquet.EmrKeysKmsClient";
 const ALGORITHM: &str = "parquet.encryption.algorithm";
 /// Each names one key.
-pub(in crate::inspect) const KEYS: [&str; 2] = ["parquet.encryption.footer.key", "parquet.encryption.uniform.key"];
+pub(in crate::inspect) const KEYS: [&str; 2] =
+    ["parquet.encryption.footer.key", "parquet.encryption.uniform.key"];
 /// `key:column,column;key:column`
 const COLUMN_KEYS: &str = "parquet.encryption.column.keys";
 

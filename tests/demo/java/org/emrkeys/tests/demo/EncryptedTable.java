@@ -25,6 +25,7 @@ import org.apache.parquet.hadoop.example.GroupReadSupport;
 import org.apache.parquet.hadoop.util.HadoopOutputFile;
 import org.apache.parquet.schema.MessageType;
 import org.apache.parquet.schema.MessageTypeParser;
+import org.apache.parquet.schema.Type;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.tests.emrfs.Cli;
 import org.emrkeys.tests.support.KeyFiles;
@@ -138,16 +139,14 @@ final class EncryptedTable {
   }
 
   private List<String> read(Configuration conf, String... columns) throws IOException {
-    StringBuilder projection = new StringBuilder("message files {");
-    for (String column : columns) {
-      projection.append(SCHEMA.getType(column)).append("; ");
-    }
+    Type[] types = Arrays.stream(columns).map(SCHEMA::getType).toArray(Type[]::new);
     Configuration ours = new Configuration(conf);
-    ours.set(ReadSupport.PARQUET_READ_SCHEMA, projection + "}");
+    ours.set(ReadSupport.PARQUET_READ_SCHEMA, new MessageType("files", types).toString());
     List<String> rows = new ArrayList<>();
-    try (ParquetReader<Group> reader =
+    try (ParquetReader<Group> rest =
         ParquetReader.builder(new GroupReadSupport(), file).withConf(ours).build()) {
-      for (Group row = reader.read(); row != null; row = reader.read()) {
+      Group row;
+      while ((row = rest.read()) != null) {
         rows.add(row.toString());
       }
     }

@@ -150,7 +150,10 @@ class IcebergTest {
       }
     }
     ClassLoader platform = ClassLoader.getSystemClassLoader().getParent();
+    Thread thread = Thread.currentThread();
+    ClassLoader before = thread.getContextClassLoader();
     try (URLClassLoader loader = new URLClassLoader(there.toArray(new URL[0]), platform)) {
+      thread.setContextClassLoader(loader); // Iceberg looks for classes there first
       Class<?> name = loader.loadClass(EncryptionUtil.class.getName());
       InvocationTargetException thrown =
           assertThrows(
@@ -162,6 +165,8 @@ class IcebergTest {
       assertEquals(EmrKeysException.class.getName(), refused.getClass().getName());
       assertTrue(refused.getMessage().contains("[NOT_CONFIGURED]"), refused.getMessage());
       assertTrue(refused.getMessage().contains("hadoop-client-api"), refused.getMessage());
+    } finally {
+      thread.setContextClassLoader(before);
     }
   }
 
