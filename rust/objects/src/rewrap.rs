@@ -43,6 +43,15 @@ pub struct Rewrap {
     pub buckets: Buckets,
 }
 
+/// Why nothing is done with an object that no S3 encryption client wrote.
+fn unencrypted(uri: &ObjectUri) -> Skipped {
+    if is_key_material(&uri.key) {
+        Skipped::KeyMaterial
+    } else {
+        Skipped::Plaintext
+    }
+}
+
 impl Rewrap {
     /// To that key, each wrap staying of its generation, and of objects under keys of their place alone.
     pub fn to(target: Target) -> Rewrap {
@@ -139,11 +148,7 @@ impl Rewrap {
             return Ok(Outcome::Skipped(Skipped::InstructionFile));
         }
         let Some((old, place)) = envelope else {
-            return Ok(Outcome::Skipped(if is_key_material(&uri.key) {
-                Skipped::KeyMaterial
-            } else {
-                Skipped::Plaintext
-            }));
+            return Ok(Outcome::Skipped(unencrypted(uri)));
         };
         let (new, metadata) = match self.new_envelope(provider, store, uri, head, old, place)? {
             Ok(new) => new,

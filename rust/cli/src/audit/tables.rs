@@ -146,7 +146,7 @@ impl<'a> Keys<'a> {
 
     /// A file is readable if each of its keys is.
     fn try_read(&mut self, read: Option<&Result<(), Error>>) {
-        let read = read.map(|read| read.as_ref().map(|()| ()).map_err(Error::code));
+        let read = read.map(|read| read.as_ref().copied().map_err(Error::code));
         if let (Some(read), None | Some(Ok(()))) = (read, &self.readable) {
             self.readable = Some(read);
         }

@@ -238,7 +238,7 @@ impl MaterialFile for OnDisk<'_> {
         Ok(Some((bytes, mark)))
     }
 
-    fn replace(&self, content: Vec<u8>, mark: &str) -> Result<(), Error> {
+    fn replace(&self, content: Vec<u8>, mark: &str) -> Result<Option<&'static str>, Error> {
         let write = || {
             let mut file = NewFile::create(self.path)?;
             file.write_all(&content)?;
@@ -264,7 +264,7 @@ impl MaterialFile for OnDisk<'_> {
                 _ => {}
             }
         }
-        file.replace().map_err(|error| self.failed(&error))
+        file.replace().map_err(|error| self.failed(&error)).map(|()| None)
     }
 }
 

@@ -42,12 +42,12 @@ pub trait MaterialFile {
     /// Those of the store.
     fn read(&self) -> Result<Option<(Vec<u8>, String)>, Error>;
 
-    /// Replaces the content as a whole, if `mark` is still that of the file.
+    /// Replaces the content as a whole, if `mark` is still that of the file. A note names a thing that could not be kept.
     ///
     /// # Errors
     /// `OBJECT_CHANGED` if somebody else replaced the file; those of the store. After `OBJECT_CHANGED` and
     /// `STORE_UNAVAILABLE` it may be replaced all the same.
-    fn replace(&self, content: Vec<u8>, mark: &str) -> Result<(), Error>;
+    fn replace(&self, content: Vec<u8>, mark: &str) -> Result<Option<&'static str>, Error>;
 }
 
 /// The outcome for a file of key material.
@@ -59,6 +59,8 @@ pub struct MaterialOutcome {
     pub planned: bool,
     /// Key and version of the wrapped keys before, and now; empty if nothing was wrapped anew.
     pub moved: BTreeSet<(String, String)>,
+    /// A thing that could not be kept: `acl-unreadable`.
+    pub note: Option<&'static str>,
     /// Keys, whose wrapped keys were left as they are: they are not configured, or are not to be moved.
     pub left: BTreeSet<String>,
 }
@@ -92,7 +94,7 @@ pub fn material_report_line(uri: &str, result: &Result<MaterialOutcome, Error>) 
     let line = match result {
         Ok(outcome) => {
             let (from, to) = outcome.way().unzip();
-            json!({ "uri": uri, "outcome": outcome.name(), "from": from, "to": to, "left": outcome.left })
+            json!({ "uri": uri, "outcome": outcome.name(), "from": from, "to": to, "left": outcome.left, "note": outcome.note })
         }
         Err(error) => {
             json!({ "uri": uri, "outcome": "failed", "code": error.code().as_str(), "message": error.to_string() })
@@ -168,7 +170,10 @@ impl RewrapMaterial {
                 Some((there, _)) if there == new => Ok(outcome),
                 _ => Err(error),
             },
-            replaced => replaced.map(|()| outcome),
+            replaced => {
+                outcome.note = replaced?;
+                Ok(outcome)
+            }
         }
     }
 
@@ -259,12 +264,16 @@ impl MaterialFile for MaterialInS3<'_> {
             .small(self.uri, MAX_KEY_MATERIAL, Code::InvalidEnvelope)
     }
 
-    fn replace(&self, content: Vec<u8>, mark: &str) -> Result<(), Error> {
+    fn replace(&self, content: Vec<u8>, mark: &str) -> Result<Option<&'static str>, Error> {
         let head = self.store.head(self.uri)?.filter(|head| head.etag == mark);
         let head = head.ok_or_else(|| changed(self.uri))?;
         let unsupported = |what: &str, remedy: &str| {
             let uri = excerpt(&self.uri.to_string());
-            Problem::new(Code::ContentUnsupported, format!("the file of key material {uri} {what}"), remedy)
+            Problem::new(
+                Code::ContentUnsupported,
+                format!("the file of key material {uri} {what}"),
+                remedy,
+            )
         };
         if Envelope::is_in(&head.metadata) {
             return Err(unsupported(
@@ -282,7 +291,8 @@ impl MaterialFile for MaterialInS3<'_> {
             )
             .into());
         }
-        let (acl, _) = self.store.acl(self.uri, settings)?;
-        Ok(self.store.replace_small(self.uri, &head, content, &acl)?)
+        let (acl, note) = self.store.acl(self.uri, settings)?;
+        self.store.replace_small(self.uri, &head, content, &acl)?;
+        Ok(note)
     }
 }
