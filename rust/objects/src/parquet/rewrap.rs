@@ -42,7 +42,8 @@ pub trait MaterialFile {
     /// Those of the store.
     fn read(&self) -> Result<Option<(Vec<u8>, String)>, Error>;
 
-    /// Replaces the content as a whole, if `mark` is still that of the file. A note names a thing that could not be kept.
+    /// Replaces the content as a whole, if `mark` is still that of the file. A note names a thing that could not be
+    /// kept.
     ///
     /// # Errors
     /// `OBJECT_CHANGED` if somebody else replaced the file; those of the store. After `OBJECT_CHANGED` and
@@ -94,7 +95,10 @@ pub fn material_report_line(uri: &str, result: &Result<MaterialOutcome, Error>) 
     let line = match result {
         Ok(outcome) => {
             let (from, to) = outcome.way().unzip();
-            json!({ "uri": uri, "outcome": outcome.name(), "from": from, "to": to, "left": outcome.left, "note": outcome.note })
+            json!({
+                "uri": uri, "outcome": outcome.name(), "from": from, "to": to, "left": outcome.left,
+                "note": outcome.note,
+            })
         }
         Err(error) => {
             json!({ "uri": uri, "outcome": "failed", "code": error.code().as_str(), "message": error.to_string() })
@@ -287,7 +291,8 @@ impl MaterialFile for MaterialInS3<'_> {
         if let Some(why) = self.store.hides(self.uri, &head, has_locks)? {
             return Err(unsupported(
                 &format!("would lose metadata or a lock that S3 does not show ({})", why.name()),
-                "Allow s3:GetObjectRetention and s3:GetObjectLegalHold, or write the metadata without control characters.",
+                "Allow s3:GetObjectRetention and s3:GetObjectLegalHold, or write the metadata without control \
+                 characters.",
             )
             .into());
         }
