@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::site::{Origin, Property, Resource, OURS};
-use super::{hadoop_property, left_out_by_spark, Refused};
+use super::{left_out_by_spark, property_of_spark, Refused};
 
 /// The classifications whose properties reach a Hadoop `Configuration` as they are.
 const SITES: [&str; 4] = ["core-site", "hdfs-site", "emrfs-site", "mapred-site"];
@@ -208,7 +208,7 @@ fn collect(path: &Path, configurations: &[Configuration], site: &str, out: &mut 
                     line: None,
                 };
                 let known = if by_spark {
-                    hadoop_property(name)
+                    property_of_spark(name)
                 } else {
                     Some(name.as_str())
                 };

@@ -19,6 +19,7 @@ use encoding_rs::{Encoding, UTF_8};
 use crate::aws::Aws;
 use crate::output::{note, Failure};
 pub(crate) use release::ReleaseOption;
+use site::CATALOGS;
 pub(crate) use site::OURS;
 pub use site::{Origin, Property, Resource, Site};
 
@@ -381,9 +382,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
     }
 }
 
-/// The name that Hadoop gets a property of Spark's under.
-fn hadoop_property(name: &str) -> Option<&str> {
+/// The name under which a property of Spark's is read here: that which Hadoop gets, or the whole of one of a catalog.
+fn property_of_spark(name: &str) -> Option<&str> {
     name.strip_prefix("spark.hadoop.")
+        .or_else(|| name.starts_with(CATALOGS).then_some(name))
 }
 
 fn left_out_by_spark(origin: &Origin, name: &str) -> String {

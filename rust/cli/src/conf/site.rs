@@ -9,8 +9,16 @@ use emrkeys_core::Settings;
 
 /// The starts of the properties that are ours or that decide how a client asks for keys.
 pub(crate) const OURS: [&str; 3] = ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."];
+/// The start of the properties of Spark's catalogs.
+pub(super) const CATALOGS: &str = "spark.sql.catalog.";
 /// The starts of the properties that any command reads. All others in a cluster's files are left alone.
-const READ: [&str; 4] = ["emrkeys.", "fs.s3", "parquet.crypto.", "parquet.encryption."];
+const READ: [&str; 5] = [
+    "emrkeys.",
+    "fs.s3",
+    "parquet.crypto.",
+    "parquet.encryption.",
+    CATALOGS,
+];
 /// How often a value is expanded. Source: `Configuration.MAX_SUBST`.
 const MAX_EXPANSIONS: usize = 20;
 /// The longest value after expansion, in bytes: longer ones are bombs.

@@ -7,13 +7,13 @@ use java_properties::{LineContent, PropertiesIter};
 
 use super::emr::TERRAFORM;
 use super::site::{is_near_miss, Origin, Property, Resource};
-use super::{hadoop_property, left_out_by_spark, Refused};
+use super::{left_out_by_spark, property_of_spark, Refused};
 
 /// The starts of the names in people's own properties files, which are Hadoop's.
-const PLAIN: [&str; 2] = ["emrkeys.", "fs."];
+const PLAIN: [&str; 3] = ["emrkeys.", "fs.", "parquet."];
 
-/// The properties that Spark hands to Hadoop, without their `spark.hadoop.`. A file in which nothing is Spark's is
-/// somebody's own, and holds properties under Hadoop's names.
+/// The properties that Spark hands to Hadoop, without their `spark.hadoop.`, and those of its catalogs. A file in which
+/// nothing is Spark's is somebody's own, and holds properties under Hadoop's names.
 ///
 /// # Errors
 /// The fault of the file, and the line.
@@ -40,7 +40,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Resource, Refused> {
             path: path.to_owned(),
             line,
         };
-        let known = hadoop_property(&name);
+        let known = property_of_spark(&name);
         let plain = known.is_none() && PLAIN.iter().any(|prefix| name.starts_with(prefix));
         if plain && of_spark {
             resource.warnings.push(left_out_by_spark(&origin, &name));
@@ -100,14 +100,22 @@ mod tests {
     fn the_forms_of_java_are_read() {
         let text = "# comment\n! another\nspark.hadoop.a 1\nspark.hadoop.b=2 \n spark.hadoop.c : 3\nspark.hadoop.d = \
             4\\\n   5\n\
-                    spark.app.name x\nspark.hadoop.e=\\u0041\\=é\n";
+                    spark.app.name x\nspark.hadoop.e=\\u0041\\=é\n\
+                    spark.sql.catalog.lake.type=hive\n";
         let found = parse(Path::new("x.conf"), text).unwrap();
         let found: Vec<_> = found
             .properties
             .iter()
             .map(|p| (p.name.as_str(), p.value.as_str()))
             .collect();
-        let expected = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "45"), ("e", "A=é")];
+        let expected = [
+            ("a", "1"),
+            ("b", "2"),
+            ("c", "3"),
+            ("d", "45"),
+            ("e", "A=é"),
+            ("spark.sql.catalog.lake.type", "hive"),
+        ];
         assert_eq!(found, expected);
     }
 
