@@ -261,18 +261,19 @@ public final class Demo {
     for (String kind : SourceFiles.KINDS) {
       names.addAll(files.of(kind));
     }
+    Path folder = Files.createTempDirectory("emrkeys-demo");
     try {
-      Path folder = Files.createTempDirectory("emrkeys-demo");
       String wrong = new EncryptedTable(out, folder, keys).run(files.folder(), names);
       if (!wrong.isEmpty()) {
         mismatch(wrong);
       }
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    } finally {
       for (File file : folder.toFile().listFiles()) {
         Files.delete(file.toPath());
       }
       Files.delete(folder);
-    } catch (InterruptedException interrupted) {
-      Thread.currentThread().interrupt();
     }
   }
 

@@ -70,7 +70,7 @@ final class EncryptedTable {
     byte[] stored = Files.readAllBytes(folder.resolve("files.parquet"));
     String longest = Collections.max(names, Comparator.comparingInt(String::length));
     check(!new String(stored, StandardCharsets.ISO_8859_1).contains(longest), "a name is in the clear");
-    tellKeys(conf);
+    printKeys(conf);
     KeyToolkit.removeCacheEntriesForAllTokens();
     check(read(conf, "bytes", "name").equals(rows), "the table differs from what was written");
     out.println("  read with both keys: as it was written");
@@ -153,8 +153,8 @@ final class EncryptedTable {
     return rows;
   }
 
-  /** Says which key protects what, as the file itself says to the tool. */
-  private void tellKeys(Configuration conf) throws IOException, InterruptedException {
+  /** Prints which key protects what, as the tool reads it in the file. */
+  private void printKeys(Configuration conf) throws IOException, InterruptedException {
     List<String> arguments =
         new ArrayList<>(Arrays.asList("inspect", file.toString(), "--for", "tables", "--output", "json"));
     conf.forEach(
