@@ -1,5 +1,6 @@
 package org.emrkeys.s3a;
 
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -50,14 +51,27 @@ final class Recent<K, V> {
   /** The value; null if nothing is remembered, or only what is too old. */
   synchronized V get(K of) {
     Dated<V> known = values.get(of);
-    if (known != null && clock.getAsLong() - known.since > maxAge) {
+    if (known != null && isOld(known)) {
       values.remove(of);
       return null;
     }
     return known == null ? null : known.value;
   }
 
+  /** Remembers a value, and drops those that are too old and were not asked for since. */
   synchronized void put(K of, V value) {
+    Iterator<Dated<V>> longestUnused = values.values().iterator();
+    while (longestUnused.hasNext() && isOld(longestUnused.next())) {
+      longestUnused.remove();
+    }
     values.put(of, new Dated<>(value, clock.getAsLong()));
+  }
+
+  private boolean isOld(Dated<V> known) {
+    return clock.getAsLong() - known.since > maxAge;
+  }
+
+  synchronized int size() {
+    return values.size();
   }
 }

@@ -34,4 +34,14 @@ class RecentTest {
     assertNull(recent.get("b"));
     assertEquals(3, recent.get("c"));
   }
+
+  @Test
+  void valuesThatAreTooOldDoNotStayBecauseNobodyAsksForThem() {
+    Recent<String, Integer> many = new Recent<>(100, 60, now::get);
+    many.put("a", 1);
+    many.put("b", 2);
+    now.addAndGet(TimeUnit.SECONDS.toNanos(61));
+    many.put("c", 3);
+    assertEquals(1, many.size());
+  }
 }
