@@ -65,6 +65,7 @@ final class EncryptedTable {
     }
     Configuration conf = configured();
     List<String> rows = new ArrayList<>();
+    KeyToolkit.removeCacheEntriesForAllTokens(); // Parquet keeps clients of other configurations in this JVM
     write(conf, root, names, rows);
     out.printf("  %s: %d rows, %d bytes%n", file, rows.size(), Files.size(folder.resolve("files.parquet")));
     byte[] stored = Files.readAllBytes(folder.resolve("files.parquet"));
