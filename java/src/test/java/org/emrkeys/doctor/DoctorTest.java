@@ -34,6 +34,7 @@ import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The findings of the jar on the JVM that runs it, here with Hadoop and in a JVM without. */
 class DoctorTest {
@@ -314,8 +315,7 @@ class DoctorTest {
   }
 
   @Test
-  void aSecondCopyOnTheClassPathIsAWarning() throws Exception {
-    Path other = Files.createTempDirectory("copy");
+  void aSecondCopyOnTheClassPathIsAWarning(@TempDir Path other) throws Exception {
     Path folder = Files.createDirectories(other.resolve("org/emrkeys/doctor"));
     try (InputStream in = Doctor.class.getResourceAsStream("Doctor.class")) {
       Files.copy(in, folder.resolve("Doctor.class"));

@@ -25,6 +25,7 @@ import org.emrkeys.tests.support.Codes;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.function.Executable;
 import software.amazon.awssdk.services.s3.model.GetObjectRequest;
 import software.amazon.awssdk.services.s3.model.PutObjectRequest;
@@ -156,8 +157,8 @@ class FailureTest {
   }
 
   @Test
-  void theAuditLogNamesTheObjectOfEachWriteAndRead() throws Exception {
-    Path log = Files.createTempDirectory("emrkeys-audit").resolve("audit.json");
+  void theAuditLogNamesTheObjectOfEachWriteAndRead(@TempDir Path folder) throws Exception {
+    Path log = folder.resolve("audit.json");
     Configuration conf = S3aSite.of(aes().set("emrkeys.audit", log.toUri().toString()));
     FileSystem files = S3aSite.fileSystem(conf, bucket);
     S3aSite.write(files, path("a"), Stack.content(10));

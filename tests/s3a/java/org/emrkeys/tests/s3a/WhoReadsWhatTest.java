@@ -106,6 +106,7 @@ class WhoReadsWhatTest {
       }
     }
     assertFalse(String.join("\n", table).contains(WRONG), String.join("\n", table));
+    Files.delete(file);
     compareWithDocs(String.join("\n", table) + "\n");
   }
 
@@ -149,8 +150,12 @@ class WhoReadsWhatTest {
             stored,
             () -> {
               Path file = Files.createTempFile("emrkeys-content", null);
-              tool(site, "get", "s3://" + bucket + "/" + object, file.toString());
-              return Files.readAllBytes(file);
+              try {
+                tool(site, "get", "s3://" + bucket + "/" + object, file.toString());
+                return Files.readAllBytes(file);
+              } finally {
+                Files.delete(file);
+              }
             }));
     return "| " + String.join(" | ", cells) + " |";
   }

@@ -9,7 +9,9 @@ import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.SecureRandom;
+import java.util.Comparator;
 import java.util.Set;
+import java.util.stream.Stream;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.SecretKeySpec;
 
@@ -27,8 +29,17 @@ public final class KeyFiles {
   /** Keys in a new folder that goes when the JVM ends. */
   public static KeyFiles create() throws IOException {
     Path folder = Files.createTempDirectory("emrkeys-test-keys");
-    folder.toFile().deleteOnExit(); // before its files: what is registered last is deleted first
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder)));
     return new KeyFiles(folder);
+  }
+
+  /** With everything that tests put there. */
+  private static void delete(Path folder) {
+    try (Stream<Path> all = Files.walk(folder)) {
+      all.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+    } catch (IOException e) {
+      System.err.println(folder + " stays: " + e);
+    }
   }
 
   /** Where the files are. */
@@ -58,7 +69,6 @@ public final class KeyFiles {
   public Path file(String name, byte[] bytes) throws IOException {
     Path file = folder.resolve(name);
     Files.createFile(file, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
-    file.toFile().deleteOnExit();
     return Files.write(file, bytes);
   }
 
