@@ -53,7 +53,7 @@ pub enum CipherError {
     /// length than the key's.
     #[error("the data does not fit the RSA key")]
     RsaLength,
-    /// Not an RSA key of 1024 to 16384 bits in the expected encoding.
+    /// Not an RSA key of 512 to 16384 bits in the expected encoding.
     #[error("not a usable RSA key")]
     RsaKey,
     /// An RSA ciphertext that does not decrypt under this key and padding.

@@ -41,7 +41,7 @@ impl Oaep {
 pub struct RsaEncryptor(RsaKey);
 
 impl RsaEncryptor {
-    /// From a SubjectPublicKeyInfo in DER (what JCE calls X.509), 1024 to 16384 bits.
+    /// From a SubjectPublicKeyInfo in DER (what JCE calls X.509), 512 to 16384 bits.
     ///
     /// # Errors
     /// [`CipherError::RsaKey`].
@@ -91,7 +91,8 @@ pub struct RsaDecryptor {
 }
 
 impl RsaDecryptor {
-    /// From PKCS#8 in DER, 1024 to 16384 bits. The numbers are checked against each other.
+    /// From PKCS#8 in DER, 512 to 16384 bits. The numbers are checked against each other. A key may also have the
+    /// modulus and the private exponent alone, in the JDK's encoding of such a key: all others are zero.
     ///
     /// # Errors
     /// [`CipherError::RsaKey`].

@@ -108,7 +108,9 @@ impl RsaKey {
         };
         // SAFETY: the key is live.
         let (id, bits) = unsafe { (c::EVP_PKEY_id(key.0.as_ptr()), c::EVP_PKEY_bits(key.0.as_ptr())) };
-        if id == c::EVP_PKEY_RSA && (1024..=16384).contains(&bits) {
+        // The bounds of the JDK's provider (sun.security.rsa.RSAKeyFactory), in whose place JCE asks for ciphers here.
+        // Keys of a configuration have stricter ones.
+        if id == c::EVP_PKEY_RSA && (512..=16384).contains(&bits) {
             Ok(key)
         } else {
             Err(CipherError::RsaKey)

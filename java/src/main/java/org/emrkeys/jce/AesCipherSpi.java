@@ -135,18 +135,24 @@ public abstract class AesCipherSpi extends NativeCipherSpi {
     return iv == null ? null : iv.clone();
   }
 
+  /** Before {@code init} with a random vector that no message gets, as SunJCE. */
   @Override
   protected AlgorithmParameters engineGetParameters() {
-    if (iv == null) {
-      return null;
-    }
+    byte[] vector = iv == null ? randomVector(RANDOM) : iv;
     try {
       AlgorithmParameters parameters = AlgorithmParameters.getInstance(gcm() ? "GCM" : "AES");
-      parameters.init(gcm() ? new GCMParameterSpec(tagLength * 8, iv) : new IvParameterSpec(iv));
+      parameters.init(
+          gcm() ? new GCMParameterSpec(tagLength * 8, vector) : new IvParameterSpec(vector));
       return parameters;
     } catch (NoSuchAlgorithmException | InvalidParameterSpecException e) {
       throw new ProviderException("no AlgorithmParameters for AES in " + mode, e);
     }
+  }
+
+  private byte[] randomVector(SecureRandom random) {
+    byte[] vector = new byte[gcm() ? GCM_IV : BLOCK];
+    random.nextBytes(vector);
+    return vector;
   }
 
   @Override
@@ -154,10 +160,8 @@ public abstract class AesCipherSpi extends NativeCipherSpi {
     if (opmode != Cipher.ENCRYPT_MODE && opmode != Cipher.WRAP_MODE) {
       throw new InvalidKeyException("decryption needs the initialisation vector as a parameter");
     }
-    byte[] vector = new byte[gcm() ? GCM_IV : BLOCK];
-    (random == null ? RANDOM : random).nextBytes(vector);
     try {
-      init(opmode, key, vector, BLOCK, true);
+      init(opmode, key, randomVector(random == null ? RANDOM : random), BLOCK, true);
     } catch (InvalidAlgorithmParameterException e) {
       throw new InvalidKeyException(e);
     }

@@ -64,6 +64,9 @@ public abstract class RsaCipherSpi extends CipherSpi {
     }
   }
 
+  /** Lengths of the hashes {@code CipherNatives.SHA_…}. */
+  private static final int[] HASH_BYTES = {20, 28, 32, 48, 64, 28, 32};
+
   private static final Map<Key, Parsed> PARSED = new WeakHashMap<>();
 
   /** A native key; freed when neither its Java key nor a Cipher that uses it is left. */
@@ -205,6 +208,11 @@ public abstract class RsaCipherSpi extends CipherSpi {
     }
     parsed = parsed(key, bytes);
     modulus = (engineGetKeySize(key) + 7) / 8;
+    // As SunJCE, which takes no key that has room for the empty message alone.
+    if (modulus - 2 * HASH_BYTES[hash] <= 2) {
+      throw new InvalidKeyException(
+          "a key of " + modulus * 8 + " bits is too short for OAEP with " + spec.getDigestAlgorithm());
+    }
     Arrays.fill(pending, (byte) 0);
     pending = new byte[modulus + 1];
     held = 0;
@@ -225,8 +233,7 @@ public abstract class RsaCipherSpi extends CipherSpi {
           known = new Parsed(kind, bytes, digest);
           if (known.handle.value < 0) {
             throw new InvalidKeyException(
-                "not an RSA key of 1024 to 16384 bits, with a public exponent of at most 33 bits"
-                    + " and, if it is private, all its numbers");
+                "not an RSA key of 512 to 16384 bits, with a public exponent of at most 33 bits");
           }
           PARSED.put(key, known);
         }

@@ -2,12 +2,15 @@ package org.emrkeys.jce;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigInteger;
 import java.security.InvalidAlgorithmParameterException;
+import java.security.InvalidKeyException;
 import java.security.Key;
 import java.security.KeyFactory;
 import java.security.KeyPair;
@@ -129,28 +132,64 @@ class FirstPositionTest {
     }
   }
 
-  private static void roundTrip(PublicKey publicKey, PrivateKey privateKey) throws Exception {
-    Cipher cipher = Cipher.getInstance(OAEP);
-    cipher.init(Cipher.ENCRYPT_MODE, publicKey);
-    byte[] sealed = cipher.doFinal(new byte[7]);
-    cipher = Cipher.getInstance(OAEP);
-    cipher.init(Cipher.DECRYPT_MODE, privateKey);
-    assertArrayEquals(new byte[7], cipher.doFinal(sealed));
+  private static void roundTrip(String by, Key publicKey, Key privateKey) throws Exception {
+    Cipher seal = Cipher.getInstance(OAEP);
+    seal.init(Cipher.ENCRYPT_MODE, publicKey);
+    byte[] sealed = seal.doFinal(new byte[7]);
+    Cipher open = Cipher.getInstance(OAEP);
+    open.init(Cipher.DECRYPT_MODE, privateKey);
+    assertArrayEquals(new byte[7], open.doFinal(sealed));
+    assertEquals(by, provider(seal));
+    assertEquals(by, provider(open));
   }
 
   @Test
   void keysThatNativeCodeDoesNotTakeAreServedByTheJdk() throws Exception {
     KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
-    generator.initialize(512);
-    KeyPair small = generator.generateKeyPair();
-    roundTrip(small.getPublic(), small.getPrivate());
     BigInteger exponent = BigInteger.ONE.shiftLeft(40).add(BigInteger.valueOf(15));
     generator.initialize(new RSAKeyGenParameterSpec(2048, exponent));
     KeyPair large = generator.generateKeyPair();
-    roundTrip(large.getPublic(), large.getPrivate());
+    roundTrip("SunJCE", large.getPublic(), large.getPrivate());
+  }
+
+  /** The shortest keys, and those of two numbers: a Cipher whose provider is chosen takes them. */
+  @Test
+  void keysThatTheJdkTakesAreServedOnceTheProviderIsChosen() throws Exception {
+    KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
+    generator.initialize(512);
+    KeyPair small = generator.generateKeyPair();
+    roundTrip(EmrKeysProvider.NAME, small.getPublic(), small.getPrivate());
     RSAPrivateCrtKey whole = (RSAPrivateCrtKey) one.getPrivate();
     RSAPrivateKeySpec bare = new RSAPrivateKeySpec(whole.getModulus(), whole.getPrivateExponent());
-    roundTrip(one.getPublic(), KeyFactory.getInstance("RSA").generatePrivate(bare));
+    Key two = KeyFactory.getInstance("RSA").generatePrivate(bare);
+    roundTrip(EmrKeysProvider.NAME, one.getPublic(), two);
+    Cipher chosen = Cipher.getInstance(OAEP);
+    assertEquals(EmrKeysProvider.NAME, provider(chosen));
+    chosen.init(Cipher.ENCRYPT_MODE, small.getPublic());
+    Cipher theirs = Cipher.getInstance(OAEP, "SunJCE");
+    theirs.init(Cipher.DECRYPT_MODE, small.getPrivate());
+    assertArrayEquals(new byte[22], theirs.doFinal(chosen.doFinal(new byte[22])));
+  }
+
+  /** Room for no byte of a message is a fault of the key, before there is a message. */
+  @Test
+  void aKeyThatIsTooShortForTheHashIsRefusedAtInit() throws Exception {
+    KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
+    generator.initialize(1024);
+    KeyPair pair = generator.generateKeyPair();
+    OAEPParameterSpec sha512 =
+        new OAEPParameterSpec("SHA-512", "MGF1", MGF1ParameterSpec.SHA1, PSource.PSpecified.DEFAULT);
+    for (String name : new String[] {"SunJCE", EmrKeysProvider.NAME}) {
+      Cipher cipher = Cipher.getInstance(OAEP, name);
+      assertThrows(
+          InvalidKeyException.class,
+          () -> cipher.init(Cipher.ENCRYPT_MODE, pair.getPublic(), sha512),
+          name);
+      assertThrows(
+          InvalidKeyException.class,
+          () -> cipher.init(Cipher.DECRYPT_MODE, pair.getPrivate(), sha512),
+          name);
+    }
   }
 
   @Test
@@ -277,6 +316,19 @@ class FirstPositionTest {
     Cipher open = Cipher.getInstance(OAEP, EmrKeysProvider.NAME);
     open.init(Cipher.DECRYPT_MODE, other.getPrivate());
     assertArrayEquals(new byte[4], open.doFinal(seal.doFinal(new byte[4])));
+  }
+
+  /** Programs ask to see which parameters a cipher would have, and for a vector. */
+  @Test
+  void gcmHasParametersBeforeItIsInitialised() throws Exception {
+    for (String name : new String[] {"SunJCE", EmrKeysProvider.NAME}) {
+      Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding", name);
+      GCMParameterSpec spec = cipher.getParameters().getParameterSpec(GCMParameterSpec.class);
+      assertEquals(128, spec.getTLen(), name);
+      assertEquals(12, spec.getIV().length, name);
+      assertFalse(Arrays.equals(new byte[12], spec.getIV()), name);
+      assertNull(cipher.getIV(), name);
+    }
   }
 
   @Test
