@@ -17,6 +17,21 @@ def test_a_keyring_in_s3_is_made_and_rotated(servers, tool):
     assert [version["state"] for version in shown["versions"]] == ["decrypt-only", "active"]
 
 
+def test_a_keyring_in_s3_keeps_its_properties(servers, tool):
+    bucket, protector, ours = servers.bucket(), servers.kms_key(), servers.kms_key()
+    uri, place = f"s3://{bucket}/lake.keyring", {"Bucket": bucket, "Key": "lake.keyring"}
+    tool.ok("keyring", "create", uri, "--name", "lake", "--kms-key-id", protector)
+    properties = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": ours, "Metadata": {"owner": "team"}}
+    document = servers.s3.get_object(**place)["Body"].read()
+    servers.s3.put_object(**place, **properties, Body=document, Tagging="a=b%20c&d=%C3%BC", CacheControl="no-store")
+    tool.ok("keyring", "rotate", uri, "--kms-key-id", protector)
+    head = servers.s3.head_object(**place)
+    assert {name: head[name] for name in properties} == properties
+    assert head["CacheControl"] == "no-store"
+    tags = servers.s3.get_object_tagging(**place)["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"a": "b c", "d": "ü"}
+
+
 def test_a_denial_of_kms_is_told(servers, tool):
     servers.deny("kms", "GenerateDataKey")
     uri = f"s3://{servers.bucket()}/lake.keyring"

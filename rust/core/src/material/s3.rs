@@ -4,6 +4,8 @@
 //! Credentials come from the AWS default chain (environment, profile, web identity, container, instance), are never
 //! held here, and never appear in a message.
 
+mod kept;
+
 use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -68,7 +70,8 @@ pub(crate) enum Written {
     No,
 }
 
-/// Replaces or makes the object where `condition` holds, which S3 decides atomically.
+/// Replaces or makes the object if `condition` holds, which S3 decides atomically. A replaced object keeps its headers,
+/// user metadata, storage class, encryption by S3 and tags.
 pub(crate) fn write(
     property: &str,
     bucket: &str,
@@ -160,7 +163,10 @@ impl Object<'_> {
             .body(ByteStream::from(bytes.to_vec()));
         let request = match condition {
             Condition::Absent => request.if_none_match("*"),
-            Condition::Unchanged(tag) => request.if_match(tag),
+            Condition::Unchanged(tag) => match self.kept(client, tag).await? {
+                Some(kept) => kept.on(request).if_match(tag),
+                None => return Ok(Written::No),
+            },
         };
         let error = match request.send().await {
             Ok(_) => return Ok(Written::Yes),
@@ -198,9 +204,9 @@ impl Object<'_> {
             ),
             S3Failure::Denied => (
                 Code::SourceDenied,
-                "Allow the role s3:GetObject on the object (s3:PutObject to write it), and kms:Decrypt on the key that \
-                 encrypts the bucket; S3 also answers so for an object that does not exist if s3:ListBucket is not \
-                 allowed.",
+                "Allow the role s3:GetObject on the object (s3:PutObject to write it, and s3:GetObjectTagging and \
+                 s3:PutObjectTagging if it has tags), and kms:Decrypt on the key that encrypts the bucket; S3 also \
+                 answers so for an object that does not exist if s3:ListBucket is not allowed.",
             ),
             S3Failure::OtherRegion => (
                 Code::SourceUnavailable,

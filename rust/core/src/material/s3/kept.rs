@@ -1,0 +1,74 @@
+//! The properties that an object keeps when it is replaced: headers, user metadata, storage class, encryption by S3 and
+//! tags. Access control lists are not among them; who reads key material is for the policy of its bucket.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::types::ServerSideEncryption;
+use aws_sdk_s3::Client;
+
+use super::Object;
+use crate::error::Problem;
+use crate::uri::percent_encode;
+
+/// The properties of an object, with its tags as a header has them.
+pub(super) struct Kept {
+    head: HeadObjectOutput,
+    tags: Option<String>,
+}
+
+impl Kept {
+    /// Sets them on the request that replaces the object.
+    pub(super) fn on(self, request: PutObjectFluentBuilder) -> PutObjectFluentBuilder {
+        let head = self.head;
+        let under_kms = !matches!(
+            head.server_side_encryption,
+            None | Some(ServerSideEncryption::Aes256)
+        );
+        request
+            .set_content_type(head.content_type)
+            .set_cache_control(head.cache_control)
+            .set_metadata(head.metadata)
+            .set_storage_class(head.storage_class)
+            .set_server_side_encryption(head.server_side_encryption)
+            .set_ssekms_key_id(head.ssekms_key_id.filter(|_| under_kms))
+            .set_bucket_key_enabled(head.bucket_key_enabled.filter(|_| under_kms))
+            .set_tagging(self.tags)
+    }
+}
+
+impl Object<'_> {
+    /// The properties of the object with this ETag; `None` if it is gone or another.
+    pub(super) async fn kept(&self, client: &Client, tag: &str) -> Result<Option<Kept>, Problem> {
+        let request = client.head_object().bucket(self.bucket).key(self.key);
+        let head = match request.send().await {
+            Ok(head) if head.e_tag() == Some(tag) => head,
+            Ok(_) => return Ok(None),
+            Err(error)
+                if error
+                    .raw_response()
+                    .is_some_and(|answer| answer.status().as_u16() == 404) =>
+            {
+                return Ok(None)
+            }
+            Err(error) => return Err(self.failure(&error)),
+        };
+        let tags = match head.tag_count() {
+            Some(1..) => Some(self.tags(client).await?),
+            _ => None,
+        };
+        Ok(Some(Kept { head, tags }))
+    }
+
+    async fn tags(&self, client: &Client) -> Result<String, Problem> {
+        let request = client.get_object_tagging().bucket(self.bucket).key(self.key);
+        let tags = request
+            .send()
+            .await
+            .map_err(|error| self.failure(&error))?
+            .tag_set;
+        let pairs = tags
+            .iter()
+            .map(|tag| format!("{}={}", percent_encode(tag.key()), percent_encode(tag.value())));
+        Ok(pairs.collect::<Vec<_>>().join("&"))
+    }
+}
