@@ -23,7 +23,7 @@ usage: ./dev COMMAND
   test [PART…]    everything that has to pass; PART: check rust servers cli java e2e s3a spark
                   quick: lints, unit tests and one pass end to end, on one JDK
                   --full: the shipped library, aarch64 too, every suite whole on every JDK, long soak, 2 million
-                  rows through Spark
+                  rows through Spark, a minute for each fuzz target, the library with AddressSanitizer
   check           formatting, lints, style, licences and checksums of dependencies: all that needs no test run;
                   --release: advisories for crates too, from GitHub
                   --memory: instead, the ciphers' tests under valgrind and AddressSanitizer

@@ -77,10 +77,12 @@ class Tests:
     """The part of the suite that depends on the Java or the SDK; see tests/README.md."""
     properties: tuple[tuple[str, str], ...] = ()
     """System properties, such as `emrkeys.test.soak-seconds`."""
+    asan: Path | None = None
+    """A folder with the library that has AddressSanitizer, which is slow: generated cases are fewer."""
 
     @property
     def name(self) -> str:
-        return f"{self.suite}-java{self.java.version}{'-checkjni' if self.check_jni else ''}"
+        return f"{self.suite}-java{self.java.version}{'-checkjni' if self.check_jni else '-asan' if self.asan else ''}"
 
     @property
     def reports(self) -> Path:
@@ -106,9 +108,12 @@ class Tests:
         if self.sample:
             arguments.append("--exclude-tag=once")
             properties["emrkeys.test.cells"] = "sample"
-        if self.check_jni:
+        if self.check_jni or self.asan:
             properties["emrkeys.test.cases"] = "2000"
         options = ["-Xcheck:jni"] if self.check_jni else []
+        if self.asan:
+            # Its address space leaves no room for a heap that is placed at will, and other collectors for barriers.
+            options += ["-XX:+UseSerialGC", f"-Xbootclasspath/a:{self.asan}"]
         options += [f"-D{key}={value}" for key, value in properties.items()]
         return command(self.suite, self.java, arguments, options)
 

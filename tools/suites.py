@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import checks, features, jdk, jvm, linted, packages, setup, symbols, tally
+from tools import checks, features, jdk, jvm, linted, packages, sanitized, setup, symbols, tally
 from tools.console import Done, step, warn
 from tools.paths import BUILD, LOGS, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, ZIG, relative
 from tools.schedule import Job
@@ -136,7 +136,8 @@ class Suites:
             done = step("rust", "Rust tests", command, environment=linted.ENVIRONMENT)
             return [tally.cargo("Rust", done.status, done.text())]
 
-        return [Job("Rust", run, needs=("Rust build",))]
+        instrumented = sanitized.rust_jobs() if self._options.full else []
+        return [Job("Rust", run, needs=("Rust build",)), *instrumented]
 
     def _cli(self) -> list[Job]:
         def run() -> Sequence[Count]:
@@ -182,7 +183,7 @@ class Suites:
         if not self._options.quick:
             tests = jvm.Tests("unit", newest, check_jni=True)
             jobs.append(self._junit(tests, f"Java unit tests with -Xcheck:jni, Java {newest.version}"))
-        return jobs
+        return jobs + (sanitized.java_jobs(self._builder) if self._options.full else [])
 
     def _e2e(self) -> list[Job]:
         """Whole on the JDK that builds, except in a quick run; on others, and with the SDK of EMR 5's time, the part

@@ -6,6 +6,7 @@ import pytest
 
 from tools import jdk, packages, suites
 from tools.jdk import Java
+from tools.paths import ROOT
 from tools.suites import Options, Suites
 
 BUILDER, NEWEST, OLDEST = Java(17, Path("/java17")), Java(25, Path("/java25")), Java(8, Path("/java8"))
@@ -40,6 +41,13 @@ def test_each_part_runs_alone(part):
 
 def test_a_full_run_has_java_21_and_every_stack_of_s3a_too():
     more = {"Java unit tests, Java 21", "end to end, Java 21", "S3A, S3 Encryption Client 40"}
+    assert more <= jobs(full=True).keys()
+    assert not more & jobs().keys()
+
+
+def test_a_full_run_fuzzes_each_target_and_has_a_library_with_address_sanitizer():
+    targets = {path.name for path in (ROOT / "rust/fuzz/corpus").iterdir()}
+    more = {f"fuzz target {target}" for target in targets} | {"library with AddressSanitizer, tests"}
     assert more <= jobs(full=True).keys()
     assert not more & jobs().keys()
 
