@@ -14,6 +14,8 @@ CARGO_TARGET = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
 VENV_PYTHON = DEV / "venv/bin/python"
 """The Python with the packages of the test servers."""
 SPARK_PYTHON = DEV / "spark/bin/python"
+NEWEST_SPARK_PYTHON = DEV / "spark-newest/bin/python"
+"""The Python with the newest release of Spark, for a whole run alone."""
 ZIG = DEV / "native/ziglang/zig"
 TOOL = CARGO_TARGET / "debug/emrkeys"
 """The operator's tool as `cargo build` makes it."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tools import jdk, packages
 from tools.console import Command, die, note, say, step, warn
-from tools.paths import DEV, ROOT, SPARK_PYTHON, VENV_PYTHON, ZIG
+from tools.paths import DEV, NEWEST_SPARK_PYTHON, ROOT, SPARK_PYTHON, VENV_PYTHON, ZIG
 
 _PIP_INSTALL = ("-m", "pip", "install", "--disable-pip-version-check", "--no-deps")
 
@@ -114,16 +114,19 @@ def need_python() -> None:
             die("the Python packages could not be installed")
 
 
-def need_spark() -> bool:
-    """pyspark in a Python of its own, .dev/spark: half a gigabyte, for the tests of Spark alone."""
+def need_spark(python: Path = SPARK_PYTHON) -> bool:
+    """pyspark in a Python of its own in `.dev`: half a gigabyte, for the tests of Spark alone."""
+    folder = python.parent.parent
+    requirements = ROOT / "tests/spark/requirements.txt"
+    if python == NEWEST_SPARK_PYTHON:
+        requirements = requirements.with_stem("requirements-newest")
     with _alone("spark"):
-        requirements, folder = ROOT / "tests/spark/requirements.txt", SPARK_PYTHON.parent.parent
-        if _installed(requirements, folder / "installed.txt") and _output(SPARK_PYTHON, "-c", "print(1)"):
+        if _installed(requirements, folder / "installed.txt") and _output(python, "-c", "print(1)"):
             return True
         shutil.rmtree(folder, ignore_errors=True)
-        commands = [[VENV_PYTHON, "-m", "venv", folder], [SPARK_PYTHON, *_PIP_INSTALL, "-r", requirements]]
-        title = "installing pyspark into .dev/spark"
-        return _install("spark-python", title, commands, requirements, folder / "installed.txt")
+        commands = [[VENV_PYTHON, "-m", "venv", folder], [python, *_PIP_INSTALL, "-r", requirements]]
+        title = f"installing pyspark into .dev/{folder.name}"
+        return _install(f"{folder.name}-python", title, commands, requirements, folder / "installed.txt")
 
 
 def need_java21() -> None:

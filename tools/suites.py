@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools import checks, features, jdk, jvm, linted, packages, sanitized, setup, symbols, tally
 from tools.console import Done, step, warn
-from tools.paths import BUILD, LOGS, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, ZIG, relative
+from tools.paths import BUILD, LOGS, NEWEST_SPARK_PYTHON, RESULTS, ROOT, SPARK_PYTHON, TOOL, VENV_PYTHON, ZIG, relative
 from tools.schedule import Job
 from tools.tally import Count
 
@@ -111,7 +111,7 @@ class Suites:
         if "tables" in self._parts:
             tasks.append("tablesRun")
         if "spark" in self._parts:
-            tasks.append("sparkFiles")
+            tasks += ["sparkFiles", *(["sparkNewestFiles"] if self._options.full else [])]
         flags = ["-Pshipped", "-Parches=x86_64,aarch64"] if self._options.full else []
         command = gradle_command("--continue", *flags, *tasks)
         done = step("gradle", "all Java and the jar", command, environment={} if flags else BESIDE_CARGO)
@@ -220,19 +220,25 @@ class Suites:
         if java is None:
             warn("no Java 17 or 21 found: Spark is not tested")
             return [Job("Spark", lambda: [tally.skipped("Spark")])]
+        jobs = self._spark_jobs(java, "Spark", SPARK_PYTHON, BUILD / "spark")
+        if self._options.full:
+            jobs += self._spark_jobs(java, "Spark, newest release", NEWEST_SPARK_PYTHON, BUILD / "spark-newest")
+        return jobs
+
+    def _spark_jobs(self, java: jdk.Java, title: str, python: Path, files: Path) -> list[Job]:
         rows = 2_000_000 if self._options.full else 200_000
 
         def install() -> Sequence[Count]:
-            return [] if setup.need_spark() else [tally.check("pyspark", False)]
+            return [] if setup.need_spark(python) else [tally.check(f"{title}: pyspark", False)]
 
         def run() -> Sequence[Count]:
-            options = (f"--rows={rows}", f"--basetemp={BUILD / 'spark-run'}")
+            options = (f"--rows={rows}", f"--basetemp={BUILD / f'{files.name}-run'}", f"--files={files}")
             environment = {"JAVA_HOME": str(java.home), **SHORT_LIVED}
-            return [_pytest("spark", "Spark", SPARK_PYTHON, *options, environment=environment)]
+            return [_pytest("spark", title, python, *options, name=files.name, environment=environment)]
 
         return [
-            Job("pyspark", install, needs=("Python packages",), load=0.25),
-            Job("Spark", run, needs=("pyspark", "Java build")),
+            Job(f"{title}: pyspark", install, needs=("Python packages",), load=0.25),
+            Job(title, run, needs=(f"{title}: pyspark", "Java build")),
         ]
 
 
@@ -245,14 +251,19 @@ def _clippy() -> Sequence[Count]:
 
 
 def _pytest(
-    folder: str, part: str, python: Path, *options: str, environment: dict[str, str | None] | None = None
+    folder: str,
+    part: str,
+    python: Path,
+    *options: str,
+    name: str | None = None,
+    environment: dict[str, str | None] | None = None,
 ) -> Count:
-    """Runs the tests in tests/FOLDER."""
-    report = RESULTS / f"{folder}.xml"
+    """Runs the tests in tests/FOLDER; `name`, by default FOLDER, is that of the log and the report."""
+    report = RESULTS / f"{name or folder}.xml"
     report.unlink(missing_ok=True)
     done = step(
-        folder,
-        f"tests of {part}" if part != "Spark" else part,
+        name or folder,
+        f"tests of {part}" if folder != "spark" else part,
         (python, "-m", "pytest", f"--junitxml={report}", *options),
         folder=ROOT / "tests" / folder,
         environment={"PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},

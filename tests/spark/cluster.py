@@ -36,6 +36,7 @@ def s3a(endpoint: str) -> dict:
         # Spark 4.1 chooses the magic committer by itself if spark-hadoop-cloud is there. It cannot overwrite
         # partitions.
         "fs.s3a.committer.magic.enabled": "false",
+        "fs.s3a.input.stream.type": "classic",  # docs/s3a.md; Hadoop 3.4.2 has no other
         "fs.s3a.attempts.maximum": "2",
         "fs.s3a.retry.limit": "2",
     }

@@ -45,9 +45,9 @@ def jars(files):
 
 
 @pytest.fixture(scope="session")
-def iceberg_jar(files):
-    (jar,) = (files / "iceberg").glob("*.jar")
-    return str(jar)
+def iceberg_jars(files):
+    """Iceberg's runtime; an empty list if Iceberg has no runtime for this release of Spark."""
+    return [str(jar) for jar in (files / "iceberg").glob("*.jar")]
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def spark_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def application(spark_home, tmp_path_factory, jars, emrkeys_jar, iceberg_jar):
+def application(spark_home, tmp_path_factory, jars, emrkeys_jar, iceberg_jars):
     """Starts an application with Hadoop's properties; at the end its executors have to end.
 
     All drivers are one JVM, whose class path is that of the first: each has the jars that one of them needs.
@@ -84,7 +84,7 @@ def application(spark_home, tmp_path_factory, jars, emrkeys_jar, iceberg_jar):
     started = []
 
     def start(site, **more):
-        more = {"spark.jars": ",".join([emrkeys_jar, *jars, iceberg_jar]), **more}
+        more = {"spark.jars": ",".join([emrkeys_jar, *jars, *iceberg_jars]), **more}
         started.append(Application(site, tmp_path_factory.mktemp("application"), **more))
         return started[-1].session
 
