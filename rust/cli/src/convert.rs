@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 
 use crate::aws::Aws;
 use crate::conf::Conf;
+use crate::heaps;
 use crate::many::{self, Identity, Options, Pass, Scope, Sums, Task, Words, NO_OBJECT, OTHER_KEY};
 use crate::object::{Instructions, Prefix};
 use crate::output::{note, Failure};
@@ -118,6 +119,7 @@ struct Work<'a> {
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
+        heaps::share(); // before the threads that ask S3
         let scope = Scope::of(&self.prefix, self.recursive)?;
         self.ask(&scope)?;
         let stop = interrupted()?;

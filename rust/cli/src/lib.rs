@@ -14,6 +14,7 @@ mod emr_config;
 mod explain;
 mod files;
 mod generate;
+mod heaps;
 pub mod hostile;
 mod init;
 mod keygen;
