@@ -52,5 +52,5 @@ def in_clear(content: bytes, *texts: bytes) -> bool:
 
 
 def description(metadata: dict) -> dict:
-    """The materials description in an object's envelope, in the format of the S3 Encryption Client 3."""
-    return json.loads(metadata["x-amz-matdesc"])
+    """The materials description in an object's envelope, in the format of the S3 Encryption Client 3 or 4."""
+    return json.loads(metadata["x-amz-m" if "x-amz-m" in metadata else "x-amz-matdesc"])

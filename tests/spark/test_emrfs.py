@@ -59,6 +59,7 @@ def assert_is_the_table(table):
     assert sorted(map(tuple, table.collect())) == [(row, f"text {row}") for row in range(ROWS)]
 
 
+@pytest.mark.usefixtures("reads_without_commitment")
 def test_files_that_spark_wrote_are_read_by_emrfs_and_its_files_by_spark(lake, spark, servers, written):
     """The v2 client reads Spark's files; as plain files they go back through both clients, and Spark reads those."""
     fetched = {}

@@ -333,6 +333,7 @@ def read_table(spark, lake, folder):
     return sorted(map(tuple, spark.read.parquet(f"s3a://{lake.bucket}/{folder}").collect()))
 
 
+@pytest.mark.usefixtures("reads_without_commitment")
 def test_a_conversion_that_is_killed_goes_on_and_each_object_is_reported_once(
     servers, submitter, spark, small, lake, kept
 ):
@@ -359,6 +360,7 @@ def test_a_conversion_that_is_killed_goes_on_and_each_object_is_reported_once(
     assert len(read_table(spark, lake, "emrfs/killed")) == 60 * 500
 
 
+@pytest.mark.usefixtures("reads_without_commitment")
 def test_of_two_attempts_at_an_object_one_converts_it_and_it_counts_once(servers, spark, small, lake, kept):
     names = [f"emrfs/spec/{number}.parquet" for number in range(8)]
     small(names)
@@ -385,6 +387,7 @@ def test_of_two_attempts_at_an_object_one_converts_it_and_it_counts_once(servers
     assert len(read_table(spark, lake, "emrfs/spec")) == 8 * 500
 
 
+@pytest.mark.usefixtures("reads_without_commitment")
 def test_objects_in_cbc_are_converted_and_s3a_reads_them(servers, spark, small, cbc, lake, kept):
     damaged = f"emrfs/table/{'x' * 20}"
     small([damaged])
