@@ -30,6 +30,10 @@ def test_a_keyring_in_s3_keeps_its_properties(servers, tool):
     assert head["CacheControl"] == "no-store"
     tags = servers.s3.get_object_tagging(**place)["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"a": "b c", "d": "ü"}
+    servers.deny("s3", "GetObjectTagging")
+    before = servers.s3.get_object(**place)["Body"].read()
+    assert "SOURCE_DENIED" in tool.fails(5, "keyring", "rotate", uri, "--kms-key-id", protector)
+    assert servers.s3.get_object(**place)["Body"].read() == before
 
 
 def test_a_denial_of_kms_is_told(servers, tool):

@@ -70,8 +70,8 @@ pub(crate) enum Written {
     No,
 }
 
-/// Replaces or makes the object if `condition` holds, which S3 decides atomically. A replaced object keeps its headers,
-/// user metadata, storage class, encryption by S3 and tags.
+/// Replaces or makes the object if `condition` holds, which S3 decides atomically. A replaced object keeps the
+/// headers of its content, its user metadata, storage class, encryption by S3 and tags.
 pub(crate) fn write(
     property: &str,
     bucket: &str,
@@ -204,8 +204,8 @@ impl Object<'_> {
             ),
             S3Failure::Denied => (
                 Code::SourceDenied,
-                "Allow the role s3:GetObject on the object (s3:PutObject to write it, and s3:GetObjectTagging and \
-                 s3:PutObjectTagging if it has tags), and kms:Decrypt on the key that encrypts the bucket; S3 also \
+                "Allow the role s3:GetObject on the object (to write it also s3:PutObject and s3:GetObjectTagging, \
+                 and s3:PutObjectTagging if it has tags), and kms:Decrypt on the key that encrypts the bucket; S3 also \
                  answers so for an object that does not exist if s3:ListBucket is not allowed.",
             ),
             S3Failure::OtherRegion => (

@@ -1,5 +1,6 @@
-//! The properties that an object keeps when it is replaced: headers, user metadata, storage class, encryption by S3 and
-//! tags. Access control lists are not among them; who reads key material is for the policy of its bucket.
+//! The properties that an object keeps when it is replaced: headers of its content, user metadata, storage class,
+//! encryption by S3 and tags. Access control lists and locks are not among them; who reads key material is for the
+//! policy of its bucket.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -13,7 +14,7 @@ use crate::uri::percent_encode;
 /// The properties of an object, with its tags as a header has them.
 pub(super) struct Kept {
     head: HeadObjectOutput,
-    tags: Option<String>,
+    tags: String,
 }
 
 impl Kept {
@@ -27,12 +28,15 @@ impl Kept {
         request
             .set_content_type(head.content_type)
             .set_cache_control(head.cache_control)
+            .set_content_disposition(head.content_disposition)
+            .set_content_encoding(head.content_encoding)
+            .set_content_language(head.content_language)
             .set_metadata(head.metadata)
             .set_storage_class(head.storage_class)
             .set_server_side_encryption(head.server_side_encryption)
             .set_ssekms_key_id(head.ssekms_key_id.filter(|_| under_kms))
             .set_bucket_key_enabled(head.bucket_key_enabled.filter(|_| under_kms))
-            .set_tagging(self.tags)
+            .set_tagging(Some(self.tags).filter(|tags| !tags.is_empty()))
     }
 }
 
@@ -52,10 +56,8 @@ impl Object<'_> {
             }
             Err(error) => return Err(self.failure(&error)),
         };
-        let tags = match head.tag_count() {
-            Some(1..) => Some(self.tags(client).await?),
-            _ => None,
-        };
+        // S3 does not count the tags for a caller who may not read them, so the count is no answer.
+        let tags = self.tags(client).await?;
         Ok(Some(Kept { head, tags }))
     }
 
