@@ -281,6 +281,27 @@ def test_what_is_refused_or_vanishes_ends_nothing(servers, tool, lake):
     assert findings(document)["not-seen:OBJECT_NOT_FOUND"]["objects"] == 13
 
 
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_all_text_of_the_page_has_contrast(theme, tool, lake, tmp_path):
+    """At least 4.5 to 1, as WCAG 2.2 asks for text (criterion 1.4.3), on either background."""
+    bucket, conf = lake
+    tool.ok("audit", f"s3://{bucket}/p/", *conf, "--html", "audit.html")
+    themes = re.findall(r":root { (?:color-scheme[^;]*; )?(--text[^}]*)}", (tmp_path / "audit.html").read_text())
+    colours = dict(re.findall(r"--(\w+): (#\w+);", themes[theme]))
+    for text in ("text", "dim", "bad", "doubtful"):
+        for back in ("back", "soft"):
+            lighter, darker = sorted((luminance(colours[text]), luminance(colours[back])), reverse=True)
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (text, back)
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance that WCAG 2.2 defines."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+
+
 def test_the_page_sorts_and_filters_and_runs_no_script_of_others(tool, lake, tmp_path):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
