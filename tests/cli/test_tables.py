@@ -74,15 +74,19 @@ def test_no_key_is_printed_on_a_terminal(tool, both):
     assert done.returncode == 2 and b"terminal" in done.stderr
 
 
+def placed(servers, keys, place: str, key: str, content: bytes):
+    """The content in a new bucket, or in a local file: its URI, or its path."""
+    if place == "file":
+        return keys.file(key.rpartition("/")[2], content)
+    bucket = servers.bucket()
+    servers.s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return f"s3://{bucket}/{key}"
+
+
 @pytest.mark.parametrize("place", ["s3", "file"])
 def test_inspect_says_which_key_protects_what(servers, tool, keys, both, place):
     content = (FILES / "encrypted-footer.parquet").read_bytes()
-    if place == "s3":
-        bucket = servers.bucket()
-        servers.s3.put_object(Bucket=bucket, Key="t/part-0.parquet", Body=content)
-        uri = f"s3://{bucket}/t/part-0.parquet"
-    else:
-        uri = keys.file("part-0.parquet", content)
+    uri = placed(servers, keys, place, "t/part-0.parquet", content)
     (found,) = tool.json("inspect", uri)
     assert found["parquet"]["columnsKnown"] is False
     assert [key["key"] for key in found["parquet"]["keys"]] == ["lake"]
@@ -341,12 +345,7 @@ def test_iceberg_metadata_shows_which_snapshots_are_lost_with_a_version_of_a_key
     }
     content = json.dumps(document).encode()
     tool.ok("keyring", "disable", "lake", "1", *properties(material.site))
-    if place == "s3":
-        bucket = servers.bucket()
-        servers.s3.put_object(Bucket=bucket, Key="t/metadata/00001-a.metadata.json", Body=content)
-        uri = f"s3://{bucket}/t/metadata/00001-a.metadata.json"
-    else:
-        uri = keys.file("00001-a.metadata.json", content)
+    uri = placed(servers, keys, place, "t/metadata/00001-a.metadata.json", content)
     (found,) = tool.json("inspect", uri, "--for", "tables", *properties(material.site))
     assert found["iceberg"]["key"] == "lake"
     kek1, kek2 = found["iceberg"]["keys"]
@@ -356,7 +355,7 @@ def test_iceberg_metadata_shows_which_snapshots_are_lost_with_a_version_of_a_key
     assert "2 snapshots: key lake, version 1-" in text and "encrypted table, of key lake" in text
     if place == "s3":
         site = {**material.site, "emrkeys.default.key": "lake"}
-        found = tool.json("audit", f"s3://{bucket}/t/", *properties(site))
+        found = tool.json("audit", uri.partition("metadata/")[0], *properties(site))
         (group,) = found["groups"]
         assert (group["mode"], group["readable"]) == ("Iceberg metadata, in the clear", "KEY_VERSION_DISABLED")
         assert {finding["finding"] for finding in found["findings"]} == {

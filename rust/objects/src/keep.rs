@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 
 use super::calls::wait;
 use super::store::{Head, ObjectUri, Store};
-use emrkeys_core::uri::percent_encode;
+use emrkeys_core::aws::{is_under_kms, tagging};
 use emrkeys_core::{Code, Error, Problem};
 
 /// Sets on a request that makes an object the properties of the object that it replaces. S3 copies some of them only
@@ -59,10 +59,7 @@ pub(super) fn http_date(text: &str) -> Option<DateTime> {
 }
 
 pub(super) fn under_kms(head: &HeadObjectOutput) -> bool {
-    !matches!(
-        head.server_side_encryption,
-        None | Some(ServerSideEncryption::Aes256)
-    )
+    is_under_kms(head.server_side_encryption())
 }
 
 /// The properties that a copy leaves as they are. Two answers for the same object agree in all of them.
@@ -123,11 +120,7 @@ impl Store {
             .bucket(&uri.bucket)
             .key(&uri.key)
             .set_version_id(self.version().map(str::to_owned));
-        let tags = wait(uri, "GetObjectTagging", call.send())?.tag_set;
-        let pairs = tags
-            .iter()
-            .map(|tag| format!("{}={}", percent_encode(tag.key()), percent_encode(tag.value())));
-        Ok(pairs.collect::<Vec<_>>().join("&"))
+        wait(uri, "GetObjectTagging", call.send()).map(|answer| tagging(answer.tag_set()))
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io::{stdout, Write};
 
 use emrkeys_core::keyring::State;
-use emrkeys_core::{config_summary, keyring_versions, table_uses, Code, Config, Error, Settings, TableUses};
+use emrkeys_core::{
+    config_summary, keyring_versions, table_uses, Code, Config, Error, KeySummary, Settings, TableUses,
+};
 use serde_json::{json, Value};
 
 use super::Key;
@@ -28,10 +30,10 @@ pub(super) fn run(
     form: Form,
 ) -> Result<(), Failure> {
     let known = config_summary(config).keys;
+    let is_called = |key: &KeySummary, name: &String| key.name == *name || key.aliases.contains(name);
     let mut answers = Vec::new();
     for summary in &known {
-        let is_asked = |name: &String| *name == summary.name || summary.aliases.contains(name);
-        if names.is_empty() || names.iter().any(is_asked) {
+        if names.is_empty() || names.iter().any(|name| is_called(summary, name)) {
             answers.push(Answer {
                 key: key(&summary.name),
                 aliases: summary.aliases.clone(),
@@ -40,11 +42,7 @@ pub(super) fn run(
             });
         }
     }
-    let is_known = |name: &&String| {
-        known
-            .iter()
-            .any(|key| key.name == **name || key.aliases.contains(name))
-    };
+    let is_known = |name: &String| known.iter().any(|key| is_called(key, name));
     if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
         let known: Vec<&str> = known.iter().map(|key| key.name.as_str()).collect();
         return Err(problem(

@@ -278,6 +278,16 @@ impl Identity for Run {
     }
 }
 
+impl Work<'_> {
+    fn file<'a>(&'a self, uri: &'a ObjectUri) -> MaterialInS3<'a> {
+        MaterialInS3 {
+            store: self.store,
+            uri,
+            buckets: &self.buckets,
+        }
+    }
+}
+
 impl Task for Work<'_> {
     type Outcome = MaterialOutcome;
     type Run = Run;
@@ -292,12 +302,7 @@ impl Task for Work<'_> {
     }
 
     fn object(&self, uri: &ObjectUri, _: bool) -> Result<MaterialOutcome, Error> {
-        let file = MaterialInS3 {
-            store: self.store,
-            uri,
-            buckets: &self.buckets,
-        };
-        self.rewrap.file(&self.provider, &file)
+        self.rewrap.file(&self.provider, &self.file(uri))
     }
 
     fn look(&self, uri: &ObjectUri) -> Result<MaterialOutcome, Error> {
@@ -305,12 +310,7 @@ impl Task for Work<'_> {
             dry_run: true,
             ..self.rewrap.clone()
         };
-        let file = MaterialInS3 {
-            store: self.store,
-            uri,
-            buckets: &self.buckets,
-        };
-        dry.file(&self.provider, &file)
+        dry.file(&self.provider, &self.file(uri))
     }
 
     fn concerns(&self, uri: &ObjectUri) -> bool {

@@ -16,4 +16,4 @@ pub use clients::Clients;
 pub use connect::{block_on, config, profiles, Patience};
 pub use error::{answer, causes, request};
 pub use kms::{Context, KmsAccess, KmsTarget, Role};
-pub use s3::{classify, S3Access, S3Failure};
+pub use s3::{classify, is_under_kms, tagging, S3Access, S3Failure};

@@ -4,12 +4,11 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::types::ServerSideEncryption;
 use aws_sdk_s3::Client;
 
 use super::Object;
+use crate::aws::{is_under_kms, tagging};
 use crate::error::Problem;
-use crate::uri::percent_encode;
 
 /// The properties of an object, with its tags as a header has them.
 pub(super) struct Kept {
@@ -21,10 +20,7 @@ impl Kept {
     /// Sets them on the request that replaces the object.
     pub(super) fn on(self, request: PutObjectFluentBuilder) -> PutObjectFluentBuilder {
         let head = self.head;
-        let under_kms = !matches!(
-            head.server_side_encryption,
-            None | Some(ServerSideEncryption::Aes256)
-        );
+        let under_kms = is_under_kms(head.server_side_encryption.as_ref());
         request
             .set_content_type(head.content_type)
             .set_cache_control(head.cache_control)
@@ -63,14 +59,7 @@ impl Object<'_> {
 
     async fn tags(&self, client: &Client) -> Result<String, Problem> {
         let request = client.get_object_tagging().bucket(self.bucket).key(self.key);
-        let tags = request
-            .send()
-            .await
-            .map_err(|error| self.failure(&error))?
-            .tag_set;
-        let pairs = tags
-            .iter()
-            .map(|tag| format!("{}={}", percent_encode(tag.key()), percent_encode(tag.value())));
-        Ok(pairs.collect::<Vec<_>>().join("&"))
+        let answer = request.send().await.map_err(|error| self.failure(&error))?;
+        Ok(tagging(answer.tag_set()))
     }
 }
