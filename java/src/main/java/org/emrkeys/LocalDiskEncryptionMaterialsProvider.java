@@ -4,11 +4,12 @@ import com.amazonaws.services.elasticmapreduce.spi.security.EncryptionContext;
 import com.amazonaws.services.elasticmapreduce.spi.security.EncryptionMaterials;
 import com.amazonaws.services.elasticmapreduce.spi.security.EncryptionMaterialsProvider;
 import java.util.Map;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.KeyMaterials;
 import org.emrkeys.provider.ProviderHandle;
 
@@ -23,7 +24,7 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
     implements Configurable, AutoCloseable {
   private final ConfiguredProvider provider =
       new ConfiguredProvider(
-          Client.LOCAL_DISK, LogFactory.getLog(LocalDiskEncryptionMaterialsProvider.class));
+          Client.LOCAL_DISK, Log.of(LocalDiskEncryptionMaterialsProvider.class));
 
   /** A provider that must be configured by {@link #setConf} before it is used. */
   public LocalDiskEncryptionMaterialsProvider() {}
@@ -38,7 +39,7 @@ public final class LocalDiskEncryptionMaterialsProvider extends EncryptionMateri
    */
   @Override
   public void setConf(Configuration conf) {
-    provider.configure(conf);
+    provider.configure(new HadoopSettings(conf));
   }
 
   /**

@@ -4,12 +4,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
-import org.apache.commons.logging.Log;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.KeyMaterials;
 import org.emrkeys.provider.ProviderHandle;
 import org.emrkeys.s3a.Delegates;
@@ -35,7 +35,7 @@ import software.amazon.encryption.s3.materials.Keyring;
  * Thread-safe.
  */
 public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
-  private static final Log LOG = LogFactory.getLog(S3AKeyring.class);
+  private static final Log LOG = Log.of(S3AKeyring.class);
   private static final String INTERCEPTORS = "fs.s3a.audit.execution.interceptors";
   private static final String INTERCEPTOR = "org.emrkeys.S3AReadInterceptor";
   private static final AtomicBoolean WARNED = new AtomicBoolean();
@@ -76,11 +76,9 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
    */
   @Override
   public void setConf(Configuration conf) {
-    if (conf == null) {
-      provider.configure(null);
-    }
+    HadoopSettings settings = new HadoopSettings(conf);
     try {
-      provider = ConfiguredProvider.shared(Client.S3A, conf, LOG);
+      provider = ConfiguredProvider.shared(Client.S3A, settings, LOG);
       failure = null;
       warnOfShortReads(conf);
     } catch (EmrKeysException e) {

@@ -2,11 +2,11 @@ package org.emrkeys;
 
 import java.io.IOException;
 import java.net.URI;
-import org.apache.commons.logging.Log;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.fs.s3a.DefaultS3ClientFactory;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.s3a.ContentKeys;
 import org.emrkeys.s3a.ReadAsyncClient;
 import org.emrkeys.s3a.ReadClient;
@@ -27,7 +27,7 @@ import software.amazon.awssdk.services.s3.S3Client;
  * content is refused, because it would be plaintext ({@code CONTENT_UNSUPPORTED}).
  */
 public final class S3AReadClientFactory extends DefaultS3ClientFactory {
-  private static final Log LOG = LogFactory.getLog(S3AReadClientFactory.class);
+  private static final Log LOG = Log.of(S3AReadClientFactory.class);
   private static final String ALGORITHM = "fs.s3a.encryption.algorithm";
 
   /** For S3A, which makes it by name and hands over the configuration of the bucket. */
@@ -51,7 +51,7 @@ public final class S3AReadClientFactory extends DefaultS3ClientFactory {
     }
     ConfiguredProvider provider;
     try {
-      provider = ConfiguredProvider.shared(Client.S3A, getConf(), LOG);
+      provider = ConfiguredProvider.shared(Client.S3A, new HadoopSettings(getConf()), LOG);
     } catch (EmrKeysException e) {
       throw new IOException(e.getMessage(), e);
     }

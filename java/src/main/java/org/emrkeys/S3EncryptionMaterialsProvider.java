@@ -4,11 +4,12 @@ import com.amazonaws.services.s3.model.EncryptionMaterials;
 import com.amazonaws.services.s3.model.EncryptionMaterialsProvider;
 import com.amazonaws.services.s3.model.KMSEncryptionMaterials;
 import java.util.Map;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configurable;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.KeyMaterials;
 import org.emrkeys.provider.ProviderHandle;
 
@@ -24,7 +25,7 @@ import org.emrkeys.provider.ProviderHandle;
 public final class S3EncryptionMaterialsProvider
     implements EncryptionMaterialsProvider, Configurable, AutoCloseable {
   private final ConfiguredProvider provider =
-      new ConfiguredProvider(Client.S3, LogFactory.getLog(S3EncryptionMaterialsProvider.class));
+      new ConfiguredProvider(Client.S3, Log.of(S3EncryptionMaterialsProvider.class));
 
   /** A provider that must be configured by {@link #setConf} before it is used. */
   public S3EncryptionMaterialsProvider() {}
@@ -43,7 +44,7 @@ public final class S3EncryptionMaterialsProvider
    */
   @Override
   public void setConf(Configuration conf) {
-    provider.configure(conf);
+    provider.configure(new HadoopSettings(conf));
   }
 
   /**

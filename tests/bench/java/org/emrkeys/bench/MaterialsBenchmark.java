@@ -4,8 +4,9 @@ import com.amazonaws.services.s3.model.EncryptionMaterials;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import org.apache.commons.logging.LogFactory;
 import org.emrkeys.S3EncryptionMaterialsProvider;
+import org.emrkeys.bridge.Log;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.TableKeys;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
@@ -31,7 +32,7 @@ public class MaterialsBenchmark {
     provider = new S3EncryptionMaterialsProvider();
     provider.setConf(new Site().configuration(10));
     storedObject = provider.getEncryptionMaterials(newObject).getMaterialsDescription();
-    tableKeys = TableKeys.of(new Site().configuration(10), LogFactory.getLog("bench"));
+    tableKeys = TableKeys.of(new HadoopSettings(new Site().configuration(10)), Log.of("bench"));
     keyName = storedObject.get("emrkeys.key");
     wrappedKey = wrapTableKey();
   }

@@ -1,13 +1,12 @@
 package org.emrkeys.doctor;
 
 import java.io.File;
-import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.List;
-import org.apache.commons.logging.Log;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.bridge.Natives;
 import org.emrkeys.bridge.Wire;
 import org.emrkeys.doctor.Findings.Level;
@@ -143,19 +142,10 @@ final class DoctorHadoop {
 
   /** A log whose messages become lines. */
   private static Log log(Doctor doctor) {
-    return (Log)
-        Proxy.newProxyInstance(
-            DoctorHadoop.class.getClassLoader(),
-            new Class<?>[] {Log.class},
-            (proxy, method, arguments) -> {
-              String name = method.getName();
-              if (name.equals("warn")) {
-                String message = String.valueOf(arguments[0]);
-                doctor.add("jce.install", Level.WARNING, message, "See docs/jce.md.");
-              } else if (name.equals("info")) {
-                doctor.add("jce.install", Level.OK, String.valueOf(arguments[0]), null);
-              }
-              return method.getReturnType() == boolean.class ? Boolean.TRUE : null;
-            });
+    return new Log(
+        () -> true,
+        line -> doctor.add("jce.install", Level.OK, line, null),
+        line -> doctor.add("jce.install", Level.WARNING, line, "See docs/jce.md."),
+        line -> doctor.add("jce.install", Level.FAIL, line, "See docs/jce.md."));
   }
 }

@@ -5,8 +5,12 @@ import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.apache.iceberg.encryption.KeyManagementClient;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.Log;
+import org.emrkeys.provider.PlainSettings;
+import org.emrkeys.provider.Settings;
 import org.emrkeys.provider.TableKeys;
 
 /**
@@ -14,8 +18,9 @@ import org.emrkeys.provider.TableKeys;
  *
  * <p>Named in the catalog property {@code encryption.kms-impl}; the table property {@code
  * encryption.key-id} is the name of a configured key. Configured by {@code emrkeys.*} among the
- * catalog's properties and in Hadoop's configuration (in Spark: {@code spark.hadoop.emrkeys.*}); the
- * catalog's win. {@code docs/tables.md} has the rest.
+ * catalog's properties and, if Hadoop is on the class path, in its configuration (in Spark: {@code
+ * spark.hadoop.emrkeys.*}); the catalog's win. Without Hadoop, key files are named by {@code file:} and
+ * {@code s3:}. {@code docs/tables.md} has the rest.
  *
  * <p>Iceberg serializes the client to executors. The serialized form holds the {@code emrkeys.*}
  * properties, which name keys and hold none; an executor opens keys by itself, where it needs them.
@@ -24,6 +29,9 @@ import org.emrkeys.provider.TableKeys;
 public final class EmrKeysKeyManagementClient implements KeyManagementClient {
   private static final long serialVersionUID = 1L;
   private static final String KIND = "iceberg";
+  private static final String PREFIX = "emrkeys.";
+  private static final Log LOG = Log.of(EmrKeysKeyManagementClient.class);
+  private static final boolean HADOOP = isHadoopThere();
 
   /** Bytes of a generated key. */
   private static final int KEY = 32;
@@ -41,17 +49,19 @@ public final class EmrKeysKeyManagementClient implements KeyManagementClient {
    *
    * @param catalog the properties of the catalog
    * @throws EmrKeysException with every problem of the configuration, each naming its property and the
-   *     remedy; if Hadoop is not on the class path
+   *     remedy; {@code NOT_CONFIGURED} if Hadoop is on the class path in part
    */
   @Override
   public void initialize(Map<String, String> catalog) {
-    try {
-      TreeMap<String, String> own = HadoopKeys.properties(catalog);
-      keys = HadoopKeys.open(own);
-      properties = own;
-    } catch (NoClassDefFoundError e) {
-      throw withoutHadoop(e);
-    }
+    TreeMap<String, String> own = ofHadoop(() -> HadoopConfiguration.properties(PREFIX), TreeMap::new);
+    catalog.forEach(
+        (name, value) -> {
+          if (name.startsWith(PREFIX)) {
+            own.put(name, value);
+          }
+        });
+    keys = open(own);
+    properties = own;
   }
 
   /**
@@ -127,24 +137,46 @@ public final class EmrKeysKeyManagementClient implements KeyManagementClient {
           null);
     }
     // On an executor, where Iceberg deserialized it.
-    try {
-      open = HadoopKeys.open(own);
-    } catch (NoClassDefFoundError e) {
-      throw withoutHadoop(e);
-    }
+    open = open(own);
     keys = open;
     return open;
   }
 
-  /** The refusal where Hadoop or one of its libraries is not on the class path. */
-  private static EmrKeysException withoutHadoop(NoClassDefFoundError cause) {
-    return EmrKeysException.of(
-        "NOT_CONFIGURED",
-        "emrkeys cannot read its configuration without Hadoop, of which a class is not there: "
-            + cause.getMessage(),
-        "Put hadoop-client-api, hadoop-client-runtime and commons-logging on the class path beside"
-            + " Iceberg.",
-        cause);
+  private static TableKeys open(Map<String, String> own) {
+    Settings settings =
+        ofHadoop(() -> HadoopConfiguration.settings(own), () -> new PlainSettings(own));
+    return TableKeys.of(settings, LOG);
+  }
+
+  /** Gives one of the two, as Hadoop is on the class path or not. */
+  private static <T> T ofHadoop(Supplier<T> with, Supplier<T> without) {
+    if (!HADOOP) {
+      return without.get();
+    }
+    try {
+      return with.get();
+    } catch (NoClassDefFoundError e) {
+      // Its properties may name keys: to go on without them could be another configuration.
+      throw EmrKeysException.of(
+          "NOT_CONFIGURED",
+          "Hadoop is on the class path in part: of what its configuration needs, a class is not"
+              + " there: "
+              + e.getMessage(),
+          "Put hadoop-client-api and hadoop-client-runtime on the class path, or leave out both.",
+          e);
+    }
+  }
+
+  private static boolean isHadoopThere() {
+    try {
+      ClassLoader loader = EmrKeysKeyManagementClient.class.getClassLoader();
+      Class.forName("org.apache.hadoop.conf.Configuration", false, loader);
+      return true;
+    } catch (ClassNotFoundException e) {
+      return false;
+    } catch (LinkageError e) {
+      return true; // its use says what is wrong with it
+    }
   }
 
   private static byte[] bytes(ByteBuffer buffer) {

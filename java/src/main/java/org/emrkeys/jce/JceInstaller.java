@@ -12,8 +12,8 @@ import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
-import org.apache.commons.logging.Log;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.Log;
 
 /**
  * Puts {@link EmrKeysProvider} among the providers of the JVM, once, and makes the S3 clients ask

@@ -6,13 +6,13 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.function.Supplier;
-import org.apache.commons.logging.Log;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.parquet.crypto.KeyAccessDeniedException;
 import org.apache.parquet.crypto.ParquetCryptoRuntimeException;
 import org.apache.parquet.crypto.keytools.KmsClient;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.Log;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.TableKeys;
 
 /**
@@ -29,7 +29,7 @@ import org.emrkeys.provider.TableKeys;
  * alike share their keys. Thread-safe.
  */
 public final class EmrKeysKmsClient implements KmsClient {
-  private static final Log LOG = LogFactory.getLog(EmrKeysKmsClient.class);
+  private static final Log LOG = Log.of(EmrKeysKmsClient.class);
   private static final String KIND = "parquet";
 
   /**
@@ -64,7 +64,7 @@ public final class EmrKeysKmsClient implements KmsClient {
   @Override
   public void initialize(
       Configuration conf, String kmsInstanceID, String kmsInstanceURL, String accessToken) {
-    keys = translated(() -> TableKeys.of(conf, LOG));
+    keys = translated(() -> TableKeys.of(new HadoopSettings(conf), LOG));
   }
 
   /**

@@ -5,20 +5,15 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import org.apache.commons.logging.Log;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.jce.JceInstaller;
 
 /**
  * The part that the classes that users name have in common: configured, refreshed, asked for
  * materials and closed at any time by any thread. Internal.
- *
- * <p>Logs through commons-logging: hadoop-common 2.7 to 3.4 and every 1.x of the AWS SDK depend on
- * it, so it is there wherever the classes that we implement are. Slf4j is not, on a class path of
- * the SDK alone.
  */
 public final class ConfiguredProvider implements AutoCloseable {
   /** Objects of an order between which the audit log is written: what waits for that is bounded. */
@@ -55,20 +50,20 @@ public final class ConfiguredProvider implements AutoCloseable {
    * A configured provider for one of many clients that are configured alike: one for all of them.
    *
    * @param client who asks
-   * @param conf the Configuration, not null
+   * @param settings the configuration
    * @param log as for the constructor; that of the first of them is used
    * @return the provider; each client closes it once
    * @throws EmrKeysException as {@link #configure}; {@code INTERRUPTED} if this thread was interrupted
    *     while another opened the same
    */
-  public static ConfiguredProvider shared(Client client, Configuration conf, Log log) {
-    String identity = ProviderHandle.identity(client, new HadoopSettings(conf));
+  public static ConfiguredProvider shared(Client client, Settings settings, Log log) {
+    String identity = ProviderHandle.identity(client, settings);
     return SharedProviders.join(
         identity,
         () -> {
           ConfiguredProvider provider = new ConfiguredProvider(client, log);
           provider.identity = identity;
-          provider.configure(conf);
+          provider.configure(settings);
           return provider;
         });
   }
@@ -76,20 +71,11 @@ public final class ConfiguredProvider implements AutoCloseable {
   /**
    * Configures it, again if that was done before.
    *
-   * @param conf the Configuration; {@link #refresh} reads the same one again
-   * @throws EmrKeysException {@code NOT_CONFIGURED} for null, else with all that is wrong; then the
-   *     provider stays as it was
+   * @param settings the configuration; {@link #refresh} reads the same one again
+   * @throws EmrKeysException with all that is wrong; then the provider stays as it was
    */
-  public synchronized void configure(Configuration conf) {
+  public synchronized void configure(Settings settings) {
     try {
-      if (conf == null) {
-        throw EmrKeysException.of(
-            "NOT_CONFIGURED",
-            "setConf was called with null",
-            "Call it with the Hadoop configuration that has the emrkeys properties.",
-            null);
-      }
-      HadoopSettings settings = new HadoopSettings(conf);
       ProviderHandle handle = open(settings);
       Configured old = current;
       current = new Configured(settings, handle);
@@ -107,7 +93,7 @@ public final class ConfiguredProvider implements AutoCloseable {
     }
   }
 
-  private ProviderHandle open(HadoopSettings settings) {
+  private ProviderHandle open(Settings settings) {
     ProviderHandle handle = ProviderHandle.open(client, settings);
     try {
       if (client != Client.LOCAL_DISK) {
@@ -142,13 +128,13 @@ public final class ConfiguredProvider implements AutoCloseable {
   }
 
   /**
-   * The Configuration in use.
+   * The Configuration in use, of a provider that was configured by {@link HadoopSettings}.
    *
    * @return null before the first {@link #configure} that succeeded, and after {@link #close}
    */
   public Configuration configuration() {
     Configured configured = current;
-    return configured == null ? null : configured.settings.configuration();
+    return configured == null ? null : ((HadoopSettings) configured.settings).configuration();
   }
 
   /**
@@ -235,15 +221,15 @@ public final class ConfiguredProvider implements AutoCloseable {
   }
 
   private static final class Configured {
-    private static final Log AUDIT = LogFactory.getLog("org.emrkeys.audit");
+    private static final Log AUDIT = Log.of("org.emrkeys.audit");
 
-    final HadoopSettings settings;
+    final Settings settings;
     final ProviderHandle handle;
     private final boolean audits;
     private final long statsNanos;
     private final AtomicLong statsLogged = new AtomicLong(System.nanoTime());
 
-    Configured(HadoopSettings settings, ProviderHandle handle) {
+    Configured(Settings settings, ProviderHandle handle) {
       this.settings = settings;
       this.handle = handle;
       this.audits = handle.report().auditToLog();

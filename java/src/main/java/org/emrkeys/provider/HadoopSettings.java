@@ -3,7 +3,6 @@ package org.emrkeys.provider;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
@@ -15,45 +14,40 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.emrkeys.EmrKeysException;
-import org.emrkeys.bridge.NativeLoader;
 import org.emrkeys.bridge.Wire;
 
 /**
- * The part of a Hadoop {@link Configuration} that native code sees: our properties, and files and
- * credentials that only Hadoop can open. Internal.
+ * The settings of a Hadoop {@link Configuration}, whose file systems and credential providers Hadoop
+ * opens. Internal.
  *
  * <p>Holds the Configuration itself, so that every use sees it as it is then. As thread-safe as the
  * Configuration.
  */
-public final class HadoopSettings {
-  private static final String[] PREFIXES = {"emrkeys.", "fs.s3.cse."};
-
+public final class HadoopSettings extends Settings {
   /** One byte more than the core takes, so that it sees that there is more. */
   private static final int MAX_READ = (1 << 20) + 1;
-
-  private static final int MAX_FAILURE_TEXT = 400;
 
   /** Schemes whose file systems have permissions: HDFS, Ozone and local files. */
   private static final Set<String> PERMISSIONS =
       Collections.unmodifiableSet(
           new HashSet<>(Arrays.asList("hdfs", "webhdfs", "swebhdfs", "ofs", "o3fs", "file")));
 
-  private static final int NO_MODE = -1;
-
-  private static final int URI = 0;
-  private static final int CREDENTIAL = 1;
-  private static final int FOUND = 0;
-  private static final int MISSING = 1;
-  private static final int FAILED = 2;
-
   private final Configuration conf;
 
   /**
    * Wraps a Configuration.
    *
-   * @param conf not null
+   * @param conf that has the properties
+   * @throws EmrKeysException {@code NOT_CONFIGURED} for null
    */
   public HadoopSettings(Configuration conf) {
+    if (conf == null) {
+      throw EmrKeysException.of(
+          "NOT_CONFIGURED",
+          "the Configuration is null",
+          "Hand over the Hadoop configuration that has the emrkeys properties.",
+          null);
+    }
     this.conf = conf;
   }
 
@@ -66,23 +60,8 @@ public final class HadoopSettings {
     return conf;
   }
 
-  /** Where to unpack the native library; null if the configuration does not say. */
-  String nativeFolder() {
-    return value(NativeLoader.FOLDER);
-  }
-
-  /** Our properties with all variables expanded, as a map of the wire format. */
-  byte[] properties() {
-    return properties(PREFIXES);
-  }
-
-  /**
-   * Properties with all variables expanded, as a map of the wire format.
-   *
-   * @param prefixes how their names begin
-   * @return the map, which may hold secrets: the caller wipes it
-   */
-  public byte[] properties(String... prefixes) {
+  @Override
+  Map<String, String> beginningWith(String... prefixes) {
     Map<String, String> properties = new TreeMap<>();
     for (Map.Entry<String, String> entry : conf) {
       String name = entry.getKey();
@@ -97,12 +76,11 @@ public final class HadoopSettings {
         }
       }
     }
-    try (Wire.Encoder out = new Wire.Encoder()) {
-      return out.map(properties).toBytes();
-    }
+    return properties;
   }
 
-  private String value(String name) {
+  @Override
+  String value(String name) {
     try {
       return conf.get(name);
     } catch (IllegalStateException e) {
@@ -116,36 +94,16 @@ public final class HadoopSettings {
     }
   }
 
-  /** Opens what a configuration requires of Java; the caller wipes the result. */
-  byte[] inputs(Wire.Decoder required) {
-    int count = required.count(5);
-    try (Wire.Encoder out = new Wire.Encoder()) {
-      out.i32(count);
-      for (int i = 0; i < count; i++) {
-        int kind = required.u8();
-        String name = required.string();
-        out.u8(kind).string(name);
-        if (kind == URI) {
-          file(name, out);
-        } else if (kind == CREDENTIAL) {
-          credential(name, out);
-        } else {
-          throw Wire.defect(null);
-        }
-      }
-      return out.toBytes();
-    }
-  }
-
-  private void file(String uri, Wire.Encoder out) {
+  @Override
+  void file(String uri, Wire.Encoder out) {
     byte[] buffer = new byte[MAX_READ];
     byte[] content = null;
     int mode = NO_MODE;
     try {
       Path path = new Path(uri);
       // An instance of our own, closed after use: one from Hadoop's cache is shared with everybody
-      // else, so it could
-      // neither be closed here nor be trusted not to be closed by others while we read.
+      // else, so it could neither be closed here nor be trusted not to be closed by others while we
+      // read.
       try (FileSystem files = FileSystem.newInstance(path.toUri(), conf)) {
         FileStatus status = files.getFileStatus(path);
         if (status.isDirectory()) {
@@ -186,7 +144,8 @@ public final class HadoopSettings {
     return PERMISSIONS.contains(files.resolvePath(path).toUri().getScheme());
   }
 
-  private void credential(String alias, Wire.Encoder out) {
+  @Override
+  void credential(String alias, Wire.Encoder out) {
     char[] password = null;
     try {
       password = conf.getPassword(alias);
@@ -197,17 +156,12 @@ public final class HadoopSettings {
       } else {
         out.u8(FOUND).u8(plaintext ? 1 : 0).i32(NO_MODE).secret(password);
       }
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | LinkageError e) {
       failed(e.toString(), out);
     } finally {
       if (password != null) {
         Arrays.fill(password, '\0');
       }
     }
-  }
-
-  private static void failed(String why, Wire.Encoder out) {
-    String text = why.length() > MAX_FAILURE_TEXT ? why.substring(0, MAX_FAILURE_TEXT) + "…" : why;
-    out.u8(FAILED).u8(0).i32(NO_MODE).bytes(text.getBytes(StandardCharsets.UTF_8));
   }
 }

@@ -64,12 +64,12 @@ public final class ProviderHandle implements AutoCloseable {
 
     final byte[] inputs;
 
-    Start(Client client, HadoopSettings settings) {
+    Start(Client client, Settings settings) {
       this(client, settings, load(settings));
     }
 
     /** Takes over the properties: they are wiped even if the configuration is refused. */
-    Start(Client client, HadoopSettings settings, byte[] properties) {
+    Start(Client client, Settings settings, byte[] properties) {
       this.properties = properties;
       long parsed = 0;
       byte[] opened = null;
@@ -87,7 +87,7 @@ public final class ProviderHandle implements AutoCloseable {
       inputs = opened;
     }
 
-    private static byte[] load(HadoopSettings settings) {
+    private static byte[] load(Settings settings) {
       NativeLoader.load(settings.nativeFolder());
       return settings.properties();
     }
@@ -109,7 +109,7 @@ public final class ProviderHandle implements AutoCloseable {
    * @return SHA-256 in Base64
    * @throws EmrKeysException as {@link #open}
    */
-  static String identity(Client client, HadoopSettings settings) {
+  static String identity(Client client, Settings settings) {
     try (Start start = new Start(client, settings)) {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
       digest.update((byte) client.number());
@@ -130,7 +130,7 @@ public final class ProviderHandle implements AutoCloseable {
    * @throws EmrKeysException if the library cannot be loaded, or with every problem of the
    *     configuration or of the keys
    */
-  public static ProviderHandle open(Client client, HadoopSettings settings) {
+  public static ProviderHandle open(Client client, Settings settings) {
     NativeOwner.releaseForgotten();
     try (Start start = new Start(client, settings)) {
       Wire.Decoder in = Wire.response(NativeCall.complete(Natives.open(start.config, start.inputs)));
@@ -147,7 +147,7 @@ public final class ProviderHandle implements AutoCloseable {
    * @throws EmrKeysException as {@link #open}; then everything stays as it was
    * @throws IllegalStateException after {@link #close}
    */
-  public Report refresh(HadoopSettings settings) {
+  public Report refresh(Settings settings) {
     check();
     try (Start start = new Start(client, settings)) {
       byte[] response = NativeCall.complete(Natives.refresh(handle, start.config, start.inputs));

@@ -2,9 +2,8 @@ package org.emrkeys.provider;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.apache.commons.logging.Log;
-import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.EmrKeysException;
+import org.emrkeys.bridge.Log;
 
 /**
  * Wraps and unwraps the keys of tables under the keys of one configuration. Internal. Thread-safe.
@@ -36,20 +35,13 @@ public final class TableKeys {
   /**
    * The keys of a configuration.
    *
-   * @param conf the Hadoop configuration
+   * @param settings the configuration
    * @param log gets a line if these keys are not in use yet, and warnings
    * @return never null
    * @throws EmrKeysException with every problem of the configuration
    */
-  public static TableKeys of(Configuration conf, Log log) {
-    if (conf == null) {
-      throw EmrKeysException.of(
-          "NOT_CONFIGURED",
-          "the client of a table was given no configuration",
-          "Initialize it with the Hadoop configuration that has the emrkeys properties.",
-          null);
-    }
-    ConfiguredProvider provider = ConfiguredProvider.shared(Client.TABLES, conf, log);
+  public static TableKeys of(Settings settings, Log log) {
+    ConfiguredProvider provider = ConfiguredProvider.shared(Client.TABLES, settings, log);
     synchronized (RECENT) {
       return RECENT.computeIfAbsent(provider, TableKeys::new);
     }

@@ -1,5 +1,5 @@
 /**
- * The classes that the key providers have in common: configuration from Hadoop, owned handles,
- * counters. Internal.
+ * The classes that the key providers have in common: configuration, from Hadoop or as it is,
+ * owned handles, counters. Internal.
  */
 package org.emrkeys.provider;

@@ -7,12 +7,13 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
+import org.emrkeys.provider.HadoopSettings;
 import org.emrkeys.provider.ObjectOrder;
 import org.emrkeys.provider.ObjectResult;
 
@@ -83,6 +84,6 @@ final class ObjectsTask implements FlatMapFunction<ObjectOrder, ObjectResult> {
   }
 
   static ConfiguredProvider provider(Client client, Configuration conf) {
-    return ConfiguredProvider.shared(client, conf, LogFactory.getLog(ObjectsJob.class));
+    return ConfiguredProvider.shared(client, new HadoopSettings(conf), Log.of(ObjectsJob.class));
   }
 }

@@ -59,7 +59,7 @@ class HttpsTest {
         round++) { // the better of two: the first one has all compilation
       without = Math.max(without, transfer(protocol, suite, MEGABYTES));
       RecordingLog log = new RecordingLog();
-      JceInstaller.install(JceSettings.of(0, 1, 1L << 30, 0, false), true, log);
+      JceInstaller.install(JceSettings.of(0, 1, 1L << 30, 0, false), true, log.log);
       assertEquals(0, log.warnings.size(), log.warnings.toString());
       long before = NativeHandle.made();
       with = Math.max(with, transfer(protocol, suite, MEGABYTES));

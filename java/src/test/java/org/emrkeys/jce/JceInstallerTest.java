@@ -22,8 +22,8 @@ import java.util.Collections;
 import java.util.Properties;
 import javax.crypto.Cipher;
 import javax.crypto.spec.SecretKeySpec;
-import org.apache.commons.logging.Log;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.jce.JceSettings.Install;
 import org.emrkeys.jce.JceSettings.Mgf1;
 import org.emrkeys.jce.JceSettings.Release;
@@ -61,7 +61,7 @@ class JceInstallerTest {
   }
 
   private void install(Install install) {
-    JceInstaller.install(settings(install, false), true, log);
+    JceInstaller.install(settings(install, false), true, log.log);
   }
 
   @Test
@@ -105,7 +105,7 @@ class JceInstallerTest {
     install(Install.FIRST);
     assertEquals(Collections.emptyList(), log.warnings);
     JceInstaller.install(
-        new JceSettings(Install.FIRST, Release.ALWAYS, 1 << 30, Mgf1.SHA1, false), true, log);
+        new JceSettings(Install.FIRST, Release.ALWAYS, 1 << 30, Mgf1.SHA1, false), true, log.log);
     assertEquals(1, log.warnings.size());
     assertArrayEquals(installed, Security.getProviders());
     assertSame(settings, JceSettings.current());
@@ -115,7 +115,7 @@ class JceInstallerTest {
   void settingsAreInForceUntilUninstalled() {
     JceSettings initial = JceSettings.current();
     JceSettings never = new JceSettings(Install.FIRST, Release.NEVER, 1 << 20, Mgf1.BOTH, false);
-    JceInstaller.install(never, true, log);
+    JceInstaller.install(never, true, log.log);
     assertSame(never, JceSettings.current());
     EmrKeysProvider.uninstall();
     assertSame(initial, JceSettings.current());
@@ -205,8 +205,8 @@ class JceInstallerTest {
     Provider foreign = (Provider) other.getDeclaredConstructor().newInstance();
     Security.addProvider(foreign);
     Provider[] order = Security.getProviders();
-    JceInstaller.install(settings(Install.FIRST, true), true, log);
-    JceInstaller.install(settings(Install.FIRST, true), true, log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log.log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log.log);
     assertEquals(1, log.warnings.size(), log.warnings.toString());
     assertArrayEquals(order, Security.getProviders());
     assertNull(System.getProperty(SdkCrypto.PREFER_DEFAULT));
@@ -226,7 +226,7 @@ class JceInstallerTest {
             .invoke(null, 0, 1, 1L << 30, 0, true);
     Class.forName(JceInstaller.class.getName(), true, loader)
         .getMethod("install", settings, boolean.class, Log.class)
-        .invoke(null, first, true, log);
+        .invoke(null, first, true, log.log);
     assertEquals(1, log.warnings.size());
     assertTrue(log.warnings.get(0).contains("NATIVE_PLATFORM"), log.warnings.get(0));
     assertArrayEquals(before, Security.getProviders());
@@ -238,7 +238,7 @@ class JceInstallerTest {
     BouncyCastleProvider real = new BouncyCastleProvider();
     Security.insertProviderAt(real, 3);
     Provider[] order = Security.getProviders();
-    JceInstaller.install(settings(Install.FIRST, true), true, log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log.log);
 
     assertTrue(Cipher.getInstance(GCM, "BC").getProvider() instanceof BouncyCastleStandIn);
     assertTrue(
@@ -267,7 +267,7 @@ class JceInstallerTest {
 
   @Test
   void theStandInFindsBouncyCastleOnTheClassPath() throws Exception {
-    JceInstaller.install(settings(Install.LAST, true), true, log);
+    JceInstaller.install(settings(Install.LAST, true), true, log.log);
     assertTrue(
         Cipher.getInstance("Twofish/CBC/PKCS5Padding", "BC").getProvider()
             instanceof BouncyCastleProvider);
@@ -289,7 +289,7 @@ class JceInstallerTest {
     wrap.init(Cipher.WRAP_MODE, pair.getPublic());
     byte[] ofSun = wrap.wrap(key);
 
-    JceInstaller.install(settings(Install.FIRST, true), true, log);
+    JceInstaller.install(settings(Install.FIRST, true), true, log.log);
     Cipher standIn = Cipher.getInstance(OAEP, "BC");
     standIn.init(Cipher.UNWRAP_MODE, pair.getPrivate());
     assertEquals(key, standIn.unwrap(ofBouncyCastle, "AES", Cipher.SECRET_KEY));
@@ -312,7 +312,7 @@ class JceInstallerTest {
     @Override
     protected synchronized Class<?> loadClass(String name, boolean resolve)
         throws ClassNotFoundException {
-      if (!name.startsWith("org.emrkeys.") || name.equals(RecordingLog.class.getName())) {
+      if (!name.startsWith("org.emrkeys.") || name.equals(Log.class.getName())) {
         return super.loadClass(name, resolve);
       }
       Class<?> found = findLoadedClass(name);

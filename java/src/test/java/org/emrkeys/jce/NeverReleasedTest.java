@@ -52,7 +52,7 @@ class NeverReleasedTest {
   }
 
   private void install(Install install, Release release) {
-    JceInstaller.install(settings(install, release, false), true, log);
+    JceInstaller.install(settings(install, release, false), true, log.log);
   }
 
   /** The message says why, and what was done is undone. */
@@ -62,7 +62,7 @@ class NeverReleasedTest {
     EmrKeysException e =
         assertThrows(
             EmrKeysException.class,
-            () -> JceInstaller.install(settings(install, Release.NEVER, standIn), true, log));
+            () -> JceInstaller.install(settings(install, Release.NEVER, standIn), true, log.log));
     assertEquals("UNVERIFIED_PLAINTEXT", e.code());
     assertTrue(e.getMessage().contains(why), e.getMessage());
     assertTrue(e.getMessage().contains(JceSettings.RELEASE), e.getMessage());
@@ -87,7 +87,7 @@ class NeverReleasedTest {
   void itHoldsUnderTheNameOfBouncyCastle() {
     System.setProperty(SdkCrypto.PREFER_DEFAULT, "false");
     Security.addProvider(new BouncyCastleProvider());
-    JceInstaller.install(settings(Install.FIRST, Release.NEVER, true), true, log);
+    JceInstaller.install(settings(Install.FIRST, Release.NEVER, true), true, log.log);
     EmrKeysProvider.uninstall();
     System.clearProperty(SdkCrypto.PREFER_DEFAULT);
   }
@@ -146,11 +146,11 @@ class NeverReleasedTest {
   /** The S3 Encryption Client asks in another way, which the JDK's own provider serves. */
   @Test
   void theS3EncryptionClientNeedsNoInstallation() {
-    JceInstaller.install(settings(Install.OFF, Release.NEVER, false), false, log);
+    JceInstaller.install(settings(Install.OFF, Release.NEVER, false), false, log.log);
     Security.insertProviderAt(new BouncyCastleProvider(), 1);
     assertThrows(
         EmrKeysException.class,
-        () -> JceInstaller.install(settings(Install.OFF, Release.NEVER, false), false, log));
+        () -> JceInstaller.install(settings(Install.OFF, Release.NEVER, false), false, log.log));
   }
 
   @Test

@@ -19,11 +19,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.emrkeys.Conf;
 import org.emrkeys.EmrKeysException;
 import org.emrkeys.S3EncryptionMaterialsProvider;
+import org.emrkeys.bridge.Log;
 import org.emrkeys.bridge.NativeOwner;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -215,7 +215,8 @@ class InterruptTest {
   }
 
   private static ConfiguredProvider share(Configuration conf) {
-    return ConfiguredProvider.shared(Client.S3A, conf, LogFactory.getLog(InterruptTest.class));
+    return ConfiguredProvider.shared(
+        Client.S3A, new HadoopSettings(conf), Log.of(InterruptTest.class));
   }
 
   @Test

@@ -4,30 +4,21 @@ import static org.emrkeys.tests.support.Codes.assertCode;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
-import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.io.OutputStream;
-import java.lang.reflect.InvocationTargetException;
 import java.net.URI;
-import java.net.URL;
-import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Paths;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.iceberg.encryption.AesGcmInputFile;
 import org.apache.iceberg.encryption.AesGcmOutputFile;
@@ -56,16 +47,6 @@ class IcebergTest {
     Hadoop.assumeItRunsHere();
   }
 
-  /** The properties of a catalog: those of a configuration, and some that are not ours. */
-  private static Map<String, String> catalog(Configuration conf) {
-    Map<String, String> catalog = new HashMap<>();
-    conf.forEach(property -> catalog.put(property.getKey(), property.getValue()));
-    catalog.put("warehouse", "s3://lake/warehouse");
-    catalog.put("encryption.kms-impl", EmrKeysKeyManagementClient.class.getName());
-    catalog.put("s3.secret-access-key", "canary-of-the-catalog");
-    return catalog;
-  }
-
   private static byte[] bytes(ByteBuffer buffer) {
     ByteBuffer read = buffer.duplicate();
     byte[] bytes = new byte[read.remaining()];
@@ -75,7 +56,7 @@ class IcebergTest {
 
   @Test
   void icebergMakesItByNameAndItWrapsUnwrapsAndGenerates() {
-    KeyManagementClient client = EncryptionUtil.createKmsClient(catalog(keys.conf()));
+    KeyManagementClient client = EncryptionUtil.createKmsClient(Keys.catalog(keys.conf()));
     assertEquals(EmrKeysKeyManagementClient.class, client.getClass());
     ByteBuffer key = ByteBuffer.wrap(KEY);
     ByteBuffer wrapped = client.wrapKey(key, "lake");
@@ -96,7 +77,7 @@ class IcebergTest {
   void anExecutorOpensTheKeysOfTheSerializedClientWhichHoldsNone() throws Exception {
     Configuration conf = keys.conf();
     EmrKeysKeyManagementClient client = new EmrKeysKeyManagementClient();
-    client.initialize(catalog(conf));
+    client.initialize(Keys.catalog(conf));
     byte[] wrapped = bytes(client.wrapKey(ByteBuffer.wrap(KEY), "cards"));
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     try (ObjectOutputStream objects = new ObjectOutputStream(out)) {
@@ -140,42 +121,12 @@ class IcebergTest {
     assertArrayEquals(content, read(after, io, "after", later));
   }
 
-  /** A JVM with Iceberg and without Hadoop, as far as a class loader can be one. */
-  @Test
-  void withoutHadoopTheClientSaysWhatIsMissing() throws Exception {
-    List<URL> there = new ArrayList<>();
-    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
-      if (!entry.contains("hadoop-client")) {
-        there.add(new File(entry).toURI().toURL());
-      }
-    }
-    ClassLoader platform = ClassLoader.getSystemClassLoader().getParent();
-    Thread thread = Thread.currentThread();
-    ClassLoader before = thread.getContextClassLoader();
-    try (URLClassLoader loader = new URLClassLoader(there.toArray(new URL[0]), platform)) {
-      thread.setContextClassLoader(loader); // Iceberg looks for classes there first
-      Class<?> name = loader.loadClass(EncryptionUtil.class.getName());
-      InvocationTargetException thrown =
-          assertThrows(
-              InvocationTargetException.class,
-              () ->
-                  name.getMethod("createKmsClient", Map.class)
-                      .invoke(null, catalog(keys.conf())));
-      Throwable refused = thrown.getCause();
-      assertEquals(EmrKeysException.class.getName(), refused.getClass().getName());
-      assertTrue(refused.getMessage().contains("[NOT_CONFIGURED]"), refused.getMessage());
-      assertTrue(refused.getMessage().contains("hadoop-client-api"), refused.getMessage());
-    } finally {
-      thread.setContextClassLoader(before);
-    }
-  }
-
   private static String text(ByteBuffer buffer) {
     return new String(bytes(buffer), StandardCharsets.ISO_8859_1);
   }
 
   private static KeyManagementClient client(Configuration conf) {
-    return EncryptionUtil.createKmsClient(catalog(conf));
+    return EncryptionUtil.createKmsClient(Keys.catalog(conf));
   }
 
   /** Writes a stream under a new key, and gives the key, wrapped. */

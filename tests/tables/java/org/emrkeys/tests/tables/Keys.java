@@ -4,8 +4,11 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
+import org.emrkeys.iceberg.EmrKeysKeyManagementClient;
 import org.emrkeys.tests.emrfs.Cli;
 import org.emrkeys.tests.emrfs.LocalAws;
 import org.emrkeys.tests.emrfs.Stack;
@@ -58,6 +61,16 @@ final class Keys {
 
   Configuration conf() {
     return new Configuration(conf);
+  }
+
+  /** The properties of a catalog: those of a configuration, and some that are not ours. */
+  static Map<String, String> catalog(Configuration conf) {
+    Map<String, String> catalog = new HashMap<>();
+    conf.forEach(property -> catalog.put(property.getKey(), property.getValue()));
+    catalog.put("warehouse", "s3://lake/warehouse");
+    catalog.put("encryption.kms-impl", EmrKeysKeyManagementClient.class.getName());
+    catalog.put("s3.secret-access-key", "canary-of-the-catalog");
+    return catalog;
   }
 
   /** The properties without one key. */

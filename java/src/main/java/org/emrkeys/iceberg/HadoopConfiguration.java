@@ -2,47 +2,36 @@ package org.emrkeys.iceberg;
 
 import java.util.Map;
 import java.util.TreeMap;
-import org.apache.commons.logging.Log;
-import org.apache.commons.logging.LogFactory;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.deploy.SparkHadoopUtil;
-import org.emrkeys.provider.TableKeys;
+import org.emrkeys.provider.HadoopSettings;
+import org.emrkeys.provider.Settings;
 
 /**
- * The keys of a client of Iceberg, by Hadoop's configuration, which Iceberg does not hand over.
- *
- * <p>The only class here that needs Hadoop: the others load without it, and say what is missing.
+ * The settings of a client of Iceberg where Hadoop is on the class path: those of the catalog above
+ * Hadoop's, which Iceberg does not hand over. The only class here that loads Hadoop's.
  */
-final class HadoopKeys {
-  private static final Log LOG = LogFactory.getLog(EmrKeysKeyManagementClient.class);
-  private static final String PREFIX = "emrkeys.";
+final class HadoopConfiguration {
+  private HadoopConfiguration() {}
 
-  private HadoopKeys() {}
-
-  /** The {@code emrkeys.*} properties of Hadoop's configuration and of the catalog, which wins. */
-  static TreeMap<String, String> properties(Map<String, String> catalog) {
+  /** The properties of Hadoop's configuration whose names begin with {@code prefix}. */
+  static TreeMap<String, String> properties(String prefix) {
     TreeMap<String, String> own = new TreeMap<>();
     Configuration conf = current();
     for (Map.Entry<String, String> entry : conf) {
-      if (entry.getKey().startsWith(PREFIX)) {
+      if (entry.getKey().startsWith(prefix)) {
         own.put(entry.getKey(), conf.get(entry.getKey()));
       }
     }
-    catalog.forEach(
-        (name, value) -> {
-          if (name.startsWith(PREFIX)) {
-            own.put(name, value);
-          }
-        });
     return own;
   }
 
-  /** The keys of these properties, above those of Hadoop's configuration. */
-  static TableKeys open(Map<String, String> own) {
+  /** These properties above those of Hadoop's configuration. */
+  static Settings settings(Map<String, String> own) {
     Configuration conf = new Configuration(current());
     own.forEach(conf::set);
-    return TableKeys.of(conf, LOG);
+    return new HadoopSettings(conf);
   }
 
   /** That of the Spark application, with {@code spark.hadoop.*}; else that of the class path. */
