@@ -101,10 +101,12 @@ class Done:
     """The exit status of its command; negative is the number of a signal."""
     log: Path
     seconds: int
+    expected: int = 0
+    """The status that is right."""
 
     @property
     def ok(self) -> bool:
-        return self.status == 0
+        return self.status == self.expected
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -118,11 +120,12 @@ def step(
     folder: Path = ROOT,
     environment: Mapping[str, str | None] | None = None,
     timeout: float | None = None,
+    expected: int = 0,
 ) -> Done:
     """Runs the command with its output in build/logs/NAME.log, and shows the end of the log if it fails.
 
     `environment` is added to the process's own; None removes a variable. The command cannot read the terminal, and ends
-    with this process. After `timeout` seconds it is killed and has failed.
+    with this process. After `timeout` seconds it is killed and has failed. `expected` is the status of success.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}.log"
@@ -142,7 +145,7 @@ def step(
         except OSError as error:
             output.write(f"{error}\n".encode())
             note(f"{title}: FAILED: {error}")
-            return Done(127, log, 0)
+            return Done(127, log, 0, expected)
     running = _Running(title, log, process)
     with _lock:
         _running.append(running)
@@ -160,7 +163,7 @@ def step(
         with _lock:
             _running.remove(running)
     status = process.returncode
-    done = Done(status, log, running.seconds())
+    done = Done(status, log, running.seconds(), expected)
     if done.ok:
         note(f"{title}: done in {done.seconds} s" + (f", {cpu:.0f} s of CPU" if cpu >= 1 else ""))
     else:

@@ -33,8 +33,11 @@ ENVIRONMENT: dict[str, str | None] = {
 """Keeps the user's own AWS configuration and state out of tests and benchmarks; None removes a variable."""
 
 
-def command(name: str, java: jdk.Java, arguments: list[str], options: list[str] | None = None) -> list[str]:
-    """The command line of a program of which Gradle wrote build/run/NAME.json. `options` are the JVM's."""
+def command(
+    name: str, java: jdk.Java, arguments: list[str], options: list[str] | None = None, main: str | None = None
+) -> list[str]:
+    """The command line of a program of which Gradle wrote build/run/NAME.json, or of another class `main` on its class
+    path. `options` are the JVM's."""
     program = json.loads((BUILD / "run" / f"{name}.json").read_text())
     properties = {
         "emrkeys.test.python": str(VENV_PYTHON),
@@ -52,8 +55,7 @@ def command(name: str, java: jdk.Java, arguments: list[str], options: list[str] 
         *(f"-D{key}={value}" for key, value in properties.items()),
         "-cp",
         os.pathsep.join(program["classpath"]),
-        program["main"],
-        *program["args"],
+        *([main] if main else [program["main"], *program["args"]]),
         *arguments,
     ]
 
@@ -61,6 +63,12 @@ def command(name: str, java: jdk.Java, arguments: list[str], options: list[str] 
 def jar(name: str) -> str:
     """The path of the jar that the program of this name runs with."""
     return json.loads((BUILD / "run" / f"{name}.json").read_text())["jar"]
+
+
+def with_asan(folder: Path) -> list[str]:
+    """The JVM's options for the library that has AddressSanitizer, which lies in this folder as in a jar."""
+    # Its address space leaves no room for a heap that is placed at will, and other collectors for barriers.
+    return ["-XX:+UseSerialGC", f"-Xbootclasspath/a:{folder}"]
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,7 @@ class Tests:
             properties["emrkeys.test.cases"] = "2000"
         options = ["-Xcheck:jni"] if self.check_jni else []
         if self.asan:
-            # Its address space leaves no room for a heap that is placed at will, and other collectors for barriers.
-            options += ["-XX:+UseSerialGC", f"-Xbootclasspath/a:{self.asan}"]
+            options += with_asan(self.asan)
         options += [f"-D{key}={value}" for key, value in properties.items()]
         return command(self.suite, self.java, arguments, options)
 

@@ -13,18 +13,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools import features, jdk, jvm, linted, packages, setup, tally
-from tools.console import note, step, warn
+from tools.console import die, note, step, warn
 from tools.paths import BUILD, CARGO_TARGET, ROOT, relative
 from tools.schedule import Job
 from tools.tally import Count
 
 TARGET = CARGO_TARGET / "instrumented"
 FUZZ_SECONDS = 60
-"""How long each target runs."""
+"""How long each target runs, unless the variable FUZZ_SECONDS says so."""
+FUZZ_FAULT = 77
+"""The exit status of libFuzzer for an input that shows a fault."""
+SELF_TEST_RUNS = 2_000_000
+"""Inputs within which libFuzzer finds the self-test's fault, several times over. Blind, it would need 2^40."""
+SELF_TEST_SAYS = "the self-test's fault"
+"""The words of its panic."""
 CORPUS = ROOT / "rust/fuzz/corpus"
+ASAN_FAULT = 77
+"""The exit status of a process that AddressSanitizer ends."""
 ASAN_TESTS = r"org\.emrkeys\.(jce|provider|bridge)\.(?!NativeLoaderTest).*Test"
 """The classes of the unit tests in which bytes of Java's cross to native code and back."""
 _BUILD_FUZZ = "fuzz targets: build"
+_SELF_TEST = "fuzz targets: self-test"
 _BUILD_ASAN = "library with AddressSanitizer"
 
 
@@ -50,7 +59,30 @@ def build_fuzz() -> Sequence[Count]:
     return _cargo("fuzz-build", _BUILD_FUZZ, "rustc-coverage.sh", *arguments)
 
 
-def fuzz(target: str, seconds: int = FUZZ_SECONDS) -> Sequence[Count]:
+def seconds() -> int:
+    """How long each target runs."""
+    asked = os.environ.get("FUZZ_SECONDS", "") or str(FUZZ_SECONDS)
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", asked):
+        die(f"FUZZ_SECONDS={asked}: give whole seconds, 1 to 999999")
+    return int(asked)
+
+
+def self_test() -> Sequence[Count]:
+    """Has libFuzzer look for a fault that it finds only by the coverage of its inputs: if it does not find it, the runs
+    of the targets show little."""
+    faults = BUILD / "fuzz-faults/self-test"
+    shutil.rmtree(faults, ignore_errors=True)
+    faults.mkdir(parents=True)
+    command = (TARGET / "debug/emrkeys-fuzz", f"-runs={SELF_TEST_RUNS}", "-seed=1", f"-artifact_prefix={faults}/")
+    environment = {"EMRKEYS_FUZZ": "self-test"}
+    done = step("fuzz-self-test", _SELF_TEST, command, environment=environment, expected=FUZZ_FAULT)
+    found = done.ok and SELF_TEST_SAYS in done.text() and any(faults.iterdir())
+    if not found:
+        warn(f"libFuzzer does not find a fault behind five bytes in {SELF_TEST_RUNS:,} runs: it is blind")
+    return [tally.check(_SELF_TEST, found)]
+
+
+def fuzz(target: str) -> Sequence[Count]:
     """Runs a target. The inputs that it finds stay in build/fuzz/TARGET, from where the next run goes on."""
     found = BUILD / "fuzz" / target
     faults = BUILD / "fuzz-faults" / target
@@ -58,7 +90,7 @@ def fuzz(target: str, seconds: int = FUZZ_SECONDS) -> Sequence[Count]:
         folder.mkdir(parents=True, exist_ok=True)
     command = (
         TARGET / "debug/emrkeys-fuzz",
-        f"-max_total_time={seconds}",
+        f"-max_total_time={seconds()}",
         "-timeout=20",
         "-rss_limit_mb=2048",
         "-print_final_stats=1",
@@ -104,36 +136,61 @@ def build_asan() -> Sequence[Count]:
     return []
 
 
+def _watched(runtime: str, reports: Path) -> dict[str, str | None]:
+    """The environment of a JVM in which AddressSanitizer watches the library, with its reports in a new folder."""
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir(parents=True)
+    return {
+        **jvm.ENVIRONMENT,
+        "LD_PRELOAD": runtime,
+        # The JVM has its own use for SIGSEGV, and ends without giving all memory back.
+        "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:allow_user_segv_handler=1:"
+        f"detect_leaks=0:abort_on_error=0:exitcode={ASAN_FAULT}:log_path={reports}/report:"
+        f"suppressions={ROOT / 'tools/asan.supp'}",
+    }
+
+
+def asan_notices(java: jdk.Java, runtime: str, access: str) -> Count:
+    """Lets the library `read` or `write` outside of a buffer of Java's, for which AddressSanitizer must end the
+    process."""
+    title = f"{_BUILD_ASAN}: a {access} outside of a buffer"
+    reports = BUILD / f"asan/fault-{access}"
+    options = ["--add-opens=java.base/java.nio=ALL-UNNAMED", *jvm.with_asan(BUILD / "asan")]
+    command = jvm.command("unit", java, [access], options, main="org.emrkeys.bridge.BufferFault")
+    environment = _watched(runtime, reports)
+    done = step(f"asan-fault-{access}", title, command, environment=environment, expected=ASAN_FAULT)
+    told = "".join(report.read_text(errors="replace") for report in reports.iterdir())
+    noticed = done.ok and "heap-buffer-overflow" in told and f"{access.upper()} of size" in told
+    if not noticed:
+        warn(f"AddressSanitizer does not notice a {access} outside of a buffer: {relative(done.log)}")
+    return tally.check(title, noticed)
+
+
 def asan(java: jdk.Java) -> Sequence[Count]:
-    """The tests of ciphers and of the boundary, on the instrumented library."""
+    """The tests of ciphers and of the boundary, on the instrumented library, once it has noticed faults on purpose."""
     title = f"{_BUILD_ASAN}, Java {java.version}"
     runtime = _runtime()
     if runtime is None:
         warn("the C compiler has no AddressSanitizer (apt-get install gcc): the library is not tested with it")
         return [tally.skipped(title)]
+    noticed = [asan_notices(java, runtime, access) for access in ("read", "write")]
     tests = jvm.Tests("unit", java, classes=ASAN_TESTS, asan=BUILD / "asan")
     reports = BUILD / "asan/report"
-    shutil.rmtree(reports, ignore_errors=True)
-    reports.mkdir(parents=True)
-    environment = {
-        **jvm.ENVIRONMENT,
-        "LD_PRELOAD": runtime,
-        # The JVM has its own use for SIGSEGV, and ends without giving all memory back.
-        "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:allow_user_segv_handler=1:"
-        f"detect_leaks=0:abort_on_error=0:exitcode=77:log_path={reports}/report:"
-        f"suppressions={ROOT / 'tools/asan.supp'}",
-    }
-    done = step(tests.name, title, tests.prepare(), environment=environment)
+    done = step(tests.name, title, tests.prepare(), environment=_watched(runtime, reports))
     status = done.status
     for report in sorted(reports.iterdir()):
         warn(f"AddressSanitizer complains: {relative(report)}")
         status = status or 1
-    return [tally.junit(title, status, tests.reports.glob("*.xml"))]
+    return [*noticed, tally.junit(title, status, tests.reports.glob("*.xml"))]
 
 
 def rust_jobs() -> list[Job]:
     """Fuzzing, for a whole run."""
-    jobs = [Job(_BUILD_FUZZ, build_fuzz, needs=("Rust build",))]
+    seconds()  # refused before anything runs
+    jobs = [
+        Job(_BUILD_FUZZ, build_fuzz, needs=("Rust build",)),
+        Job(_SELF_TEST, self_test, needs=(_BUILD_FUZZ,)),
+    ]
     for target in targets():
         jobs.append(Job(f"fuzz target {target}", lambda target=target: fuzz(target), needs=(_BUILD_FUZZ,)))
     return jobs

@@ -47,6 +47,12 @@ def test_step_that_fails_shows_the_end_of_its_log(capfd):
     assert "| 199\n" in shown and "| 100\n" not in shown
 
 
+def test_step_that_must_fail_is_wrong_if_it_does_not(capfd):
+    assert run("raise SystemExit(3)", expected=3).ok
+    assert "FAILED" not in capfd.readouterr().out
+    assert not run("", expected=3).ok
+
+
 def test_step_sees_variables_that_are_added_and_none_that_are_removed(monkeypatch):
     monkeypatch.setenv("GONE", "x")
     done = run("import os; print(os.environ.get('GONE'), os.environ['NEW'])", environment={"GONE": None, "NEW": "1"})

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import jdk, packages, suites
+from tools import jdk, packages, sanitized, suites
+from tools.console import Failure
 from tools.jdk import Java
 from tools.paths import ROOT
 from tools.suites import Options, Suites
@@ -48,8 +49,18 @@ def test_a_full_run_has_java_21_and_every_stack_of_s3a_too():
 def test_a_full_run_fuzzes_each_target_and_has_a_library_with_address_sanitizer():
     targets = {path.name for path in (ROOT / "rust/fuzz/corpus").iterdir()}
     more = {f"fuzz target {target}" for target in targets} | {"library with AddressSanitizer, tests"}
+    more |= {"fuzz targets: self-test"}
     assert more <= jobs(full=True).keys()
     assert not more & jobs().keys()
+
+
+@pytest.mark.parametrize("asked", ["0", "a minute", "1.5"])
+def test_fuzz_seconds_that_are_no_number_are_refused(monkeypatch, asked):
+    monkeypatch.setenv("FUZZ_SECONDS", "600")
+    assert sanitized.seconds() == 600
+    monkeypatch.setenv("FUZZ_SECONDS", asked)
+    with pytest.raises(Failure, match="FUZZ_SECONDS"):
+        jobs(full=True)
 
 
 def test_hadoop_3_5_is_left_out_where_an_older_java_builds():

@@ -8,7 +8,10 @@ mod boundary;
 mod ciphers;
 mod configuration;
 mod progress;
+mod self_test;
 mod stored;
+
+pub use self_test::SELF_TEST;
 
 /// A target.
 pub type Target = fn(&[u8]);

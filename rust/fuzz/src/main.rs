@@ -8,7 +8,8 @@ fuzz_target!(|data: &[u8]| {
     static CHOSEN: std::sync::OnceLock<Target> = std::sync::OnceLock::new();
     let target = CHOSEN.get_or_init(|| {
         let name = std::env::var("EMRKEYS_FUZZ").unwrap_or_default();
-        let known = emrkeys_fuzz::TARGETS.iter().find(|(known, _)| *known == name);
+        let mut all = emrkeys_fuzz::TARGETS.iter().chain([&emrkeys_fuzz::SELF_TEST]);
+        let known = all.find(|(known, _)| *known == name);
         known.map_or_else(|| panic!("EMRKEYS_FUZZ names no target"), |(_, target)| *target)
     });
     target(data);
