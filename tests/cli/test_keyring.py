@@ -1,7 +1,9 @@
 """`emrkeys keyring` in S3 and under KMS. The tests of its crate show it on files."""
 
+import json
 import re
 import shlex
+from datetime import datetime, timezone
 
 import pytest
 
@@ -34,6 +36,50 @@ def test_a_keyring_in_s3_keeps_its_properties(servers, tool):
     before = servers.s3.get_object(**place)["Body"].read()
     assert "SOURCE_DENIED" in tool.fails(5, "keyring", "rotate", uri, "--kms-key-id", protector)
     assert servers.s3.get_object(**place)["Body"].read() == before
+
+
+def test_a_keyring_in_s3_keeps_its_access_control_list_or_the_tool_says_that_it_cannot(servers, tool):
+    bucket, options = servers.bucket(), ["--kms-key-id", servers.kms_key()]
+    uri, place = f"s3://{bucket}/lake.keyring", {"Bucket": bucket, "Key": "lake.keyring"}
+    tool.ok("keyring", "create", uri, "--name", "lake", *options)
+    servers.s3.put_object_acl(**place, ACL="public-read")
+    grants = servers.s3.get_object_acl(**place)["Grants"]
+    assert tool.json("keyring", "rotate", uri, *options)["notes"] == []
+    assert sorted(servers.s3.get_object_acl(**place)["Grants"], key=str) == sorted(grants, key=str)
+    servers.deny("s3", "GetObjectAcl")
+    rotated = tool.run("keyring", "rotate", uri, *options, "--output", "json")
+    assert rotated.returncode == 0 and json.loads(rotated.stdout)["notes"] == ["acl-unreadable"]
+    assert "s3:GetObjectAcl" in rotated.stderr
+    servers.control("DELETE", "faults")
+    # A bucket that enforces its owner has no lists: they are not asked for.
+    rule = {"ObjectOwnership": "BucketOwnerEnforced"}
+    servers.s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": [rule]})
+    servers.deny("s3", "GetObjectAcl")
+    assert tool.json("keyring", "rotate", uri, *options)["notes"] == []
+
+
+def test_a_keyring_in_s3_keeps_its_lock_or_stays_as_it_is(servers, tool):
+    bucket, options = servers.bucket() + "-locked", ["--kms-key-id", servers.kms_key()]
+    servers.s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    uri, place = f"s3://{bucket}/lake.keyring", {"Bucket": bucket, "Key": "lake.keyring"}
+    later = datetime(2099, 1, 1, tzinfo=timezone.utc)
+    locks = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": later, "ObjectLockLegalHoldStatus": "ON"}
+    tool.ok("keyring", "create", uri, "--name", "lake", *options)
+    tool.ok("keyring", "rotate", uri, *options)
+    assert "ObjectLockMode" not in servers.s3.head_object(**place)
+    document = servers.s3.get_object(**place)["Body"].read()
+    servers.s3.put_object(**place, **locks, Body=document)
+    tool.ok("keyring", "rotate", uri, *options)
+    head = servers.s3.head_object(**place)
+    assert {name: head[name] for name in locks} == locks
+    # S3 leaves out of its answer the lock that the caller may not read.
+    document = servers.s3.get_object(**place)["Body"].read()
+    servers.s3.put_object(**place, Body=document)
+    for operation in ("GetObjectRetention", "GetObjectLegalHold"):
+        servers.control("DELETE", "faults")
+        servers.deny("s3", operation)
+        assert "SOURCE_DENIED" in tool.fails(5, "keyring", "rotate", uri, *options)
+    assert servers.s3.get_object(**place)["Body"].read() == document
 
 
 def test_a_denial_of_kms_is_told(servers, tool):

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
-use emrkeys_core::aws::{self, runtime, S3Failure};
+use emrkeys_core::aws::{self, runtime, S3Failure, S3Refusal};
 use emrkeys_core::{excerpt, Code, Problem};
 
 /// No single call takes longer; a call that stalls ends long before.
@@ -24,15 +24,24 @@ where
     let uri = uri.to_string();
     runtime::block_on(DEADLINE, call)?
         .ok_or_else(|| unavailable(&uri, operation, "no answer within an hour", None))?
-        .map_err(|error| failure(&uri, operation, &error))
+        .map_err(|error| {
+            let (failure, told) = aws::classify(&error);
+            refused(&uri, operation, failure, &told)
+        })
 }
 
-fn failure<E>(uri: &str, operation: &str, error: &SdkError<E>) -> Problem
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    SdkError<E>: RequestId,
-{
-    let (failure, told) = aws::classify(error);
+/// Waits for the answers of the core's requests about an object, and says what went wrong with the last one.
+pub(super) fn ask<T>(
+    uri: &dyn Display,
+    answer: impl std::future::Future<Output = Result<T, S3Refusal>>,
+) -> Result<T, Problem> {
+    let uri = uri.to_string();
+    runtime::block_on(DEADLINE, answer)?
+        .ok_or_else(|| unavailable(&uri, "a request", "no answer within an hour", None))?
+        .map_err(|refusal| refused(&uri, refusal.operation, refusal.failure, &refusal.told))
+}
+
+fn refused(uri: &str, operation: &str, failure: S3Failure, told: &str) -> Problem {
     let (code, remedy) = match failure {
         S3Failure::NoBucket => (Code::ObjectNotFound, "Correct the bucket's name."),
         S3Failure::NoObject => (Code::ObjectNotFound, "Correct the location."),
@@ -50,9 +59,9 @@ where
             Code::StoreUnavailable,
             "The bucket is in another region: name it.",
         ),
-        S3Failure::Unavailable => return unavailable(uri, operation, &told, None),
+        S3Failure::Unavailable => return unavailable(uri, operation, told, None),
     };
-    problem(uri, operation, code, &told, None, remedy)
+    problem(uri, operation, code, told, None, remedy)
 }
 
 pub(super) fn unavailable(uri: &str, operation: &str, told: &str, request_id: Option<&str>) -> Problem {

@@ -8,11 +8,11 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
 
-use super::acl::{grant, Acl};
 use super::calls::wait;
-use super::keep::{changed, first_problem, keep, kept};
+use super::keep::{changed, first_problem};
 use super::store::{Head, ObjectUri, Store};
 use super::work::{work_on, InOrder, Pace};
+use emrkeys_core::aws::{kept_of, Acl};
 use emrkeys_core::envelope::{Metadata, INSTRUCTION_MARK};
 use emrkeys_core::uri::percent_encode;
 use emrkeys_core::{Code, Error, Problem};
@@ -53,7 +53,7 @@ impl Written {
         same_write
             && now.length == before.length
             && now.metadata == *metadata
-            && kept(&now.raw) == kept(&before.raw)
+            && kept_of(&now.raw) == kept_of(&before.raw)
     }
 }
 
@@ -108,7 +108,7 @@ impl Store {
             .set_if_none_match(absent)
             .metadata_directive(MetadataDirective::Replace)
             .set_metadata(Some(metadata.clone().into_iter().collect()));
-        let copied = wait(uri, "CopyObject", grant!(keep!(call, &head.raw), acl).send())?;
+        let copied = wait(uri, "CopyObject", head.kept(acl).on_copy(call).send())?;
         if let (Some(seen), Some(taken)) = (head.version_id(), copied.copy_source_version_id()) {
             if seen != taken {
                 return Err(Problem::new(
@@ -168,7 +168,7 @@ impl Store {
             .key(&uri.key)
             .set_tagging(Some(tags.clone()).filter(|tags| !tags.is_empty()))
             .set_metadata(Some(metadata.clone().into_iter().collect()));
-        let call = grant!(keep!(call, &head.raw), acl);
+        let call = head.kept(acl).on_upload(call);
         let upload = wait(uri, "CreateMultipartUpload", call.send())?;
         let id = upload.upload_id().unwrap_or_default().to_owned();
         self.copy_and_complete(uri, head, &id, &tags, part)
@@ -341,7 +341,7 @@ impl Store {
             .set_metadata(Some(metadata.into_iter().collect()))
             .set_tagging(Some(self.tags(uri)?).filter(|tags| !tags.is_empty()))
             .body(ByteStream::from(content));
-        wait(uri, "PutObject", grant!(keep!(call, &head.raw), acl).send()).map(|_| ())
+        wait(uri, "PutObject", head.kept(acl).on_put(call).send()).map(|_| ())
     }
 }
 

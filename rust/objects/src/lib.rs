@@ -4,7 +4,6 @@
 //! unwraps the data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content;
 //! [`Store`] is S3.
 
-mod acl;
 mod body;
 mod bucket;
 mod calls;

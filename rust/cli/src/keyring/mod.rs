@@ -7,6 +7,7 @@ mod target;
 use std::io::{stdin, stdout, BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
+use emrkeys_core::aws::ACL_UNREADABLE;
 use emrkeys_core::keyring::{Change, Edit, Editor, Protection, State, Summary, VersionSummary};
 use serde_json::{json, Value};
 
@@ -302,9 +303,16 @@ fn number_of(edit: &Edit<'_>, version: &str) -> String {
 
 fn finish(found: &Found, edit: &Edit<'_>, writing: &Writing, form: Form) -> Result<(), Failure> {
     let editor = &found.editor;
+    let mut lost = None;
     if !writing.dry_run {
-        edit.write()?;
+        lost = edit.write()?;
         found.seen.remember(&edit.after);
+    }
+    if lost == Some(ACL_UNREADABLE) {
+        note(
+            "warning: the access control list of the keyring may not be read, and is lost: set it again, and allow \
+             s3:GetObjectAcl and s3:PutObjectAcl",
+        );
     }
     let mut out = stdout().lock();
     let changes = changes(edit);
@@ -314,6 +322,7 @@ fn finish(found: &Found, edit: &Edit<'_>, writing: &Writing, form: Form) -> Resu
                 "uri": editor.uri(),
                 "written": !writing.dry_run,
                 "changes": changes,
+                "notes": Vec::from_iter(lost),
                 "keyring": summary(&edit.after),
             });
             writeln!(out, "{document:#}")?;

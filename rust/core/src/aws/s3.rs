@@ -4,12 +4,10 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
-use aws_sdk_s3::types::{ServerSideEncryption, Tag};
 use aws_sdk_s3::Client;
 
 use crate::aws::connect::{self, Patience};
 use crate::aws::error::{answer, causes, request};
-use crate::uri::percent_encode;
 
 /// How to reach S3; what is not set here comes from the AWS environment, profile or instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +46,13 @@ pub enum S3Failure {
     Unavailable,
 }
 
+impl S3Failure {
+    /// Whether the thing that was asked for is not there.
+    pub(super) fn is_absence(self) -> bool {
+        matches!(self, S3Failure::NoBucket | S3Failure::NoObject)
+    }
+}
+
 /// The kind of a failure and its words, with the id of the request.
 ///
 /// Source: Amazon S3 API Reference, "Error responses".
@@ -71,18 +76,4 @@ where
         _ => S3Failure::Unavailable,
     };
     (failure, format!("{told}{id}"))
-}
-
-/// Tags as the header of a request takes them; empty for none. Source: Amazon S3 API Reference, `PutObject`,
-/// `x-amz-tagging`.
-pub fn tagging(tags: &[Tag]) -> String {
-    let pairs = tags
-        .iter()
-        .map(|tag| format!("{}={}", percent_encode(tag.key()), percent_encode(tag.value())));
-    pairs.collect::<Vec<_>>().join("&")
-}
-
-/// Whether a KMS key protects an object at rest, by what S3 says of its encryption there.
-pub fn is_under_kms(at_rest: Option<&ServerSideEncryption>) -> bool {
-    !matches!(at_rest, None | Some(ServerSideEncryption::Aes256))
 }

@@ -230,11 +230,13 @@ impl Editor {
 }
 
 impl Edit<'_> {
-    /// Writes the keyring, if it is still as it was read, and reads it back.
+    /// Writes the keyring, if it is still as it was read, and reads it back. One in S3 keeps its properties; the result
+    /// is [`ACL_UNREADABLE`](crate::aws::ACL_UNREADABLE) if its access control list may not be read and is lost.
     ///
     /// # Errors
-    /// `KEYRING_CHANGED`, and nothing was written; what the store says.
-    pub fn write(&self) -> Result<(), Error> {
+    /// `KEYRING_CHANGED`, and nothing was written; what the store says, such as `SOURCE_DENIED` for a lock that may not
+    /// be read.
+    pub fn write(&self) -> Result<Option<&'static str>, Error> {
         Ok(self.editor.store.write(self.old.as_ref(), &self.bytes)?)
     }
 }

@@ -16,7 +16,7 @@ use super::document::{Document, Malformed};
 use crate::aws::S3Access;
 use crate::error::{excerpt, Code, Problem};
 use crate::inputs::Inputs;
-use crate::material::s3::{self, Condition, Written};
+use crate::material::s3::{self, Condition};
 use crate::material::{self, Location, Permissions, Secrecy};
 
 /// The subject of messages where no property is at fault.
@@ -124,13 +124,13 @@ impl Store {
         }
     }
 
-    /// Writes `bytes` in place of `old`, or where nothing is.
+    /// Writes `bytes` in place of `old`, or where nothing is. Gives a note on a property that could not be kept.
     ///
     /// # Errors
     /// `KEYRING_CHANGED` where the keyring is not `old` any more; then nothing was written.
-    pub(super) fn write(&self, old: Option<&Stored>, bytes: &[u8]) -> Result<(), Problem> {
+    pub(super) fn write(&self, old: Option<&Stored>, bytes: &[u8]) -> Result<Option<&'static str>, Problem> {
         match &self.place {
-            Place::File(path) => self.write_file(path, old, bytes),
+            Place::File(path) => self.write_file(path, old, bytes).map(|()| None),
             Place::S3 { bucket, key, access } => {
                 let condition = match old.map(|old| old.tag.as_deref()) {
                     None => Condition::Absent,
@@ -148,10 +148,10 @@ impl Store {
                 // A write whose answer was lost is repeated by the client, and then refused for having happened.
                 let found = self.read();
                 let is_ours = found.as_ref().is_ok_and(|found| found.bytes == bytes);
-                match (written, is_ours) {
-                    (_, true) => Ok(()),
-                    (Written::No, false) => Err(self.changed(old.is_some())),
-                    (Written::Yes, false) => {
+                match (written.happened, is_ours) {
+                    (_, true) => Ok(written.note),
+                    (false, false) => Err(self.changed(old.is_some())),
+                    (true, false) => {
                         found?;
                         Err(Problem::at(
                             WHAT,

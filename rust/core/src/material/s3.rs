@@ -62,16 +62,18 @@ pub(crate) enum Condition<'a> {
     Unchanged(&'a str),
 }
 
-/// Whether a conditional write happened.
+/// The answer to a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    Yes,
-    /// The object is not as the condition says.
-    No,
+pub(crate) struct Written {
+    /// `false`: the object is not as the condition says.
+    pub(crate) happened: bool,
+    /// A property that could not be kept: `acl-unreadable`.
+    pub(crate) note: Option<&'static str>,
 }
 
 /// Replaces or makes the object if `condition` holds, which S3 decides atomically. A replaced object keeps the
-/// headers of its content, its user metadata, storage class, encryption by S3 and tags.
+/// headers of its content, its user metadata, storage class, encryption by S3, lock and tags, and its access control
+/// list where that may be read.
 pub(crate) fn write(
     property: &str,
     bucket: &str,
@@ -161,23 +163,30 @@ impl Object<'_> {
             .key(self.key)
             .content_type("application/json")
             .body(ByteStream::from(bytes.to_vec()));
-        let request = match condition {
-            Condition::Absent => request.if_none_match("*"),
+        let (request, note) = match condition {
+            Condition::Absent => (request.if_none_match("*"), None),
             Condition::Unchanged(tag) => match self.kept(client, tag).await? {
-                Some(kept) => kept.on(request).if_match(tag),
-                None => return Ok(Written::No),
+                Some(kept) => (kept.on(request).if_match(tag), kept.note),
+                None => {
+                    return Ok(Written {
+                        happened: false,
+                        note: None,
+                    })
+                }
             },
         };
-        let error = match request.send().await {
-            Ok(_) => return Ok(Written::Yes),
-            Err(error) => error,
+        let Err(error) = request.send().await else {
+            return Ok(Written { happened: true, note });
         };
         let status = error.raw_response().map(|answer| answer.status().as_u16());
         match (status, error.code(), condition) {
             // 409: another conditional write of the object was under way. 404: the object to replace is gone.
             // Source: Amazon S3 user guide, "How to prevent object overwrites with conditional writes".
             (Some(409 | 412), _, _) | (Some(404), Some("NoSuchKey"), Condition::Unchanged(_)) => {
-                Ok(Written::No)
+                Ok(Written {
+                    happened: false,
+                    note,
+                })
             }
             _ => Err(self.failure(&error)),
         }
@@ -193,6 +202,10 @@ impl Object<'_> {
         SdkError<E>: RequestId,
     {
         let (failure, told) = classify(error);
+        self.refused(failure, &told)
+    }
+
+    fn refused(&self, failure: S3Failure, told: &str) -> Problem {
         let (code, remedy) = match failure {
             S3Failure::NoBucket => (
                 Code::KeyFileNotFound,
@@ -205,16 +218,17 @@ impl Object<'_> {
             S3Failure::Denied => (
                 Code::SourceDenied,
                 "Allow the role s3:GetObject on the object (to write it also s3:PutObject and s3:GetObjectTagging, \
-                 and s3:PutObjectTagging if it has tags), and kms:Decrypt on the key that encrypts the bucket; S3 also \
-                 answers so for an object that does not exist if s3:ListBucket is not allowed.",
+                 s3:PutObjectTagging if it has tags, s3:PutObjectAcl, s3:PutObjectRetention and s3:PutObjectLegalHold \
+                 if it has an access control list or a lock), and kms:Decrypt on the key that encrypts the bucket; S3 \
+                 also answers so for an object that does not exist if s3:ListBucket is not allowed.",
             ),
             S3Failure::OtherRegion => (
                 Code::SourceUnavailable,
                 "The bucket is in another region: set emrkeys.s3.region to it.",
             ),
-            S3Failure::Changed | S3Failure::Unavailable => return self.unavailable(&told, None),
+            S3Failure::Changed | S3Failure::Unavailable => return self.unavailable(told, None),
         };
-        self.problem(code, &told, None, remedy)
+        self.problem(code, told, None, remedy)
     }
 
     fn unavailable(&self, told: &str, request_id: Option<&str>) -> Problem {

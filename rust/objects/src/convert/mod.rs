@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use emrkeys_core::aws::BucketSettings;
 use emrkeys_core::envelope::{Content, Envelope, INSTRUCTION_MARK, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use emrkeys_core::stored_text::json_fields;
 use emrkeys_core::{Code, Error, MaterialKey, Materials, Problem, Provider, Request};
@@ -26,7 +27,7 @@ pub use outcome::{outcome_name, report, report_csv, Conversion, Outcome, Plan, S
 pub use requests::Requests;
 
 use crate::body::Body;
-use crate::bucket::{Buckets, Settings};
+use crate::bucket::Buckets;
 use crate::copy::MAX_COPY;
 use crate::data_key::{materials_to_wrap, unwrap_data_key, DataKey, Generation};
 use crate::prove::Doubts;
@@ -120,7 +121,7 @@ struct Job<'a> {
     store: &'a Store,
     provider: &'a Provider,
     uri: &'a ObjectUri,
-    settings: Settings,
+    settings: BucketSettings,
     /// The data key of its content and the envelope; `None` in the clear.
     old: Option<(DataKey, Envelope, Place)>,
     /// The key that is to wrap; `None` for [`Form::Plaintext`].

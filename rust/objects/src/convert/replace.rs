@@ -8,13 +8,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
+use emrkeys_core::aws::{Acl, Kept};
 use emrkeys_core::envelope::Metadata;
 use emrkeys_core::{Error, Problem};
 use emrkeys_crypto::digest::{sha256, SIZE};
 
-use crate::acl::{grant, Acl};
 use crate::calls::wait;
-use crate::keep::{changed, first_problem, keep};
+use crate::keep::{changed, first_problem};
 use crate::store::{Head, ObjectUri, Store};
 
 /// Everything but the content of an object that is to stand in the place of another.
@@ -26,6 +26,12 @@ pub(super) struct Replacement<'a> {
     /// As a header takes them.
     pub(super) tags: &'a str,
     pub(super) acl: &'a Acl,
+}
+
+impl Replacement<'_> {
+    fn kept(&self) -> Kept<'_> {
+        self.head.kept(self.acl)
+    }
 }
 
 /// A piece of the new content as it was sent: the whole, or a part.
@@ -57,11 +63,11 @@ impl Written {
     }
 }
 
-/// Sets what the new object takes over.
+/// Sets the place, and what the new object takes over besides [`Replacement::kept`].
 macro_rules! take_over {
     ($request:expr, $new:expr) => {{
         let new: &Replacement = $new;
-        grant!(keep!($request, &new.head.raw), new.acl)
+        $request
             .bucket(&new.uri.bucket)
             .key(&new.uri.key)
             .set_metadata(Some(new.metadata.clone().into_iter().collect()))
@@ -120,7 +126,7 @@ impl Store {
             digest,
             confirmed: false,
         };
-        let call = take_over!(self.client.put_object(), new)
+        let call = take_over!(new.kept().on_put(self.client.put_object()), new)
             .if_match(&new.head.etag)
             .checksum_sha256(base64(&digest))
             .body(ByteStream::from(Bytes::from(content)));
@@ -140,7 +146,7 @@ impl Store {
     /// # Errors
     /// `STORE_DENIED`, `STORE_UNAVAILABLE`
     pub(super) fn begin_replacement(&self, new: &Replacement) -> Result<String, Problem> {
-        let call = take_over!(self.client.create_multipart_upload(), new);
+        let call = take_over!(new.kept().on_upload(self.client.create_multipart_upload()), new);
         let begun = wait(new.uri, "CreateMultipartUpload", call.send())?;
         Ok(begun.upload_id.unwrap_or_default())
     }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use emrkeys_core::aws::Acl;
 use emrkeys_core::envelope::{note_length, Content, Envelope, Metadata};
 use emrkeys_core::{Code, Error, Problem};
 use emrkeys_crypto::gcm::MAX_MESSAGE;
@@ -14,7 +15,6 @@ use super::pump::{pump, IN_MEMORY};
 use super::replace::{Replacement, Sent, Written};
 use super::turn::Turner;
 use super::{too_large, Convert, Found, Job, PIECE};
-use crate::acl::Acl;
 use crate::body::Body;
 use crate::content::{Sealer, TAG_BYTES};
 use crate::data_key::{unwrap_data_key, DataKey};

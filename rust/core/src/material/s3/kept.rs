@@ -1,43 +1,40 @@
-//! The properties that an object keeps when it is replaced: headers of its content, user metadata, storage class,
-//! encryption by S3 and tags. Access control lists and locks are not among them; who reads key material is for the
-//! policy of its bucket.
+//! The properties that an object keeps when it is replaced, read before.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::Client;
 
 use super::Object;
-use crate::aws::{is_under_kms, tagging};
-use crate::error::Problem;
+use crate::aws::{self, Acl, BucketSettings, Hidden, S3Object, S3Refusal, ACL_UNREADABLE};
+use crate::error::{excerpt, Code, Problem};
 
 /// The properties of an object, with its tags as a header has them.
 pub(super) struct Kept {
     head: HeadObjectOutput,
     tags: String,
+    acl: Acl,
+    /// A property that could not be read, and is lost: [`ACL_UNREADABLE`].
+    pub(super) note: Option<&'static str>,
 }
 
 impl Kept {
     /// Sets them on the request that replaces the object.
-    pub(super) fn on(self, request: PutObjectFluentBuilder) -> PutObjectFluentBuilder {
-        let head = self.head;
-        let under_kms = is_under_kms(head.server_side_encryption.as_ref());
-        request
-            .set_content_type(head.content_type)
-            .set_cache_control(head.cache_control)
-            .set_content_disposition(head.content_disposition)
-            .set_content_encoding(head.content_encoding)
-            .set_content_language(head.content_language)
-            .set_metadata(head.metadata)
-            .set_storage_class(head.storage_class)
-            .set_server_side_encryption(head.server_side_encryption)
-            .set_ssekms_key_id(head.ssekms_key_id.filter(|_| under_kms))
-            .set_bucket_key_enabled(head.bucket_key_enabled.filter(|_| under_kms))
-            .set_tagging(Some(self.tags).filter(|tags| !tags.is_empty()))
+    pub(super) fn on(&self, request: PutObjectFluentBuilder) -> PutObjectFluentBuilder {
+        let kept = aws::Kept {
+            head: &self.head,
+            acl: &self.acl,
+        };
+        kept.on_put(request)
+            .set_metadata(self.head.metadata.clone())
+            .set_tagging(Some(self.tags.clone()).filter(|tags| !tags.is_empty()))
     }
 }
 
 impl Object<'_> {
     /// The properties of the object with this ETag; `None` if it is gone or another.
+    ///
+    /// # Errors
+    /// `SOURCE_DENIED` too for a property that S3 does not show, other than an access control list.
     pub(super) async fn kept(&self, client: &Client, tag: &str) -> Result<Option<Kept>, Problem> {
         let request = client.head_object().bucket(self.bucket).key(self.key);
         let head = match request.send().await {
@@ -52,14 +49,51 @@ impl Object<'_> {
             }
             Err(error) => return Err(self.failure(&error)),
         };
+        let object = S3Object {
+            client,
+            bucket: self.bucket,
+            key: self.key,
+            version: None,
+        };
+        let refused = |refusal: S3Refusal| self.refused(refusal.failure, &refusal.told);
+        let settings = BucketSettings::of(client, self.bucket).await;
+        let has_locks = settings.has_locks == Some(true);
+        if let Some(hidden) = object.hides(&head, has_locks).await.map_err(refused)? {
+            return Err(self.hidden(hidden));
+        }
         // S3 does not count the tags for a caller who may not read them, so the count is no answer.
-        let tags = self.tags(client).await?;
-        Ok(Some(Kept { head, tags }))
+        let tags = object.tags().await.map_err(refused)?;
+        let (acl, note) = if settings.has_acls {
+            match object.acl().await.map_err(refused)? {
+                Some(acl) => (acl, None),
+                None => (Acl::default(), Some(ACL_UNREADABLE)),
+            }
+        } else {
+            (Acl::default(), None)
+        };
+        Ok(Some(Kept {
+            head,
+            tags,
+            acl,
+            note,
+        }))
     }
 
-    async fn tags(&self, client: &Client) -> Result<String, Problem> {
-        let request = client.get_object_tagging().bucket(self.bucket).key(self.key);
-        let answer = request.send().await.map_err(|error| self.failure(&error))?;
-        Ok(tagging(answer.tag_set()))
+    fn hidden(&self, hidden: Hidden) -> Problem {
+        let (what, remedy) = match hidden {
+            Hidden::Metadata => (
+                "user metadata",
+                "Write the metadata of the object without control characters, or remove it.",
+            ),
+            Hidden::Lock => (
+                "a lock",
+                "Allow s3:GetObjectRetention and s3:GetObjectLegalHold on the object.",
+            ),
+        };
+        let message = format!(
+            "{} may have {what} that S3 does not show, and would lose it; nothing was written",
+            excerpt(&self.uri())
+        );
+        Problem::at(self.property, Code::SourceDenied, message, remedy)
     }
 }

@@ -1,31 +1,14 @@
-//! Access control lists: read, and given to the object that takes another's place.
+//! Access control lists of objects in S3, as the requests that make an object take them.
 
+use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
 use aws_sdk_s3::types::{Grant, Permission};
-use emrkeys_core::{Code, Problem};
-
-use super::bucket::Settings;
-use super::calls::wait;
-use super::store::{ObjectUri, Store};
 
 /// The note on an object whose list may not be read: the new object has the list of every new object.
-pub(super) const UNREADABLE: &str = "acl-unreadable";
-
-/// Sets the grants of a list on a request that makes an object.
-macro_rules! grant {
-    ($request:expr, $acl:expr) => {{
-        let acl: &$crate::acl::Acl = $acl;
-        $request
-            .set_grant_full_control(acl.full_control.clone())
-            .set_grant_read(acl.read.clone())
-            .set_grant_read_acp(acl.read_acp.clone())
-            .set_grant_write_acp(acl.write_acp.clone())
-    }};
-}
-pub(super) use grant;
+pub const ACL_UNREADABLE: &str = "acl-unreadable";
 
 /// The grants of an access control list, as headers take them; all `None` for the list that every new object has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Acl {
+pub struct Acl {
     pub(super) full_control: Option<String>,
     pub(super) read: Option<String>,
     pub(super) read_acp: Option<String>,
@@ -33,6 +16,11 @@ pub(super) struct Acl {
 }
 
 impl Acl {
+    /// The list in the answer of S3.
+    pub(super) fn found(answer: &GetObjectAclOutput) -> Acl {
+        Acl::of(answer.owner().and_then(|owner| owner.id()), answer.grants())
+    }
+
     fn of(owner: Option<&str>, grants: &[Grant]) -> Acl {
         let own = |grant: &Grant| {
             grant.permission == Some(Permission::FullControl)
@@ -65,33 +53,6 @@ fn grantee(grant: &Grant) -> Option<String> {
     by("id", grantee.id())
         .or_else(|| by("uri", grantee.uri()))
         .or_else(|| by("emailAddress", grantee.email_address()))
-}
-
-impl Store {
-    /// The access control list that an object keeps, which S3 never copies, and [`UNREADABLE`] where it may not be read
-    /// and is lost. One request, unless the bucket has no lists.
-    ///
-    /// # Errors
-    /// `OBJECT_NOT_FOUND`, `STORE_UNAVAILABLE`
-    pub(super) fn acl(
-        &self,
-        uri: &ObjectUri,
-        settings: Settings,
-    ) -> Result<(Acl, Option<&'static str>), Problem> {
-        if !settings.has_acls {
-            return Ok((Acl::default(), None));
-        }
-        let call = self.client.get_object_acl().bucket(&uri.bucket).key(&uri.key);
-        let call = call.set_version_id(self.version().map(str::to_owned));
-        match wait(uri, "GetObjectAcl", call.send()) {
-            Ok(answer) => {
-                let owner = answer.owner().and_then(|owner| owner.id());
-                Ok((Acl::of(owner, answer.grants()), None))
-            }
-            Err(problem) if problem.code == Code::StoreDenied => Ok((Acl::default(), Some(UNREADABLE))),
-            Err(problem) => Err(problem),
-        }
-    }
 }
 
 #[cfg(test)]
