@@ -92,7 +92,8 @@ pub struct RsaDecryptor {
 
 impl RsaDecryptor {
     /// From PKCS#8 in DER, 512 to 16384 bits. The numbers are checked against each other. A key may also have the
-    /// modulus and the private exponent alone, in the JDK's encoding of such a key: all others are zero.
+    /// modulus and the private exponent alone, in the JDK's encoding of such a key (all others are zero), if its public
+    /// exponent is 65537. So operations are blinded, and their results compared, for every key.
     ///
     /// # Errors
     /// [`CipherError::RsaKey`].

@@ -10,11 +10,11 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use der::asn1::UintRef;
-use der::Encode;
+use der::{Decode, Encode};
 use emrkeys_crypto::key_store::KeyStore;
 use emrkeys_crypto::rsa::{PrivateKey, PublicKey};
 use emrkeys_crypto::{fingerprint, KeyError};
-use pkcs1::RsaPublicKeyRef;
+use pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -444,4 +444,25 @@ proptest! {
         let _ = PrivateKey::parse(&bytes, None);
         let _ = PublicKey::parse(&bytes);
     }
+}
+
+/// Its public half, which writes, cannot be known of it; aws-lc would not blind its operations.
+#[test]
+fn a_key_without_its_primes_and_public_exponent_is_refused() {
+    let whole = data("pkcs1.der");
+    let whole = RsaPrivateKeyRef::from_der(&whole).unwrap();
+    let zero = UintRef::new(&[0]).unwrap();
+    let of_two_numbers = RsaPrivateKeyRef {
+        public_exponent: zero,
+        prime1: zero,
+        prime2: zero,
+        exponent1: zero,
+        exponent2: zero,
+        coefficient: zero,
+        ..whole
+    };
+    assert!(matches!(
+        PrivateKey::parse(&of_two_numbers.to_der().unwrap(), None),
+        Err(KeyError::Inconsistent)
+    ));
 }

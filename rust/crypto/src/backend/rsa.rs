@@ -42,6 +42,9 @@ impl OaepHash {
     }
 }
 
+/// The public exponent of nearly all keys.
+const USUAL_EXPONENT: c::BN_ULONG = 65537;
+
 /// How the backend pads an RSA message.
 #[derive(Clone, Copy)]
 pub(crate) enum RsaPadding<'a> {
@@ -84,7 +87,8 @@ impl Drop for PkeyContext {
 
 impl RsaKey {
     /// Parses PKCS#8 (`Direction::Decrypt`) or SubjectPublicKeyInfo (`Direction::Encrypt`) DER.
-    /// aws-lc checks the consistency of a private key.
+    /// aws-lc checks the consistency of a private key. One without its public exponent gets that; see
+    /// [`RsaKey::with_exponent`].
     pub(crate) fn from_der(direction: Direction, der: &[u8]) -> Result<Self, CipherError> {
         // SAFETY: `cbs` is initialised over the live slice `der`, which outlives both calls; the
         // parsers return an owned key or null.
@@ -111,10 +115,53 @@ impl RsaKey {
         // The bounds of the JDK's provider (sun.security.rsa.RSAKeyFactory), in whose place JCE asks for ciphers here.
         // Keys of a configuration have stricter ones.
         if id == c::EVP_PKEY_RSA && (512..=16384).contains(&bits) {
-            Ok(key)
+            key.with_exponent()
         } else {
             Err(CipherError::RsaKey)
         }
+    }
+
+    /// The key, with the public exponent if it came without one, as the JDK encodes a private key of a modulus and a
+    /// private exponent alone.
+    ///
+    /// For a key without it aws-lc neither blinds an operation, so that its time may say something of the key, nor
+    /// compares its result (`rsa_default_private_transform`). The JDK blinds such keys, too. The exponent of nearly all
+    /// keys is 65537; aws-lc finds out by one operation whether it is that of this key, which is refused otherwise.
+    fn with_exponent(self) -> Result<Self, CipherError> {
+        // SAFETY: get0 functions borrow from the live key, and everything that is made here is freed here, or owned by
+        // the result; `RSA_new_private_key_no_crt` copies its arguments, and refuses null.
+        let whole = unsafe {
+            let bare = c::EVP_PKEY_get0_RSA(self.0.as_ptr());
+            if bare.is_null() || !c::RSA_get0_e(bare).is_null() {
+                return Ok(self);
+            }
+            let exponent = c::BN_new();
+            let rsa = if !exponent.is_null() && c::BN_set_word(exponent, USUAL_EXPONENT) == 1 {
+                c::RSA_new_private_key_no_crt(c::RSA_get0_n(bare), exponent, c::RSA_get0_d(bare))
+            } else {
+                ptr::null_mut()
+            };
+            c::BN_free(exponent);
+            let whole = NonNull::new(c::EVP_PKEY_new()).map(RsaKey);
+            let is_whole = whole
+                .as_ref()
+                .is_some_and(|whole| !rsa.is_null() && c::EVP_PKEY_set1_RSA(whole.0.as_ptr(), rsa) == 1);
+            c::RSA_free(rsa);
+            whole.filter(|_| is_whole)
+        };
+        let Some(whole) = whole else {
+            ok(0, CipherError::RsaKey)?;
+            return Err(CipherError::RsaKey);
+        };
+        let mut two = vec![0; whole.size()];
+        if let Some(last) = two.last_mut() {
+            *last = 2;
+        }
+        let mut out = Zeroizing::new(vec![0; whole.size()]);
+        whole
+            .run(Direction::Decrypt, RsaPadding::Raw, &two, &mut out)
+            .map_err(|_| CipherError::RsaKey)?;
+        Ok(whole)
     }
 
     /// Bytes of the modulus, which are those of every ciphertext.
@@ -221,5 +268,90 @@ impl RsaKey {
         };
         ok(status, error)?;
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use der::asn1::{OctetStringRef, UintRef};
+    use der::{Decode, Encode};
+    use pkcs1::RsaPrivateKeyRef;
+    use pkcs8::PrivateKeyInfoRef;
+
+    /// The JDK's encoding of a key of two numbers: those of `der`, and zeros.
+    fn bare(der: &[u8]) -> Vec<u8> {
+        let info = PrivateKeyInfoRef::from_der(der).unwrap();
+        let whole = RsaPrivateKeyRef::from_der(info.private_key.as_bytes()).unwrap();
+        let zero = UintRef::new(&[0]).unwrap();
+        let bare = RsaPrivateKeyRef {
+            modulus: whole.modulus,
+            public_exponent: zero,
+            private_exponent: whole.private_exponent,
+            prime1: zero,
+            prime2: zero,
+            exponent1: zero,
+            exponent2: zero,
+            coefficient: zero,
+            other_prime_infos: None,
+        };
+        let bare = bare.to_der().unwrap();
+        let info = PrivateKeyInfoRef::new(pkcs1::ALGORITHM_ID, OctetStringRef::new(&bare).unwrap());
+        info.to_der().unwrap()
+    }
+
+    /// Whether aws-lc blinds operations of the key and checks their results.
+    fn has_exponent(key: &RsaKey) -> bool {
+        // SAFETY: the key is live.
+        unsafe { !c::RSA_get0_e(c::EVP_PKEY_get0_RSA(key.0.as_ptr())).is_null() }
+    }
+
+    /// A key of 2048 bits with another public exponent, in DER.
+    fn generated(exponent: c::BN_ULONG) -> Vec<u8> {
+        let mut out = ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: everything is made and freed here; `out` has `length` bytes if the last function succeeds.
+        unsafe {
+            let (rsa, number, key) = (c::RSA_new(), c::BN_new(), c::EVP_PKEY_new());
+            assert_eq!(c::BN_set_word(number, exponent), 1);
+            assert_eq!(c::RSA_generate_key_ex(rsa, 2048, number, ptr::null_mut()), 1);
+            assert_eq!(c::EVP_PKEY_set1_RSA(key, rsa), 1);
+            let mut cbb = std::mem::MaybeUninit::uninit();
+            assert_eq!(c::CBB_init(cbb.as_mut_ptr(), 0), 1);
+            assert_eq!(c::EVP_marshal_private_key(cbb.as_mut_ptr(), key), 1);
+            assert_eq!(c::CBB_finish(cbb.as_mut_ptr(), &mut out, &mut length), 1);
+            let der = std::slice::from_raw_parts(out, length).to_vec();
+            c::OPENSSL_free(out.cast());
+            c::EVP_PKEY_free(key);
+            c::RSA_free(rsa);
+            c::BN_free(number);
+            der
+        }
+    }
+
+    #[test]
+    fn a_key_of_two_numbers_is_blinded_or_refused() {
+        let der = include_bytes!("../../tests/data/pkcs8.der");
+        let (whole, bare_key) = (
+            RsaKey::from_der(Direction::Decrypt, der).unwrap(),
+            RsaKey::from_der(Direction::Decrypt, &bare(der)).unwrap(),
+        );
+        assert!(has_exponent(&whole) && has_exponent(&bare_key));
+        let mut sealed = vec![7; whole.size()];
+        sealed[0] = 0;
+        let [mut one, mut other] = [vec![0; whole.size()], vec![0; whole.size()]];
+        whole
+            .run(Direction::Decrypt, RsaPadding::Raw, &sealed, &mut one)
+            .unwrap();
+        bare_key
+            .run(Direction::Decrypt, RsaPadding::Raw, &sealed, &mut other)
+            .unwrap();
+        assert_eq!(one, other);
+        let unusual = generated(17);
+        assert!(RsaKey::from_der(Direction::Decrypt, &unusual).is_ok());
+        assert!(matches!(
+            RsaKey::from_der(Direction::Decrypt, &bare(&unusual)),
+            Err(CipherError::RsaKey)
+        ));
     }
 }

@@ -152,6 +152,29 @@ class FirstPositionTest {
     roundTrip("SunJCE", large.getPublic(), large.getPrivate());
   }
 
+  private static PrivateKey ofTwoNumbers(KeyPair pair) throws Exception {
+    RSAPrivateCrtKey whole = (RSAPrivateCrtKey) pair.getPrivate();
+    RSAPrivateKeySpec bare = new RSAPrivateKeySpec(whole.getModulus(), whole.getPrivateExponent());
+    return KeyFactory.getInstance("RSA").generatePrivate(bare);
+  }
+
+  /** Native code blinds no operation of a key whose public exponent it does not know; the JDK does. */
+  @Test
+  void aKeyOfTwoNumbersThatNativeCodeWouldNotBlindIsServedByTheJdk() throws Exception {
+    KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
+    generator.initialize(new RSAKeyGenParameterSpec(2048, BigInteger.valueOf(17)));
+    KeyPair unusual = generator.generateKeyPair();
+    Key two = ofTwoNumbers(unusual);
+    Cipher open = Cipher.getInstance(OAEP);
+    open.init(Cipher.DECRYPT_MODE, two);
+    assertEquals("SunJCE", provider(open));
+    Cipher seal = Cipher.getInstance(OAEP);
+    seal.init(Cipher.ENCRYPT_MODE, unusual.getPublic());
+    assertArrayEquals(new byte[7], open.doFinal(seal.doFinal(new byte[7])));
+    Cipher ours = Cipher.getInstance(OAEP, EmrKeysProvider.NAME);
+    assertThrows(InvalidKeyException.class, () -> ours.init(Cipher.DECRYPT_MODE, two));
+  }
+
   /** The shortest keys, and those of two numbers: a Cipher whose provider is chosen takes them. */
   @Test
   void keysThatTheJdkTakesAreServedOnceTheProviderIsChosen() throws Exception {
@@ -159,10 +182,7 @@ class FirstPositionTest {
     generator.initialize(512);
     KeyPair small = generator.generateKeyPair();
     roundTrip(EmrKeysProvider.NAME, small.getPublic(), small.getPrivate());
-    RSAPrivateCrtKey whole = (RSAPrivateCrtKey) one.getPrivate();
-    RSAPrivateKeySpec bare = new RSAPrivateKeySpec(whole.getModulus(), whole.getPrivateExponent());
-    Key two = KeyFactory.getInstance("RSA").generatePrivate(bare);
-    roundTrip(EmrKeysProvider.NAME, one.getPublic(), two);
+    roundTrip(EmrKeysProvider.NAME, one.getPublic(), ofTwoNumbers(one));
     Cipher chosen = Cipher.getInstance(OAEP);
     assertEquals(EmrKeysProvider.NAME, provider(chosen));
     chosen.init(Cipher.ENCRYPT_MODE, small.getPublic());
