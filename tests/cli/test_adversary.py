@@ -1,5 +1,6 @@
 """Adversaries against whom there is no protection in emrkeys, and what they get: docs/security.md has the table."""
 
+import base64
 import json
 import subprocess
 
@@ -53,6 +54,23 @@ def test_who_writes_the_configuration_chooses_the_key_of_new_objects_and_the_aud
     assert lake.tool.run("cat", lake.uri + "before", *properties(changed), input=b"").stdout == TEXT
     changed["emrkeys.key.old.file"] = changed["emrkeys.key.new.file"]
     assert "KEY_VERSION_UNKNOWN" in lake.tool.fails(1, "cat", lake.uri + "before", *properties(changed))
+
+
+def test_who_writes_objects_in_aes_cbc_changes_their_first_block_at_will_and_no_error_shows_it(lake):
+    text, wanted = b"pay 100 to Alice", b"pay 900 to Carol"
+    body, metadata = seal(text + TEXT, lake.old, "encryption-only", lake.describe("old"))
+    vector = base64.b64decode(metadata["x-amz-iv"])
+    vector = bytes(old ^ is_now ^ was for old, is_now, was in zip(vector, wanted, text))
+    lake.put("x", body, {**metadata, "x-amz-iv": base64.b64encode(vector).decode()})
+    command = ["cat", lake.uri + "x", "--allow-unauthenticated", *properties(lake.site)]
+    assert lake.tool.run(*command, input=b"").stdout == wanted + TEXT
+
+
+def test_another_object_or_an_older_one_under_the_same_key_reads_as_it_was(lake):
+    for name in ("one", "two"):
+        lake.put(name, *seal(name.encode(), lake.old, "v2", lake.describe("old")))
+    lake.put("one", *lake.get("two"))
+    assert lake.tool.run("cat", lake.uri + "one", *properties(lake.site), input=b"").stdout == b"two"
 
 
 def test_a_date_that_is_set_changes_the_times_in_the_audit_log_and_the_age_of_no_key(lake):

@@ -2,6 +2,7 @@
 //!
 //! The one entrance is [`Provider`]. A request (the description that an S3 client hands over) goes through the
 //! rules to a key, through the key's source to its material, and comes out as [`Materials`].
+#![forbid(unsafe_code)]
 
 mod audit;
 pub mod aws;

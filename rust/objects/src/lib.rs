@@ -3,6 +3,7 @@
 //! An object's [`Envelope`] says how its content is encrypted and how the data key is wrapped; [`unwrap_data_key`]
 //! unwraps the data key under the key that the envelope's description names; [`Sealer`] and [`Opener`] do the content;
 //! [`Store`] is S3.
+#![forbid(unsafe_code)]
 
 mod body;
 mod bucket;

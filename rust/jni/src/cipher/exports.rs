@@ -312,3 +312,16 @@ pub extern "system" fn Java_org_emrkeys_bridge_CipherNatives_oaep(
         Ok(result.len())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_cipher_is_a_code() {
+        crate::boundary::hide_panic_messages();
+        assert_eq!(guard(|| panic!("on purpose")), CODE_PANIC);
+        assert_eq!(guard(|| Ok(7)), 7);
+        assert_eq!(guard(|| Err(CODE_RANGE)), CODE_RANGE);
+    }
+}

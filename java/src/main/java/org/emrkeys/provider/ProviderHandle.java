@@ -350,7 +350,7 @@ public final class ProviderHandle implements AutoCloseable {
   }
 
   /** Makes something of an answer that holds a key, and overwrites it. */
-  private <T> T wiped(byte[] answered, Function<Wire.Decoder, T> as) {
+  <T> T wiped(byte[] answered, Function<Wire.Decoder, T> as) {
     byte[] response = NativeCall.complete(answered);
     try {
       return as.apply(answer(response));

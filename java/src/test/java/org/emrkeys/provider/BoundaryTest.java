@@ -153,6 +153,27 @@ public class BoundaryTest {
   }
 
   @Test
+  void anAnswerWithAKeyIsWipedWhetherItIsReadOrNot() {
+    ProviderHandle handle = ProviderHandle.open(Client.S3, settings);
+    byte[] secret = "a key".getBytes(UTF_8);
+    byte[] answer = new Wire.Encoder().u8(0).bytes(secret).toBytes();
+    byte[] read = handle.wiped(answer, Wire.Decoder::bytes);
+    assertArrayEquals(secret, read);
+    assertArrayEquals(new byte[answer.length], answer);
+    byte[] unread = new Wire.Encoder().u8(0).bytes(secret).toBytes();
+    assertThrows(
+        IllegalArgumentException.class,
+        () ->
+            handle.wiped(
+                unread,
+                in -> {
+                  throw new IllegalArgumentException();
+                }));
+    assertArrayEquals(new byte[unread.length], unread);
+    handle.close();
+  }
+
+  @Test
   void anyBytesFromJavaGiveAnAnswer() {
     ProviderHandle handle = ProviderHandle.open(Client.S3, settings);
     Random random = new Random(1);

@@ -2,11 +2,13 @@ package org.emrkeys.tests.e2e;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import com.amazonaws.services.s3.model.ObjectMetadata;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,6 +26,7 @@ import org.emrkeys.tests.emrfs.Stack;
 import org.emrkeys.tests.support.KeyFiles;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /**
@@ -107,6 +110,54 @@ class TamperTest {
         }
       }
     }
+  }
+
+  /**
+   * By 16 known bytes of an object's plaintext a person knows 16 bytes of the cipher's stream, and so
+   * a block of AES with its plaintext: enough for AES-CBC of their own. Nothing in the first client's
+   * wrap says which cipher the data key is for.
+   */
+  @Test
+  void gcmThatIsDeclaredToBeCbcIsReadByTheFirstClientAndRefusedByTheSecond() throws IOException {
+    byte[] forged = "paid to Mallory".getBytes(StandardCharsets.US_ASCII);
+    for (Mode mode : new Mode[] {Mode.V1_AUTHENTICATED, Mode.V2_AUTHENTICATED}) {
+      if (!mode.isAvailable()) {
+        continue;
+      }
+      String uri = "s3://" + bucket + "/" + mode + "-as-cbc";
+      byte[] content = Stack.content(3000);
+      Site site = Site.plain().aes("mine", aes).defaultKey("mine");
+      try (EmrfsStandIn cluster = Ciphers.ours(site, mode)) {
+        cluster.put(uri, content);
+        declareCbc(uri, mode + "-as-cbc", content, forged);
+        if (mode.isV2()) {
+          assertThrows(Exception.class, () -> cluster.get(uri));
+        } else {
+          assertArrayEquals(forged, cluster.get(uri));
+        }
+      }
+    }
+  }
+
+  /** Puts {@code forged}, of 15 bytes, in the place of an object whose content is known. */
+  private void declareCbc(String uri, String key, byte[] content, byte[] forged)
+      throws IOException {
+    byte[] body = Stack.storedBytes(uri);
+    Map<String, String> metadata = new TreeMap<>(Stack.stored(uri).userMetadata());
+    // The block that the cipher encrypts first: the vector and a counter, NIST SP 800-38D.
+    byte[] counter = Arrays.copyOf(Base64.getDecoder().decode(metadata.get("x-amz-iv")), 16);
+    counter[15] = 2;
+    byte[] block = new byte[16];
+    byte[] vector = new byte[16];
+    for (int i = 0; i < 16; i++) {
+      block[i] = (byte) (body[i] ^ content[i]);
+      vector[i] = (byte) (counter[i] ^ (i < 15 ? forged[i] : 1)); // padded by one byte
+    }
+    metadata.put("x-amz-iv", Base64.getEncoder().encodeToString(vector));
+    metadata.put("x-amz-cek-alg", "AES/CBC/PKCS5Padding");
+    metadata.put("x-amz-unencrypted-content-length", "15");
+    metadata.remove("x-amz-tag-len");
+    store(key, block, metadata);
   }
 
   private static void flipOne(
