@@ -82,6 +82,15 @@ def test_a_keyring_in_s3_keeps_its_lock_or_stays_as_it_is(servers, tool):
     assert servers.s3.get_object(**place)["Body"].read() == document
 
 
+def test_a_keyring_is_rotated_in_a_store_that_has_neither_tags_nor_lists_nor_locks(servers, tool):
+    uri, options = f"s3://{servers.bucket()}/lake.keyring", ["--kms-key-id", servers.kms_key()]
+    tool.ok("keyring", "create", uri, "--name", "lake", *options)
+    lacking = ("GetObjectTagging", "GetObjectAcl", "GetBucketOwnershipControls", "GetObjectLockConfiguration")
+    for operation in lacking:
+        servers.fault(service="s3", op=operation, status=501, code="NotImplemented", count=None)
+    assert tool.json("keyring", "rotate", uri, *options)["notes"] == []
+
+
 def test_a_denial_of_kms_is_told(servers, tool):
     servers.deny("kms", "GenerateDataKey")
     uri = f"s3://{servers.bucket()}/lake.keyring"

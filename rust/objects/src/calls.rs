@@ -59,7 +59,9 @@ fn refused(uri: &str, operation: &str, failure: S3Failure, told: &str) -> Proble
             Code::StoreUnavailable,
             "The bucket is in another region: name it.",
         ),
-        S3Failure::Unavailable => return unavailable(uri, operation, told, None),
+        S3Failure::Unsupported | S3Failure::Unavailable => {
+            return unavailable(uri, operation, told, None)
+        }
     };
     problem(uri, operation, code, told, None, remedy)
 }

@@ -116,8 +116,11 @@ impl S3Object<'_> {
     pub async fn tags(&self) -> Result<String, S3Refusal> {
         let call = self.client.get_object_tagging().bucket(self.bucket).key(self.key);
         let call = call.set_version_id(self.version.map(str::to_owned));
-        let answer = asked("GetObjectTagging", call.send()).await?;
-        Ok(tagging(answer.tag_set()))
+        match asked("GetObjectTagging", call.send()).await {
+            Ok(answer) => Ok(tagging(answer.tag_set())),
+            Err(refusal) if refusal.failure == S3Failure::Unsupported => Ok(String::new()),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The access control list, which S3 never copies; `None` where it may not be read.
@@ -130,6 +133,7 @@ impl S3Object<'_> {
         match asked("GetObjectAcl", call.send()).await {
             Ok(answer) => Ok(Some(Acl::found(&answer))),
             Err(refusal) if refusal.failure == S3Failure::Denied => Ok(None),
+            Err(refusal) if refusal.failure == S3Failure::Unsupported => Ok(Some(Acl::default())),
             Err(refusal) => Err(refusal),
         }
     }

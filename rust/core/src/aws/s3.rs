@@ -42,14 +42,19 @@ pub enum S3Failure {
     Denied,
     /// The bucket is in another region.
     OtherRegion,
+    /// This store, which is not AWS's, has no such operation.
+    Unsupported,
     /// S3 did not answer, or with a fault.
     Unavailable,
 }
 
 impl S3Failure {
-    /// Whether the thing that was asked for is not there.
+    /// Whether the thing that was asked for is not there, or nowhere in this store.
     pub(super) fn is_absence(self) -> bool {
-        matches!(self, S3Failure::NoBucket | S3Failure::NoObject)
+        matches!(
+            self,
+            S3Failure::NoBucket | S3Failure::NoObject | S3Failure::Unsupported
+        )
     }
 }
 
@@ -73,6 +78,7 @@ where
         (301 | 307 | 400, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed") => {
             S3Failure::OtherRegion
         }
+        (501, _) => S3Failure::Unsupported,
         _ => S3Failure::Unavailable,
     };
     (failure, format!("{told}{id}"))

@@ -226,7 +226,9 @@ impl Object<'_> {
                 Code::SourceUnavailable,
                 "The bucket is in another region: set emrkeys.s3.region to it.",
             ),
-            S3Failure::Changed | S3Failure::Unavailable => return self.unavailable(told, None),
+            S3Failure::Changed | S3Failure::Unsupported | S3Failure::Unavailable => {
+                return self.unavailable(told, None)
+            }
         };
         self.problem(code, told, None, remedy)
     }
