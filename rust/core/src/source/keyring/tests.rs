@@ -430,7 +430,7 @@ fn many_operators_at_once_lose_no_change() {
                         let editor = place.editor();
                         let edit = editor.change(&Change::Rotate).unwrap();
                         match edit.write() {
-                            Ok(()) => true,
+                            Ok(_) => true,
                             // Changed meanwhile; or, on a busy machine, the lock of the folder was not had in time.
                             Err(error)
                                 if matches!(error.code(), Code::KeyringChanged | Code::SourceUnavailable) =>
