@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, properties
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+ICEBERG_CLASS = "org.emrkeys.iceberg.EmrKeysKeyManagementClient"
 FILES = ROOT / "rust/objects/tests/data"
 """Parquet files that PyArrow wrote, under the AES keys `lake` (32 bytes 07) and `cards` (32 bytes 08)."""
 
@@ -370,7 +371,7 @@ def test_explain_says_what_would_use_a_key_and_which_versions_it_has(tool, mater
         "parquet.encryption.kms.client.class": "org.emrkeys.parquet.EmrKeysKmsClient",
         "parquet.encryption.footer.key": "lake",
         "parquet.encryption.column.keys": "cards:card,holder;lake:amount",
-        "spark.sql.catalog.x.encryption.kms-impl": "org.emrkeys.iceberg.EmrKeysKeyManagementClient",
+        "spark.sql.catalog.x.encryption.kms-impl": ICEBERG_CLASS,
         "emrkeys.rule.sales.prefix": "s3://sales/",
         "emrkeys.rule.sales.key": "lake",
     }
@@ -387,3 +388,54 @@ def test_explain_says_what_would_use_a_key_and_which_versions_it_has(tool, mater
     # A location has the answer that it has for objects.
     (found,) = tool.json("explain", "s3://sales/a", "--for", "tables", *properties(named))
     assert found["key"] == "lake"
+
+@pytest.fixture
+def catalogs(keys, both):
+    """The catalog `own` has another key `lake`, and one more; `other` has what all have."""
+    own = "spark.sql.catalog.own"
+    return {
+        **both,
+        "spark.sql.catalog.other.encryption.kms-impl": ICEBERG_CLASS,
+        f"{own}.encryption.kms-impl": ICEBERG_CLASS,
+        f"{own}.emrkeys.key.lake.file": keys.file("own.key", bytes([9]) * 32),
+        f"{own}.emrkeys.key.sales.type": "aes",
+        f"{own}.emrkeys.key.sales.file": keys.file("sales.key", bytes([10]) * 32),
+    }
+
+
+def test_explain_answers_for_each_catalog_that_has_properties_of_its_own(tool, catalogs):
+    shared, own = tool.json("explain", "lake", "--for", "tables", *properties(catalogs))
+    assert (shared["catalog"], own["catalog"]) == (None, "own")
+    assert shared["version"]["id"] != own["version"]["id"]
+    assert shared["iceberg"]["catalogs"] == ["spark.sql.catalog.other.encryption.kms-impl"]
+    assert own["iceberg"]["catalogs"] == ["spark.sql.catalog.own.encryption.kms-impl"]
+    names = [answer["key"] for answer in tool.json("explain", "--for", "tables", *properties(catalogs))]
+    assert names == ["cards", "lake", "cards", "lake", "sales"]
+    text = tool.ok("explain", "sales", "--for", "tables", *properties(catalogs))
+    assert "catalog     own" in text and "parquet" not in text
+    wrong = {**catalogs, "spark.sql.catalog.own.emrkeys.key.lake.fil": "x"}
+    refused = tool.fails(1, "explain", "lake", "--for", "tables", *properties(wrong))
+    assert "spark.sql.catalog.own.emrkeys.key.lake.fil" in refused
+
+
+def test_the_doctor_looks_at_each_catalog_that_has_properties_of_its_own(tool, catalogs):
+    def lines(site: dict, status: int = 0) -> list[tuple[str, str, str]]:
+        report = tool.json("doctor", "--for", "tables", *properties(site), status=status)
+        return [(found["check"], found["level"], found["message"]) for found in report["checks"]]
+
+    def of(found: list, check: str) -> list[tuple[str, bool]]:
+        return [(level, message.startswith("catalog own: ")) for name, level, message in found if name == check]
+
+    good = lines(catalogs)
+    assert of(good, "keys.open") == [("ok", False), ("ok", True)]
+    assert [level for check, level, _ in good if check == "iceberg.kms-client"] == ["ok", "ok"]
+    # Without Hadoop nothing but the catalog is configured.
+    alone = {name: value for name, value in catalogs.items() if ".own." in name}
+    alone["spark.sql.catalog.own.emrkeys.key.lake.type"] = "aes"
+    assert of(lines(alone), "keys.open") == [("ok", True)]
+    lost = {**alone, "spark.sql.catalog.own.emrkeys.key.sales.file": "file:///absent.key"}
+    assert of(lines(lost), "keys.open") == [("warning", True), ("ok", True)]
+    deaf = {name: value for name, value in alone.items() if "kms-impl" not in name}
+    assert [level for check, level, _ in lines(deaf) if check == "iceberg.kms-client"] == ["warning"]
+    named = {**alone, "spark.sql.catalog.own.table-default.encryption.key-id": "nobody"}
+    assert [level for check, level, _ in lines(named, status=1) if check == "iceberg.keys"] == ["fail"]

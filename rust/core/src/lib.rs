@@ -42,6 +42,7 @@ pub use counters::Counts;
 pub use description::StoredDescription;
 pub use error::{excerpt, Code, Error, Failure, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
+pub use inspect::catalogs::{table_views, TableView, CATALOGS};
 pub use inspect::config_summary::{config_summary, ConfigSummary, FileSummary, KeySummary, RuleSummary};
 pub use inspect::explain::{
     current_version, explain, keyring_versions, Considered, Current, Explanation, Verdict,

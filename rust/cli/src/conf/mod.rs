@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use emrkeys_core::{Config, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings};
+use emrkeys_core::{
+    Config, Error, InputRef, InputValue, Inputs, Problem, Provider, Report, Settings, CATALOGS,
+};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::aws::Aws;
 use crate::output::{note, Failure};
 pub(crate) use release::ReleaseOption;
-use site::CATALOGS;
 pub(crate) use site::OURS;
 pub use site::{Origin, Property, Resource, Site};
 

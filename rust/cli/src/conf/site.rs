@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use emrkeys_core::Settings;
+use emrkeys_core::{Settings, CATALOGS};
 
 /// The starts of the properties that are ours or that decide how a client asks for keys.
 pub(crate) const OURS: [&str; 3] = ["emrkeys.", "fs.s3.cse.", "fs.s3a.encryption."];
-/// The start of the properties of Spark's catalogs.
-pub(super) const CATALOGS: &str = "spark.sql.catalog.";
 /// The starts of the properties that any command reads. All others in a cluster's files are left alone.
 const READ: [&str; 5] = [
     "emrkeys.",

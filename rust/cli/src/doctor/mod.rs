@@ -13,7 +13,9 @@ use clap::Args;
 use emrkeys_core::aws::{self, Patience};
 use emrkeys_core::inspect::Level;
 use emrkeys_core::keyring::{Editor, State, Summary};
-use emrkeys_core::{config_summary, Config, ConfigSummary, KeySummary, RuleSummary, Settings};
+use emrkeys_core::{
+    config_summary, current_version, table_views, Config, ConfigSummary, KeySummary, RuleSummary, Settings,
+};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -95,7 +97,20 @@ impl Command {
             findings.ok("emr.release", format!("{release}, by the configuration"));
         }
         let usage = self.conf.usage.into();
-        let config = configuration(usage, &settings, &mut findings);
+        let views = match self.conf.usage {
+            Client::Tables => table_views(&settings),
+            _ => Vec::new(),
+        };
+        let catalogs = views
+            .iter()
+            .filter_map(|view| Some((view.catalog.as_ref()?, view)));
+        let catalogs: Vec<_> = catalogs.collect();
+        // If catalogs alone are configured, nothing asks for the keys of the rest.
+        let config = if catalogs.is_empty() || catalogs.len() < views.len() {
+            configuration(usage, &settings, &mut findings)
+        } else {
+            None
+        };
         // The key of local disks is in the same files, and nobody else looks at it here.
         if usage != emrkeys_core::Client::LocalDisk && settings.contains_key(clients::DISK_KEY) {
             configuration(emrkeys_core::Client::LocalDisk, &settings, &mut findings);
@@ -113,23 +128,34 @@ impl Command {
             Client::Tables => clients::tables(&settings, &mut findings),
             Client::LocalDisk => {}
         }
-        if let Some(config) = &config {
-            let keyrings = config
-                .keys
-                .iter()
-                .filter(|key| key.used && key.key_type == "keyring");
-            for key in keyrings {
-                // One that could not be opened has its line.
-                let own = format!("emrkeys.key.{}.", key.name);
-                if !findings.has_failure_at(KEYRING, &own) {
-                    self.keyring(key, config, aws, &mut findings);
-                }
-            }
-        }
+        self.keyrings(config.as_ref(), aws, &mut findings);
         if config.is_some() || security.s3_key.is_some() || !disk_keys.is_empty() {
             self.aws(config.as_ref(), &security, &disk_keys, aws, &mut findings)?;
         }
+        for (catalog, view) in catalogs {
+            let mut own = Findings::default();
+            let config = configuration(usage, &view.settings, &mut own);
+            self.keyrings(config.as_ref(), aws, &mut own);
+            if config.is_some() {
+                self.aws(config.as_ref(), &Security::default(), &[], aws, &mut own)?;
+            }
+            findings.extend_of_catalog(catalog, own);
+        }
         findings.print(self.strict, form)
+    }
+
+    /// The keyrings of a configuration.
+    fn keyrings(&self, config: Option<&ConfigSummary>, aws: &Aws, findings: &mut Findings) {
+        let keys = config
+            .into_iter()
+            .flat_map(|config| config.keys.iter().map(move |key| (key, config)));
+        for (key, config) in keys.filter(|(key, _)| key.used && key.key_type == "keyring") {
+            // One that could not be opened has its line.
+            let own = format!("emrkeys.key.{}.", key.name);
+            if !findings.has_failure_at(KEYRING, &own) {
+                self.keyring(key, config, aws, findings);
+            }
+        }
     }
 
     /// S3 and KMS. `config` is absent where the configuration is not valid.
@@ -361,6 +387,9 @@ fn configuration(
             "docs/configuration.md has every property.",
         );
     }
+    if usage == emrkeys_core::Client::Tables {
+        keys_of_tables(&parsed, &config, findings);
+    }
     match open(parsed) {
         Ok((_, report)) => {
             findings.ok("keys.open", report.summary);
@@ -394,6 +423,18 @@ fn configuration(
     }
     note_local_files(&config, findings);
     Some(config)
+}
+
+/// A client of tables opens a key when a table names it, and its start says nothing of keys. One that cannot be used is
+/// a warning: a reader may lack a key on purpose. Keyrings have a check of their own.
+fn keys_of_tables(parsed: &Config, config: &ConfigSummary, findings: &mut Findings) {
+    for key in config.keys.iter().filter(|key| key.key_type != "keyring") {
+        if let Err(error) = current_version(parsed, &key.name) {
+            for problem in error.problems() {
+                findings.problem("keys.open", Level::Warning, problem);
+            }
+        }
+    }
 }
 
 /// This machine has the files of keys; whether each node has them cannot be seen from here.

@@ -115,6 +115,16 @@ impl Findings {
         found.into_iter().for_each(|found| self.add(found));
     }
 
+    /// Adds the findings of a catalog that has properties of its own.
+    pub(super) fn extend_of_catalog(&mut self, catalog: &str, found: Findings) {
+        for found in found.0 {
+            self.add(Finding {
+                message: format!("catalog {catalog}: {}", found.message),
+                ..found
+            });
+        }
+    }
+
     /// A cause that several clients or keys share is one line.
     fn add(&mut self, found: Finding) {
         let is_known = |known: &Finding| known.level == found.level && known.message == found.message;

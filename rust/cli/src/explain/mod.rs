@@ -6,7 +6,7 @@ use std::io::{stdin, stdout, BufRead, Write};
 use std::path::Path;
 
 use clap::Args;
-use emrkeys_core::{current_version, explain, Config, Considered, Current, Error, Verdict};
+use emrkeys_core::{current_version, explain, Config, Considered, Current, Error, Settings, Verdict};
 use serde_json::{json, Value};
 
 use crate::aws::Aws;
@@ -51,26 +51,18 @@ struct Answer {
 struct Key {
     name: String,
     type_name: &'static str,
-    current: Result<Current, emrkeys_core::Error>,
+    current: Result<Current, Error>,
 }
 
 impl Command {
     pub(crate) fn run(&self, form: Form, aws: &Aws) -> Result<(), Failure> {
         let settings = self.conf.load(aws)?;
-        let config =
-            Config::parse(self.conf.usage.into(), &settings).map_err(|error| settings.located(error))?;
-        for warning in config.warnings() {
-            note(format_args!("warning: {warning}"));
-        }
-        let key = |name: &str| Key {
-            name: name.to_owned(),
-            type_name: config.key_type(name).unwrap_or_default(),
-            current: current_version(&config, name).map_err(|error| settings.located(error)),
-        };
         let uris = self.uris()?;
         if self.conf.usage == Client::Tables && uris.iter().all(|name| !name.contains(':')) {
-            return tables::run(&uris, &settings, &config, key, form);
+            return tables::run(&uris, &settings, form);
         }
+        let config = parsed(self.conf.usage, &settings).map_err(|error| settings.located(error))?;
+        let key = |name: &str| Key::of(&config, name, |error| settings.located(error));
         let answers: Vec<Result<Answer, Box<Unanswered>>> = match (self.conf.usage, uris.as_slice()) {
             (Client::LocalDisk, []) => vec![Ok(Answer {
                 uri: None,
@@ -139,6 +131,15 @@ impl Command {
         }
         Ok(uris)
     }
+}
+
+/// The configuration of a client. Its warnings go to standard error.
+fn parsed(usage: Client, settings: &Settings) -> Result<Config, Error> {
+    let config = Config::parse(usage.into(), settings)?;
+    for warning in config.warnings() {
+        note(format_args!("warning: {warning}"));
+    }
+    Ok(config)
 }
 
 /// A URI that has no answer, and why.
@@ -253,6 +254,14 @@ impl Answer {
 }
 
 impl Key {
+    fn of(config: &Config, name: &str, located: impl Fn(Error) -> Error) -> Key {
+        Key {
+            name: name.to_owned(),
+            type_name: config.key_type(name).unwrap_or_default(),
+            current: current_version(config, name).map_err(located),
+        }
+    }
+
     fn version(&self) -> String {
         match &self.current {
             Ok(Current::Version(id)) => id.clone(),

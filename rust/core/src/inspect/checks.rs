@@ -1,4 +1,5 @@
-//! Checks of the properties that EMRFS, S3A and Parquet need beside keys and rules. Pure: properties in, findings out.
+//! Checks of the properties that EMRFS, S3A, Parquet and Iceberg need beside keys and rules. Pure: properties in,
+//! findings out.
 //!
 //! Sources: Amazon EMR Management Guide, "Encryption options" and "Specifying Amazon S3 client-side encryption using a
 //! custom provider"; Hadoop's documentation of S3A, "Per-bucket configuration"; docs/s3a.md for what was measured with
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 use crate::client::Client;
 use crate::config::Config;
 use crate::inputs::Settings;
+use crate::inspect::catalogs::table_views;
 use crate::inspect::config_summary::{config_summary, ConfigSummary};
 use crate::inspect::finding::{Finding, Level};
 use crate::release::{self, Release};
@@ -51,8 +53,13 @@ pub fn client(usage: Client, settings: &Settings, cluster: Cluster) -> Vec<Findi
         Client::S3a => s3a(settings, cluster),
         Client::LocalDisk => Vec::new(),
         Client::Tables => {
-            let config = Config::parse(usage, settings).ok();
-            tables::parquet(settings, config.as_ref().map(config_summary).as_ref())
+            let summary =
+                |settings: &Settings| Config::parse(usage, settings).ok().as_ref().map(config_summary);
+            let mut findings = tables::parquet(settings, summary(settings).as_ref());
+            for view in table_views(settings) {
+                findings.extend(tables::iceberg(&view, summary(&view.settings).as_ref()));
+            }
+            findings
         }
     }
 }

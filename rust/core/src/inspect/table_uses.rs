@@ -1,17 +1,11 @@
 //! The uses of a key that a configuration of Parquet, Iceberg and emrkeys gives it.
 
+use super::catalogs::{ICEBERG_CLASS, ICEBERG_CLIENT, ICEBERG_KEY};
 use super::checks::tables::{column_keys, CLIENT, CLIENT_CLASS, KEYS};
 use super::config_summary::{config_summary, RuleSummary};
 use crate::config::Config;
 use crate::inputs::Settings;
 use crate::table_key::RULE;
-
-/// The class that Iceberg asks.
-const ICEBERG_CLASS: &str = "org.emrkeys.iceberg.EmrKeysKeyManagementClient";
-/// The end of the property of a catalog that names that class.
-const ICEBERG_CLIENT: &str = "encryption.kms-impl";
-/// Of a table, among the defaults that a catalog gives to its tables.
-const ICEBERG_KEY: &str = "encryption.key-id";
 
 /// The uses of a key for tables, as far as the properties say. Jobs and tables may name it themselves.
 #[derive(Clone, Debug, Default)]

@@ -1,10 +1,14 @@
-//! Parquet's own properties beside emrkeys: the classes, and the keys that tables name.
+//! The properties of Parquet and of Iceberg's catalogs beside emrkeys: the classes, and the keys that tables name.
 //!
-//! Source of the names: `PropertiesDrivenCryptoFactory` and `KeyToolkit` of parquet-java.
+//! Source of the names: `PropertiesDrivenCryptoFactory` and `KeyToolkit` of parquet-java; `CatalogProperties` and
+//! `TableProperties` of Iceberg.
+
+use std::collections::BTreeSet;
 
 use super::get;
 use crate::error::excerpt;
 use crate::inputs::Settings;
+use crate::inspect::catalogs::{of_catalog, TableView, CATALOGS, ICEBERG_CLASS, ICEBERG_CLIENT, ICEBERG_KEY};
 use crate::inspect::config_summary::ConfigSummary;
 use crate::inspect::finding::Finding;
 use crate::table_key::RULE;
@@ -37,7 +41,54 @@ pub(super) fn parquet(settings: &Settings, summary: Option<&ConfigSummary>) -> V
     let of_columns = column_keys(settings).map(|(key, _)| (COLUMN_KEYS, key));
     if let Some(summary) = summary {
         let named = one.chain(of_columns);
-        findings.extend(named.map(|(property, name)| key(property, name, summary)));
+        findings.extend(named.map(|(property, name)| key("parquet.keys", property, name, summary)));
+    }
+    findings
+}
+
+/// The catalogs of a view that ask emrkeys for keys, or seem to. `summary` is absent where the view is not valid.
+pub(super) fn iceberg(view: &TableView, summary: Option<&ConfigSummary>) -> Vec<Finding> {
+    const CHECK: &str = "iceberg.kms-client";
+    let properties = view.settings.keys();
+    let catalogs: BTreeSet<&str> = properties
+        .filter_map(|property| Some(of_catalog(property)?.0))
+        .collect();
+    let mut findings = Vec::new();
+    for catalog in catalogs {
+        let client = format!("{CATALOGS}{catalog}.{ICEBERG_CLIENT}");
+        let class = get(&view.settings, &client);
+        if class == Some(ICEBERG_CLASS) {
+            findings.push(Finding::ok(
+                CHECK,
+                format!("catalog {catalog} asks {ICEBERG_CLASS} for keys"),
+            ));
+        } else if view.catalog.is_some() {
+            let names = class.map_or("is not set".to_owned(), |class| format!("is {}", excerpt(class)));
+            findings.push(Finding::warning(
+                CHECK,
+                format!("{client} {names}: catalog {catalog} asks emrkeys for no key, though it has properties of it"),
+                format!("Set it to {ICEBERG_CLASS}."),
+            ));
+        }
+        let to_hadoop = format!("{CATALOGS}{catalog}.hadoop.emrkeys.");
+        if let Some(property) = view
+            .settings
+            .keys()
+            .find(|property| property.starts_with(&to_hadoop))
+        {
+            findings.push(Finding::warning(
+                "iceberg.properties",
+                format!("{property} has no effect: Iceberg hands it to file systems, and not to its client of keys"),
+                "Leave out hadoop. in its name.".to_owned(),
+            ));
+        }
+        let defaults = ["table-default", "table-override"]
+            .map(|kind| format!("{CATALOGS}{catalog}.{kind}.{ICEBERG_KEY}"));
+        for property in &defaults {
+            if let (Some(name), Some(summary)) = (get(&view.settings, property), summary) {
+                findings.push(key("iceberg.keys", property, name, summary));
+            }
+        }
     }
     findings
 }
@@ -85,11 +136,10 @@ fn factory(settings: &Settings) -> Finding {
 }
 
 /// A key that `property` names.
-fn key(property: &str, name: &str, summary: &ConfigSummary) -> Finding {
-    const CHECK: &str = "parquet.keys";
+fn key(check: &'static str, property: &str, name: &str, summary: &ConfigSummary) -> Finding {
     if name.starts_with(RULE) {
         return Finding::ok(
-            CHECK,
+            check,
             format!("{property}: the rules choose the key for {}", excerpt(name)),
         );
     }
@@ -99,16 +149,16 @@ fn key(property: &str, name: &str, summary: &ConfigSummary) -> Finding {
         .find(|key| key.name == name || key.aliases.iter().any(|alias| alias == name));
     match known.map(|key| key.key_type) {
         None => Finding::failure(
-            CHECK,
+            check,
             format!("{property} names key {}, which is not configured", excerpt(name)),
             format!("Configure it (emrkeys.key.{name}.type), or correct the name."),
         ),
         Some(kind @ ("kms" | "rsa")) => Finding::failure(
-            CHECK,
+            check,
             format!("{property} names key {name} of type {kind}, which wraps no keys of tables"),
             "Name a key of type keyring, kms-cached or aes.".to_owned(),
         ),
-        Some(kind) => Finding::ok(CHECK, format!("{property} names key {name} ({kind})")),
+        Some(kind) => Finding::ok(check, format!("{property} names key {name} ({kind})")),
     }
 }
 
@@ -140,6 +190,30 @@ mod tests {
             .filter(|found| found.check == check)
             .map(|found| found.level);
         levels.max_by_key(|level| *level as u8)
+    }
+
+    #[test]
+    fn catalogs_ask_emrkeys_and_name_keys_that_they_have() {
+        const CLIENT: &str = "spark.sql.catalog.a.encryption.kms-impl";
+        const DEFAULT: &str = "spark.sql.catalog.a.table-default.encryption.key-id";
+        const OWN: (&str, &str) = ("spark.sql.catalog.a.emrkeys.key.own.type", "aes");
+        const FILE: (&str, &str) = ("spark.sql.catalog.a.emrkeys.key.own.file", "file:///own");
+        let asks = (CLIENT, ICEBERG_CLASS);
+        assert_eq!(level("iceberg.kms-client", &[]), None);
+        assert_eq!(level("iceberg.kms-client", &[(CLIENT, "a.B")]), None);
+        assert_eq!(level("iceberg.kms-client", &[asks]), Some(Level::Ok));
+        assert_eq!(level("iceberg.kms-client", &[asks, OWN, FILE]), Some(Level::Ok));
+        assert_eq!(level("iceberg.kms-client", &[OWN, FILE]), Some(Level::Warning));
+        let defaults = |more: &[(&str, &str)]| level("iceberg.keys", &[&[asks], more].concat());
+        assert_eq!(defaults(&[(DEFAULT, "pond")]), Some(Level::Ok));
+        assert_eq!(defaults(&[(DEFAULT, "own")]), Some(Level::Failure));
+        assert_eq!(defaults(&[(DEFAULT, "own"), OWN, FILE]), Some(Level::Ok));
+        assert_eq!(defaults(&[(DEFAULT, "lake"), OWN, FILE]), Some(Level::Ok));
+        let to_hadoop = ("spark.sql.catalog.a.hadoop.emrkeys.key.x.type", "aes");
+        assert_eq!(
+            level("iceberg.properties", &[asks, to_hadoop]),
+            Some(Level::Warning)
+        );
     }
 
     #[test]
