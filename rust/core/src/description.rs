@@ -3,7 +3,8 @@
 //! One map serves for two things. On encryption a client may fill it with the object's location; on decryption it is
 //! the description that was stored. Only its content distinguishes the two.
 
-use std::ops::Deref;
+use std::fmt;
+use std::ops::Range;
 
 use crate::error::{excerpt, Code, Problem};
 use crate::uri::S3Location;
@@ -34,8 +35,15 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// A materials description: names and values in the order in which they came, never a secret. It is carried unchanged
 /// from the client's request, or from an object's envelope, to the materials that answer it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoredDescription(Vec<(String, String)>);
+///
+/// It takes two allocations, however many entries it has: each request of a client makes at least one.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct StoredDescription {
+    /// All names and values, one behind the other.
+    text: String,
+    /// The ends, in bytes, of each entry's name and value.
+    ends: Vec<(usize, usize)>,
+}
 
 /// The part of a description by which EMRFS describes a write. Names compare without regard to case.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,47 +53,79 @@ pub(crate) struct WriteRequest<'a> {
     job_flow: Option<&'a str>,
 }
 
-impl Deref for StoredDescription {
-    type Target = [(String, String)];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
+impl fmt::Debug for StoredDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
-impl From<Vec<(String, String)>> for StoredDescription {
-    fn from(entries: Vec<(String, String)>) -> Self {
-        StoredDescription(entries)
+impl<N: AsRef<str>, V: AsRef<str>> Extend<(N, V)> for StoredDescription {
+    fn extend<T: IntoIterator<Item = (N, V)>>(&mut self, entries: T) {
+        for (name, value) in entries {
+            self.push(name.as_ref(), value.as_ref());
+        }
     }
 }
 
-impl FromIterator<(String, String)> for StoredDescription {
-    fn from_iter<T: IntoIterator<Item = (String, String)>>(entries: T) -> Self {
-        StoredDescription(entries.into_iter().collect())
-    }
-}
-
-impl<'a> FromIterator<(&'a str, &'a str)> for StoredDescription {
-    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(entries: T) -> Self {
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        entries.into_iter().map(owned).collect()
-    }
-}
-
-impl<'a> IntoIterator for &'a StoredDescription {
-    type Item = &'a (String, String);
-    type IntoIter = std::slice::Iter<'a, (String, String)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for StoredDescription {
+    fn from_iter<T: IntoIterator<Item = (N, V)>>(entries: T) -> Self {
+        let mut description = StoredDescription::default();
+        description.extend(entries);
+        description
     }
 }
 
 impl StoredDescription {
+    /// An empty description with room for so many entries and bytes of names and values.
+    pub fn with_capacity(entries: usize, bytes: usize) -> Self {
+        StoredDescription {
+            text: String::with_capacity(bytes),
+            ends: Vec::with_capacity(entries),
+        }
+    }
+
+    /// Adds an entry behind the others. A name may stand twice.
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.text.push_str(name);
+        let end = self.text.len();
+        self.text.push_str(value);
+        self.ends.push((end, self.text.len()));
+    }
+
+    /// Names and values, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.spans()
+            .map(|(name, value)| (&self.text[name], &self.text[value]))
+    }
+
+    /// The places of names and values.
+    fn spans(&self) -> impl ExactSizeIterator<Item = (Range<usize>, Range<usize>)> + '_ {
+        let mut start = 0;
+        self.ends.iter().map(move |&(middle, end)| {
+            let entry = (start..middle, middle..end);
+            start = end;
+            entry
+        })
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// The value of an entry; names compare byte for byte.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let entry = self.0.iter().find(|(known, _)| known == name);
-        entry.map(|(_, value)| value.as_str())
+        // Bytes, because most names differ by their length alone.
+        let bytes = self.text.as_bytes();
+        let entry = self
+            .spans()
+            .find(|(known, _)| bytes[known.clone()] == *name.as_bytes());
+        entry.map(|(_, value)| &self.text[value])
     }
 
     /// The version of the key, as far as the description says: a version's name, or the id of the KMS key.
@@ -100,7 +140,7 @@ impl StoredDescription {
     pub fn says_the_same_as(&self, other: &StoredDescription) -> bool {
         let matters = |name: &str| ![WRAPPED, DATA_KEY_SERVICE_WRAPPED].contains(&name);
         let mut said = self.iter().filter(|(name, _)| matters(name));
-        !self.is_empty() && said.all(|entry| other.contains(entry))
+        !self.is_empty() && said.all(|entry| other.iter().any(|known| known == entry))
     }
 
     /// Checks sizes and characters, and gives the entries that describe a write.
@@ -109,7 +149,7 @@ impl StoredDescription {
     /// `DESCRIPTION_TOO_LARGE`; `INVALID_DESCRIPTION` for control characters (a location may hold them) and for
     /// contradicting locations.
     pub(crate) fn check(&self) -> Result<WriteRequest<'_>, Problem> {
-        let bytes: usize = self.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = self.text.len();
         if self.len() > MAX_ENTRIES || bytes > MAX_BYTES {
             return Err(Problem::new(
                 Code::DescriptionTooLarge,
@@ -124,7 +164,7 @@ impl StoredDescription {
             ));
         }
         let mut request = WriteRequest::default();
-        for (name, value) in self {
+        for (name, value) in self.iter() {
             let slot = match name {
                 _ if name.eq_ignore_ascii_case("Path") => &mut request.path,
                 _ if name.eq_ignore_ascii_case("DstPath") => &mut request.destination,
@@ -214,6 +254,24 @@ mod tests {
         assert!(!request.is_empty());
         assert_eq!(request.location().unwrap().unwrap().key, b"b");
         assert_eq!(request.job_flow(), Some("j-1"));
+    }
+
+    #[test]
+    fn entries_come_out_as_they_went_in_and_only_the_same_are_equal() {
+        let entries = [("ab", "c"), ("", ""), ("ü", "€"), ("ab", "d")];
+        let description = StoredDescription::from_iter(entries);
+        assert_eq!(description.iter().collect::<Vec<_>>(), entries);
+        assert_eq!((description.len(), description.iter().len()), (4, 4));
+        assert_eq!((description.get("ab"), description.get("a")), (Some("c"), None));
+        assert_eq!(description.get(""), Some(""));
+        assert_ne!(
+            StoredDescription::from_iter([("a", "bc")]),
+            StoredDescription::from_iter([("ab", "c")])
+        );
+        assert_eq!(
+            format!("{description:?}"),
+            r#"{"ab": "c", "": "", "ü": "€", "ab": "d"}"#
+        );
     }
 
     #[test]

@@ -316,8 +316,7 @@ impl Envelope {
 
     /// The name of the key in the description, if it is one of ours.
     pub fn key(&self) -> Option<&str> {
-        let named = self.description.iter().find(|(name, _)| name == description::KEY);
-        named.map(|(_, key)| key.as_str())
+        self.description.get(description::KEY)
     }
 
     /// The version of the key in the description: a version's name, or the id of a key of KMS or another provider.
@@ -439,10 +438,7 @@ pub fn note_length(metadata: &mut Metadata, length: u64) {
 }
 
 fn json(description: &StoredDescription) -> String {
-    let entries: BTreeMap<&str, &str> = description
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let entries: BTreeMap<&str, &str> = description.iter().collect();
     stored_text::ascii_json(&entries)
 }
 

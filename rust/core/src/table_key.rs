@@ -87,9 +87,9 @@ impl<'a> WrappedTableKey<'a> {
         let kind = TableKind::ALL.into_iter().find(|kind| kind.number() == number);
         let kind = kind.ok_or_else(|| invalid("it is of no kind of table that this release knows"))?;
         let count = take(&mut rest, 1)?[0];
-        let mut entries = Vec::with_capacity(usize::from(count));
+        let mut description = StoredDescription::default();
         for _ in 0..count {
-            entries.push((text(&mut rest)?, text(&mut rest)?));
+            description.push(text(&mut rest)?, text(&mut rest)?);
         }
         let salt = take(&mut rest, SALT)?;
         let key = rest.len().checked_sub(gcm_wrap::OVERHEAD);
@@ -98,7 +98,7 @@ impl<'a> WrappedTableKey<'a> {
         }
         Ok(WrappedTableKey {
             kind,
-            description: entries.into(),
+            description,
             salt,
             header: &wrapped[..wrapped.len() - rest.len()],
             sealed: rest,
@@ -147,7 +147,7 @@ pub(crate) fn seal(
     header
         .0
         .push(u8::try_from(description.len()).map_err(|_| too_large(description.len()))?);
-    for (name, value) in description {
+    for (name, value) in description.iter() {
         header.text(name);
         header.text(value);
     }
@@ -180,15 +180,12 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Problem> {
     Ok(taken)
 }
 
-fn text(rest: &mut &[u8]) -> Result<String, Problem> {
+fn text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Problem> {
     let length = take(rest, 4)?;
     let length = length
         .iter()
         .fold(0_usize, |sum, &byte| sum << 8 | usize::from(byte));
-    let text = std::str::from_utf8(take(rest, length)?);
-    Ok(text
-        .map_err(|_| invalid("it holds bytes that are not text"))?
-        .to_owned())
+    std::str::from_utf8(take(rest, length)?).map_err(|_| invalid("it holds bytes that are not text"))
 }
 
 pub(crate) fn invalid(why: &str) -> Problem {

@@ -19,6 +19,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use memchr::memmem;
 use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
 
 use crate::client::Client;
@@ -142,7 +143,10 @@ impl S3Location {
     /// complete, what they wrote. A rule is meant for where data stays, so the committers' folders are left out of the
     /// key.
     pub fn committed(&self) -> Cow<'_, Self> {
-        if !TEMPORARY.iter().any(|marker| contains(&self.key, marker)) {
+        if !TEMPORARY
+            .iter()
+            .any(|marker| memmem::find(&self.key, marker).is_some())
+        {
             return Cow::Borrowed(self);
         }
         let mut segments: Vec<&[u8]> = self.key.split(|&byte| byte == b'/').collect();
@@ -193,10 +197,6 @@ fn temporary_segments(segments: &[&[u8]]) -> Option<std::ops::Range<usize>> {
     Some(at..end.min(folders.len()))
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
-}
-
 /// The text after `s3://` (or `s3n://`, `s3a://`), schemes in any case.
 pub fn strip_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
@@ -229,7 +229,8 @@ pub fn encode(text: &str) -> String {
 
 /// Decodes every `%XX` once and leaves any other `%` as it is.
 pub fn percent_decode(text: &str) -> Vec<u8> {
-    percent_encoding::percent_decode_str(text).collect()
+    // A text without `%` is copied at once: the decoder's iterator would grow its copy byte by byte.
+    Cow::from(percent_encoding::percent_decode_str(text)).into_owned()
 }
 
 /// Every byte but letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 2.3).

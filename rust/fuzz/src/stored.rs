@@ -118,7 +118,7 @@ fn provider() -> &'static Provider {
 /// Input: a JSON object of strings.
 pub(crate) fn description(data: &[u8]) {
     let entries = entries(data);
-    let description: StoredDescription = entries.clone().into_iter().collect::<Vec<_>>().into();
+    let description: StoredDescription = entries.iter().collect();
     match provider().materials(Request::Description(description)) {
         Ok(materials) => {
             let materials = materials.expect("a description was given");

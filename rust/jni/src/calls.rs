@@ -53,9 +53,12 @@ pub(crate) fn respond_or_wait<'local, W>(
 where
     W: FnMut() -> Result<Response, Error> + Send + 'static,
 {
-    finish_or_wait(env, |env| {
+    respond(env, |env| {
         let mut work = prepare(env)?;
-        Ok(move || work().map(finished))
+        match emrkeys_core::without_waiting(&mut work) {
+            Some(response) => response,
+            None => start(move |_| work().map(finished)),
+        }
     })
 }
 

@@ -26,7 +26,7 @@ pub fn message(kind: u8, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
             pairs(out, settings.iter())
         }
         1 => match wire::description(bytes)? {
-            Some(entries) => pairs(out, entries.iter().map(|(name, value)| (name, value))),
+            Some(entries) => pairs(out, entries.iter()),
             None => out.null(),
         },
         2 => {
@@ -41,8 +41,7 @@ pub fn message(kind: u8, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
             let envelope = wire::envelope(bytes)?;
             let (bucket, key) = envelope.object.unwrap_or_default();
             let out = out.text(envelope.wrap).text(envelope.content);
-            let stored = envelope.stored.iter().map(|(name, value)| (name, value));
-            pairs(out, stored).text(bucket).text(key)
+            pairs(out, envelope.stored.iter()).text(bucket).text(key)
         }
         5 => {
             let inputs = wire::inputs(bytes)?;
@@ -67,9 +66,11 @@ pub fn message(kind: u8, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     Ok(written.finish().get(1..).map(<[u8]>::to_vec))
 }
 
-fn pairs<'a>(out: Writer, pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)>) -> Writer {
+fn pairs<T: AsRef<str>>(out: Writer, pairs: impl ExactSizeIterator<Item = (T, T)>) -> Writer {
     let count = out.number(pairs.len());
-    pairs.fold(count, |out, (name, value)| out.text(name).text(value))
+    pairs.fold(count, |out, (name, value)| {
+        out.text(name.as_ref()).text(value.as_ref())
+    })
 }
 
 fn input(out: Writer, name: &InputRef, value: &InputValue) -> Writer {

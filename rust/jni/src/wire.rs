@@ -207,13 +207,13 @@ pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, Error> {
 
 fn entries(reader: &mut Reader) -> Result<StoredDescription, Error> {
     let count = reader.count(8)?;
-    let mut entries = Vec::with_capacity(count);
+    let mut entries = StoredDescription::with_capacity(count, reader.rest.len());
     for _ in 0..count {
         let name = reader.text(Code::InvalidDescription, "a name in the materials description")?;
         let value = reader.text(Code::InvalidDescription, "a value in the materials description")?;
-        entries.push((name.to_owned(), value.to_owned()));
+        entries.push(name, value);
     }
-    Ok(entries.into())
+    Ok(entries)
 }
 
 /// The content that Java found behind the [`InputRef`]s.

@@ -350,7 +350,8 @@ fn unbind(bound: &[u8], binding: &str) -> Result<Zeroizing<Vec<u8>>, CipherError
 
 /// Specification: `s3-kms-keyring.md`, "DecryptDataKey". The stored context decides, for no caller gives one.
 fn kms_decrypt(key_id: &str, envelope: &Envelope) -> Result<DataKey, Problem> {
-    let context: Context = envelope.description.iter().cloned().collect();
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let context: Context = envelope.description.iter().map(owned).collect();
     if envelope.wrap == Wrap::KmsContext
         && context.get(KMS_CONTENT).map(String::as_str) != Some(envelope.content.name())
     {

@@ -170,9 +170,8 @@ pub(super) fn is_current(envelope: &Envelope, materials: &Materials) -> bool {
 /// Whether the object names that KMS key. Where the description does not say, KMS has said so: under any other it would
 /// not have opened the data key. An alias may have stood for another key then.
 pub(super) fn is_current_in_kms(envelope: &Envelope, key_id: &str) -> bool {
-    let mut stored = envelope.description.iter();
-    let stored = stored.find(|(name, _)| name == KMS_KEY_ID);
-    envelope.wrap.is_kms() && stored.is_none_or(|(_, stored)| stored == key_id)
+    let stored = envelope.description.get(KMS_KEY_ID);
+    envelope.wrap.is_kms() && stored.is_none_or(|stored| stored == key_id)
 }
 
 /// The key that a description names, of whatever version.
@@ -214,13 +213,6 @@ mod tests {
     use super::*;
     use emrkeys_core::envelope::{Content, Format, Wrap};
 
-    fn entries(entries: &[(&str, &str)]) -> Vec<(String, String)> {
-        entries
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
-
     fn current(old: &[(&str, &str)], new: &[(&str, &str)]) -> bool {
         let envelope = Envelope {
             format: Format::V2,
@@ -229,13 +221,13 @@ mod tests {
             wrapped_key: Vec::new(),
             nonce: Vec::new(),
             commitment: None,
-            description: entries(old).into(),
+            description: old.iter().copied().collect(),
         };
         let materials = Materials {
             key: MaterialKey::Kms {
                 key_id: String::new(),
             },
-            description: entries(new).into(),
+            description: new.iter().copied().collect(),
         };
         is_current(&envelope, &materials)
     }

@@ -168,10 +168,9 @@ impl Auditor {
             let description = materials
                 .map(|materials| materials.description)
                 .unwrap_or_default();
-            if let (Some(name), Some(version)) = (
-                entry(&description, "emrkeys.key"),
-                entry(&description, "emrkeys.version"),
-            ) {
+            if let (Some(name), Some(version)) =
+                (description.get("emrkeys.key"), description.get("emrkeys.version"))
+            {
                 auditor.active.insert(name.to_owned(), version.to_owned());
             }
         }
@@ -361,7 +360,7 @@ impl Auditor {
             }
             _ => return (None, Vec::new()),
         };
-        let version = entry(&envelope.description, "emrkeys.version");
+        let version = envelope.description.get("emrkeys.version");
         if !self.encrypting.contains(&key) {
             return (Some(key), vec![Finding::Retired]);
         }
@@ -422,13 +421,6 @@ fn is_orphan(store: &Store, uri: &ObjectUri, page: &Page) -> Result<bool, Error>
         return Ok(!listed);
     }
     Ok(store.head(&object)?.is_none())
-}
-
-fn entry<'a>(description: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
-    description
-        .iter()
-        .find(|(name, _)| name == wanted)
-        .map(|(_, value)| value.as_str())
 }
 
 fn shortened(text: &str) -> String {

@@ -48,7 +48,7 @@ fn json_of(key: &TableKek) -> Value {
         "id": key.id,
         "key": key.under,
         "version": description.and_then(|description| description.version()),
-        "description": description.map(|description| description.iter().cloned().collect::<BTreeMap<_, _>>()),
+        "description": description.map(|description| description.iter().collect::<BTreeMap<_, _>>()),
         "snapshots": key.snapshots,
         "readable": key.readable.as_ref().map(Result::is_ok),
         "why": key.readable.as_ref().and_then(|read| read.as_ref().err()).map(refusal),

@@ -408,7 +408,7 @@ impl Answer {
                 "wrongLength": self.noted_length().err().map(|problem| problem.message),
                 "key": envelope.key(),
                 "version": envelope.version(),
-                "description": envelope.description.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+                "description": envelope.description.iter().collect::<std::collections::BTreeMap<_, _>>(),
             })
         });
         let sse = self.head.as_ref().map(Head::server_side_encryption);
@@ -492,7 +492,7 @@ impl Answer {
                 if let Some(version) = envelope.version() {
                     line("version", version)?;
                 }
-                for (name, value) in &envelope.description {
+                for (name, value) in envelope.description.iter() {
                     line("", &format!("{name} = {value}"))?;
                 }
             }

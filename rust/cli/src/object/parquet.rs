@@ -198,8 +198,7 @@ fn describe(entry: &mut Value, material: &Result<KeyMaterial, Error>, readable: 
         Err(error) => entry["malformed"] = refusal(error),
         Ok(material) => {
             let description = material.description.as_ref();
-            let fields =
-                description.map(|description| description.iter().cloned().collect::<BTreeMap<_, _>>());
+            let fields = description.map(|description| description.iter().collect::<BTreeMap<_, _>>());
             entry["key"] = json!(material.master_key);
             entry["version"] = json!(description.and_then(|description| description.version()));
             entry["doubleWrapping"] = json!(material.is_double());

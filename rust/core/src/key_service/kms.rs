@@ -179,7 +179,7 @@ impl DescriptionCodec for KmsService {
         }
         let user = stored.iter().filter_map(|(name, value)| {
             let field = name.strip_prefix(description::CONTEXT_PREFIX)?;
-            Some((field.to_owned(), value.clone()))
+            Some((field.to_owned(), value.to_owned()))
         });
         let name = stored.get(description::KEY).unwrap_or(&self.name);
         Ok(WrappedKey {

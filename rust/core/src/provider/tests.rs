@@ -131,11 +131,7 @@ fn a_write_gets_the_key_of_its_prefix_and_is_read_back_by_what_was_stored() {
             (value(&written, "emrkeys.key"), symmetric(&written)),
             (Some(key), byte)
         );
-        let names: Vec<&str> = written
-            .description
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let names: Vec<&str> = written.description.iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,
             ["emrkeys.key", "emrkeys.version"],
@@ -163,11 +159,7 @@ fn decryption_never_depends_on_todays_rules() {
         .open();
     assert_eq!(symmetric(&read(&no_rules, &written).unwrap()), 2);
     // A stored description decides even where a location stands beside it.
-    let mut stored: Vec<(&str, &str)> = written
-        .description
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
+    let mut stored: Vec<(&str, &str)> = written.description.iter().collect();
     stored.push(("Path", "s3://lake/elsewhere"));
     assert_eq!(symmetric(&no_rules.ask(Some(&stored)).unwrap()), 2);
 }

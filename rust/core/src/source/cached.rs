@@ -37,9 +37,9 @@ impl CachedKey {
 impl Source for CachedKey {
     fn for_encryption(&self) -> Result<Materials, Problem> {
         let current = self.cache.current()?;
-        let mut description = vec![(description::KEY.to_owned(), self.name.clone())];
+        let mut description = StoredDescription::from_iter([(description::KEY, &self.name)]);
         description.extend(self.codec.description(&current.wrapped));
-        Ok(Self::materials(Arc::clone(&current.key), description.into()))
+        Ok(Self::materials(Arc::clone(&current.key), description))
     }
 
     fn for_decryption(&self, stored: StoredDescription) -> Result<Materials, Problem> {

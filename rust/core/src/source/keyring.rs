@@ -481,11 +481,10 @@ impl Source for KeyringKey {
         let id = opened.keyring.document().versions[opened.active].id.as_str();
         Ok(materials(
             key,
-            vec![
-                (description::KEY.to_owned(), self.shared.name.clone()),
-                (description::VERSION.to_owned(), id.to_owned()),
-            ]
-            .into(),
+            StoredDescription::from_iter([
+                (description::KEY, &*self.shared.name),
+                (description::VERSION, id),
+            ]),
         ))
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct VersionedKey {
     name: String,
     type_name: &'static str,
     current: Version,
+    /// The description of everything that the current version encrypts.
+    description: StoredDescription,
     older: Vec<Version>,
 }
 
@@ -36,10 +38,15 @@ impl VersionedKey {
             .iter()
             .filter_map(|older| problems.keep(load(older)))
             .collect();
+        let current = problems.finish(current)?;
+        let mut description =
+            StoredDescription::from_iter([(description::KEY, name), (description::VERSION, &current.id)]);
+        description.extend(current.also_stored.iter().cloned());
         Ok(VersionedKey {
             name: name.to_owned(),
             type_name,
-            current: problems.finish(current)?,
+            current,
+            description,
             older,
         })
     }
@@ -65,15 +72,9 @@ impl VersionedKey {
 
 impl Source for VersionedKey {
     fn for_encryption(&self) -> Result<Materials, Problem> {
-        let Version { id, key, also_stored } = &self.current;
-        let mut description = vec![
-            (description::KEY.to_owned(), self.name.clone()),
-            (description::VERSION.to_owned(), id.clone()),
-        ];
-        description.extend(also_stored.iter().cloned());
         Ok(Materials {
-            key: key.clone(),
-            description: description.into(),
+            key: self.current.key.clone(),
+            description: self.description.clone(),
         })
     }
 
