@@ -27,10 +27,11 @@ usage: ./dev COMMAND
   check           formatting, lints, style, licences and checksums of dependencies: all that needs no test run;
                   --release: advisories for crates too, from GitHub
                   --memory: instead, the ciphers' tests under valgrind and AddressSanitizer
-  bench NAME      a benchmark, result in build/bench/NAME.json; NAME: materials crypto objects kms cli convert spark
+  bench NAME      a benchmark, result in build/bench/NAME.json; NAME: materials crypto objects kms cli convert
+                  convert-spark spark tables
                   --java HOME: on another Java (NAME-javaN.json); --rounds N (kms: --objects N);
                   --chart: draws docs/*.svg from the results
-                  cli: --rounds N, --objects N, --mebibytes N, --folder DIR; spark: --rounds N, --rows N
+                  cli: --rounds N, --objects N, --mebibytes N, --folder DIR; spark, tables: --rounds N, --rows N
   package         the release, for x86_64 and aarch64, in build/dist (--arch LIST: for these alone)
   setup           only installs what the other commands need
   gradle ARGS…    Gradle as this script found it, for what has no command here

@@ -12,7 +12,7 @@ from tools.suites import gradle_command
 
 RESULTS = BUILD / "bench"
 JVM_BENCHMARKS = ("materials", "crypto", "objects", "kms")
-NAMES = (*JVM_BENCHMARKS, "cli", "convert", "spark", "tables")
+NAMES = (*JVM_BENCHMARKS, "cli", "convert", "convert-spark", "spark", "tables")
 
 
 def run(name: str, arguments: Sequence[str], parser: argparse.ArgumentParser) -> bool:
@@ -28,8 +28,10 @@ def run(name: str, arguments: Sequence[str], parser: argparse.ArgumentParser) ->
     if name in ("cli", "convert"):
         return _tool(name, arguments)
     setup.need_zig()
+    if name == "convert-spark":
+        return _spark("convert", name, (*_server(), *arguments))
     if name in ("spark", "tables"):
-        return _spark(name, arguments)
+        return _spark("table", name, ("--of", name, *arguments))
     parser.add_argument("--java", type=Path, metavar="HOME", help="measure on another Java (NAME-javaN.json)")
     parser.add_argument("--rounds", default="5", metavar="N")
     parser.add_argument("--objects", default="10000", metavar="N", help="of the benchmark kms")
@@ -70,15 +72,22 @@ def _tool(name: str, arguments: Sequence[str]) -> bool:
     return _python(VENV_PYTHON, ROOT / f"tests/bench/{name}.py", result, *tools, *arguments)
 
 
-def _spark(name: str, arguments: Sequence[str]) -> bool:
-    """One job of Spark's without encryption, and with several ways to encrypt."""
+def _server() -> Sequence[str | Path]:
+    """The option that names an S3 that costs next to nothing, which is built."""
+    if not step("bench-tools", "emrkeys-bench (release build)", ("cargo", "build", "--release", "-p", "emrkeys-bench")).ok:
+        die("the server of the benchmark was not built")
+    return "--tools", CARGO_TARGET / "release/emrkeys-bench"
+
+
+def _spark(script: str, name: str, arguments: Sequence[str | Path]) -> bool:
+    """Jobs of Spark's."""
     java = jdk.for_spark() or die("Spark needs Java 17 or 21")
     if not setup.need_spark():
         return False
     if not step("bench-spark", "the jar and what Spark needs", gradle_command("-Pshipped", "sparkFiles")).ok:
         return False
     result = RESULTS / f"{name}.json"
-    return _python(SPARK_PYTHON, ROOT / "tests/spark/bench.py", result, "--of", name, *arguments, java=java)
+    return _python(SPARK_PYTHON, ROOT / f"tests/spark/{script}_bench.py", result, *arguments, java=java)
 
 
 def _python(python: Path, script: Path, result: Path, *arguments: str | Path, java: jdk.Java | None = None) -> bool:

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Some("fleet") => fleet::answer(),
         Some("store") => store::run(),
         _ => Err(std::io::Error::other(
-            "usage: emrkeys-bench raw | serve | fleet | store …",
+            "usage: emrkeys-bench raw | serve [MILLISECONDS] | fleet | store …",
         )),
     };
     match result {

@@ -1,5 +1,6 @@
 //! As much of S3 as a put, a get, a listing and a conversion need, whole objects and parts, in memory: no signature is
-//! checked and nothing is hashed, so that what is measured is the client.
+//! checked and nothing is hashed, so that what is measured is the client. An argument, in milliseconds, is the time
+//! after which each request is answered, as by an S3 that is far away.
 //!
 //! A bucket `simulated-N` lists N objects that nobody wrote; each is like its object `template`.
 
@@ -10,6 +11,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Keys of a page of a listing.
 const PAGE: usize = 1000;
@@ -40,6 +42,8 @@ type Shared = Arc<Mutex<Contents>>;
 
 /// Prints the port, then serves until standard input ends.
 pub(crate) fn run() -> io::Result<()> {
+    let delay = std::env::args().nth(2).map_or(Ok(0), |delay| delay.parse());
+    let delay = Duration::from_millis(delay.map_err(io::Error::other)?);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("{}", listener.local_addr()?.port());
     thread::spawn(move || {
@@ -47,14 +51,14 @@ pub(crate) fn run() -> io::Result<()> {
         for stream in listener.incoming().flatten() {
             let shared = Arc::clone(&shared);
             // A client that hangs up in the middle ends its connection and nothing else.
-            thread::spawn(move || connection(stream, &shared));
+            thread::spawn(move || connection(stream, &shared, delay));
         }
     });
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
 }
 
-fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+fn connection(stream: TcpStream, shared: &Shared, delay: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::with_capacity(256 << 10, stream.try_clone()?);
     let mut output = stream;
@@ -79,6 +83,7 @@ fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             query: &query,
             headers: &headers,
         };
+        thread::sleep(delay);
         answer(method, &request, body, &mut output, shared)?;
     }
 }
