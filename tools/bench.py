@@ -74,7 +74,8 @@ def _tool(name: str, arguments: Sequence[str]) -> bool:
 
 def _server() -> Sequence[str | Path]:
     """The option that names an S3 that costs next to nothing, which is built."""
-    if not step("bench-tools", "emrkeys-bench (release build)", ("cargo", "build", "--release", "-p", "emrkeys-bench")).ok:
+    command = ("cargo", "build", "--release", "-p", "emrkeys-bench")
+    if not step("bench-tools", "emrkeys-bench (release build)", command).ok:
         die("the server of the benchmark was not built")
     return "--tools", CARGO_TARGET / "release/emrkeys-bench"
 

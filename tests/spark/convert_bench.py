@@ -98,7 +98,7 @@ def main() -> None:
     for number in range(options.rounds):
         for executors in seconds:
             seconds[executors].append(measure(options, executors))
-        print(f"round {number + 1}: " + ", ".join(f"{n} executors {s[-1]:.1f} s" for n, s in seconds.items()), flush=True)
+        print(f"round {number + 1}: one {seconds[1][-1]:.1f} s, two {seconds[2][-1]:.1f} s", flush=True)
     ratios = [one / two for one, two in zip(seconds[1], seconds[2])]
     ratio = statistics.median(ratios)
     options.result.parent.mkdir(parents=True, exist_ok=True)
