@@ -203,6 +203,10 @@ fn a_swapped_key_under_the_same_name_is_noticed() {
         .set("emrkeys.default.key", "main")
         .open();
     assert_eq!(code(read(&swapped, &written)), Code::KeyVersionUnknown);
+    // New objects are under the key that is there now: their version says so.
+    let new = swapped.ask(None).unwrap();
+    assert_ne!(new.description.version(), written.description.version());
+    assert_eq!(symmetric(&new), 9);
 }
 
 #[test]
