@@ -14,7 +14,7 @@ import java.nio.ByteBuffer;
 public final class BufferFault {
   private static final int MEMORY = 64;
 
-  /** So short that the library itself copies it, and not only the code of aws-lc, which is not watched. */
+  /** So short that the library itself copies it: the code of aws-lc is not watched. */
   private static final int CLAIMED = 256;
 
   private BufferFault() {}
