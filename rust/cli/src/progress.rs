@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::output::{is_quiet, remark, Failure};
+use crate::terminal::error_width;
 use crate::text::in_units;
 
 /// Between two lines where there is no terminal.
@@ -118,15 +119,26 @@ impl Progress {
 }
 
 fn style(what: &str, has_total: bool) -> ProgressStyle {
-    let style = match (has_total, what.starts_with(BYTES)) {
-        (true, true) => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}",
+    let numbers = match (has_total, what.starts_with(BYTES)) {
+        (true, true) => "{binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}",
         (false, true) => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
-        (true, false) => "{bar:30} {human_pos}/{human_len} {msg} {rate} {eta}",
+        (true, false) => "{human_pos}/{human_len} {msg} {rate} {eta}",
         (false, false) => "{spinner} {human_pos} {msg} {rate} {elapsed}",
     };
-    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = match error_width().unwrap_or(0).saturating_sub(NUMBERS).min(WIDEST) {
+        width @ NARROWEST.. if has_total => format!("{{bar:{width}}} "),
+        // The numbers say more than a bar that leaves no room for them.
+        _ => String::new(),
+    };
+    let style = ProgressStyle::with_template(&format!("{bar}{numbers}"))
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     style.with_key("rate", rate)
 }
+
+/// The columns that numbers beside a bar take, and the bounds of its own width.
+const NUMBERS: usize = 50;
+const NARROWEST: usize = 10;
+const WIDEST: usize = 60;
 
 /// Objects in a second, in whole numbers where there are many.
 fn rate(state: &ProgressState, out: &mut dyn Write) {

@@ -10,6 +10,7 @@ use serde_json::{json, Value};
 
 use super::{Outcome, Words};
 use crate::output::{note, problem, Failure};
+use crate::terminal::Table;
 use crate::text::{counted, in_units, printable};
 
 /// Objects that are named for each code.
@@ -189,10 +190,17 @@ impl Tally {
         if self.ways.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\n     objects  from -> to")?;
+        let mut table =
+            Table::new(&["objects", "from", "version", "", "to", "version"]).numbers(&["objects"]);
+        // Versions have columns of their own, which are the first to be shortened: names stay whole.
+        let of = |key: &str| {
+            let (name, version) = key.split_once('/').unwrap_or((key, ""));
+            [printable(name), printable(version)]
+        };
         for ((from, to), objects) in &self.ways {
-            writeln!(out, "  {objects:>10}  {} -> {}", printable(from), printable(to))?;
+            let ([from, old], [to, new]) = (of(from), of(to));
+            table.row([objects.to_string(), from, old, "->".to_owned(), to, new]);
         }
-        Ok(())
+        Ok(write!(out, "\n{}", table.text())?)
     }
 }
