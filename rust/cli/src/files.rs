@@ -72,8 +72,8 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
         Ok(found) if found.is_file() => path.canonicalize(),
         Ok(found) if found.is_dir() => Err(io::Error::other("it is a folder; name a file in it")),
         Ok(_) => Err(io::Error::other(
-            "it is a pipe or a device, which a file would take the place of; name a file (`emrkeys cat` writes objects \
-             to pipes and devices)",
+            "it is a pipe or a device, which a file would take the place of; name a file (`emrkeys cat URI` writes \
+             objects to pipes and devices)",
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.read_link() {
             // The target of the link is not there yet.
@@ -106,7 +106,7 @@ pub(crate) fn read_state(path: &Path) -> Result<Vec<u8>, Failure> {
     if found.mode() & 0o022 != 0 {
         return Err(refused(
             "others than its owner can write it, and choose what is encrypted under which key; name another file, or, \
-             if nobody changed it, run: chmod 600",
+             if nobody changed it, run `chmod 600 FILE`",
         ));
     }
     let mut content = Vec::new();

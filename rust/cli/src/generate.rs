@@ -14,9 +14,10 @@ use crate::Cli;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emrkeys completions bash > ~/.local/share/bash-completion/completions/emrkeys
-  emrkeys completions zsh > ~/.zfunc/_emrkeys
-  emrkeys completions fish > ~/.config/fish/completions/emrkeys.fish")]
+  source <(emrkeys completions bash)
+  mkdir -p ~/.zfunc && emrkeys completions zsh > ~/.zfunc/_emrkeys
+  mkdir -p ~/.config/fish/completions &&
+      emrkeys completions fish > ~/.config/fish/completions/emrkeys.fish")]
 pub(crate) struct Completions {
     /// The shell that is to complete commands
     #[arg(value_name = "SHELL")]

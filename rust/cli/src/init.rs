@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use emrkeys_core::inspect::checks::{authenticated_content, EMRFS_CLASS, IMPLEMENTATION};
 use emrkeys_core::keyring::Protection;
 use emrkeys_core::release::{self, Release};
-use emrkeys_core::{config_summary, Code, Config, Settings};
+use emrkeys_core::{config_summary, shell_word, Code, Config, Settings};
 use emrkeys_crypto::generate;
 use emrkeys_objects::{ObjectUri, Store};
 use serde_json::{json, Value};
@@ -39,9 +39,11 @@ A KMS key without --keyring gives a key of type kms-cached, which asks KMS for o
 and age; with --keyring KMS is asked once per JVM, and `emrkeys keyring rotate` rotates the key.
 
 Examples:
-  emrkeys init --release emr-7.12.0 --jar s3://artifacts/emrkeys.jar --keyring s3://keys/main.keyring \\
-      --kms-key-id arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
-  emrkeys init --release emr-7.9.0 --jar s3://artifacts/emrkeys.jar --key-file s3://keys/main.key emr")]
+  emrkeys init --release emr-7.12.0 --jar s3://artifacts/emrkeys.jar \\
+      --keyring s3://keys/main.keyring --kms-key-id \\
+      arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  emrkeys init --release emr-7.9.0 --jar s3://artifacts/emrkeys.jar \\
+      --key-file s3://keys/main.key emr")]
 pub(crate) struct Command {
     /// The folder to write into; it is made if it is not there
     #[arg(value_name = "DIR", default_value = ".")]
@@ -91,7 +93,10 @@ fn kms_key(text: &str) -> Result<String, String> {
     if text.starts_with("arn:") && text.contains(":kms:") && text.contains(":key/") {
         return Ok(text.to_owned());
     }
-    Err("name the KMS key by its ARN (aws kms describe-key): IAM allows nothing by an alias".to_owned())
+    Err(format!(
+        "name the KMS key by its ARN (`aws kms describe-key --key-id {}` has it): IAM allows nothing by an alias",
+        shell_word(text)
+    ))
 }
 
 /// The AES key of a configuration without KMS, not stored yet.
@@ -326,7 +331,7 @@ impl Command {
         if connector == Connector::Emrfs {
             writeln!(
                 out,
-                "Local disks are not encrypted by security.json (emrkeys emr-config security-configuration --disk)."
+                "security.json does not encrypt local disks: see `emrkeys emr-config security-configuration --help`."
             )?;
         }
         if connector == Connector::S3a {
@@ -364,7 +369,7 @@ impl Command {
                 "aws emr create-security-configuration --name emrkeys --security-configuration file://{}",
                 self.path("security.json")
             ),
-            Connector::S3a => format!("aws s3 cp emrkeys.jar {}", quoted(&self.jar)),
+            Connector::S3a => format!("aws s3 cp emrkeys.jar {}", shell_word(&self.jar)),
         };
         vec![doctor, policy, last]
     }
@@ -376,7 +381,7 @@ impl Command {
         } else {
             self.folder.join(name)
         };
-        quoted(&path.display().to_string())
+        shell_word(&path.display().to_string())
     }
 }
 
@@ -396,26 +401,9 @@ fn write_document(path: &Path, document: &Value) -> Result<(), Failure> {
     file.keep().map_err(at(path))
 }
 
-/// The text as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:=,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shell_takes_a_path_as_one_word() {
-        assert_eq!(quoted("a/b.json"), "a/b.json");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 
     #[test]
     fn a_kms_key_is_named_by_its_arn() {

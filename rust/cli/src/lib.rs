@@ -80,8 +80,7 @@ enum Command {
     /// Prints what encrypted objects hold, once they proved authentic
     #[command(after_help = "\
 An object is read to its end before its first byte is printed. For the beginning of a large one take a range, or \
---release-unverified:
-then a reader that has seen enough ends the command at once, and the exit code is not 0.
+--release-unverified: then a reader that has seen enough ends the command at once, and the exit code is not 0.
 
 Examples:
   emrkeys cat s3://lake/raw/part-0.csv --conf emr.json | wc -l
@@ -93,7 +92,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   emrkeys convert s3://lake/raw/ --conf emr.json --dry-run
-  emrkeys convert s3://lake/raw/ --conf emr.json --checkpoint convert.json --report convert.jsonl")]
+  emrkeys convert s3://lake/raw/ --conf emr.json \\
+      --checkpoint convert.json --report convert.jsonl")]
     Convert(convert::Command),
     /// Checks everything that keys depend on: configuration, key files, KMS, keyrings, clients
     Doctor(doctor::Command),
@@ -127,12 +127,14 @@ Examples:
     /// Encrypts a file into an object
     #[command(after_help = "\
 Example:
-  emrkeys put table.parquet s3://lake/raw/table.parquet --conf emr.json --resume table.upload")]
+  emrkeys put table.parquet s3://lake/raw/table.parquet --conf emr.json \\
+      --resume table.upload")]
     Put(object::Put),
     /// Moves objects to another key, or to the newest version of theirs, without moving their content
     #[command(after_help = "\
 Example:
-  emrkeys rewrap s3://lake/raw/ --to lake --conf emr.json --checkpoint rewrap.json --report rewrap.jsonl")]
+  emrkeys rewrap s3://lake/raw/ --to lake --conf emr.json \\
+      --checkpoint rewrap.json --report rewrap.jsonl")]
     Rewrap(rewrap::Command),
     /// Unwraps keys of tables for another program: JSON lines in and out
     #[command(hide = true)]

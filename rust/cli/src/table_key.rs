@@ -48,7 +48,7 @@ impl Command {
     pub(crate) fn unwrap(&self, aws: &Aws) -> Result<(), Failure> {
         if stdout().is_terminal() {
             return Err(Failure::Usage(
-                "emrkeys unwrap answers a program with keys, and standard output is a terminal: connect a pipe"
+                "`emrkeys unwrap` answers a program with keys, and standard output is a terminal: connect a pipe"
                     .to_owned(),
             ));
         }

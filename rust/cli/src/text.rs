@@ -50,10 +50,17 @@ pub(crate) fn shortened(text: &str, limit: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// The text in lines of at most `limit` characters, broken at spaces; a longer word, such as an ARN, stays whole.
+/// The text in lines of at most `limit` characters, broken at spaces. A longer word, such as an ARN, stays whole. So
+/// does a command in backticks: a shell into which it is pasted would run each of its lines.
 pub(crate) fn wrapped(text: &str, limit: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    let in_pairs = text.matches('`').count().is_multiple_of(2);
+    let mut in_command = false;
+    let words = text.split(|c| {
+        in_command ^= in_pairs && c == '`';
+        c == ' ' && !in_command
+    });
+    for word in words {
         let last = lines.len() - 1;
         let line = &mut lines[last];
         if line.is_empty() || line.chars().count() + 1 + word.chars().count() <= limit {
@@ -115,6 +122,8 @@ mod tests {
         assert_eq!(wrapped("arn:aws:kms and", 5), ["arn:aws:kms", "and"]);
         assert_eq!(wrapped("a  b", 80), ["a  b"]);
         assert_eq!(wrapped("", 5), [""]);
+        assert_eq!(wrapped("run `a b c`, then", 5), ["run", "`a b c`,", "then"]);
+        assert_eq!(wrapped("it`s one two", 5), ["it`s", "one", "two"]);
     }
 
     #[test]

@@ -347,6 +347,15 @@ pub fn excerpt(text: &str) -> String {
     format!("\"{}{more}\"", shown.escape_debug())
 }
 
+/// The text as one word of a POSIX shell, for a command in a message.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:=,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// Why a service did not answer as asked. The kind decides what is tried again.
 #[derive(Clone, Debug)]
 pub enum Failure {
@@ -371,5 +380,18 @@ impl Failure {
                 problem
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_a_text_as_one_word() {
+        assert_eq!(shell_word("s3://a/b.json"), "s3://a/b.json");
+        assert_eq!(shell_word("a b"), "'a b'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 }

@@ -40,7 +40,7 @@ pub use config::properties::{reference as property_reference, Property};
 pub use config::Config;
 pub use counters::Counts;
 pub use description::StoredDescription;
-pub use error::{excerpt, Code, Error, Failure, Problem};
+pub use error::{excerpt, shell_word, Code, Error, Failure, Problem};
 pub use inputs::{InputRef, InputValue, Inputs, Settings};
 pub use inspect::catalogs::{table_views, TableView, CATALOGS};
 pub use inspect::config_summary::{config_summary, ConfigSummary, FileSummary, KeySummary, RuleSummary};

@@ -33,8 +33,8 @@ impl KeyStore {
         }
         Err(KeyError::Malformed(match bytes {
             [0xfe, 0xed, 0xfe, 0xed, ..] => {
-                "the file is a Java key store (JKS); convert it with: keytool -importkeystore \
-                -srckeystore OLD -destkeystore NEW -deststoretype PKCS12"
+                "the file is a Java key store (JKS); convert it with: `keytool -importkeystore \
+                -srckeystore OLD -destkeystore NEW -deststoretype PKCS12`"
                     .to_owned()
             }
             _ => foreign_text(bytes)
@@ -115,7 +115,7 @@ impl KeyStore {
                 Some(Form::EcPrivate) => {
                     return Err(KeyError::WrongKind(
                         "the private key is in OpenSSL's own form for elliptic curves; convert it with: \
-                         openssl pkcs8 -topk8 -in KEY"
+                         `openssl pkcs8 -topk8 -in KEY`"
                             .to_owned(),
                     ))
                 }

@@ -7,7 +7,7 @@ use crate::KeyError;
 
 /// The command that rewrites a private key in a form that is read.
 pub(crate) const PKCS8_REMEDY: &str =
-    "convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW";
+    "convert it with: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW`";
 
 /// The beginning of a block.
 pub(crate) const BEGIN: &[u8] = b"-----BEGIN ";

@@ -244,16 +244,16 @@ impl Form {
         let (expected, remedy) = match (wanted, self) {
             (Wanted::Public, Form::Certificate) => (
                 "an RSA public key",
-                "; take the key out with: openssl x509 -pubkey -noout -in CERTIFICATE",
+                "; take the key out with: `openssl x509 -pubkey -noout -in CERTIFICATE`",
             ),
             (Wanted::Public, Form::Pkcs8 | Form::EncryptedPkcs8 | Form::Pkcs1Private) => (
                 "an RSA public key",
-                "; derive it with: openssl pkey -pubout -in PRIVATE",
+                "; derive it with: `openssl pkey -pubout -in PRIVATE`",
             ),
             (Wanted::Public, _) => ("an RSA public key", ""),
             (Wanted::Private, Form::KeyStore) => (
                 "an RSA private key",
-                "; take the key out with: openssl pkcs12 -nocerts -in STORE",
+                "; take the key out with: `openssl pkcs12 -nocerts -in STORE`",
             ),
             (Wanted::Private, _) => ("an RSA private key", ""),
         };
@@ -366,8 +366,8 @@ pub(crate) fn element(bytes: &[u8]) -> Option<&[u8]> {
 pub(crate) fn unknown(bytes: &[u8]) -> &'static str {
     match bytes {
         [0xfe, 0xed, 0xfe, 0xed, ..] => {
-            "the file is a Java key store; take the key out with: \
-             keytool -importkeystore -deststoretype PKCS12, then openssl pkcs12"
+            "the file is a Java key store; take the key out with: `keytool -importkeystore -srckeystore OLD \
+             -destkeystore NEW -deststoretype PKCS12`, then `openssl pkcs12 -nocerts -in NEW`"
         }
         [0x30, ..] => "the DER is cut off, or something follows it",
         _ => foreign_text(bytes).unwrap_or("the key is neither DER nor PEM"),

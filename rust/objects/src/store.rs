@@ -12,7 +12,7 @@ use super::calls::{unavailable, wait};
 use emrkeys_core::aws::{self, Clients, Patience, S3Access};
 use emrkeys_core::envelope::{Envelope, Metadata, INSTRUCTION_SUFFIX, MAX_INSTRUCTION};
 use emrkeys_core::uri::{self, percent_decode, S3Location};
-use emrkeys_core::{excerpt, Code, Error, Problem, Provider};
+use emrkeys_core::{excerpt, shell_word, Code, Error, Problem, Provider};
 
 /// Throttles and faults are retried; a denial is final. The content of an object takes as long as it takes, while bytes
 /// come. Of an answer that breaks off, the attempts count that bring nothing.
@@ -305,19 +305,21 @@ impl Store {
         let raw = match wait(uri, "HeadObject", call.send()) {
             Ok(raw) => raw,
             Err(problem) if problem.code == Code::ObjectNotFound => return Ok(None),
-            Err(problem) => return Err(self.about_version(problem).into()),
+            Err(problem) => return Err(self.about_version(uri, problem).into()),
         };
         Ok(Some(Head::of(raw)))
     }
 
     /// S3 answers HEAD without a word on what is wrong with a version.
-    fn about_version(&self, problem: Problem) -> Problem {
+    fn about_version(&self, uri: &ObjectUri, problem: Problem) -> Problem {
         match &self.version {
             Some(version) if problem.code == Code::StoreUnavailable => Problem {
                 remedy: format!(
-                    "See that the object has a version {} which is no delete marker (aws s3api list-object-versions). \
-                     {}",
+                    "See that the object has a version {} which is no delete marker: `aws s3api list-object-versions \
+                     --bucket {} --prefix {}`. {}",
                     excerpt(version),
+                    uri.bucket,
+                    shell_word(&uri.key),
                     problem.remedy
                 ),
                 ..problem

@@ -139,7 +139,7 @@ impl Finding {
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Finding::Plaintext | Finding::ServerSideOnly => {
-                "If it should be encrypted: `emrkeys convert --from-plaintext`."
+                "If it should be encrypted: `emrkeys convert URI --from-plaintext`."
             }
             Finding::InstructionMissing => {
                 "Restore the instruction file, from an older version of it or a copy; do not encrypt the object again."
@@ -151,7 +151,7 @@ impl Finding {
                 "Configure the key that the object names, or see what its code says in docs/configuration.md."
             }
             Finding::Cbc => {
-                "Keep S3A from it until `emrkeys convert` has encrypted it in AES-GCM."
+                "Keep S3A from it until `emrkeys convert URI` has encrypted it in AES-GCM."
             }
             Finding::LegacyWrap => {
                 "Set emrkeys.s3a.allow-legacy=true while such objects are read, or re-wrap them."

@@ -92,7 +92,7 @@ impl Document {
         let described = self.security.as_ref().and_then(serde_json::Value::as_str);
         if self.encryption.is_some() || described.is_some_and(|text| text.trim_start().starts_with('{')) {
             return Err(
-                "it is a security configuration: name it by `emrkeys doctor --security-configuration`",
+                "it is a security configuration: name it by `emrkeys doctor --security-configuration FILE`",
             );
         }
         if self.template.is_some() {

@@ -72,7 +72,8 @@ pub(super) fn security_configuration(
         findings.fail(
             check,
             "encryption at rest is not enabled in it",
-            "Set EnableAtRestEncryption to true; `emrkeys emr-config security-configuration` prints a configuration.",
+            "Set EnableAtRestEncryption to true; `emrkeys emr-config security-configuration --jar JAR` prints a \
+             configuration.",
         );
         return Vec::new();
     }
@@ -139,14 +140,14 @@ fn local_disks(provider: Option<&str>, class: Option<&str>, settings: &Settings,
         _ if names_key => findings.warn(
             DISKS,
             format!("it does not encrypt local disks, so {DISK_KEY} has no effect"),
-            "Add the LocalDiskEncryptionConfiguration that `emrkeys emr-config security-configuration --disk custom` \
-             prints, or remove the property.",
+            "Add the LocalDiskEncryptionConfiguration that `emrkeys emr-config security-configuration --jar JAR --disk \
+             custom` prints, or remove the property.",
         ),
         // An instance can encrypt them itself, and an account all volumes, so this is a choice.
         _ => findings.note(
             DISKS,
             "it does not encrypt local disks, to which jobs write parts of their data; see \
-             `emrkeys emr-config security-configuration --disk`",
+             `emrkeys emr-config security-configuration --help`",
         ),
     }
 }

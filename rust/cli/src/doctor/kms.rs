@@ -109,10 +109,12 @@ impl Context<'_> {
                 format!("{name}: the key is {}", state.as_str()),
                 match state {
                     KeyState::PendingDeletion => {
-                        "Cancel its deletion (aws kms cancel-key-deletion) and enable it, or \
-                        name another key."
+                        format!(
+                            "Cancel its deletion (`aws kms cancel-key-deletion --key-id {arn}`) and enable it (`aws \
+                             kms enable-key --key-id {arn}`), or name another key."
+                        )
                     }
-                    _ => "Enable it (aws kms enable-key), or name another key.",
+                    _ => format!("Enable it (`aws kms enable-key --key-id {arn}`), or name another key."),
                 },
             ),
         }
@@ -312,7 +314,7 @@ fn key_user(
     findings: &mut Findings,
 ) {
     let account = Arn::parse(role).map_or("", |role| role.account);
-    let remedy = format!("emrkeys kms add-key-user {arn} --role {role} --apply");
+    let remedy = format!("`emrkeys kms add-key-user {arn} --role {role} --apply`");
     if policy.is_user(role) {
         findings.ok(check, format!("{name}: {role}"));
     } else if policy.leaves_it_to_iam(account) {
@@ -329,7 +331,7 @@ fn key_user(
         findings.fail(
             check,
             format!("{name}: {role} is no key user, and the key's policy does not name account {account}"),
-            remedy,
+            format!("As an administrator of the key: {remedy}"),
         );
     }
     for denial in policy.denials(role, account) {

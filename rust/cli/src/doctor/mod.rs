@@ -14,7 +14,8 @@ use emrkeys_core::aws::{self, Patience};
 use emrkeys_core::inspect::Level;
 use emrkeys_core::keyring::{Editor, State, Summary};
 use emrkeys_core::{
-    config_summary, current_version, table_views, Config, ConfigSummary, KeySummary, RuleSummary, Settings,
+    config_summary, current_version, shell_word, table_views, Config, ConfigSummary, KeySummary, RuleSummary,
+    Settings,
 };
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -35,8 +36,9 @@ Levels: ok; note: not checked from here, or worth knowing; warning: works, and s
 The exit code is 1 where anything fails, else 0.
 
 Example:
-  emrkeys doctor --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf --live
-What only the JVM of a node can know (class path, native library, ciphers) checks, on that node:
+  emrkeys doctor --conf /usr/share/aws/emr/emrfs/conf \\
+      --conf /etc/hadoop/conf --live
+On a node this checks what only its JVM can know (class path, library, ciphers):
   hadoop jar emrkeys.jar doctor")]
 pub(crate) struct Command {
     /// Make a data key under each KMS key that encrypts and open it again, where else KMS is only asked whether it
@@ -317,7 +319,8 @@ impl Command {
         let place = match of_key(key, config, aws) {
             Ok(place) => place,
             Err(why) => {
-                let told = format!("{name}: not checked: {why}; run hadoop jar emrkeys.jar doctor on a node");
+                let told =
+                    format!("{name}: not checked: {why}; run `hadoop jar emrkeys.jar doctor` on a node");
                 return findings.note(CHECK, told);
             }
         };
@@ -515,12 +518,16 @@ fn rotate_command(key: &KeySummary) -> String {
     let kms = key
         .kms
         .iter()
-        .map(|target| format!(" --kms-key-id {}", target.key_id));
+        .map(|target| format!(" --kms-key-id {}", shell_word(&target.key_id)));
     let files = protectors
         .iter()
-        .map(|file| format!(" --protector-file {}", file.uri));
-    let options: String = kms.chain(files).collect();
-    format!("emrkeys keyring rotate {document}{options}")
+        .map(|file| format!(" --protector-file {}", shell_word(&file.uri)));
+    let role = key.kms.first().and_then(|target| target.access.role.as_ref());
+    let external = role.and_then(|role| role.external_id.as_ref());
+    let role = role.map(|role| format!(" --role-arn {}", shell_word(&role.arn)));
+    let external = external.map(|id| format!(" --external-id {}", shell_word(id)));
+    let options: String = kms.chain(files).chain(role).chain(external).collect();
+    format!("`emrkeys keyring rotate {}{options}`", shell_word(document))
 }
 
 #[cfg(test)]
@@ -577,7 +584,7 @@ mod tests {
             .to_vec();
         assert_eq!(
             rotate_command(&key),
-            "emrkeys keyring rotate s3://keys/lake.keyring --kms-key-id alias/lake --protector-file file:///m"
+            "`emrkeys keyring rotate s3://keys/lake.keyring --kms-key-id alias/lake --protector-file file:///m`"
         );
     }
 }

@@ -132,7 +132,7 @@ fn s3a(jar_uri: Option<&str>, settings: &Settings) -> Result<Settings, Failure> 
     if is_v1_authenticated(settings) && !settings.contains_key(ALLOW_LEGACY) {
         note(format_args!(
             "note: {ALLOW_LEGACY}=true is added for the objects that EMRFS's V1 client wrote; remove it after `emrkeys \
-             rewrap --upgrade-wrap`"
+             rewrap URI --to-rules --upgrade-wrap`"
         ));
         set(ALLOW_LEGACY, "true");
     }

@@ -9,7 +9,7 @@ use emrkeys_core::aws::{is_kms_alias, Arn, KmsTarget};
 use emrkeys_core::inspect::checks::Connector;
 use emrkeys_core::release::Release;
 use emrkeys_core::uri::S3Location;
-use emrkeys_core::{config_summary, Code, Config, KeySummary};
+use emrkeys_core::{config_summary, shell_word, Code, Config, KeySummary};
 use serde_json::{json, Map, Value};
 
 use crate::aws::Aws;
@@ -34,8 +34,10 @@ pub(crate) enum Command {
     /// The security configuration: encryption in S3 and of the local disks
     #[command(after_help = "\
 Examples:
-  emrkeys emr-config security-configuration --conf emr.json --jar s3://artifacts/emrkeys.jar
-  emrkeys emr-config security-configuration --s3 sse-kms --s3-kms-key ARN --disk aws-kms --disk-kms-key ARN")]
+  emrkeys emr-config security-configuration --conf emr.json \\
+      --jar s3://artifacts/emrkeys.jar
+  emrkeys emr-config security-configuration --s3 sse-kms --s3-kms-key ARN \\
+      --disk aws-kms --disk-kms-key ARN")]
     SecurityConfiguration(SecurityConfiguration),
     /// The classification with the properties by which a cluster asks for keys and writes authenticated objects:
     /// emrfs-site, or core-site where S3A serves s3:// (from emr-7.10.0 on) and with --for s3a
@@ -45,7 +47,8 @@ EMRFS stays in force with -D fs.s3.impl=com.amazon.ws.emr.hadoop.fs.EmrFileSyste
 
 Examples:
   emrkeys emr-config classification --conf keys.conf --release emr-6.15.0
-  emrkeys emr-config classification --conf keys.conf --release emr-7.12.0 --jar s3://artifacts/emrkeys.jar
+  emrkeys emr-config classification --conf keys.conf --release emr-7.12.0 \\
+      --jar s3://artifacts/emrkeys.jar
   emrkeys emr-config classification --conf keys.conf --for s3a")]
     Classification {
         /// The jar in S3, where no security configuration names it
@@ -62,7 +65,8 @@ Where the keys need nothing of AWS, nothing is printed, and standard error says 
 statements.
 
 Example:
-  emrkeys emr-config iam-policy --conf emr.json --release emr-7.12.0 --jar s3://artifacts/emrkeys.jar")]
+  emrkeys emr-config iam-policy --conf emr.json --release emr-7.12.0 \\
+      --jar s3://artifacts/emrkeys.jar")]
     IamPolicy {
         /// The jar in S3, where the configuration does not name it
         #[arg(long, value_name = "URI")]
@@ -388,7 +392,10 @@ fn kms_arn(target: &KmsTarget, partition: &str) -> Result<String, Failure> {
                 "{}: {alias} is an alias, by which IAM allows nothing",
                 target.property
             ),
-            "Name the key by its ARN (aws kms describe-key), here with -D or for good.",
+            format!(
+                "Name the key by its ARN (`aws kms describe-key --key-id {}` has it), here with -D or for good.",
+                shell_word(alias)
+            ),
         )),
     }
 }

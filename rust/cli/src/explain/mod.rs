@@ -24,7 +24,8 @@ files.
 A URI without an answer is printed with its error, the others are answered, and the exit code is not 0.
 
 Examples:
-  emrkeys explain s3://lake/audit/2026/part-0 --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf
+  emrkeys explain s3://lake/audit/2026/part-0 \\
+      --conf /usr/share/aws/emr/emrfs/conf --conf /etc/hadoop/conf
   emrkeys explain lake --for tables --conf /etc/hadoop/conf")]
 pub(crate) struct Command {
     /// Where objects would be written, such as s3://bucket/key; - for one on each line of standard input; none for the

@@ -29,11 +29,11 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Example:
   emrkeys keyring create s3://keys/lake.keyring --name lake \\
-      --kms-key-id arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+      --kms-key-id alias/lake
 Then, on the clusters:
   emrkeys.key.lake.type=keyring
   emrkeys.key.lake.uri=s3://keys/lake.keyring
-  emrkeys.key.lake.kms-key-id=arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")]
+  emrkeys.key.lake.kms-key-id=alias/lake")]
     Create {
         #[command(flatten)]
         target: Target,
@@ -71,7 +71,8 @@ Example:
     /// If the protecting key is named, the keyring is verified. Otherwise its content is not proven.
     #[command(after_help = "\
 Example:
-  emrkeys keyring show s3://keys/lake.keyring --kms-key-id alias/lake --output json")]
+  emrkeys keyring show s3://keys/lake.keyring --kms-key-id alias/lake \\
+      --output json")]
     Show {
         #[command(flatten)]
         target: Target,
@@ -142,7 +143,7 @@ Example:
     #[command(after_help = "\
 Example:
   emrkeys keyring rewrap s3://keys/lake.keyring --kms-key-id alias/lake \\
-      --to-kms-key-id arn:aws:kms:eu-west-1:111122223333:key/90abcdef-12ab-34cd-56ef-1234567890ab")]
+      --to-kms-key-id alias/lake-2026")]
     Rewrap {
         #[command(flatten)]
         target: Target,

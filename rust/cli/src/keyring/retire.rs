@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use emrkeys_core::keyring::Change;
-use emrkeys_core::{Code, Error};
+use emrkeys_core::{shell_word, Code, Error};
 use emrkeys_objects::{work_on, Listed, Listing, ObjectUri, Pace, Store};
 use serde_json::{json, Value};
 
@@ -74,7 +74,8 @@ pub(super) fn run(
     if is_set(&stop) {
         return Err(Failure::Interrupted);
     }
-    if let Some(failure) = obstacle(&id, &tallies) {
+    let key = found.name.as_deref().unwrap_or(&edit.after.name);
+    if let Some(failure) = obstacle(&id, key, &tallies) {
         shown(print(&id, &tallies, form))?;
         return Err(failure);
     }
@@ -134,14 +135,15 @@ fn look(
     Ok(tally)
 }
 
-/// Why the version stays as it is.
-fn obstacle(id: &str, tallies: &[(String, Tally)]) -> Option<Failure> {
+/// Why the version of the key `key` stays as it is.
+fn obstacle(id: &str, key: &str, tallies: &[(String, Tally)]) -> Option<Failure> {
     let under: u64 = tallies.iter().map(|(_, tally)| tally.under_version).sum();
-    if under > 0 {
+    if let Some((prefix, _)) = tallies.iter().find(|(_, tally)| tally.under_version > 0) {
         return Some(Failure::Refused(format!(
-            "{} under version {id}: bring them to the newest version (emrkeys rewrap), and try again; nothing was \
-             written",
-            if under == 1 { "1 object is".to_owned() } else { format!("{under} objects are") }
+            "{} under version {id}: bring them to the newest version (`emrkeys rewrap {} --recursive --to {key}`), and \
+             try again; nothing was written",
+            if under == 1 { "1 object is".to_owned() } else { format!("{under} objects are") },
+            shell_word(prefix)
         )));
     }
     let failed: u64 = tallies.iter().map(|(_, tally)| tally.failed).sum();

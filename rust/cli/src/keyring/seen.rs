@@ -13,7 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use emrkeys_core::keyring::Summary;
-use emrkeys_core::Code;
+use emrkeys_core::{shell_word, Code};
 use emrkeys_crypto::digest::sha256;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,10 @@ impl Seen {
                 std::cmp::Ordering::Greater => Err(problem(
                     Code::KeyringChanged,
                     format!("{uri} is of generation {generation}, and {expected} is expected"),
-                    "Look at the keyring (emrkeys keyring show) and name its generation.",
+                    format!(
+                        "Look at the keyring (`emrkeys keyring show {}`) and name its generation.",
+                        shell_word(uri)
+                    ),
                 )),
             };
         }

@@ -319,7 +319,7 @@ fn put(found: &Found, changed: &Policy) -> Result<(), Failure> {
     Err(Failure::Changed(format!(
         "the policy of {0} was put, and what KMS has is another one: somebody else changed it, or KMS writes it \
          differently. See \
-         emrkeys kms show-policy {0} --all",
+         `emrkeys kms show-policy {0} --all`",
         found.arn
     )))
 }

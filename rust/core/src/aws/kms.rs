@@ -15,11 +15,11 @@ use aws_sdk_kms::Client;
 use secrecy::SecretSlice;
 use zeroize::Zeroize;
 
-use crate::aws::arn::Arn;
+use crate::aws::arn::{is_kms_alias, Arn};
 use crate::aws::clients::Clients;
 use crate::aws::connect::{self, Patience};
 use crate::aws::error::{self as aws_error, causes};
-use crate::error::{excerpt, Code, Failure, Problem};
+use crate::error::{excerpt, shell_word, Code, Failure, Problem};
 
 /// An attempt that hangs leaves time for another, which the caller makes.
 const PATIENCE: Patience = Patience {
@@ -288,6 +288,24 @@ impl Call<'_> {
         self.classify(status, name, &told, id)
     }
 
+    /// How a key that is disabled, or is to be deleted, is brought back.
+    fn brought_back(&self, is_disabled: bool) -> String {
+        // KMS takes no alias for these operations.
+        let id = if is_kms_alias(self.key_id) {
+            "ID".to_owned()
+        } else {
+            shell_word(self.key_id)
+        };
+        if is_disabled {
+            format!("Enable the KMS key (`aws kms enable-key --key-id {id}`), or name another.")
+        } else {
+            format!(
+                "Cancel the KMS key's deletion (`aws kms cancel-key-deletion --key-id {id}`) or bring it into service, \
+                 or name another."
+            )
+        }
+    }
+
     /// Source of the names: the AWS KMS API reference, "Errors" of `Decrypt`, `GenerateDataKey` and `PutKeyPolicy`, and
     /// "Common errors".
     fn classify(&self, status: u16, name: &str, told: &str, id: Option<&str>) -> Failure {
@@ -309,16 +327,9 @@ impl Call<'_> {
                 Code::SourceDenied,
                 "Check the credentials of this node, its clock, and the region.".to_owned(),
             ),
-            "DisabledException" => (
-                Code::KeyUnusable,
-                "Enable the KMS key (aws kms enable-key), or name another.".to_owned(),
-            ),
-            "KMSInvalidStateException" => (
-                Code::KeyUnusable,
-                "Cancel the KMS key's deletion (aws kms cancel-key-deletion) or bring it into service, or \
-                 name another."
-                    .to_owned(),
-            ),
+            "DisabledException" | "KMSInvalidStateException" => {
+                (Code::KeyUnusable, self.brought_back(name == "DisabledException"))
+            }
             "NotFoundException" => (
                 Code::KeyUnusable,
                 "Correct the key's id, or its region: KMS knows a key in its own region only, so name it by \

@@ -3,7 +3,7 @@
 use secrecy::SecretSlice;
 
 use super::{Config, CredentialRef, FileRef};
-use crate::error::{Code, Problem};
+use crate::error::{shell_word, Code, Problem};
 use crate::inputs::{InputRef, InputValue, Inputs};
 use crate::material::{self, Material, Permissions, Secrecy, MAX_MATERIAL};
 
@@ -55,8 +55,8 @@ impl Loader<'_> {
                     property,
                     Code::PlaintextSecret,
                     format!("the configuration holds the secret {alias} in the clear"),
-                    "Put it into a credential provider (hadoop credential create) and remove it from the \
-                     site file, or set emrkeys.allow-plaintext-secrets=true.",
+                    "Put it into a credential provider (`hadoop credential create ALIAS -provider PATH`) and remove it \
+                     from the site file, or set emrkeys.allow-plaintext-secrets=true.",
                 ))
             }
             Some(InputValue::Found { bytes, .. }) => Ok(bytes),
@@ -70,8 +70,11 @@ impl Loader<'_> {
                 property,
                 Code::CredentialNotFound,
                 format!("no credential provider knows the alias {alias}"),
-                "Create it (hadoop credential create) and name its provider in \
-                 hadoop.security.credential.provider.path.",
+                format!(
+                    "Create it (`hadoop credential create {} -provider PATH`) and name its provider in \
+                     hadoop.security.credential.provider.path.",
+                    shell_word(alias)
+                ),
             )),
         }
     }

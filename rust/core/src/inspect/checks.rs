@@ -274,7 +274,7 @@ fn limits() -> Finding {
         "S3A takes 16 bytes off every length in a listing and asks no keyring there: objects in AES-CBC of 1 to 15 \
          bytes are read as empty, and the length of an object in AES-CBC that is no multiple of 16 bytes is up to 15 \
          bytes short, without an error. With v1.compatibility it returns ciphertext for an object with an instruction \
-         file whose writer stored no length. emrkeys audit finds such objects; docs/s3a.md lists every case"
+         file whose writer stored no length. `emrkeys audit PREFIX` finds such objects; docs/s3a.md lists every case"
             .to_owned(),
     )
 }

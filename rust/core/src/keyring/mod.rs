@@ -176,7 +176,7 @@ impl Keyring {
             return Err(Problem::new(
                 Code::KeyVersionUnknown,
                 format!("the keyring has no version {}", excerpt(version)),
-                "See emrkeys keyring list; give the whole id, or the number before its dash.",
+                "See `emrkeys keyring list KEYRING`; give the whole id, or the number before its dash.",
             ));
         };
         let id = self.document.versions[at].id.as_str();
@@ -194,8 +194,8 @@ impl Keyring {
             }
             _ if from == to => "There is nothing to do.",
             (State::Active, _) => {
-                "It encrypts: run emrkeys keyring rotate first, and wait until every process has the new \
-                 version."
+                "It encrypts: run `emrkeys keyring rotate KEYRING` first, and wait until every process has the \
+                 new version."
             }
             (State::Destroyed, _) => {
                 "Its key is gone. If an older copy of the keyring has it, restore that under another name."

@@ -56,7 +56,7 @@ impl AesProtector {
                     "the key has {} bits, and what protects a keyring has 256",
                     8 * bytes.len()
                 ),
-                "Make one with: openssl rand 32 > KEY.",
+                "Make one with: `openssl rand 32 > KEY`.",
             ));
         }
         Ok(AesProtector {
@@ -235,7 +235,8 @@ impl Protectors {
             &self.property,
             Code::KeyringProtector,
             format!("the document key of the keyring does not open: {why}"),
-            "Restore the keyring, and find out who wrote it; where a KMS alias was moved, run emrkeys keyring rewrap.",
+            "Restore the keyring, and find out who wrote it. If a KMS alias was moved: `emrkeys keyring rewrap KEYRING \
+             --kms-key-id OLD --to-kms-key-id NEW`.",
         )
     }
 }

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 
 use super::document::{Document, Malformed};
 use crate::aws::S3Access;
-use crate::error::{excerpt, Code, Problem};
+use crate::error::{excerpt, shell_word, Code, Problem};
 use crate::inputs::Inputs;
 use crate::material::s3::{self, Condition};
 use crate::material::{self, Location, Permissions, Secrecy};
@@ -86,8 +86,8 @@ impl Store {
             Location::External(_) => {
                 return Err(invalid(
                     format!("{} is neither a local file nor an object in S3", excerpt(uri)),
-                    "For a file system of Hadoop's, copy the keyring to this machine (hdfs dfs -get), \
-                     change it here, and put it back (hdfs dfs -put -f).",
+                    "For a file system of Hadoop's, copy the keyring to this machine (`hdfs dfs -get`), \
+                     change it here, and put it back (`hdfs dfs -put -f`).",
                 ))
             }
         };
@@ -160,7 +160,10 @@ impl Store {
                                 "{} was written, and then at once replaced by somebody else",
                                 excerpt(&self.uri)
                             ),
-                            "Look at it (emrkeys keyring show) before you go on.",
+                            format!(
+                                "Look at it (`emrkeys keyring show {}`) before you go on.",
+                                shell_word(&self.uri)
+                            ),
                         ))
                     }
                 }

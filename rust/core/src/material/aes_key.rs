@@ -95,7 +95,7 @@ fn size(property: &str, length: usize, form: &str) -> Problem {
         property,
         Code::KeySize,
         format!("the key has {length} bytes ({form}); an AES key has 16, 24 or 32"),
-        "Make one with: openssl rand 32 > KEY.",
+        "Make one with: `openssl rand 32 > KEY`.",
     )
 }
 

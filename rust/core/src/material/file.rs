@@ -10,7 +10,7 @@ use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
 use super::{check_length, too_large, Material, Permissions, Secrecy};
-use crate::error::{excerpt, Code, Problem};
+use crate::error::{excerpt, shell_word, Code, Problem};
 
 pub(super) fn read(
     property: &str,
@@ -92,26 +92,30 @@ fn laxity(secrecy: Secrecy, mode: u32, owner: u32, caller: u32) -> Option<Lax> {
 impl Lax {
     fn describe(self, property: &str, shown: &str) -> Problem {
         let file = excerpt(shown);
+        let named = shell_word(shown);
         let (message, remedy) = match self {
             Lax::Mode(bits) => (
                 format!(
                     "the secret in {file} can be read or written by others than its owner (mode {bits:04o})"
                 ),
-                format!("Run: chmod 600 {file}"),
+                format!("Run: `chmod 600 {named}`"),
             ),
             Lax::WritableByGroup(bits) => (
                 format!(
                     "{file} can be replaced by its group, whose key would then encrypt (mode {bits:04o})"
                 ),
-                format!("Run: chmod 644 {file}"),
+                format!("Run: `chmod 644 {named}`"),
             ),
             Lax::WritableByAll(bits) => (
                 format!("{file} can be replaced by everybody on this machine (mode {bits:04o})"),
-                format!("Run: chmod 644 {file}"),
+                format!("Run: `chmod 644 {named}`"),
             ),
             Lax::Owner(owner) => (
                 format!("{file} belongs to user {owner}, neither root nor the user of this process"),
-                format!("Run: chown $(id -u) {file}, as root, with the user of this process"),
+                format!(
+                    "Run as root: `chown {} {named}`",
+                    rustix::process::geteuid().as_raw()
+                ),
             ),
         };
         Problem::at(property, Code::KeyFilePermissions, message, remedy)

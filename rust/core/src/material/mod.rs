@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::aws::S3Access;
-use crate::error::{excerpt, Code, Problem};
+use crate::error::{excerpt, shell_word, Code, Problem};
 use crate::inputs::{InputRef, InputValue, Inputs};
 use crate::uri::{self, S3Location, UriError};
 
@@ -251,7 +251,7 @@ fn lax_external(property: &str, uri: &str, secrecy: Secrecy, mode: u32) -> Optio
             property,
             Code::KeyFilePermissions,
             format!("{file}: {what} (mode {:04o})", mode & 0o777),
-            format!("Run: hdfs dfs -chmod {chmod} {file}"),
+            format!("Run: `hdfs dfs -chmod {chmod} {}`", shell_word(uri)),
         )
     })
 }

@@ -25,7 +25,7 @@ use crate::config::loader::Loader;
 use crate::config::{self, KeyKind};
 use crate::counters::Counts;
 use crate::description::{self, invalid, StoredDescription};
-use crate::error::{excerpt, Code, Error, Problem, Problems};
+use crate::error::{excerpt, shell_word, Code, Error, Problem, Problems};
 use crate::inputs::Inputs;
 use crate::key_service::cache::{answers, Clock, Flights, Monotonic, Turn};
 use crate::keyring::{self, AesProtector, Document, Keyring, Protector, Protectors, State, VersionId};
@@ -517,8 +517,8 @@ impl Source for KeyringKey {
             State::Disabled => refused(
                 Code::KeyVersionDisabled,
                 format!(
-                    "If it is to be readable again: emrkeys keyring enable {} {id}{}",
-                    shown(&shared.location),
+                    "If it is to be readable again: `emrkeys keyring enable {} {id}{}`",
+                    shell_word(&shown(&shared.location)),
                     shared.options
                 ),
             ),

@@ -31,7 +31,7 @@ pub(crate) fn load(config: &RsaKey, loader: &mut Loader) -> Result<Version, Erro
                     "the private key does not belong to the public key ({})",
                     config.public.property
                 ),
-                "Name the two halves of one pair: openssl rsa -in PRIVATE -pubout shows the public key of a \
+                "Name the two halves of one pair: `openssl rsa -in PRIVATE -pubout` shows the public key of a \
                  private one.",
             ));
         }
@@ -74,7 +74,7 @@ fn load_private(config: &RsaKey, loader: &mut Loader) -> Result<Option<PrivateKe
 fn problem(property: &str, error: KeyError) -> Problem {
     let (code, remedy) = match &error {
         KeyError::TooSmall { .. } | KeyError::TooLarge { .. } => {
-            (Code::KeySize, "Use a key of 2048 to 8192 bits: emrkeys reads what openssl genpkey -algorithm RSA writes.")
+            (Code::KeySize, "Use one of 2048 to 8192 bits, as `openssl genpkey -algorithm RSA -out PRIVATE` makes it.")
         }
         KeyError::PasswordMissing => (
             Code::KeyPassword,

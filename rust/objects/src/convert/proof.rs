@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use emrkeys_core::envelope::Envelope;
-use emrkeys_core::{Code, Error, Problem, Provider};
+use emrkeys_core::{shell_word, Code, Error, Problem, Provider};
 use emrkeys_crypto::digest::Sha256;
 
 use super::replace::{are_confirmed, Sent, Written};
@@ -102,9 +102,12 @@ fn put_back(job: &Job<'_>, new: &NewObject<'_>, cause: Problem) -> Problem {
             &cause,
             &format!("the object as it was is version {old}"),
             &format!(
-                "Delete the version {}, so that the one before is in its place again (aws s3api delete-object \
-                 --version-id), or convert the object once more with --second-read, which reads it whole.",
-                new.written.version.as_deref().unwrap_or("null")
+                "Delete that version, so that the one before is in its place again: `aws s3api delete-object --bucket \
+                 {} --key {} --version-id {}`. Or convert the object once more with --second-read, which reads it \
+                 whole.",
+                uri.bucket,
+                shell_word(&uri.key),
+                shell_word(new.written.version.as_deref().unwrap_or("null"))
             ),
         ),
     }

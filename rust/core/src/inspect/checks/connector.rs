@@ -192,7 +192,7 @@ pub(super) fn content(settings: &Settings, release: Option<Release>) -> Finding 
         )),
         None => of_cbc(format!(
             "neither {V2} nor {CRYPTO_MODE} is set, and EMRFS's default is EncryptionOnly (as a public listing of its \
-             classes has it; emrkeys inspect shows the format of an object that your cluster wrote)"
+             classes has it; `emrkeys inspect URI` shows the format of an object that your cluster wrote)"
         )),
         Some(other) => Finding::failure(
             CHECK,

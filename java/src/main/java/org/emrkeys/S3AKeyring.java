@@ -180,7 +180,8 @@ public final class S3AKeyring implements Keyring, Configurable, AutoCloseable {
                   + ", wrapped by " + wrap + ", cannot be unwrapped with the key that the object's"
                   + " description " + found.description() + " leads to",
               "That key is of another type, or is not the one that wrapped it, or the object's"
-                  + " metadata was changed; emrkeys inspect shows the envelope.",
+                  + " metadata was changed; `emrkeys inspect URI` shows the"
+                  + " envelope.",
               e));
     }
   }

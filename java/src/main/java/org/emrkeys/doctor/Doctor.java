@@ -148,7 +148,7 @@ public final class Doctor {
           "hadoop.config",
           files.isEmpty() ? Level.NOTE : Level.FAIL,
           "not checked: Hadoop is not on the class path",
-          "Run it as: hadoop jar emrkeys.jar doctor");
+          "Run it as: `hadoop jar emrkeys.jar doctor`");
     } else if (loaded) {
       try {
         DoctorHadoop.check(this, client, files);
@@ -157,7 +157,7 @@ public final class Doctor {
             "hadoop.config",
             Level.FAIL,
             "Hadoop is on the class path in part: " + e,
-            "Run it as: hadoop jar emrkeys.jar doctor");
+            "Run it as: `hadoop jar emrkeys.jar doctor`");
       }
     }
     order(client);

@@ -43,7 +43,7 @@ final class DoctorHadoop {
           "hadoop.config",
           Level.FAIL,
           "Hadoop's configuration cannot be read: " + e,
-          "Correct the site files; emrkeys doctor --conf says where.");
+          "Correct the site files; `emrkeys doctor --conf FOLDER` says where.");
       return;
     }
     if (properties(doctor, client, settings)) {
