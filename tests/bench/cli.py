@@ -35,25 +35,37 @@ MANY = ("inspect", "audit", "rewrap")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("result", type=pathlib.Path)
-    parser.add_argument("--tool", type=pathlib.Path, required=True, help="emrkeys, a release build")
-    parser.add_argument("--tools", type=pathlib.Path, required=True, help="emrkeys-bench")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--objects", type=int, default=10_000, help="for inspect, audit and rewrap")
-    parser.add_argument("--mebibytes", type=int, default=1024, help="for get, put and files")
+    parser = arguments(5, "for inspect, audit and rewrap", 1024, "for get, put and files")
     parser.add_argument(
         "--folder", type=pathlib.Path, help="for the files; default: in memory where that is large enough"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="emrkeys-bench-", dir=options.folder or folder(options.mebibytes)) as name:
-        bench = Bench(options, pathlib.Path(name))
+    where = options.folder or folder(options.mebibytes)
+    results = measured(Bench, options, where)
+    peers = {"age": output("age", "--version"), "openssl": output("openssl", "version")}
+    write(options.result, {**describe_machine(), **peers, "folder": str(where)}, results)
+
+
+def arguments(rounds: int, objects: str, mebibytes: int, large: str) -> argparse.ArgumentParser:
+    """The options of a benchmark of the tool; `objects` and `large` say what their numbers are for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("result", type=pathlib.Path)
+    parser.add_argument("--tool", type=pathlib.Path, required=True, help="emrkeys, a release build")
+    parser.add_argument("--tools", type=pathlib.Path, required=True, help="emrkeys-bench")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--objects", type=int, default=10_000, help=objects)
+    parser.add_argument("--mebibytes", type=int, default=mebibytes, help=large)
+    return parser
+
+
+def measured(kind: type, options: argparse.Namespace, where: str | pathlib.Path | None = None) -> list[dict]:
+    """The results of a benchmark, a class with `run` and `close`, whose files are below `where` while it runs."""
+    with tempfile.TemporaryDirectory(prefix="emrkeys-bench-", dir=where) as name:
+        bench = kind(options, pathlib.Path(name))
         try:
-            results = bench.run()
+            return bench.run()
         finally:
             bench.close()
-    peers = {"age": output("age", "--version"), "openssl": output("openssl", "version")}
-    write(options.result, {**describe_machine(), **peers, "folder": name.rsplit("/", 1)[0]}, results)
 
 
 def write(result: pathlib.Path, machine: dict, results: list[dict]) -> None:

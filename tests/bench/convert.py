@@ -5,7 +5,6 @@ writes the same objects without any cryptography (`emrkeys-bench store copy`). A
 that memory does not grow with the number of objects.
 """
 
-import argparse
 import http.client
 import json
 import multiprocessing
@@ -13,36 +12,22 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 import cli
+from cli import JOBS, MIB
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
 import envelopes  # noqa: E402
 
-MIB = 1 << 20
 SMALL = 64 << 10
-JOBS = 16
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("result", type=pathlib.Path)
-    parser.add_argument("--tool", type=pathlib.Path, required=True, help="emrkeys, a release build")
-    parser.add_argument("--tools", type=pathlib.Path, required=True, help="emrkeys-bench")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--objects", type=int, default=10_000, help="of 64 KiB")
+    parser = cli.arguments(3, "of 64 KiB", 256, "of each large object")
     parser.add_argument("--large", type=int, default=20, help="objects of --mebibytes")
-    parser.add_argument("--mebibytes", type=int, default=256)
     parser.add_argument("--planned", type=int, default=1_000_000, help="objects of the dry run")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="emrkeys-bench-") as name:
-        bench = Bench(options, pathlib.Path(name))
-        try:
-            results = bench.run()
-        finally:
-            bench.close()
-    cli.write(options.result, cli.describe_machine(), results)
+    cli.write(options.result, cli.describe_machine(), cli.measured(Bench, options))
 
 
 class Bench(cli.Client):
