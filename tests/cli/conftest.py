@@ -2,22 +2,18 @@
 
 import base64
 import functools
-import json
 import os
 import pathlib
-import subprocess
 import sys
-import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from localaws.client import LocalAws, set_environment
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-TIMEOUT = 900
-"""Seconds after which a test gives up waiting: far beyond what a busy machine takes."""
+from lake import Lake
+from person import Operator
+from support import ROOT, Tool
 
 
 def pytest_addoption(parser):
@@ -30,6 +26,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "recipes(*names): the recipes of the documents that the test runs")
+    config.addinivalue_line("markers", "remedies(*commands): the commands of messages that the test runs")
     config.addinivalue_line("markers", "full: takes minutes, and runs with --full alone")
     set_environment()
 
@@ -55,56 +52,6 @@ def servers(shared_servers):
     for what in ("faults", "calls"):
         shared_servers.control("DELETE", what)
     return shared_servers
-
-
-class Tool:
-    """`emrkeys`, with the servers for AWS, in a folder of the test's own."""
-
-    def __init__(self, path: pathlib.Path, endpoint: str, folder: pathlib.Path):
-        self.path = path
-        self.folder = folder
-        self.env = {
-            **os.environ,
-            "AWS_ENDPOINT_URL": endpoint,
-            "HOME": str(folder),
-            "XDG_STATE_HOME": str(folder / "state"),
-            # The servers speak HTTP. Half of the time of a small command would go into the authorities of this machine.
-            "SSL_CERT_FILE": str(HERE / "authority.pem"),
-            "SSL_CERT_DIR": str(folder / "no-authorities"),
-        }
-
-    def run(self, *arguments, input=None, env=None) -> subprocess.CompletedProcess:
-        """Ends with whatever status; `input` is text or bytes, and decides what the outputs are. `env` is added."""
-        is_bytes = isinstance(input, bytes)
-        stdin = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
-        return subprocess.run(
-            [self.path, *map(str, arguments)],
-            capture_output=True,
-            text=not is_bytes,
-            cwd=self.folder,
-            env={**self.env, **(env or {})},
-            timeout=TIMEOUT,
-            **stdin,
-        )
-
-    def ok(self, *arguments, **more) -> str:
-        """Has to succeed; gives what it printed."""
-        done = self.run(*arguments, **more)
-        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def json(self, *arguments, status: int = 0, **more):
-        """The document that it prints with `--output json`, whatever its exit status `status`."""
-        done = self.run(*arguments, "--output", "json", **more)
-        assert done.returncode == status, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
-        return json.loads(done.stdout)
-
-    def fails(self, status: int, *arguments, **more) -> str:
-        """Has to fail with this exit status, and to say why; gives what it says."""
-        done = self.run(*arguments, **more)
-        assert done.returncode == status, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
-        assert "panicked" not in done.stderr, done.stderr
-        return done.stderr
 
 
 @pytest.fixture
@@ -157,14 +104,24 @@ def keys(tmp_path):
     return Keys(tmp_path)
 
 
-def wait_for(condition, seconds: float = TIMEOUT) -> None:
-    """Until `condition` holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+@pytest.fixture
+def lake(request, servers, keys, tool):
+    """A bucket of the test's own with its configuration: a `Lake`, or what the module names in `LAKE`."""
+    return getattr(request.module, "LAKE", Lake)(servers, keys, tool)
 
 
-def properties(entries: dict) -> list[str]:
-    """`-D` for each property."""
-    return [argument for name, value in entries.items() for argument in ("-D", f"{name}={value}")]
+@pytest.fixture(scope="session")
+def named_servers(request):
+    """Servers without the data of other tests, so that buckets can have the names that the documents print."""
+    started = LocalAws(request.config.getoption("--servers-python"))
+    yield started
+    assert started.close() == 0
+
+
+@pytest.fixture
+def operator(request, named_servers, tmp_path):
+    named_servers.control("DELETE", "data")
+    one = Operator(named_servers, request.config.getoption("--tool").resolve(), tmp_path)
+    yield one
+    declared = {name for mark in request.node.iter_markers("recipes") for name in mark.args}
+    assert one.followed == declared, "the test must run the recipes that it names"

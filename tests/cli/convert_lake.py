@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 
-from conftest import TIMEOUT, properties, wait_for
 from envelopes import seal
 from lake import Lake
+from support import TIMEOUT, wait_for
 
 TEXT = b"some rows of a table\n" * 50
 LARGE = os.urandom(1 << 20) * 17 + b"the end"
@@ -21,7 +21,7 @@ class ConvertLake(Lake):
         self.site["emrkeys.default.key"] = "new"
 
     def command(self, *options, uri=None) -> list[str]:
-        return ["convert", uri or self.uri, "--from", "old,pair", *properties(self.site), *map(str, options)]
+        return ["convert", uri or self.uri, "--from", "old,pair", *self.conf, *map(str, options)]
 
     def convert(self, *options, **more) -> dict:
         uri = more.pop("uri", None)

@@ -4,8 +4,8 @@ import pathlib
 import time
 import urllib.parse
 
-from conftest import properties
 from envelopes import Aes, Rsa
+from support import properties
 
 
 class Lake:
@@ -29,6 +29,11 @@ class Lake:
             "emrkeys.key.pair.legacy-name": "payroll",
             "emrkeys.default.key": "old",
         }
+
+    @property
+    def conf(self) -> list[str]:
+        """The configuration as options."""
+        return properties(self.site)
 
     def _aes(self, uri: str) -> Aes:
         return Aes(self._read(uri))
@@ -70,5 +75,5 @@ class Lake:
 
     def rewrap(self, *options, **more) -> dict:
         return self.tool.json(
-            "rewrap", self.uri, "--to", "new", "--from", "old,pair", *properties(self.site), *options, **more
+            "rewrap", self.uri, "--to", "new", "--from", "old,pair", *self.conf, *options, **more
         )

@@ -2,39 +2,13 @@
 
 import base64
 import json
-import subprocess
 
-import pytest
-
-from conftest import properties
 from envelopes import seal
-from lake import Lake
+from support import properties, shifted_clock
 
 TEXT = b"text"
-JUMPING_CLOCK = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <time.h>
-
-/* Each look at the date finds it an hour later, which is older than a key may grow. Other clocks go on as they do.
- * The AWS SDK fills each moment that it finds skipped into a log: jumps of a month cost it seconds each. */
-int clock_gettime(clockid_t clock, struct timespec *time) {
-  static int (*real)(clockid_t, struct timespec *);
-  static time_t hours;
-  if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
-  int result = real(clock, time);
-  if (clock == CLOCK_REALTIME) time->tv_sec += 3600 * __sync_add_and_fetch(&hours, 1);
-  return result;
-}
-"""
-
 OBJECTS = 30
 """Many more than calls that are made again."""
-
-
-@pytest.fixture
-def lake(servers, keys, tool):
-    return Lake(servers, keys, tool)
 
 
 def audited(lake) -> list[dict]:
@@ -45,7 +19,7 @@ def test_who_writes_the_configuration_chooses_the_key_of_new_objects_and_the_aud
     lake.site["emrkeys.audit"] = (lake.tool.folder / "audit.json").as_uri()
     lake.put("before", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     (lake.tool.folder / "text").write_bytes(TEXT)
-    lake.tool.ok("put", "text", lake.uri + "mine", *properties(lake.site))
+    lake.tool.ok("put", "text", lake.uri + "mine", *lake.conf)
     changed = {**lake.site, "emrkeys.default.key": "new"}
     lake.tool.ok("put", "text", lake.uri + "theirs", *properties(changed))
     written = {line["uri"].rsplit("/", 1)[1]: line["key"] for line in audited(lake) if line["purpose"] == "encrypt"}
@@ -74,9 +48,9 @@ def test_another_object_or_an_older_one_under_the_same_key_reads_as_it_was(lake)
 
 
 def test_a_date_that_is_set_changes_the_times_in_the_audit_log_and_the_age_of_no_key(lake):
-    source, library = (lake.tool.folder / name for name in ("clock.c", "clock.so"))
-    source.write_text(JUMPING_CLOCK)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    # Each look at the date finds it an hour later, which is older than a key may grow. The AWS SDK fills each moment
+    # that it finds skipped into a log: jumps of a month cost it seconds each.
+    jumping = shifted_clock(lake.tool.folder, "3600 * __sync_add_and_fetch(&looks, 1)")
     lake.site |= {
         "emrkeys.key.cached.type": "kms-cached",
         "emrkeys.key.cached.kms-key-id": lake.servers.kms_key(),
@@ -84,18 +58,18 @@ def test_a_date_that_is_set_changes_the_times_in_the_audit_log_and_the_age_of_no
         "emrkeys.audit": (lake.tool.folder / "audit.json").as_uri(),
     }
     (lake.tool.folder / "text").write_bytes(TEXT)
-    lake.tool.ok("put", "text", lake.uri + "0", *properties(lake.site))
+    lake.tool.ok("put", "text", lake.uri + "0", *lake.conf)
     for number in range(1, OBJECTS):
         lake.put(str(number), *lake.get("0"))  # under one wrapped key, which serves for ten minutes
 
     def decrypt_calls(**env) -> int:
         lake.servers.control("DELETE", "calls")
-        lake.tool.json("audit", lake.uri, "--jobs", "1", *properties(lake.site), env=env)
+        lake.tool.json("audit", lake.uri, "--jobs", "1", *lake.conf, env=env)
         return lake.servers.calls()["kms.Decrypt"]
 
     assert decrypt_calls() == 1
     (lake.tool.folder / "audit.json").unlink()
     # The AWS SDK may take a jump for an answer that stalls, and then the call is made again, some times. If the date
     # made keys older, each object would need a call.
-    assert decrypt_calls(LD_PRELOAD=str(library)) < OBJECTS
+    assert decrypt_calls(**jumping) < OBJECTS
     assert len({line["time"][:13] for line in audited(lake)}) > 3, "the date did not jump"

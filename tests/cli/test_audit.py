@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import TIMEOUT, properties
+from support import TIMEOUT, properties
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from envelopes import Aes, seal
 from lake import Lake
@@ -237,7 +237,7 @@ def test_readable_is_proven_by_the_content_where_the_wrap_proves_nothing(servers
     other, _ = seal(b"x" * 100, lake.pair, "encryption-only", {"rsa_name": "payroll"})
     metadata["x-amz-unencrypted-content-length"] = "100"
     lake.put("x", other if forged else body, metadata)
-    row = rows_of(lake, *properties(lake.site))["x"]
+    row = rows_of(lake, *lake.conf)["x"]
     assert row["readable"] == ("OBJECT_DAMAGED" if forged else "yes")
     assert lake.servers.calls()["s3.GetObject"] == 1
 

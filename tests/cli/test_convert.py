@@ -5,20 +5,17 @@ import json
 import os
 import pty
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import TIMEOUT, properties
 from convert_lake import LARGE, TEXT, ConvertLake
 from envelopes import FORMATS, Kms, context, description, seal, unseal
+from support import TIMEOUT
 
 ODD_NAMES = ["a b+%2F%/ü", "tab\tbell\x07end\x01", "emoji-\u2603\U0001f3c4", "?q#f&'\"\\"]
 
 
-@pytest.fixture
-def lake(servers, keys, tool):
-    return ConvertLake(servers, keys, tool)
+LAKE = ConvertLake
 
 
 @pytest.mark.parametrize("to", ["v2", "v4"])
@@ -261,7 +258,7 @@ def test_an_object_that_was_copied_from_elsewhere_is_not_given_to_the_holders_of
     copied = lake.seal(key="pair")
     lake.put("copied", *copied)
     for options in ([], ["--to-plaintext", "--confirm", lake.uri]):
-        command = ["convert", lake.uri, *properties(lake.site), *options]
+        command = ["convert", lake.uri, *lake.conf, *options]
         assert lake.tool.json(*command, status=1)["counts"] == {"other-key": 1}
         assert lake.get("copied") == copied
     assert "[KEY_NOT_CONFIGURED]" in lake.tool.fails(1, *command[:-3], "--from", "pear")

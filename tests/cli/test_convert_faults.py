@@ -13,14 +13,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from conftest import TIMEOUT, properties, wait_for
 from convert_lake import LARGE, TEXT, ConvertLake
 from envelopes import FORMATS, description, unseal
+from support import TIMEOUT, wait_for
 
 
-@pytest.fixture
-def lake(servers, keys, tool):
-    return ConvertLake(servers, keys, tool)
+LAKE = ConvertLake
 
 
 @pytest.fixture
@@ -285,7 +283,7 @@ def test_a_checkpoint_is_of_one_run(lake):
     for other in (["--format", "v4"], ["--from-plaintext"], ["--to", "new"], ["--to-plaintext"]):
         confirm = ["--confirm", lake.uri] if other == ["--to-plaintext"] else []
         assert "other options" in lake.tool.fails(1, *lake.command("--checkpoint", "mark", *other, *confirm))
-    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", "--checkpoint", "mark", *properties(lake.site))
+    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", "--checkpoint", "mark", *lake.conf)
     assert "no checkpoint" in told
     rest = lake.convert("--checkpoint", "mark")
     assert rest["withEarlierRuns"]["counts"] == {"converted": 20}

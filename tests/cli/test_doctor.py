@@ -1,12 +1,10 @@
 """`emrkeys doctor`: each check, right and wrong."""
 
 import json
-import re
-import shlex
 
 import pytest
 
-from conftest import properties
+from support import properties
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole"
@@ -190,14 +188,6 @@ def test_who_is_no_key_user_is_told(servers, tool, doctor):
     assert doctor(kms_cached(key), "--role", ROLE, status=1)[0]["kms.key-user"] == ["fail"]
     levels, told = doctor(kms_cached(key), "--role", ROLE + "2", status=1)
     assert levels["kms.key-user"] == ["ok", "fail"] and '"stop"' in told
-
-
-def test_the_remedy_for_a_role_works_when_it_is_pasted(servers, tool, doctor):
-    key = servers.kms_key()
-    found = tool.json("doctor", *properties(kms_cached(key)), "--role", ROLE)
-    (note,) = [check["message"] for check in found["checks"] if check["check"] == "kms.key-user"]
-    tool.ok(*shlex.split(re.search(r"emrkeys (kms .*)", note)[1]))
-    assert doctor(kms_cached(key), "--role", ROLE)[0]["kms.key-user"] == ["ok"]
 
 
 def test_a_key_of_another_account_is_named_by_arn(servers, doctor):

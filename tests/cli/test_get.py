@@ -11,21 +11,11 @@ import subprocess
 
 import pytest
 
-from conftest import TIMEOUT, properties, wait_for
 from envelopes import FORMATS, seal
-from lake import Lake
+from support import TIMEOUT, wait_for
 
 TEXT = b"0123456789abcdef some text\n" * 16000
 CUT = 50_000
-
-
-@pytest.fixture
-def lake(servers, keys, tool):
-    return Lake(servers, keys, tool)
-
-
-def conf(lake) -> list[str]:
-    return properties(lake.site)
 
 
 def put(lake, name: str, how: str = "v2", text: bytes = TEXT, **metadata) -> str:
@@ -49,7 +39,7 @@ def leftovers(lake) -> list[str]:
 
 
 def begin(lake, *arguments, **more) -> subprocess.Popen:
-    command = [lake.tool.path, *arguments, *conf(lake)]
+    command = [lake.tool.path, *arguments, *lake.conf]
     return subprocess.Popen(command, env=lake.tool.env, cwd=lake.tool.folder, **{"stderr": subprocess.PIPE, **more})
 
 
@@ -62,19 +52,19 @@ def end(process: subprocess.Popen) -> tuple[int, str]:
 def test_a_download_that_breaks_off_is_gone_on_with(lake, how):
     uri = put(lake, "x", how)
     cut(lake)
-    lake.tool.ok("get", uri, "out", *unauthenticated(how), *conf(lake))
+    lake.tool.ok("get", uri, "out", *unauthenticated(how), *lake.conf)
     assert (lake.tool.folder / "out").read_bytes() == TEXT
     assert lake.servers.calls()["s3.GetObject"] == len(TEXT) // CUT + 1 > 5
     if how != "encryption-only":
-        part = lake.tool.run("cat", uri, "--range", "1000-399999", *conf(lake), input=b"")
+        part = lake.tool.run("cat", uri, "--range", "1000-399999", *lake.conf, input=b"")
         assert part.stdout == TEXT[1000:400000], part.stderr
 
 
 def test_an_instruction_file_that_breaks_off_is_gone_on_with(lake):
     (lake.tool.folder / "in").write_bytes(TEXT)
-    lake.tool.ok("put", "in", lake.uri + "x", "--instruction-file", *conf(lake))
+    lake.tool.ok("put", "in", lake.uri + "x", "--instruction-file", *lake.conf)
     cut(lake, cut=100, resource="x.instruction")
-    lake.tool.ok("get", lake.uri + "x", "out", *conf(lake))
+    lake.tool.ok("get", lake.uri + "x", "out", *lake.conf)
     assert (lake.tool.folder / "out").read_bytes() == TEXT
 
 
@@ -82,7 +72,7 @@ def test_answers_that_bring_nothing_are_given_up(lake):
     uri = put(lake, "x")
     cut(lake, cut=0, after=1)
     cut(lake, count=1)
-    assert "[STORE_UNAVAILABLE]" in lake.tool.fails(1, "get", uri, "out", *conf(lake))
+    assert "[STORE_UNAVAILABLE]" in lake.tool.fails(1, "get", uri, "out", *lake.conf)
     assert not leftovers(lake)
 
 
@@ -132,9 +122,9 @@ def test_what_is_no_file_is_refused_before_anything_is_asked_for(lake):
     (folder / "link").symlink_to("pipe")
     lake.servers.control("DELETE", "calls")
     (folder / "folder/x").mkdir(parents=True)
-    assert "it is a folder" in lake.tool.fails(1, "get", uri, "folder", *conf(lake))
+    assert "it is a folder" in lake.tool.fails(1, "get", uri, "folder", *lake.conf)
     for name in ("pipe", "link"):
-        assert "emrkeys cat" in lake.tool.fails(1, "get", uri, name, *conf(lake))
+        assert "emrkeys cat" in lake.tool.fails(1, "get", uri, name, *lake.conf)
     assert lake.servers.calls() == {}
     assert stat.S_ISFIFO((folder / "pipe").stat().st_mode) and (folder / "link").is_symlink()
     assert not leftovers(lake)
@@ -145,7 +135,7 @@ def test_a_link_stays_and_its_target_is_replaced(lake):
     (folder / "there").mkdir()
     (folder / "there/file").write_text("old")
     (folder / "link").symlink_to("there/file")
-    lake.tool.ok("get", put(lake, "x"), "link", *conf(lake))
+    lake.tool.ok("get", put(lake, "x"), "link", *lake.conf)
     assert (folder / "link").is_symlink() and (folder / "there/file").read_bytes() == TEXT
 
 
@@ -153,7 +143,7 @@ def test_a_link_stays_and_its_target_is_replaced(lake):
 def test_a_report_of_audit_that_the_disk_has_no_room_for_is_not_there(lake, option):
     for number in range(20):
         put(lake, f"{number}", text=b"x")
-    limit = f"ulimit -f 1; trap '' XFSZ; exec '{lake.tool.path}' audit {lake.uri} {option} out {' '.join(conf(lake))}"
+    limit = f"ulimit -f 1; trap '' XFSZ; exec '{lake.tool.path}' audit {lake.uri} {option} out {' '.join(lake.conf)}"
     done = subprocess.run(
         ["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT
     )
@@ -175,11 +165,11 @@ def test_of_cbc_content_cut_at_a_block_only_the_noted_length_tells(lake, noted):
     for name, damaged in wrong.items():
         if damaged:
             for command in (["get", lake.uri + name, "out"], ["cat", lake.uri + name]):
-                assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, *command, "--allow-unauthenticated", *conf(lake))
-            assert lake.tool.run("cat", lake.uri + name, "--allow-unauthenticated", *conf(lake)).stdout == ""
+                assert "[OBJECT_DAMAGED]" in lake.tool.fails(1, *command, "--allow-unauthenticated", *lake.conf)
+            assert lake.tool.run("cat", lake.uri + name, "--allow-unauthenticated", *lake.conf).stdout == ""
             assert not leftovers(lake)
         else:
-            lake.tool.ok("get", lake.uri + name, name, "--allow-unauthenticated", *conf(lake))
+            lake.tool.ok("get", lake.uri + name, name, "--allow-unauthenticated", *lake.conf)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +178,7 @@ def test_of_cbc_content_cut_at_a_block_only_the_noted_length_tells(lake, noted):
 def test_of_damaged_cbc_content_nothing_is_there(lake, change):
     body, metadata = seal(TEXT, lake.old, "encryption-only", lake.describe("old"))
     lake.put("x", change(body), metadata)
-    told = lake.tool.fails(1, "get", lake.uri + "x", "out", "--allow-unauthenticated", *conf(lake))
+    told = lake.tool.fails(1, "get", lake.uri + "x", "out", "--allow-unauthenticated", *lake.conf)
     assert "[OBJECT_DAMAGED]" in told
     assert not leftovers(lake)
 
@@ -196,10 +186,10 @@ def test_of_damaged_cbc_content_nothing_is_there(lake, change):
 def test_aes_cbc_is_read_only_where_that_is_asked_for(lake):
     uri = put(lake, "x", "encryption-only")
     for command in (["get", uri, "out"], ["cat", uri], ["cat", uri, "--release-unverified"]):
-        done = lake.tool.run(*command, *conf(lake))
+        done = lake.tool.run(*command, *lake.conf)
         assert done.returncode == 1 and "[CONTENT_UNAUTHENTICATED]" in done.stderr and done.stdout == ""
     assert not leftovers(lake)
-    done = lake.tool.run("cat", uri, "--allow-unauthenticated", *conf(lake))
+    done = lake.tool.run("cat", uri, "--allow-unauthenticated", *lake.conf)
     assert done.stdout.encode() == TEXT and done.stderr.count("AES-CBC") == 1
 
 
@@ -213,14 +203,14 @@ def test_an_object_of_aes_gcm_is_not_read_as_aes_cbc(lake):
     forged = {**metadata, "x-amz-cek-alg": "AES/CBC/PKCS5Padding", "x-amz-iv": base64.b64encode(bytes(16)).decode()}
     for wrap in ("AESWrap", "AES/GCM", "AES"):
         lake.put("x", body[:-4], {**forged, "x-amz-wrap-alg": wrap})
-        told = lake.tool.fails(1, "cat", lake.uri + "x", "--allow-unauthenticated", *conf(lake))
+        told = lake.tool.fails(1, "cat", lake.uri + "x", "--allow-unauthenticated", *lake.conf)
         assert "[INVALID_ENVELOPE]" in told, wrap
 
 
 def test_a_file_that_changes_after_it_was_verified_is_not_printed(lake):
     folder = lake.tool.folder
     (folder / "in").write_bytes(TEXT * 10)
-    lake.tool.ok("put", "in", f"file://{folder}/x", *conf(lake))
+    lake.tool.ok("put", "in", f"file://{folder}/x", *lake.conf)
     process = begin(lake, "cat", f"file://{folder}/x", stdout=subprocess.PIPE, bufsize=0)
     # It was verified before its first byte was printed; more than that it prints once somebody reads.
     first = process.stdout.read(1)
@@ -235,7 +225,7 @@ def test_a_file_that_changes_after_it_was_verified_is_not_printed(lake):
 def test_the_first_lines_of_a_large_object_need_not_all_of_it(lake):
     uri = put(lake, "x", text=TEXT * 40)
     lake.servers.fault(service="s3", op="GetObject", cut=1_000_000, count=None)
-    command = f"set -o pipefail; '{lake.tool.path}' cat {uri} --release-unverified {' '.join(conf(lake))} | head -n 1"
+    command = f"set -o pipefail; '{lake.tool.path}' cat {uri} --release-unverified {' '.join(lake.conf)} | head -n 1"
     done = subprocess.run(
         ["bash", "-c", command], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT
     )
@@ -270,11 +260,11 @@ def test_a_reader_that_goes_away_does_not_change_the_verdict(lake):
 def test_uris_of_local_files_are_those_of_key_files(lake):
     folder = lake.tool.folder
     (folder / "in").write_bytes(TEXT)
-    lake.tool.ok("put", "in", f"file://localhost{folder}/a%20b%25", *conf(lake))
+    lake.tool.ok("put", "in", f"file://localhost{folder}/a%20b%25", *lake.conf)
     assert (folder / "a b%").exists()
     for uri in (f"file:{folder}/a b%25", f"FILE://{folder}/a%20b%"):
-        assert lake.tool.ok("cat", uri, *conf(lake)) == TEXT.decode()
-        (found,) = lake.tool.json("inspect", uri, *conf(lake))
+        assert lake.tool.ok("cat", uri, *lake.conf) == TEXT.decode()
+        (found,) = lake.tool.json("inspect", uri, *lake.conf)
         assert found["uri"] == f"file://{folder}/a b%25"
     for uri in ("file:in", "file://in", "file://host/in", "file:"):
-        assert "[INVALID_URI]" in lake.tool.fails(1, "get", uri, "out", *conf(lake))
+        assert "[INVALID_URI]" in lake.tool.fails(1, "get", uri, "out", *lake.conf)

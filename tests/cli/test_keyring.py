@@ -1,13 +1,9 @@
 """`emrkeys keyring` in S3 and under KMS. The tests of its crate show it on files."""
 
 import json
-import re
-import shlex
 from datetime import datetime, timezone
 
-import pytest
-
-from conftest import properties
+from support import properties
 
 
 def test_a_keyring_in_s3_is_made_and_rotated(servers, tool):
@@ -146,33 +142,6 @@ def test_a_version_is_retired_once_no_object_needs_it(servers, tool):
     assert done["written"] and state() == "disabled"
     # The version that encrypts cannot be retired.
     assert "KEY_VERSION_STATE" in tool.fails(1, "keyring", "retire", "lake", "2", "--check", lake, *site)
-
-
-def paste(tool, text: str) -> str:
-    """Runs the command of the tool that a message ends with, as a person would who copies it."""
-    command = re.search(r"emrkeys (keyring .*)", text)[1]
-    return tool.ok(*shlex.split(command.rstrip(".")))
-
-
-@pytest.mark.parametrize("protector", ["kms", "file", "key"])
-def test_the_remedy_for_a_disabled_version_works_when_it_is_pasted(servers, tool, keys, protector):
-    bucket, master = servers.bucket(), keys.aes("master")
-    site = {"emrkeys.key.lake.type": "keyring", "emrkeys.key.lake.uri": f"s3://{bucket}/lake.keyring"}
-    site["emrkeys.default.key"] = "lake"
-    site |= {
-        "kms": {"emrkeys.key.lake.kms-key-id": servers.kms_key()},
-        "file": {"emrkeys.key.lake.protector-file": master},
-        "key": {"emrkeys.key.lake.protector-key": "m", "emrkeys.key.m.type": "aes", "emrkeys.key.m.file": master},
-    }[protector]
-    conf = properties(site)
-    tool.ok("keyring", "create", "lake", *conf)
-    (tool.folder / "f").write_bytes(b"content")
-    uri = f"s3://{bucket}/lake/a"
-    tool.ok("put", "f", uri, *conf)
-    tool.ok("keyring", "rotate", "lake", *conf)
-    tool.ok("keyring", "disable", "lake", "1", *conf)
-    paste(tool, tool.fails(1, "cat", uri, *conf))
-    assert tool.ok("cat", uri, *conf) == "content"
 
 
 def test_a_key_that_an_object_does_not_need_may_be_out_of_reach(servers, tool, keys):

@@ -2,22 +2,16 @@
 
 import pytest
 
-from conftest import properties
-from lake import Lake
+from support import properties
 
 HIVE = "t/ts=10%3A00/part+0 ü"
 """As Hive and Spark write a partition of a time."""
 HOSTILE = "t/\x1b[31mred\x01%"
 
 
-@pytest.fixture
-def lake(servers, keys, tool):
-    return Lake(servers, keys, tool)
-
-
 @pytest.mark.parametrize("key", [HIVE, HOSTILE])
 def test_every_command_takes_and_prints_the_key_as_it_is(lake, key):
-    tool, conf = lake.tool, properties(lake.site)
+    tool, conf = lake.tool, lake.conf
     (tool.folder / "in").write_bytes(b"content")
     uri = lake.uri + key
     tool.ok("put", "in", uri, *conf)
@@ -39,7 +33,7 @@ def test_every_command_takes_and_prints_the_key_as_it_is(lake, key):
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(lake):
-    tool, conf = lake.tool, properties(lake.site)
+    tool, conf = lake.tool, lake.conf
     lake.put(HOSTILE, b"plain", {"x-amz-key-v2": "no envelope"})
     lake.put("t/plain\x1b[31m", b"plain", {})
     folder = lake.uri + "t/"

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import TIMEOUT
+from support import TIMEOUT
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole"

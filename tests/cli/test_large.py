@@ -9,7 +9,7 @@ import time
 import pytest
 from localaws.client import LocalAws
 
-from conftest import Tool, properties
+from support import Tool, properties
 
 MIB = 1 << 20
 SIZE = 5 * 1024 * MIB + 17

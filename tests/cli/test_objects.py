@@ -2,31 +2,22 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
 
 import pytest
 
-from conftest import TIMEOUT, properties, wait_for
 from envelopes import FORMATS, Aes, Kms, context, description, seal, unseal
-from lake import Lake
+from support import TIMEOUT, wait_for
 
 TEXT = b"0123456789abcdef some text\n" * 4000
 PART = 8 << 20
 
 
-@pytest.fixture
-def lake(servers, keys, tool):
-    return Lake(servers, keys, tool)
-
-
-def conf(lake) -> list[str]:
-    return properties(lake.site)
-
-
 def read(lake, uri: str, *options) -> bytes:
-    done = lake.tool.run("cat", uri, *conf(lake), *options, input=b"")
+    done = lake.tool.run("cat", uri, *lake.conf, *options, input=b"")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,14 +36,14 @@ def test_objects_of_every_client_are_read_and_told_apart(lake, how, kind, beside
     uri = lake.uri + "a b%25/ü"
     allowed = ["--allow-unauthenticated"] if how == "encryption-only" else []
     assert read(lake, uri, *allowed) == TEXT
-    lake.tool.ok("get", uri, "out", *allowed, *conf(lake))
+    lake.tool.ok("get", uri, "out", *allowed, *lake.conf)
     assert (lake.tool.folder / "out").read_bytes() == TEXT
     if how == "encryption-only":
-        assert "[CONTENT_UNSUPPORTED]" in lake.tool.fails(1, "cat", uri, "--range", "0-9", *allowed, *conf(lake))
+        assert "[CONTENT_UNSUPPORTED]" in lake.tool.fails(1, "cat", uri, "--range", "0-9", *allowed, *lake.conf)
     else:
         assert read(lake, uri, "--range", "100-1099") == TEXT[100:1100]
         assert read(lake, uri, "--range", "100000-") == TEXT[100000:]
-    (found,) = lake.tool.json("inspect", uri, *conf(lake))
+    (found,) = lake.tool.json("inspect", uri, *lake.conf)
     assert found["readable"] is True and found["keyToday"] == "old"
     encryption = found["encryption"]
     assert encryption["key"] == (None if kind == "pair" else "old") and found["configuredKey"] == kind
@@ -76,7 +67,7 @@ def test_what_put_writes_other_code_opens(lake, form, key, size):
     content = (TEXT * (size // len(TEXT) + 1))[:size]
     (lake.tool.folder / "in").write_bytes(content)
     lake.site["emrkeys.default.key"] = key
-    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *conf(lake))
+    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *lake.conf)
     body, metadata = lake.get("x")
     assert unseal(body, metadata, lake.old if key == "old" else lake.pair) == content
     assert metadata["x-amz-unencrypted-content-length"] == str(size)
@@ -91,17 +82,17 @@ def test_under_a_kms_key_kms_makes_the_data_key(lake, form, size):
     key = lake.servers.kms_key()
     lake.site |= {"emrkeys.key.kms.type": "kms", "emrkeys.key.kms.kms-key-id": key, "emrkeys.default.key": "kms"}
     before = lake.servers.calls().get("kms.GenerateDataKey", 0)
-    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *conf(lake))
+    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, *lake.conf)
     assert lake.servers.calls()["kms.GenerateDataKey"] - before == 1
     body, metadata = lake.get("x")
     assert context(metadata) == {"aws:x-amz-cek-alg": {"v2": "AES/GCM/NoPadding", "v4": "115"}[form]}
     assert unseal(body, metadata, Kms(lake.servers.kms, key, context(metadata))) == content
     assert read(lake, lake.uri + "x") == content
-    (found,) = lake.tool.json("inspect", lake.uri + "x", *conf(lake))
+    (found,) = lake.tool.json("inspect", lake.uri + "x", *lake.conf)
     assert found["readable"] is True
     lake.servers.kms.disable_key(KeyId=key)
-    assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "put", "in", lake.uri + "y", *conf(lake))
-    assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "put", "in", lake.uri + "y", *lake.conf)
+    assert "[KEY_UNUSABLE]" in lake.tool.fails(1, "get", lake.uri + "x", "out", *lake.conf)
 
 
 def test_a_kms_key_that_an_object_would_not_lead_back_to_is_not_written_under(lake):
@@ -109,7 +100,7 @@ def test_a_kms_key_that_an_object_would_not_lead_back_to_is_not_written_under(la
     for name in ("one", "two"):
         lake.site |= {f"emrkeys.key.{name}.type": "kms", f"emrkeys.key.{name}.kms-key-id": lake.servers.kms_key()}
     lake.site["emrkeys.default.key"] = "one"
-    assert "[CONFLICT]" in lake.tool.fails(1, "put", "in", lake.uri + "x", *conf(lake))
+    assert "[CONFLICT]" in lake.tool.fails(1, "put", "in", lake.uri + "x", *lake.conf)
     assert "Contents" not in lake.servers.s3.list_objects_v2(Bucket=lake.bucket)
     assert "kms.GenerateDataKey" not in lake.servers.calls()
 
@@ -117,7 +108,7 @@ def test_a_kms_key_that_an_object_would_not_lead_back_to_is_not_written_under(la
 @pytest.mark.parametrize("form", ["v2", "v4"])
 def test_an_instruction_file_is_written_and_read(lake, form):
     (lake.tool.folder / "in").write_bytes(TEXT)
-    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, "--instruction-file", *conf(lake))
+    lake.tool.ok("put", "in", lake.uri + "x", "--format", form, "--instruction-file", *lake.conf)
     body, metadata = lake.get("x")
     instruction, mark = lake.get("x.instruction")
     assert ("x-amz-c" in metadata) == (form == "v4") and "x-amz-key-v2" not in metadata
@@ -130,19 +121,19 @@ def test_an_instruction_file_is_written_and_read(lake, form):
 def test_local_files_have_their_envelope_beside_them(lake, form):
     folder = lake.tool.folder
     (folder / "in").write_bytes(TEXT)
-    lake.tool.ok("put", "in", f"file://{folder}/sealed", "--format", form, *conf(lake))
+    lake.tool.ok("put", "in", f"file://{folder}/sealed", "--format", form, *lake.conf)
     envelope = json.loads((folder / "sealed.instruction").read_text())
     assert unseal((folder / "sealed").read_bytes(), envelope, lake.old) == TEXT
     assert read(lake, f"file://{folder}/sealed") == TEXT
     assert read(lake, f"file://{folder}/sealed", "--range", "5-9") == TEXT[5:10]
-    (found,) = lake.tool.json("inspect", f"file://{folder}/sealed", *conf(lake))
+    (found,) = lake.tool.json("inspect", f"file://{folder}/sealed", *lake.conf)
     assert found["readable"] is True
     # As the client for PHP writes it.
     field = {"v2": "x-amz-tag-len", "v4": "x-amz-c"}[form]
     numbers = {**envelope, field: int(envelope[field])}
     (folder / "sealed.instruction").write_text(json.dumps(numbers))
     assert read(lake, f"file://{folder}/sealed") == TEXT
-    lake.tool.fails(3, "put", "in", f"file://{folder}/sealed", *conf(lake))
+    lake.tool.fails(3, "put", "in", f"file://{folder}/sealed", *lake.conf)
     assert unseal((folder / "sealed").read_bytes(), envelope, lake.old) == TEXT
 
 
@@ -163,13 +154,13 @@ def test_of_a_damaged_object_nothing_is_released(lake, how, what):
     body, metadata = seal(TEXT, lake.old, how, lake.describe("old"))
     lake.put("x", damage(body, what), metadata)
     (lake.tool.folder / "out").write_text("precious")
-    told = lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    told = lake.tool.fails(1, "get", lake.uri + "x", "out", *lake.conf)
     assert "[OBJECT_DAMAGED]" in told
     assert (lake.tool.folder / "out").read_text() == "precious"
     assert not [name for name in os.listdir(lake.tool.folder) if name.startswith(".emrkeys")]
-    done = lake.tool.run("cat", lake.uri + "x", *conf(lake), input=b"")
+    done = lake.tool.run("cat", lake.uri + "x", *lake.conf, input=b"")
     assert done.returncode == 1 and done.stdout == b""
-    done = lake.tool.run("cat", lake.uri + "x", "--release-unverified", *conf(lake), input=b"")
+    done = lake.tool.run("cat", lake.uri + "x", "--release-unverified", *lake.conf, input=b"")
     assert done.returncode == 1
 
 
@@ -191,10 +182,10 @@ HOSTILE = {
 def test_hostile_envelopes_get_a_precise_error(lake, name):
     body, metadata = seal(TEXT, lake.old, "v2", lake.describe("old"))
     lake.put("x", body, {**metadata, **HOSTILE[name]})
-    told = lake.tool.fails(1, "get", lake.uri + "x", "out", *conf(lake))
+    told = lake.tool.fails(1, "get", lake.uri + "x", "out", *lake.conf)
     assert "[INVALID_ENVELOPE]" in told
     assert not (lake.tool.folder / "out").exists()
-    (found,) = lake.tool.json("inspect", lake.uri + "x", *conf(lake))
+    (found,) = lake.tool.json("inspect", lake.uri + "x", *lake.conf)
     assert found["malformed"] and found["encryption"] is None
 
 
@@ -217,14 +208,14 @@ def test_the_code_says_why_an_object_cannot_be_had(lake):
         "foreign": "WRAPPED_KEY_INVALID",
         "unknown": "KEY_NOT_CONFIGURED",
     }.items():
-        assert f"[{code}]" in lake.tool.fails(1, "get", lake.uri + name, "out", *conf(lake))
-    assert "[OBJECT_NOT_FOUND]" in lake.tool.fails(1, "get", "s3://no-such-bucket/x", "out", *conf(lake))
-    (found,) = lake.tool.json("inspect", lake.uri + "unknown", *conf(lake))
+        assert f"[{code}]" in lake.tool.fails(1, "get", lake.uri + name, "out", *lake.conf)
+    assert "[OBJECT_NOT_FOUND]" in lake.tool.fails(1, "get", "s3://no-such-bucket/x", "out", *lake.conf)
+    (found,) = lake.tool.json("inspect", lake.uri + "unknown", *lake.conf)
     assert (found["readable"], found["why"]["code"]) == (False, "KEY_NOT_CONFIGURED")
     (found,) = lake.tool.json("inspect", lake.uri + "plain")
     assert found["encryption"] is None and found["readable"] is None
     lake.servers.deny("s3", "GetObject")
-    assert "[STORE_DENIED]" in lake.tool.fails(5, "get", lake.uri + "x", "out", *conf(lake))
+    assert "[STORE_DENIED]" in lake.tool.fails(5, "get", lake.uri + "x", "out", *lake.conf)
 
 
 def test_many_objects_are_inspected_in_order_and_without_their_content(lake):
@@ -232,7 +223,7 @@ def test_many_objects_are_inspected_in_order_and_without_their_content(lake):
     for name in names:
         lake.put(name, *seal(b"x", lake.old, "v2", lake.describe("old")))
     before = lake.servers.calls().get("s3.GetObject", 0)
-    found = lake.tool.json("inspect", "--recursive", lake.uri + "many/", *conf(lake))
+    found = lake.tool.json("inspect", "--recursive", lake.uri + "many/", *lake.conf)
     assert [entry["uri"] for entry in found] == [lake.uri + name for name in names]
     assert lake.servers.calls().get("s3.GetObject", 0) == before
 
@@ -246,7 +237,7 @@ def test_throttles_are_waited_out(lake):
 def test_an_object_that_is_written_between_the_two_looks_at_it_is_not_released(lake):
     lake.put("x", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1, after=1)
-    command = [lake.tool.path, "cat", lake.uri + "x", *conf(lake)]
+    command = [lake.tool.path, "cat", lake.uri + "x", *lake.conf]
     process = subprocess.Popen(command, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: lake.servers.calls().get("s3.GetObject") == 2)
     lake.put("x", *seal(b"other", lake.old, "v2", lake.describe("old")))
@@ -256,14 +247,14 @@ def test_an_object_that_is_written_between_the_two_looks_at_it_is_not_released(l
 
 def test_a_reader_that_goes_away_is_no_error(lake):
     lake.put("x", *seal(TEXT * 20, lake.old, "v2", lake.describe("old")))
-    command = f"'{lake.tool.path}' cat {lake.uri}x {' '.join(conf(lake))} | head -c 10; exit ${{PIPESTATUS[0]}}"
+    command = f"'{lake.tool.path}' cat {lake.uri}x {' '.join(lake.conf)} | head -c 10; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], env=lake.tool.env, capture_output=True, timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (0, TEXT[:10]), done.stderr
 
 
 def test_a_full_disk_leaves_nothing(lake):
     lake.put("x", *seal(TEXT * 20, lake.old, "v2", lake.describe("old")))
-    limit = f"ulimit -f 100; trap '' XFSZ; exec '{lake.tool.path}' get {lake.uri}x out {' '.join(conf(lake))}"
+    limit = f"ulimit -f 100; trap '' XFSZ; exec '{lake.tool.path}' get {lake.uri}x out {' '.join(lake.conf)}"
     done = subprocess.run(
         ["bash", "-c", limit], env=lake.tool.env, cwd=lake.tool.folder, capture_output=True, timeout=TIMEOUT
     )
@@ -274,15 +265,23 @@ def test_a_full_disk_leaves_nothing(lake):
 def test_a_failed_upload_is_given_up(lake):
     (lake.tool.folder / "in").write_bytes(TEXT * 200)
     lake.servers.fault(service="s3", op="UploadPart", status=403, code="AccessDenied", count=None, after=1)
-    lake.tool.fails(5, "put", "in", lake.uri + "x", *conf(lake))
+    lake.tool.fails(5, "put", "in", lake.uri + "x", *lake.conf)
     assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
     assert "Contents" not in lake.servers.s3.list_objects_v2(Bucket=lake.bucket)
+
+
+def half_closed(endpoint: str) -> bool:
+    """Whether the server of this endpoint has a connection whose client went away, and has not come to its end."""
+    port = f"{int(endpoint.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    close_wait = "08"
+    return any(row[1].endswith(":" + port) and row[3] == close_wait for row in rows)
 
 
 def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
     content = os.urandom(5 * PART + 17)
     (lake.tool.folder / "in").write_bytes(content)
-    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *lake.conf]
     lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None, after=2)
     process = subprocess.Popen(
         [lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE
@@ -293,7 +292,8 @@ def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    time.sleep(3)  # what was on its way arrives, and is counted with what came before
+    # All that was on its way arrived, and is counted with what came before.
+    wait_for(lambda: not half_closed(lake.servers.endpoint))
     lake.servers.control("DELETE", "faults")
     lake.servers.control("DELETE", "calls")
     lake.tool.ok(*command)
@@ -307,7 +307,7 @@ def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
 def uncompleted(lake, content: bytes) -> list[str]:
     """The command that goes on with an upload whose parts are all there, and whose end S3 refused."""
     (lake.tool.folder / "in").write_bytes(content)
-    command = ["put", "in", lake.uri + "x", "--resume", "state", *conf(lake)]
+    command = ["put", "in", lake.uri + "x", "--resume", "state", *lake.conf]
     lake.servers.fault(service="s3", op="CompleteMultipartUpload", status=403, code="AccessDenied", count=1)
     lake.tool.fails(5, *command)
     return command
@@ -342,26 +342,26 @@ def keys_of(lake) -> set[str]:
 def test_when_no_part_can_be_sent_the_upload_ends(lake):
     (lake.tool.folder / "in").write_bytes(os.urandom(8 * PART))
     lake.servers.fault(service="s3", op="UploadPart", status=403, code="AccessDenied", count=None)
-    lake.tool.fails(5, "put", "in", lake.uri + "x", *conf(lake))
+    lake.tool.fails(5, "put", "in", lake.uri + "x", *lake.conf)
     assert not uploads(lake)
 
 
 @pytest.mark.parametrize("size", [0, 5, PART, 2 * PART + 5])
 def test_a_pipe_is_read_to_its_end(lake, size):
     content = os.urandom(size)
-    done = lake.tool.run("put", "/dev/stdin", lake.uri + "x", *conf(lake), input=content)
+    done = lake.tool.run("put", "/dev/stdin", lake.uri + "x", *lake.conf, input=content)
     assert done.returncode == 0, done.stderr
     body, metadata = lake.get("x")
     assert unseal(body, metadata, lake.old) == content
     assert metadata.get("x-amz-unencrypted-content-length") == (str(size) if size < PART else None)
-    done = lake.tool.run("put", "/dev/stdin", lake.uri + "x", "--resume", "state", *conf(lake), input=content)
+    done = lake.tool.run("put", "/dev/stdin", lake.uri + "x", "--resume", "state", *lake.conf, input=content)
     assert done.returncode == 2
 
 
 def test_a_file_that_grows_during_its_upload_is_not_stored(lake):
     (lake.tool.folder / "in").write_bytes(os.urandom(2 * PART))
     lake.servers.fault(service="s3", op="CreateMultipartUpload", delay=1.5, count=1)
-    process = started(lake, "put", "in", lake.uri + "x", *conf(lake))
+    process = started(lake, "put", "in", lake.uri + "x", *lake.conf)
     wait_for(lambda: lake.servers.calls().get("s3.CreateMultipartUpload"))
     with (lake.tool.folder / "in").open("ab") as file:
         file.write(b"more")
@@ -373,7 +373,7 @@ def test_a_file_that_grows_during_its_upload_is_not_stored(lake):
 @pytest.mark.parametrize("size", [100, 3 * PART])
 def test_a_pair_of_object_and_instruction_file_is_never_replaced_or_torn_apart(lake, size):
     (lake.tool.folder / "in").write_bytes(os.urandom(size))
-    command = ["put", "in", lake.uri + "x", "--instruction-file", *conf(lake)]
+    command = ["put", "in", lake.uri + "x", "--instruction-file", *lake.conf]
     step = "PutObject" if size < PART else "CompleteMultipartUpload"
     lake.servers.fault(
         service="s3", op=step, resource="/x", status=403, code="AccessDenied", count=None, after=1 if size < PART else 0
@@ -432,7 +432,7 @@ def test_an_upload_in_another_format_or_under_another_key_begins_anew(lake, othe
 
 def test_resuming_and_instruction_files_do_not_go_together(lake):
     (lake.tool.folder / "in").write_bytes(TEXT)
-    lake.tool.fails(2, "put", "in", lake.uri + "x", "--resume", "state", "--instruction-file", *conf(lake))
+    lake.tool.fails(2, "put", "in", lake.uri + "x", "--resume", "state", "--instruction-file", *lake.conf)
 
 
 @pytest.mark.parametrize("size", [100, PART + 100])
@@ -440,21 +440,21 @@ def test_an_upload_whose_answer_is_lost_is_done(lake, size):
     content = os.urandom(size)
     (lake.tool.folder / "in").write_bytes(content)
     lake.servers.fault(service="s3", op="PutObject" if size < PART else "CompleteMultipartUpload", cut=0, count=1)
-    lake.tool.ok("put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
+    lake.tool.ok("put", "in", lake.uri + "x", "--no-overwrite", *lake.conf)
     assert read(lake, lake.uri + "x") == content
 
 
 def test_no_overwrite_keeps_what_is_there(lake):
     (lake.tool.folder / "in").write_bytes(TEXT)
     lake.put("x", b"precious", {})
-    assert "[OBJECT_CHANGED]" in lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *conf(lake))
+    assert "[OBJECT_CHANGED]" in lake.tool.fails(3, "put", "in", lake.uri + "x", "--no-overwrite", *lake.conf)
     assert lake.get("x")[0] == b"precious"
 
 
 def test_ctrl_c_leaves_neither_object_nor_upload(lake):
     (lake.tool.folder / "in").write_bytes(os.urandom(6 * PART))
     lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None)
-    command = [lake.tool.path, "put", "in", lake.uri + "x", *conf(lake)]
+    command = [lake.tool.path, "put", "in", lake.uri + "x", *lake.conf]
     process = subprocess.Popen(command, env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
     wait_for(lambda: lake.servers.calls().get("s3.UploadPart"))
     process.send_signal(signal.SIGINT)
@@ -467,17 +467,17 @@ def test_what_cannot_be_looked_at_is_an_entry_and_ends_nothing(lake):
     for name in ("many/a", "many/b", "many/c"):
         lake.put(name, *seal(b"x", lake.old, "v2", lake.describe("old")))
     missing, there = lake.uri + "missing", lake.uri + "many/a"
-    found = lake.tool.json("inspect", missing, there, *conf(lake), status=1)
+    found = lake.tool.json("inspect", missing, there, *lake.conf, status=1)
     assert [entry["uri"] for entry in found] == [missing, there]
     assert found[0]["error"]["code"] == "OBJECT_NOT_FOUND" and found[1]["readable"] is True
-    done = lake.tool.run("inspect", there, missing, f"file://{lake.tool.folder}/missing", *conf(lake))
+    done = lake.tool.run("inspect", there, missing, f"file://{lake.tool.folder}/missing", *lake.conf)
     assert done.returncode == 1 and "[OBJECTS_FAILED]" in done.stderr and done.stdout.count("[OBJECT_NOT_FOUND]") == 2
     # Deleted between the listing and the look at it.
     lake.servers.fault(service="s3", op="HeadObject", status=404, code="NotFound", message="gone", count=1, after=1)
-    found = lake.tool.json("inspect", "--recursive", lake.uri + "many/", *conf(lake), status=1)
+    found = lake.tool.json("inspect", "--recursive", lake.uri + "many/", *lake.conf, status=1)
     assert sorted("error" in entry for entry in found) == [False, False, True]
     lake.servers.deny("s3", "HeadObject")
-    (found,) = lake.tool.json("inspect", there, *conf(lake), status=5)
+    (found,) = lake.tool.json("inspect", there, *lake.conf, status=5)
     assert found["error"]["code"] == "STORE_DENIED" and found["error"]["message"]
 
 
@@ -504,7 +504,7 @@ def test_nothing_that_an_object_says_is_obeyed_by_the_terminal(lake):
     # A listing in XML cannot hold an escape.
     lake.put("x" + HOSTILE_TEXT.replace("\x1b", ""), *seal(TEXT, lake.old, "v2", hostile))
     lake.put("y", *seal(TEXT, lake.old, "v2", hostile))
-    for options in ([], conf(lake)):
+    for options in ([], lake.conf):
         for command in (["inspect", "--recursive"], ["audit"]):
             told = lake.tool.ok(*command, lake.uri, *options)
             assert not set(told) & {"\x1b", "\x9b", "\u202e"}, told
@@ -519,7 +519,7 @@ def test_a_noted_length_that_is_wrong_is_told(lake, how, noted):
     lake.put("right", body, right)
     lake.put("wrong", body, {**right, "x-amz-unencrypted-content-length": noted})
     wrong, right = (
-        lake.tool.json("inspect", lake.uri + name, *conf(lake))[0]["encryption"] for name in ("wrong", "right")
+        lake.tool.json("inspect", lake.uri + name, *lake.conf)[0]["encryption"] for name in ("wrong", "right")
     )
     if how == "encryption-only" and noted == str(len(TEXT) + 1):
         # The padding hides it.
@@ -528,6 +528,6 @@ def test_a_noted_length_that_is_wrong_is_told(lake, how, noted):
     assert "x-amz-unencrypted-content-length" in wrong["wrongLength"]
     assert wrong["plaintextLength"] == (None if how == "encryption-only" else len(TEXT))
     assert right["wrongLength"] is None and right["plaintextLength"] == len(TEXT)
-    assert wrong["wrongLength"] in lake.tool.ok("inspect", lake.uri + "wrong", *conf(lake))
-    found = {finding["finding"]: finding for finding in lake.tool.json("audit", lake.uri, *conf(lake))["findings"]}
+    assert wrong["wrongLength"] in lake.tool.ok("inspect", lake.uri + "wrong", *lake.conf)
+    found = {finding["finding"]: finding for finding in lake.tool.json("audit", lake.uri, *lake.conf)["findings"]}
     assert found["wrong-length"]["examples"] == [lake.uri + "wrong"] and found["wrong-length"]["remedy"]

@@ -7,149 +7,24 @@ keys by those of the local KMS, `/etc/emrkeys` by the test's folder. Buckets hav
 import base64
 import json
 import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from localaws.client import LocalAws
 
 import envelopes
 import markdown
-from conftest import TIMEOUT
+from person import REGION, Operator
 
-AWS_CLI = pathlib.Path(__file__).resolve().parent / "aws_cli.py"
-BLOCKS = {block.mark: block for block in markdown.blocks() if block.kind == "recipe"}
 RUN: set[str] = set()
 """The recipes that a test of this module runs."""
-KMS_KEY = re.compile(r"arn:aws:kms:eu-west-1:111122223333:key/[\w-]+")
-REGION = "eu-west-1"
 
 
 def recipes(*names: str):
     """Marks a test that runs these recipes, each of them."""
     RUN.update(names)
     return pytest.mark.recipes(*names)
-
-
-class Operator:
-    """A person with a shell, the tool and the documents."""
-
-    def __init__(self, servers: LocalAws, tool: pathlib.Path, folder: pathlib.Path):
-        self.servers, self.folder = servers, folder
-        self.followed: set[str] = set()
-        self.kms_keys: dict[str, str] = {}
-        path = folder / "bin"
-        path.mkdir()
-        (path / "emrkeys").symlink_to(tool)
-        aws = path / "aws"
-        aws.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{AWS_CLI}" "$@"\n')
-        aws.chmod(0o755)
-        self.env = {
-            **os.environ,
-            "AWS_ENDPOINT_URL": servers.endpoint,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,  # boto3 reads this one alone
-            "HOME": str(folder),
-            "PATH": f"{path}:{os.environ['PATH']}",
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
-        for bucket in ("keys", "lake"):
-            servers.client("s3", REGION).create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-            )
-
-    def kms_key(self, printed: str) -> str:
-        """The KMS key that stands for the one with the printed ARN."""
-        if printed not in self.kms_keys:
-            self.kms_keys[printed] = self.servers.kms_key(REGION)
-        return self.kms_keys[printed]
-
-    def text(self, name: str) -> str:
-        """A recipe with the placeholders replaced."""
-        self.followed.add(name)
-        text = BLOCKS[name].text.replace("/etc/emrkeys/", f"{self.folder}/")
-        return KMS_KEY.sub(lambda found: self.kms_key(found[0]), text)
-
-    def save(self, name: str, file: str) -> None:
-        """Saves a block of properties or a document under this name in the working folder."""
-        (self.folder / file).write_text(self.text(name))
-
-    def run(self, name: str, status: int = 0) -> str:
-        """Runs the commands of a recipe, in a shell that ends at the first that fails; gives what they print."""
-        return self.shell(self.text(name), status)
-
-    def shell(self, commands: str, status: int = 0) -> str:
-        """Runs commands that must end with this status; gives what they print."""
-        done = self._shell(commands)
-        assert done.returncode == status, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def errors(self, commands: str) -> str:
-        """Runs commands that must fail; gives what they print on standard error."""
-        done = self._shell(commands)
-        assert done.returncode != 0, commands
-        return done.stderr
-
-    def _shell(self, commands: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env=self.env,
-            timeout=TIMEOUT,
-        )
-
-    def put(self, key: str, conf: str) -> bytes:
-        """Has the tool write s3://lake/KEY as a cluster with this configuration does; gives the content."""
-        content = f"the content of {key}".encode()
-        (self.folder / "content").write_bytes(content)
-        self.shell(f"emrkeys put content s3://lake/{key} --conf {conf}")
-        return content
-
-    def store(self, key: str, wrapping_key, how: str, description: dict) -> bytes:
-        """Writes s3://lake/KEY as the provider of somebody else does; gives the content."""
-        content = f"the content of {key}".encode()
-        body, metadata = envelopes.seal(content, wrapping_key, how, description)
-        self.servers.s3.put_object(Bucket="lake", Key=key, Body=body, Metadata=metadata)
-        return content
-
-    def cat(self, key: str, conf: str) -> bytes:
-        return self.shell(f"emrkeys cat s3://lake/{key} --allow-unauthenticated --conf {conf}").encode()
-
-    def described(self, key: str) -> dict:
-        """The stored description of s3://lake/KEY."""
-        return envelopes.description(self.servers.s3.head_object(Bucket="lake", Key=key)["Metadata"])
-
-    def doctor(self, conf: str, *options: str) -> dict[str, list[str]]:
-        """The levels of each check."""
-        found = json.loads(self.shell(f"emrkeys doctor --conf {conf} --output json {' '.join(options)}"))
-        levels: dict[str, list[str]] = {}
-        for check in found["checks"]:
-            levels.setdefault(check["check"], []).append(check["level"])
-        return levels
-
-
-@pytest.fixture(scope="module")
-def recipe_servers(request):
-    """Servers of this module's own, so that buckets can have the names that the documents print."""
-    started = LocalAws(request.config.getoption("--servers-python"))
-    yield started
-    assert started.close() == 0
-
-
-@pytest.fixture
-def operator(request, recipe_servers, tmp_path):
-    recipe_servers.control("DELETE", "data")
-    one = Operator(recipe_servers, request.config.getoption("--tool").resolve(), tmp_path)
-    yield one
-    declared = {name for mark in request.node.iter_markers("recipes") for name in mark.args}
-    assert one.followed == declared, "the test must run the recipes that it names"
 
 
 def test_every_block_of_the_documents_is_run_or_says_why_not():
@@ -334,7 +209,7 @@ def test_from_a_provider_of_ones_own(operator):
     assert_reads(operator, contents, "own.properties")
 
 
-@recipes("kms-keyring-create", "kms-to-keyring", "keyring-rotate", "rewrap", "keyring-retire")
+@recipes("kms-keyring-create", "kms-to-keyring", "keyring-rotate", "rewrap", "keyring-retire", "keyring-destroy")
 def test_a_keyring_is_rotated_objects_move_and_the_old_version_is_destroyed(operator):
     operator.run("kms-keyring-create")
     operator.save("kms-to-keyring", "lake.properties")
@@ -344,6 +219,7 @@ def test_a_keyring_is_rotated_objects_move_and_the_old_version_is_destroyed(oper
     versions = {operator.described(key)["emrkeys.version"].partition("-")[0] for key in contents}
     assert versions == {"1", "2"}
     assert_reads(operator, contents, "lake.properties")
+    operator.run("keyring-retire", status=4)
     operator.run("rewrap")
     assert {operator.described(key)["emrkeys.version"].partition("-")[0] for key in contents} == {"2"}
     # The same commands again, with the same checkpoint, move every object again.
@@ -351,6 +227,7 @@ def test_a_keyring_is_rotated_objects_move_and_the_old_version_is_destroyed(oper
     operator.run("rewrap")
     assert {operator.described(key)["emrkeys.version"].partition("-")[0] for key in contents} == {"3"}
     operator.run("keyring-retire")
+    operator.run("keyring-destroy")
     assert_reads(operator, contents, "lake.properties")
 
 

@@ -8,16 +8,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from conftest import TIMEOUT, properties, wait_for
 from envelopes import FORMATS, Kms, context, description, seal, unseal
-from lake import Lake
+from support import TIMEOUT, properties, wait_for
 
 TEXT = b"some rows of a table\n" * 50
-
-
-@pytest.fixture
-def lake(servers, keys, tool):
-    return Lake(servers, keys, tool)
 
 
 @pytest.fixture
@@ -57,7 +51,7 @@ def test_an_object_of_every_client_moves_under_a_kms_key_and_back(lake, how):
     lake.site |= {"emrkeys.key.kms.type": "kms", "emrkeys.key.kms.kms-key-id": key}
     sealed = seal(TEXT, lake.new, how, lake.describe("new"))
     lake.put("a", *sealed)
-    to_kms = ("rewrap", lake.uri, "--to", "kms", "--from", "new", *properties(lake.site))
+    to_kms = ("rewrap", lake.uri, "--to", "kms", "--from", "new", *lake.conf)
     assert lake.tool.json(*to_kms)["counts"] == {"rewrapped": 1}
     body, metadata = lake.get("a")
     binding = {"v2": "AES/GCM/NoPadding", "v4": "115"}.get(how)
@@ -65,7 +59,7 @@ def test_an_object_of_every_client_moves_under_a_kms_key_and_back(lake, how):
     if how != "encryption-only":
         assert unseal(body, metadata, Kms(lake.servers.kms, key, context(metadata))) == TEXT
     allowed = ["--allow-unauthenticated"] if how == "encryption-only" else []
-    assert lake.tool.run("cat", lake.uri + "a", *allowed, *properties(lake.site), input=b"").stdout == TEXT
+    assert lake.tool.run("cat", lake.uri + "a", *allowed, *lake.conf, input=b"").stdout == TEXT
     assert lake.tool.json(*to_kms)["counts"] == {"current": 1}
     assert lake.rewrap("--from", "kms")["counts"] == {"rewrapped": 1}
     body, metadata = lake.get("a")
@@ -78,16 +72,16 @@ def test_an_object_moves_from_one_kms_key_to_another(lake):
         lake.site |= {f"emrkeys.key.{name}.type": "kms", f"emrkeys.key.{name}.kms-key-id": lake.servers.kms_key()}
     lake.put("a", *seal(TEXT, lake.old, "v1", lake.describe("old")))
     for name in ("one", "two"):
-        command = ("rewrap", lake.uri, "--to", name, "--from", "one", *properties(lake.site))
+        command = ("rewrap", lake.uri, "--to", name, "--from", "one", *lake.conf)
         assert lake.tool.json(*command)["counts"] == {"rewrapped": 1}
         assert context(lake.get("a")[1]) == {"kms_cmk_id": lake.site[f"emrkeys.key.{name}.kms-key-id"]}
         assert lake.tool.json(*command)["counts"] == {"current": 1}
     # The newer wrap does not say which key it is.
     told = lake.tool.fails(
-        1, "rewrap", lake.uri, "--to", "two", "--upgrade-wrap", "--report", "report", *properties(lake.site)
+        1, "rewrap", lake.uri, "--to", "two", "--upgrade-wrap", "--report", "report", *lake.conf
     )
     assert json.loads((lake.tool.folder / "report").read_text())["code"] == "CONFLICT", told
-    assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
+    assert lake.tool.run("cat", lake.uri + "a", *lake.conf, input=b"").stdout == TEXT
 
 
 @pytest.mark.parametrize("how", ["v1", "v2"])
@@ -99,7 +93,7 @@ def test_an_object_moves_to_the_kms_key_that_an_alias_stands_for_now(lake, how):
     lake.put("a", *seal(TEXT, lake.old, how, lake.describe("old")))
 
     def rewrap(status, outcome):
-        command = ("rewrap", lake.uri, "--to", "kms", "--from", "old", "--report", "report", *properties(lake.site))
+        command = ("rewrap", lake.uri, "--to", "kms", "--from", "old", "--report", "report", *lake.conf)
         assert lake.tool.json(*command, status=status)["counts"] == {outcome: 1}
         return json.loads((lake.tool.folder / "report").read_text().splitlines()[-1])
 
@@ -113,7 +107,7 @@ def test_an_object_moves_to_the_kms_key_that_an_alias_stands_for_now(lake, how):
     rewrap(0, "rewrapped")
     rewrap(0, "current")
     del lake.site["emrkeys.key.kms.previous-kms-key-ids"]
-    assert lake.tool.run("cat", lake.uri + "a", *properties(lake.site), input=b"").stdout == TEXT
+    assert lake.tool.run("cat", lake.uri + "a", *lake.conf, input=b"").stdout == TEXT
 
 
 def test_an_instruction_file_is_replaced_and_its_object_is_not(lake):
@@ -243,7 +237,7 @@ def test_whoever_writes_or_deletes_before_the_copy_is_read_back_wins(lake):
 
 def meanwhile(lake, call: str, number: int, action) -> dict:
     """The counts of a run during which, once so many of these calls have begun, something else happens."""
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *properties(lake.site)]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *lake.conf]
     process = subprocess.Popen(
         command,
         cwd=lake.tool.folder,
@@ -263,7 +257,7 @@ def test_an_object_that_was_copied_from_elsewhere_is_not_given_to_the_holders_of
     lake.put("copied", *sealed)
     lake.put("own", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     lake.put("already", *seal(TEXT, lake.new, "v2", lake.describe("new")))
-    command = ["rewrap", lake.uri, "--to", "new", *properties(lake.site), "--report", "report"]
+    command = ["rewrap", lake.uri, "--to", "new", *lake.conf, "--report", "report"]
     assert lake.tool.json(*command, status=1)["counts"] == {"current": 1, "other-key": 1, "rewrapped": 1}
     assert lake.get("copied") == sealed
     (line,) = [
@@ -285,7 +279,7 @@ def test_a_bucket_is_brought_to_what_the_rules_say(lake):
     for name, key in {"pay/moved": "old", "pay/right": "pair", "moved": "new", "right": "old"}.items():
         peer = {"rsa_name": "payroll"} if key == "pair" else {}
         lake.put(name, *seal(TEXT, getattr(lake, key), "v2", {**lake.describe(key), **peer}))
-    command = ["rewrap", lake.uri, "--to-rules", *properties(lake.site)]
+    command = ["rewrap", lake.uri, "--to-rules", *lake.conf]
     assert lake.tool.json(*command, status=1)["counts"] == {"current": 2, "other-key": 2}
     assert lake.tool.json(*command, "--from", "old,new")["counts"] == {"current": 2, "rewrapped": 2}
     for name in ("pay/moved", "pay/right"):
@@ -311,7 +305,7 @@ def test_an_envelope_whose_data_key_does_not_open_the_content_is_not_replaced(la
     for name, sealed in objects.items():
         assert lake.get(name) == sealed
     lake.put("whole", *whole)
-    lake.tool.json("rewrap", lake.uri + "whole", "--to", "new", "--from", "pair", *properties(lake.site))
+    lake.tool.json("rewrap", lake.uri + "whole", "--to", "new", "--from", "pair", *lake.conf)
     assert unseal(*lake.get("whole"), lake.new) == TEXT
 
 
@@ -384,7 +378,7 @@ def test_an_object_whose_instruction_file_is_lost_is_not_taken_for_plaintext(lak
     lake.put("a", body, {"x-amz-unencrypted-content-length": str(len(TEXT))})
     document = lake.rewrap(status=1)
     assert [error["code"] for error in document["errors"]] == ["INSTRUCTION_FILE_MISSING"]
-    site = properties(lake.site)
+    site = lake.conf
     for command in (["get", lake.uri + "a", "out"], ["cat", lake.uri + "a"]):
         assert "[INSTRUCTION_FILE_MISSING]" in lake.tool.fails(1, *command, *site)
     audit = lake.tool.json("audit", lake.uri, *site)
@@ -480,20 +474,20 @@ def test_an_unknown_key_is_refused(lake):
     lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     lake.put("b", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     lake.servers.control("DELETE", "calls")
-    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "none", *properties(lake.site))
+    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "none", *lake.conf)
     assert told.count("[KEY_NOT_CONFIGURED]") == 1 and "new" in told and "written" not in told
     assert lake.servers.calls() == {}
 
 
 @pytest.mark.parametrize("rate", ["0", "-5", "nan", "inf", "1e-20", "1e7", "many"])
 def test_a_rate_that_is_none_is_refused(lake, rate):
-    assert "--rate" in lake.tool.fails(2, "rewrap", lake.uri, "--to", "new", f"--rate={rate}", *properties(lake.site))
+    assert "--rate" in lake.tool.fails(2, "rewrap", lake.uri, "--to", "new", f"--rate={rate}", *lake.conf)
 
 
 def test_ctrl_c_does_not_wait_for_the_next_object(lake):
     for name in ("a", "b", "c"):
         lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--rate", "0.001"]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *lake.conf, "--rate", "0.001"]
     process = subprocess.Popen(
         command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
@@ -506,7 +500,7 @@ def test_ctrl_c_does_not_wait_for_the_next_object(lake):
 def test_nobody_has_to_read_what_it_says(lake):
     lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     lake.servers.deny("s3", "CopyObject")
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site)]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *lake.conf]
     ours, theirs = os.pipe()
     os.close(ours)
     with open("/dev/full", "w") as full:

@@ -10,16 +10,10 @@ import threading
 
 import pytest
 
-from conftest import TIMEOUT, properties, wait_for
 from envelopes import description, seal, unseal
-from lake import Lake
+from support import TIMEOUT, wait_for
 
 TEXT = b"some rows of a table\n" * 50
-
-
-@pytest.fixture
-def lake(servers, keys, tool):
-    return Lake(servers, keys, tool)
 
 
 def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
@@ -47,7 +41,7 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
         lake.uri,
         "--to",
         "new",
-        *properties(lake.site),
+        *lake.conf,
         "--checkpoint",
         "mark",
         "--jobs",
@@ -68,7 +62,7 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
             assert process.returncode == (-9 if how == signal.SIGKILL else 130)
         mark = json.loads((lake.tool.folder / "mark").read_text())
         assert names[0] < mark["after"] < names[-1]
-        rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark")
+        rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *lake.conf, "--checkpoint", "mark")
     finally:
         stop.set()
         reader.join()
@@ -87,9 +81,9 @@ def test_an_inventory_stands_for_the_listing(lake):
     assert "s3.ListObjectsV2" not in lake.servers.calls()
     assert unseal(*lake.get("a b+%/ü"), lake.new) == TEXT
     assert description(lake.get("unlisted")[1])["emrkeys.key"] == "old"
-    below = lake.tool.json("rewrap", lake.uri + "t/", "--to", "new", *properties(lake.site), "--inventory", inventory)
+    below = lake.tool.json("rewrap", lake.uri + "t/", "--to", "new", *lake.conf, "--inventory", inventory)
     assert below["counts"] == {"current": 10}
-    told = lake.tool.fails(2, "rewrap", lake.uri + "t", "--to", "new", *properties(lake.site), "--inventory", inventory)
+    told = lake.tool.fails(2, "rewrap", lake.uri + "t", "--to", "new", *lake.conf, "--inventory", inventory)
     assert "--recursive" in told
 
 
@@ -100,7 +94,7 @@ def test_the_work_on_an_inventory_goes_on_from_its_checkpoint(lake):
     # In no order, as S3 has them.
     inventory = lake.servers.inventory(lake.bucket, names[::-1], files=3)
     again = ["--inventory", inventory, "--checkpoint", "mark", "--jobs", "2"]
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *properties(lake.site), *again, "--rate", "20"]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *lake.conf, *again, "--rate", "20"]
     process = subprocess.Popen(
         command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
@@ -110,9 +104,9 @@ def test_the_work_on_an_inventory_goes_on_from_its_checkpoint(lake):
     process.communicate(timeout=TIMEOUT)
     moved = lake.servers.calls()["s3.CopyObject"]
     assert json.loads((lake.tool.folder / "mark").read_text())["after"] == f"1:{moved - 20}"
-    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark")
+    told = lake.tool.fails(1, "rewrap", lake.uri, "--to", "new", *lake.conf, "--checkpoint", "mark")
     assert "other options" in told
-    rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *properties(lake.site), *again)
+    rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *lake.conf, *again)
     assert rest["counts"] == {"rewrapped": 60 - moved}
     assert rest["withEarlierRuns"]["counts"] == {"rewrapped": 60}
     assert lake.servers.calls()["s3.CopyObject"] == 60
@@ -131,7 +125,7 @@ def test_what_is_no_inventory_of_the_bucket_is_refused(lake):
         "file:///etc/passwd": "INVALID_URI",
     }
     for inventory, code in refused.items():
-        options = ["rewrap", lake.uri, "--to", "new", *properties(lake.site), "--inventory", inventory]
+        options = ["rewrap", lake.uri, "--to", "new", *lake.conf, "--inventory", inventory]
         if code is None:
             assert lake.tool.json(*options, status=7)["counts"] == {}
         else:
@@ -152,7 +146,7 @@ def stopped(lake, *options, after: int, **more) -> None:
         "--rate",
         "10",
         *options,
-        *properties(lake.site),
+        *lake.conf,
     ]
     process = subprocess.Popen(
         command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more
@@ -186,7 +180,7 @@ def rotate(lake) -> None:
 
 def put_all(lake, names) -> None:
     (lake.tool.folder / "in").write_bytes(TEXT)
-    lake.tool.ok("put", "in", lake.uri + names[0], *properties(lake.site))
+    lake.tool.ok("put", "in", lake.uri + names[0], *lake.conf)
     sealed = lake.get(names[0])
     for name in names[1:]:
         lake.put(name, *sealed)
@@ -199,7 +193,7 @@ def versions(lake, names) -> set:
 def test_after_a_rotation_the_same_command_moves_every_object_again(ring):
     names = [f"part-{number}" for number in range(5)]
     put_all(ring, names)
-    command = ["rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", *properties(ring.site)]
+    command = ["rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", *ring.conf]
     seen = versions(ring, names)
     for _ in range(2):
         rotate(ring)
@@ -214,7 +208,7 @@ def test_objects_that_appear_below_the_mark_of_a_finished_run_are_moved_by_the_n
     put_all(ring, ["b", "c"])
     sealed = ring.get("b")
     rotate(ring)
-    command = ["rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", *properties(ring.site)]
+    command = ["rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", *ring.conf]
     assert ring.tool.json(*command)["counts"] == {"rewrapped": 2}
     ring.put("a", *sealed)
     assert ring.tool.json(*command)["counts"] == {"current": 2, "rewrapped": 1}
@@ -229,7 +223,7 @@ def test_a_run_that_goes_on_after_a_rotation_begins_anew(ring):
     stopped(ring, "--to", "ring", after=5)
     rotate(ring)
     done = ring.tool.run(
-        "rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", "--output", "json", *properties(ring.site)
+        "rewrap", ring.uri, "--to", "ring", "--checkpoint", "mark", "--output", "json", *ring.conf
     )
     document = json.loads(done.stdout)
     assert document["counts"] == {"rewrapped": 30} and "withEarlierRuns" not in document
@@ -252,7 +246,7 @@ def test_a_rotation_while_the_work_goes_on_is_noticed_at_its_end(ring):
         "1",
         "--rate",
         "10",
-        *properties(ring.site),
+        *ring.conf,
     ]
     before = ring.servers.calls().get("s3.CopyObject", 0)
     process = subprocess.Popen(
@@ -269,7 +263,7 @@ def test_a_checkpoint_is_of_one_run(lake):
     for number in range(20):
         lake.put(f"{number:02}", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     stopped(lake, "--to", "new", after=3)
-    command = ["rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark"]
+    command = ["rewrap", lake.uri, "--to", "new", *lake.conf, "--checkpoint", "mark"]
     for other in (["--from", "pair"], ["--upgrade-wrap"]):
         assert "other options" in lake.tool.fails(1, *command, *other)
     assert "other options" in lake.tool.fails(1, "rewrap", lake.uri + "0", "--recursive", *command[2:])
@@ -300,7 +294,7 @@ def test_failures_before_the_mark_are_not_forgotten(lake):
         stopped(lake, "--to", "new", after=5)
         assert json.loads((lake.tool.folder / "mark").read_text())["failed"] == ["01"]
     lake.servers.control("DELETE", "faults")
-    rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *properties(lake.site), "--checkpoint", "mark")
+    rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *lake.conf, "--checkpoint", "mark")
     assert rest["withEarlierRuns"]["counts"] == {"rewrapped": 30}
     for name in names:
         assert description(lake.get(name)[1])["emrkeys.key"] == "new"
@@ -309,7 +303,7 @@ def test_failures_before_the_mark_are_not_forgotten(lake):
 def test_errors_are_grouped_with_three_objects_each(lake):
     for number in range(9):
         lake.put(f"a{number}", *seal(TEXT, lake.old, "v2", {"emrkeys.key": "none", "emrkeys.version": "1"}))
-    done = lake.tool.run("rewrap", lake.uri, "--to", "new", *properties(lake.site))
+    done = lake.tool.run("rewrap", lake.uri, "--to", "new", *lake.conf)
     assert done.returncode == 1
     assert "KEY_NOT_CONFIGURED: 9 objects" in done.stdout and "and 6 more" in done.stdout
     assert done.stdout.count(lake.uri + "a") == 3
@@ -321,7 +315,7 @@ def test_a_uri_is_one_object_unless_it_says_otherwise(lake):
         lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
 
     def counts(uri, *options, status=0):
-        return lake.tool.json("rewrap", uri, "--to", "new", *properties(lake.site), *options, status=status)["counts"]
+        return lake.tool.json("rewrap", uri, "--to", "new", *lake.conf, *options, status=status)["counts"]
 
     assert counts(lake.uri + "part") == {"rewrapped": 1}
     assert counts(lake.uri + "part/") == {"rewrapped": 1}
@@ -330,7 +324,7 @@ def test_a_uri_is_one_object_unless_it_says_otherwise(lake):
 
 
 def test_where_there_are_no_objects_that_is_said(lake):
-    told = lake.tool.fails(7, "rewrap", lake.uri + "mistyped/", "--to", "new", *properties(lake.site))
+    told = lake.tool.fails(7, "rewrap", lake.uri + "mistyped/", "--to", "new", *lake.conf)
     assert "no object" in told
 
 
@@ -344,7 +338,7 @@ def many(lake):
 
 def test_many_objects_are_not_moved_without_a_yes(many):
     assert re.search(r"--ask-above <N>[^-]*\[default: 1000\]", many.tool.ok("rewrap", "--help"))
-    command = ["rewrap", many.uri, "--to", "new", *properties(many.site), "--ask-above", "10"]
+    command = ["rewrap", many.uri, "--to", "new", *many.conf, "--ask-above", "10"]
     assert "--yes" in many.tool.fails(2, *command)
     assert many.servers.calls().get("s3.CopyObject", 0) == 0
     for answer, status, moved in (b"no\n", 4, 0), (b"yes\n", 0, 11):
@@ -361,7 +355,7 @@ def test_many_objects_are_not_moved_without_a_yes(many):
         os.write(ours, answer)
         _, told = process.communicate(timeout=TIMEOUT)
         assert process.returncode == status, told
-        assert f"11 old/{many.version('old')} -> new/{many.version('new')}" in " ".join(told.split())
+        assert f"11 old {many.version('old')} -> new {many.version('new')}" in " ".join(told.split())
         assert many.servers.calls().get("s3.CopyObject", 0) == moved
         os.close(ours)
         os.close(theirs)

@@ -7,8 +7,9 @@ import pty
 import subprocess
 
 import pytest
-from conftest import ROOT, properties
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from support import ROOT, properties
 
 ICEBERG_CLASS = "org.emrkeys.iceberg.EmrKeysKeyManagementClient"
 FILES = ROOT / "rust/objects/tests/data"
