@@ -365,6 +365,48 @@ def test_iceberg_metadata_shows_which_snapshots_are_lost_with_a_version_of_a_key
         }  # fmt: skip
 
 
+def test_an_audit_says_the_keys_of_the_table_that_a_stream_lies_in(servers, tool, material):
+    bucket = servers.bucket()
+
+    def put(key: str, body: bytes = b"AGS1" + bytes(100)):
+        servers.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def metadata(*wrapped: str) -> bytes:
+        keys = [
+            {"key-id": f"k{n}", "encrypted-by-id": "lake", "encrypted-key-metadata": value}
+            for n, value in enumerate(wrapped)
+        ]
+        properties = {"encryption.key-id": "lake"}
+        location = f"s3a://{bucket}/data/orders/data/"
+        document = {"format-version": 3, "location": location, "properties": properties, "encryption-keys": keys}
+        return json.dumps(document).encode()
+
+    def wrapped() -> str:
+        request = {"table": "iceberg", "key": "lake", "value": b64(os.urandom(16))}
+        return ask(tool, "wrap", material.site, request)[0]["value"]
+
+    first = wrapped()
+    tool.ok("keyring", "rotate", "lake", *properties(material.site))
+    newest = metadata(first, wrapped())
+    put("data/orders/data/metadata/00009-a.metadata.json", metadata(first))
+    put("data/orders/data/metadata/00010-b.metadata.json", newest)
+    put("data/orders/data/metadata/snap-1.avro")
+    put("data/orders/data/data/part=1/x.avro")
+    # A copy of the metadata names another place, and here is no metadata at all.
+    put("copy/metadata/00010-b.metadata.json", newest)
+    put("copy/data/x.avro")
+    put("x/y.avro")
+    found = tool.json("audit", f"s3://{bucket}/", *properties({**material.site, "emrkeys.default.key": "lake"}))
+    streams = {group["key"]: group for group in found["groups"] if group["mode"] == "Iceberg"}
+    assert {key: group["objects"] for key, group in streams.items()} == {"lake": 2, "": 2}
+    versions = streams["lake"]["version"].split(", ")
+    assert [version[:2] for version in versions] == ["1-", "2-"]
+    # Which of the versions leads to the file is not known, so neither is whether it is readable.
+    assert streams["lake"]["readable"] == "-" and streams["lake"]["wrap"] == "emrkeys"
+    alone = tool.json("audit", f"s3://{bucket}/data/orders/data/data/", "--no-unwrap")
+    assert [group["key"] for group in alone["groups"]] == ["lake"]
+
+
 def test_explain_says_what_would_use_a_key_and_which_versions_it_has(tool, material):
     tool.ok("keyring", "rotate", "lake", *properties(material.site))
     named = {

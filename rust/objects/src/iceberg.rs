@@ -23,6 +23,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The keys of an encrypted table.
 #[derive(Debug)]
 pub struct EncryptedTable {
+    /// The URI of the folder of the table; empty if the metadata does not have it.
+    pub location: String,
     /// The name of the configured key of the table, which wraps new key-encryption keys: `encryption.key-id`.
     pub key: Option<String>,
     /// Its key-encryption keys, in the order of the metadata.
@@ -52,6 +54,8 @@ struct Metadata {
     /// Every metadata file of a table has it.
     #[serde(rename = "format-version")]
     _format_version: u32,
+    #[serde(default)]
+    location: String,
     #[serde(default)]
     properties: BTreeMap<String, String>,
     #[serde(default)]
@@ -130,6 +134,7 @@ pub fn encrypted_table(file: &[u8], provider: Option<&Provider>) -> Result<Optio
     }
     let protected: usize = keys.iter().map(|key| key.snapshots).sum();
     Ok(Some(EncryptedTable {
+        location: metadata.location,
         key,
         other_snapshots: metadata.snapshots.len().saturating_sub(protected),
         keys,

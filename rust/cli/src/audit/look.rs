@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 
 use super::finding::Finding;
 use super::share::Protection;
+use super::table_of::Tables;
 use super::tables::{self, TableFile};
 use crate::aws::Aws;
 use crate::conf::{open, Client, Conf};
@@ -110,6 +111,7 @@ pub(super) struct Auditor {
     active: BTreeMap<String, String>,
     allow_legacy: bool,
     client: &'static str,
+    tables: Tables,
 }
 
 impl Auditor {
@@ -131,6 +133,7 @@ impl Auditor {
             active: BTreeMap::new(),
             allow_legacy: false,
             client,
+            tables: Tables::default(),
         };
         if !conf.files.is_given() {
             return Ok(auditor);
@@ -271,7 +274,7 @@ impl Auditor {
         row: &mut Row,
     ) -> Result<Option<Protection>, Error> {
         let is_old = |key: &str, version: &str| self.active.get(key).is_some_and(|active| active != version);
-        let Some(file) = tables::look(store, uri, head, self.provider.as_ref(), is_old)? else {
+        let Some(file) = tables::look(store, uri, head, self.provider.as_ref(), &self.tables, is_old)? else {
             return Ok(None);
         };
         let group = &mut row.group;

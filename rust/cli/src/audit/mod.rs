@@ -4,6 +4,7 @@ mod finding;
 mod look;
 mod page;
 mod share;
+mod table_of;
 mod tables;
 mod tally;
 

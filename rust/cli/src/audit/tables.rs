@@ -8,6 +8,7 @@ use emrkeys_objects::iceberg::{is_table_metadata, EncryptedTable};
 use emrkeys_objects::parquet::{is_key_material, EncryptedParquet, FooterKind};
 use emrkeys_objects::{Head, ObjectUri, Store};
 
+use super::table_of::Tables;
 use crate::object::{iceberg, parquet};
 
 /// The first bytes of a stream of Iceberg. Source: Iceberg's specification, "AES GCM Stream".
@@ -44,6 +45,7 @@ pub(super) fn look(
     uri: &ObjectUri,
     head: &Head,
     provider: Option<&Provider>,
+    tables: &Tables,
     is_old: impl Fn(&str, &str) -> bool,
 ) -> Result<Option<TableFile>, Error> {
     if head.is_archived() {
@@ -51,7 +53,11 @@ pub(super) fn look(
     }
     if parquet::is_parquet(&uri.key) {
         let found = parquet::in_s3(store, uri, (&head.etag, head.length), provider)?;
-        return Ok(found.map(|found| of_parquet(&found, is_old)));
+        let file = found.map(|found| of_parquet(&found, is_old));
+        return Ok(file.map(|file| match file.keys.as_str() {
+            "" => in_table(tables.of(store, uri).as_deref(), file),
+            _ => file,
+        }));
     }
     if is_key_material(&uri.key) {
         let entries = parquet::material_in_s3(store, uri, provider)?;
@@ -77,12 +83,29 @@ pub(super) fn look(
     if !stream || parquet::range(store, uri, &head.etag, 0, 4)? != ICEBERG_STREAM {
         return Ok(None);
     }
-    Ok(Some(TableFile {
+    let file = TableFile {
         mode: "Iceberg",
         content: "AES-GCM stream",
         place: "table metadata",
         ..TableFile::default()
-    }))
+    };
+    Ok(Some(in_table(tables.of(store, uri).as_deref(), file)))
+}
+
+/// A file that names no key, with the keys of its table: one of them leads to its own, and the others may, too.
+fn in_table(table: Option<&EncryptedTable>, file: TableFile) -> TableFile {
+    let Some(table) = table else {
+        return file;
+    };
+    let mut keys = Keys::default();
+    for key in &table.keys {
+        keys.add(&key.under, key.description.as_ref());
+    }
+    let file = TableFile {
+        place: "table metadata",
+        ..file
+    };
+    keys.of(file, |_, _| false)
 }
 
 /// The metadata of an encrypted table, which is in the clear itself.
