@@ -102,6 +102,7 @@ def test_the_page_and_the_lines_of_an_audit_go_to_standard_output_where_that_is_
     command = ["audit", lake.uri, *lake.conf]
     page = lake.tool.ok(*command, "--html", "-")
     assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>") and 'class="finding bad"' in page
+    assert "<code>emrkeys convert URI --from-plaintext</code>" in page and "`" not in page.partition("<script>")[0]
     table = lake.tool.ok(*command, "--objects", "-").splitlines()
     assert table[0].startswith("object,bytes,key") and len(table) == 2
     lake.tool.fails(2, *command, "--html", "-", "--objects", "-")

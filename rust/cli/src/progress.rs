@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::output::{is_quiet, remark, Failure};
 use crate::terminal::error_width;
-use crate::text::in_units;
+use crate::text::{counted, in_units};
 
 /// Between two lines where there is no terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
@@ -58,7 +58,11 @@ impl Progress {
             bar.set_style(style(self.what, true));
         }
         if self.bar.is_none() {
-            remark(format_args!("{objects} objects, {} in all", in_units(total)));
+            remark(format_args!(
+                "{}, {} in all",
+                counted(objects, "object"),
+                in_units(total)
+            ));
         }
     }
 
@@ -66,7 +70,7 @@ impl Progress {
     pub(crate) fn add_object(&mut self, more: u64) {
         self.objects += 1;
         if let (Some(bar), BYTES) = (&self.bar, self.what) {
-            bar.set_message(format!("{} objects", self.objects));
+            bar.set_message(counted(self.objects, "object"));
         }
         self.add(more);
     }

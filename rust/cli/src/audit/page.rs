@@ -25,6 +25,23 @@ impl Render for Text<'_> {
     }
 }
 
+/// A sentence of ours, with its commands as code.
+struct Prose<'a>(&'a str);
+
+impl Render for Prose<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        for (number, part) in self.0.split('`').enumerate() {
+            let part = Text(part);
+            let markup = if number % 2 == 1 {
+                html! { code { (part) } }
+            } else {
+                html! { (part) }
+            };
+            markup.render_to(buffer);
+        }
+    }
+}
+
 /// The whole page. It is readable without scripts; they only sort and filter the table.
 pub(super) fn page(about: &About, tally: &Tally) -> String {
     let reading = if about.unwrapped {
@@ -95,7 +112,7 @@ fn charts(tally: &Tally) -> Markup {
 }
 
 /// Characters of a bar's name; the table has all of it.
-const MAX_NAME: usize = 30;
+const MAX_NAME: usize = 60;
 /// How many bars a chart has; the table has everything.
 const MAX_BARS: usize = 12;
 
@@ -143,8 +160,8 @@ fn findings(tally: &Tally) -> Markup {
             div class={ "finding " (finding.severity().name()) } {
                 h3 { (Text(&finding.name())) }
                 p.dim { (counted(amount.objects, "object")) ", " (in_units(amount.bytes)) }
-                p { (Text(finding.what())) }
-                p { (Text(finding.remedy())) }
+                p { (Prose(finding.what())) }
+                p { (Prose(finding.remedy())) }
                 ul {
                     @for example in examples {
                         li { code { (Text(example)) } }

@@ -73,12 +73,12 @@ impl Shares {
     /// Of the objects with content, in tenths of a percent and never more than there is: one in a million that is not
     /// encrypted shows.
     pub(super) fn encrypted(&self) -> Option<f64> {
-        self.percent(self.client)
+        self.per_mille(self.client).map(|share| share.floor() / 10.0)
     }
 
-    fn percent(&self, part: Amount) -> Option<f64> {
+    fn per_mille(&self, part: Amount) -> Option<f64> {
         let all = self.counted();
-        (all > 0).then(|| (part.objects as f64 * 1000.0 / all as f64).floor() / 10.0)
+        (all > 0).then(|| part.objects as f64 * 1000.0 / all as f64)
     }
 
     pub(super) fn json(&self) -> Value {
@@ -90,18 +90,23 @@ impl Shares {
 
     /// One line for people.
     pub(super) fn text(&self) -> String {
-        let part = |amount: Amount, by: &str| {
-            let percent = self.percent(amount).unwrap_or(0.0);
+        let part = |amount: Amount, percent: f64, by: &str| {
             format!("{percent:.1} % {by} ({})", counted(amount.objects, "object"))
         };
+        // Rounded up, so that one in a million shows.
+        let rest = |amount: Amount| self.per_mille(amount).unwrap_or(0.0).ceil() / 10.0;
         if self.counted() == 0 {
             return "No object has content that could be looked at.".to_owned();
         }
         format!(
             "{}, {}, {}.",
-            part(self.client, "encrypted by clients"),
-            part(self.server_side, "by S3 alone"),
-            part(self.none, "by nothing")
+            part(
+                self.client,
+                self.encrypted().unwrap_or(0.0),
+                "encrypted by clients"
+            ),
+            part(self.server_side, rest(self.server_side), "by S3 alone"),
+            part(self.none, rest(self.none), "by nothing")
         )
     }
 }
