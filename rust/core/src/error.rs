@@ -32,7 +32,8 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The provider was asked for materials before it was configured, or was configured with `null`.
+    /// The provider was asked for materials before it was configured, or was configured with `null`; or only a part of
+    /// Hadoop is on the class path.
     NotConfigured = "NOT_CONFIGURED",
     /// A property that starts with `emrkeys.` is not one of ours; the message suggests the nearest known one.
     UnknownProperty = "UNKNOWN_PROPERTY",
