@@ -225,7 +225,7 @@ def test_a_key_policy_that_is_another_than_the_one_put_is_shown(servers, tool, p
     key = servers.kms_key()
     before = servers.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
     # Two looks before the policy is put; the third is late, and somebody else puts another meanwhile.
-    servers.fault(service="kms", op="GetKeyPolicy", after=2, delay=4)
+    servers.fault(service="kms", op="GetKeyPolicy", after=2, delay=3)
     command = [tool.path, "kms", "add-key-user", key, "--role", "EMR", "--apply"]
     with subprocess.Popen(command, env=tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
         wait_for(lambda: servers.control("GET", "faults")[0]["hits"])

@@ -59,10 +59,22 @@ impl Command {
 }
 
 /// The page without hyphens in words and without wide spaces between them, both of which get into commands that are
-/// copied.
+/// copied, and with the lines of examples as they are.
 fn plain(page: &str) -> String {
-    page.replacen("\n.SH NAME", "\n.nh\n.ad l\n.SH NAME", 1)
-        .replace("\n.SH EXTRA\n", "\n.SH NOTES\n")
+    let page = page.replacen("\n.SH NAME", "\n.nh\n.ad l\n.SH NAME", 1);
+    let (before, notes) = page.split_once("\n.SH EXTRA\n").unwrap_or((&page, ""));
+    if notes.is_empty() {
+        return page;
+    }
+    let (notes, after) = notes.split_once("\n.SH ").unwrap_or((notes, ""));
+    let after = if after.is_empty() {
+        String::new()
+    } else {
+        format!("\n.SH {after}")
+    };
+    let notes = format!("\n{}", notes.trim_end());
+    let notes = notes.replacen("\nExample", "\n.nf\nExample", 1);
+    format!("{before}\n.SH NOTES{notes}\n.fi{after}\n")
 }
 
 /// The commands for users: completions would offer hidden ones, too.
@@ -99,5 +111,11 @@ mod tests {
         }
         let page = std::fs::read_to_string(folder.path().join("man/emrkeys-cat.1")).unwrap();
         assert!(page.contains(".nh\n.ad l\n") && !page.contains("EXTRA"), "{page}");
+        let notes = page.split("\n.SH NOTES\n").nth(1).unwrap();
+        let examples = notes.split("\n.nf\nExamples:\n").nth(1).unwrap();
+        assert!(
+            examples.starts_with("  emrkeys cat ") && examples.ends_with("\n.fi\n"),
+            "{page}"
+        );
     }
 }

@@ -33,7 +33,8 @@ Writes into DIR, and replaces nothing:
   emr.json       the classifications with the properties
   security.json  for EMRFS: the security configuration
   policy.json    what the role of the instances must be allowed
-  NAME.key       without --kms-key-id: an AES key, which with --keyring protects the keyring
+  NAME.key       without --kms-key-id: an AES key, which with
+                 --keyring protects the keyring
 
 A KMS key without --keyring gives a key of type kms-cached, which asks KMS for one data key per writer \
 and age; with --keyring KMS is asked once per JVM, and `emrkeys keyring rotate` rotates the key.

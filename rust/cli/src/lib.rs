@@ -146,17 +146,17 @@ Example:
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  failed: what was asked for is not possible, or a store or KMS did not answer
-  2  the command line is wrong
-  3  conflict: somebody else changed the keyring, key policy or object at the same time, or it exists already; nothing \
-was written
-  4  refused: the keyring is malformed, not authentic, or protected by a key that was not named; the key policy would \
-lock its
-     administrator out
-  5  denied: S3, KMS or the file system does not let you
-  6  audit --fail-on-findings: there are findings
-  7  audit, convert, rewrap: there are no objects
+  0    done
+  1    failed: it is not possible, or a store or KMS did not answer
+  2    the command line is wrong
+  3    conflict: somebody else changed the keyring, key policy or
+       object at the same time, or it exists; nothing was written
+  4    refused: the keyring is malformed, not authentic or protected
+       by a key that was not named, or the key policy would lock its
+       administrator out
+  5    denied: S3, KMS or the file system does not let you
+  6    audit --fail-on-findings: there are findings
+  7    audit, convert, rewrap: there are no objects
   130  stopped by Ctrl-C; nothing is half done";
 
 /// The commands with their options, for the documentation.
