@@ -24,8 +24,8 @@ print(usage.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 """A program that prints how many KiB another one had at the most. Linux counts from before the other one was loaded,
-when it has the memory of the process that starts it: that of the tests, after many of them, is more than the tool needs.
-"""
+when it has the memory of the process that starts it: that of the tests, after many of them, is more than the tool
+needs."""
 
 
 @pytest.mark.full
