@@ -55,7 +55,8 @@ def run(options) -> None:
 
         def convert(prefix: str) -> float:
             start = time.monotonic()
-            code, out = jobs.run(application.session, "Convert", f"s3://bench/{prefix}/", "--from-plaintext")
+            options = ["--recursive", "--from-plaintext"]
+            code, out = jobs.run(application.session, "Convert", f"s3://bench/{prefix}-", *options)
             if code != 0:
                 sys.exit(f"exit code {code}: {out}")
             return time.monotonic() - start
@@ -71,7 +72,7 @@ def fill(port: int, prefix: str, objects: int) -> None:
     def put(numbers) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         for number in numbers:
-            connection.request("PUT", f"/bench/{prefix}/{number:06}", content)
+            connection.request("PUT", f"/bench/{prefix}-{number:06}", content)
             connection.getresponse().read()
 
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as threads:
@@ -124,7 +125,7 @@ def measure(options, executors: int) -> float:
         again = [sys.executable, __file__, *sys.argv[1:], "--run", str(executors), "--port", str(port)]
         done = subprocess.run(again, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
-            sys.exit(f"{executors} executors failed:\n{done.stderr[-4000:]}")
+            sys.exit(f"{executors} executors failed:\n{done.stderr[:4000]}")
         return json.loads(done.stdout.splitlines()[-1])
     finally:
         server.stdin.close()
