@@ -39,11 +39,16 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left_out]
 
 
-@pytest.fixture(scope="session")
-def shared_servers(request):
+def serving(request):
+    """Servers for the time of a fixture; all is well with them at their end."""
     started = LocalAws(request.config.getoption("--servers-python"))
     yield started
     assert started.close() == 0
+
+
+@pytest.fixture(scope="session")
+def shared_servers(request):
+    yield from serving(request)
 
 
 @pytest.fixture
@@ -113,9 +118,7 @@ def lake(request, servers, keys, tool):
 @pytest.fixture(scope="session")
 def named_servers(request):
     """Servers without the data of other tests, so that buckets can have the names that the documents print."""
-    started = LocalAws(request.config.getoption("--servers-python"))
-    yield started
-    assert started.close() == 0
+    yield from serving(request)
 
 
 @pytest.fixture

@@ -52,9 +52,7 @@ class Operator:
 
     def shell(self, commands: str, status: int = 0) -> str:
         """Runs commands that must end with this status; gives what they print."""
-        done = self._shell.run(commands)
-        assert done.returncode == status, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return self._shell.ok(commands, status=status)
 
     def errors(self, commands: str) -> str:
         """Runs commands that must fail; gives what they print on standard error."""

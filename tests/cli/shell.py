@@ -36,8 +36,8 @@ class Shell:
             **stdin,
         )
 
-    def ok(self, commands: str, input: str | None = None) -> str:
-        """Has to succeed; gives what it printed."""
+    def ok(self, commands: str, input: str | None = None, status: int = 0) -> str:
+        """Has to end with this status; gives what it printed."""
         done = self.run(commands, input)
-        assert done.returncode == 0, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
+        assert done.returncode == status, f"{commands}\n{done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -8,8 +8,10 @@ import subprocess
 import time
 import uuid
 
+import pyspark
 from pyspark.sql import SparkSession
 
+from localaws import client
 from localaws.client import REGION
 
 MASTER = "local-cluster[2,1,1024]"
@@ -18,6 +20,13 @@ MARKER = "emrkeys.test.application"
 HANG = 900
 """Seconds after which a test gives up. Every wait is for an event; this only ends a test whose event never comes, and
 is far beyond what a busy machine takes."""
+
+
+def set_environment() -> None:
+    """The environment of the local servers' clients, and Spark's own, on this machine alone."""
+    client.set_environment()
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["SPARK_HOME"] = str(pathlib.Path(pyspark.__file__).parent)
 
 
 def s3a(endpoint: str) -> dict:

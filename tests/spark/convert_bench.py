@@ -17,14 +17,11 @@ import sys
 import tempfile
 import time
 
-import pyspark
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/servers"))
 
 import cluster
 import jobs
-from localaws.client import set_environment
 
 SIZE = 64 << 10
 WRITERS = 8
@@ -89,9 +86,7 @@ def main() -> None:
     parser.add_argument("--run", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    set_environment()
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    os.environ["SPARK_HOME"] = str(pathlib.Path(pyspark.__file__).parent)
+    cluster.set_environment()
     if options.run:
         run(options)
         return

@@ -23,13 +23,11 @@ import sys
 import tempfile
 import time
 
-import pyspark
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/servers"))
 
 import cluster
-from localaws.client import LocalAws, set_environment
+from localaws.client import LocalAws
 
 READ = "read-factory"
 CONFIGURATIONS = {
@@ -177,9 +175,7 @@ def main() -> None:
     for name in ("--endpoint", "--kms-key", "--bucket"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    set_environment()
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    os.environ["SPARK_HOME"] = str(pathlib.Path(pyspark.__file__).parent)
+    cluster.set_environment()
     if options.run:
         run(options)
         return

@@ -45,7 +45,8 @@ pub(crate) fn finished(response: Response) -> Finish {
 }
 
 /// As [`respond`], for work that may wait: the response may be the number of a call. The work does the same if it runs
-/// twice: once so that it does not wait, then so that it does.
+/// twice: once so that it does not wait, then so that it does. [`finish_or_wait`] would take a box for each response,
+/// and most requests for materials wait for nothing.
 pub(crate) fn respond_or_wait<'local, W>(
     env: EnvUnowned<'local>,
     prepare: impl FnOnce(&mut Env<'local>) -> Result<W, Error>,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::Args;
 use emrkeys_core::aws::{self, Patience};
 use emrkeys_core::inspect::Level;
-use emrkeys_core::keyring::{Editor, State, Summary};
+use emrkeys_core::keyring::{command_options, Editor, State, Summary};
 use emrkeys_core::{
     config_summary, current_version, shell_word, table_views, Config, ConfigSummary, KeySummary, RuleSummary,
     Settings,
@@ -148,10 +148,11 @@ impl Command {
 
     /// The keyrings of a configuration.
     fn keyrings(&self, config: Option<&ConfigSummary>, aws: &Aws, findings: &mut Findings) {
-        let keys = config
-            .into_iter()
-            .flat_map(|config| config.keys.iter().map(move |key| (key, config)));
-        for (key, config) in keys.filter(|(key, _)| key.used && key.key_type == "keyring") {
+        let Some(config) = config else {
+            return;
+        };
+        let keys = config.keys.iter();
+        for key in keys.filter(|key| key.used && key.key_type == "keyring") {
             // One that could not be opened has its line.
             let own = format!("emrkeys.key.{}.", key.name);
             if !findings.has_failure_at(KEYRING, &own) {
@@ -515,18 +516,7 @@ fn rotate_command(key: &KeySummary) -> String {
         .files
         .split_first()
         .map_or(("", &[][..]), |(first, rest)| (&first.uri, rest));
-    let kms = key
-        .kms
-        .iter()
-        .map(|target| format!(" --kms-key-id {}", shell_word(&target.key_id)));
-    let files = protectors
-        .iter()
-        .map(|file| format!(" --protector-file {}", shell_word(&file.uri)));
-    let role = key.kms.first().and_then(|target| target.access.role.as_ref());
-    let external = role.and_then(|role| role.external_id.as_ref());
-    let role = role.map(|role| format!(" --role-arn {}", shell_word(&role.arn)));
-    let external = external.map(|id| format!(" --external-id {}", shell_word(id)));
-    let options: String = kms.chain(files).chain(role).chain(external).collect();
+    let options = command_options(&key.kms, protectors.iter().map(|file| &file.uri));
     format!("`emrkeys keyring rotate {}{options}`", shell_word(document))
 }
 

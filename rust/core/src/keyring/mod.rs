@@ -5,11 +5,13 @@
 //! keyring with all its versions, and nobody without the protecting key can change a word of it. `docs/formats.md` is
 //! the specification; what operators do with keyrings is in [`Editor`].
 
+mod command;
 mod document;
 mod editor;
 mod protector;
 mod store;
 
+pub use command::command_options;
 pub use document::{State, MAX_DOCUMENT, MAX_VERSIONS};
 pub use editor::{inspect, Access, Change, Edit, Editor, Protection, Summary, VersionSummary};
 
