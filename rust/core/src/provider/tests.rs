@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::inputs::{InputRef, InputValue, Settings};
-use crate::{Code, MaterialKey, StoredDescription};
+use crate::{Client, Code, MaterialKey, StoredDescription};
 
 mod foreign;
 
