@@ -43,6 +43,7 @@ class ConvertLake(Lake):
         process = self.start("--output", "json", *options)
         wait_for(lambda: self.servers.calls().get(call, 0) >= number)
         action()
+        self.servers.clear_faults()
         out, _ = process.communicate(timeout=TIMEOUT)
         return json.loads(out)
 

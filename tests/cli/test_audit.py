@@ -276,7 +276,7 @@ def test_what_is_refused_or_vanishes_ends_nothing(servers, tool, lake):
     document = tool.json("audit", f"s3://{bucket}/p/", *conf)
     assert document["objects"] == 13
     assert findings(document)["not-seen:STORE_DENIED"]["objects"] == 13
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     servers.fault(service="s3", op="HeadObject", status=404, code="NotFound", message="gone", count=None)
     document = tool.json("audit", f"s3://{bucket}/p/", *conf)
     assert findings(document)["not-seen:OBJECT_NOT_FOUND"]["objects"] == 13

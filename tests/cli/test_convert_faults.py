@@ -46,7 +46,7 @@ def test_an_object_whose_lock_may_not_be_read_is_left(locked):
     sealed = locked.seal()
     locked.put("a", *sealed)
     for operation in ("GetObjectRetention", "GetObjectLegalHold"):
-        locked.servers.control("DELETE", "faults")
+        locked.servers.clear_faults()
         locked.servers.deny("s3", operation)
         assert locked.convert()["counts"] == {"lock-unreadable": 1}
         # Nor may whether there are locks at all.
@@ -75,7 +75,7 @@ def test_whoever_writes_in_the_meantime_wins(lake):
         lake.put(name, *lake.seal(text))
         other = lake.seal(b"newer")
         lake.servers.control("DELETE", "calls")
-        lake.servers.fault(service="s3", op=call, delay=1.5, count=1, resource=lake.bucket)
+        lake.servers.hold(call, resource=lake.bucket)
         counts = lake.meanwhile("s3." + call, 1, lambda: lake.put(name, *other))["counts"]
         assert counts["converted"] == 1, counts
         assert unseal(*lake.get(name), lake.new) == b"newer"
@@ -86,7 +86,7 @@ def test_an_object_that_is_deleted_in_the_meantime_stays_deleted(lake):
     for name, text, call in (("small", TEXT, "PutObject"), ("large", LARGE, "UploadPart")):
         lake.put(name, *lake.seal(text))
         lake.servers.control("DELETE", "calls")
-        lake.servers.fault(service="s3", op=call, delay=1, count=1)
+        lake.servers.hold(call)
         assert lake.meanwhile("s3." + call, 1, lambda: lake.delete(name))["counts"] == {"gone": 1}
         assert "Contents" not in lake.servers.s3.list_objects_v2(Bucket=lake.bucket)
     assert not lake.has_uploads()
@@ -97,7 +97,7 @@ def test_tags_and_metadata_that_change_while_the_content_is_read_are_kept(lake):
     for name, text, call in (("small", TEXT, "GetObject"), ("large", LARGE, "UploadPart")):
         lake.put(name, *lake.seal(text), Tagging="a=old")
         lake.servers.control("DELETE", "calls")
-        lake.servers.fault(service="s3", op=call, delay=1, count=1)
+        lake.servers.hold(call)
 
         def change():
             lake.servers.s3.put_object_tagging(Bucket=lake.bucket, Key=name, Tagging=tags)
@@ -155,7 +155,7 @@ def test_a_new_object_that_is_not_what_was_sent_makes_way_for_the_version_before
         assert line["code"] == "REPLACEMENT_NOT_PROVEN" and before in line["message"], line
         assert lake.head(name)["VersionId"] in line["message"]
         assert lake.convert("--checkpoint", "mark", uri=lake.uri + name, status=1)["counts"] == {"failed": 1}
-        lake.servers.control("DELETE", "faults")
+        lake.servers.clear_faults()
         lake.servers.s3.delete_object(Bucket=lake.bucket, Key=name, VersionId=lake.head(name)["VersionId"])
         assert lake.convert("--checkpoint", "mark", uri=lake.uri + name)["counts"] == {"converted": 1}
         assert not (lake.tool.folder / "mark").exists()
@@ -275,9 +275,11 @@ def test_a_checkpoint_is_of_one_run(lake):
     for number in range(20):
         lake.put(f"{number:02}", *lake.seal())
     before = lake.servers.calls()["s3.PutObject"]
-    process = lake.start("--checkpoint", "mark", "--jobs", "1", "--rate", "2", stdout=subprocess.DEVNULL)
+    held = lake.servers.hold("PutObject")
+    process = lake.start("--checkpoint", "mark", "--jobs", "1", stdout=subprocess.DEVNULL)
     wait_for(lambda: lake.servers.calls()["s3.PutObject"] > before)
     process.send_signal(signal.SIGINT)
+    lake.servers.release(held)
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     for other in (["--format", "v4"], ["--from-plaintext"], ["--to", "new"], ["--to-plaintext"]):

@@ -112,10 +112,10 @@ def test_what_may_not_be_looked_at_is_not_checked(servers, doctor):
     levels, _ = doctor(kms_cached(servers.kms_key()), "--bucket", servers.bucket())
     assert levels["kms.exists"] == levels["s3.bucket"] == ["note"]
     assert levels["kms.generate"] == levels["kms.decrypt"] == ["ok"]
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     servers.deny("kms", "GetKeyPolicy")
     assert doctor(kms_cached(servers.kms_key()), "--role", ROLE)[0]["kms.key-user"] == ["note"]
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     levels, told = doctor(kms_cached(servers.kms_key()))
     assert levels["kms.key-user"] == ["note"] and "is no role" in told
 

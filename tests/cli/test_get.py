@@ -79,10 +79,11 @@ def test_answers_that_bring_nothing_are_given_up(lake):
 def test_an_object_that_is_replaced_while_its_download_pauses_is_not_mixed_with_the_new_one(lake):
     uri = put(lake, "x", "encryption-only")
     cut(lake, count=1)
-    lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1)
+    lake.servers.hold("GetObject")
     process = begin(lake, "get", uri, "out", "--allow-unauthenticated")
     wait_for(lambda: lake.servers.calls().get("s3.GetObject") == 2)
     put(lake, "x", "encryption-only")
+    lake.servers.clear_faults()
     status, told = end(process)
     assert status == 3 and "[OBJECT_CHANGED]" in told
     assert not leftovers(lake)
@@ -91,10 +92,12 @@ def test_an_object_that_is_replaced_while_its_download_pauses_is_not_mixed_with_
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_download_that_is_stopped_leaves_nothing_under_the_name(lake, how):
     uri = put(lake, "x", text=TEXT * 10)
+    held = lake.servers.hold("GetObject", after=8)
     cut(lake)
     process = begin(lake, "get", uri, "out")
     wait_for(lambda: lake.servers.calls().get("s3.GetObject", 0) > 8)
     process.send_signal(how)
+    lake.servers.release(held)
     status, told = end(process)
     assert not (lake.tool.folder / "out").exists()
     if how == signal.SIGKILL:
@@ -106,11 +109,13 @@ def test_a_download_that_is_stopped_leaves_nothing_under_the_name(lake, how):
 
 def test_nohup_is_respected(lake):
     uri = put(lake, "x")
+    held = lake.servers.hold("GetObject", after=2)
     cut(lake)
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
     process = begin(lake, "get", uri, "out", preexec_fn=ignore)
     wait_for(lambda: lake.servers.calls().get("s3.GetObject", 0) > 2)
     process.send_signal(signal.SIGHUP)
+    lake.servers.release(held)
     assert end(process)[0] == 0
     assert (lake.tool.folder / "out").read_bytes() == TEXT
 

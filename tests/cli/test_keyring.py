@@ -46,7 +46,7 @@ def test_a_keyring_in_s3_keeps_its_access_control_list_or_the_tool_says_that_it_
     rotated = tool.run("keyring", "rotate", uri, *options, "--output", "json")
     assert rotated.returncode == 0 and json.loads(rotated.stdout)["notes"] == ["acl-unreadable"]
     assert "s3:GetObjectAcl" in rotated.stderr
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     # A bucket that enforces its owner has no lists: they are not asked for.
     rule = {"ObjectOwnership": "BucketOwnerEnforced"}
     servers.s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": [rule]})
@@ -72,7 +72,7 @@ def test_a_keyring_in_s3_keeps_its_lock_or_stays_as_it_is(servers, tool):
     document = servers.s3.get_object(**place)["Body"].read()
     servers.s3.put_object(**place, Body=document)
     for operation in ("GetObjectRetention", "GetObjectLegalHold"):
-        servers.control("DELETE", "faults")
+        servers.clear_faults()
         servers.deny("s3", operation)
         assert "SOURCE_DENIED" in tool.fails(5, "keyring", "rotate", uri, *options)
     assert servers.s3.get_object(**place)["Body"].read() == document
@@ -134,7 +134,7 @@ def test_a_version_is_retired_once_no_object_needs_it(servers, tool):
     assert "OBJECT_NOT_FOUND" in tool.fails(1, *retire, "--check", f"s3://{bucket}/typo/")
     servers.deny("s3", "HeadObject")
     assert "could not be looked at" in tool.fails(4, *retire)
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     assert state() == "decrypt-only"
     tool.ok(*retire, "--dry-run")
     assert state() == "decrypt-only"

@@ -85,14 +85,21 @@ def test_of_two_operators_at_once_the_one_whose_change_is_lost_is_told(servers, 
         return [tool.path, "kms", "add-key-user", key, "--role", role, "--apply"]
 
     # The first one's policy is worked out from the one before the second's change, and arrives after that.
-    servers.fault(service="kms", op="PutKeyPolicy", delay=4)
+    late = servers.hold("PutKeyPolicy", "kms")
     with subprocess.Popen(command("first"), env=tool.env, stdout=subprocess.DEVNULL) as first:
         while not servers.control("GET", "faults")[0]["hits"]:
             assert first.poll() is None
-        # Of the second one's looks at the policy (two before its change, one after it) the last one is late.
-        servers.fault(service="kms", op="GetKeyPolicy", after=3, delay=5)
-        told = tool.fails(3, *command("second")[1:])
-    assert first.returncode == 0 and "somebody else" in told
+        # Of the second one's looks at the policy (two before its change, two after it) the last one comes after that.
+        last = servers.hold("GetKeyPolicy", "kms", after=3)
+        with subprocess.Popen(command("second"), env=tool.env, stderr=subprocess.PIPE, text=True) as second:
+            while not servers.control("GET", "faults")[1]["hits"]:
+                assert second.poll() is None
+            servers.release(late)
+            assert first.wait(timeout=TIMEOUT) == 0
+            servers.release(last)
+            told = second.communicate(timeout=TIMEOUT)[1]
+        assert second.returncode == 3
+    assert "somebody else" in told
     users = json.dumps(policy(servers, key))
     assert "role/first" in users and "role/second" not in users
 
@@ -139,7 +146,7 @@ def test_what_kms_refuses_is_told(servers, tool, op, status, code):
     servers.deny("kms", op)
     told = tool.fails(status, "kms", "add-key-user", key, "--role", "EMR", "--apply")
     assert code in told and "kms:" + op in told
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     assert len(policy(servers, key)["Statement"]) == 1
 
 

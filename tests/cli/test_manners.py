@@ -95,16 +95,18 @@ def test_ctrl_c_says_how_an_upload_goes_on(lake):
     content = os.urandom(6 * PART)
     (lake.tool.folder / "in").write_bytes(content)
     command = ["put", "in", lake.uri + "x", "--resume", "state", *lake.conf]
+    held = lake.servers.hold("UploadPart")
     lake.servers.fault(service="s3", op="UploadPart", delay=0.5, count=None)
     process = subprocess.Popen(
         [lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE, text=True
     )
     wait_for(lambda: lake.servers.calls().get("s3.UploadPart"))
     process.send_signal(signal.SIGINT)
+    lake.servers.release(held)
     told = process.communicate(timeout=TIMEOUT)[1]
     assert process.returncode == 130
     assert "the same command goes on with the upload, which state remembers" in told
-    lake.servers.control("DELETE", "faults")
+    lake.servers.clear_faults()
     lake.tool.ok(*command)
     assert unseal(*lake.get("x"), lake.old) == content
 

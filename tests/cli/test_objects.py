@@ -236,11 +236,12 @@ def test_throttles_are_waited_out(lake):
 
 def test_an_object_that_is_written_between_the_two_looks_at_it_is_not_released(lake):
     lake.put("x", *seal(TEXT, lake.old, "v2", lake.describe("old")))
-    lake.servers.fault(service="s3", op="GetObject", delay=1.5, count=1, after=1)
+    lake.servers.hold("GetObject", after=1)
     command = [lake.tool.path, "cat", lake.uri + "x", *lake.conf]
     process = subprocess.Popen(command, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: lake.servers.calls().get("s3.GetObject") == 2)
     lake.put("x", *seal(b"other", lake.old, "v2", lake.describe("old")))
+    lake.servers.clear_faults()
     out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 3 and out == b"" and b"[OBJECT_CHANGED]" in err
 
@@ -282,7 +283,7 @@ def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
     content = os.urandom(5 * PART + 17)
     (lake.tool.folder / "in").write_bytes(content)
     command = ["put", "in", lake.uri + "x", "--resume", "state", *lake.conf]
-    lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None, after=2)
+    lake.servers.hold("UploadPart", count=None, after=2)
     process = subprocess.Popen(
         [lake.tool.path, *command], env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE
     )
@@ -292,9 +293,9 @@ def test_an_upload_is_resumed_with_the_parts_that_are_there(lake):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    lake.servers.clear_faults()
     # All that was on its way arrived, and is counted with what came before.
     wait_for(lambda: not half_closed(lake.servers.endpoint))
-    lake.servers.control("DELETE", "faults")
     lake.servers.control("DELETE", "calls")
     lake.tool.ok(*command)
     assert lake.servers.calls()["s3.UploadPart"] <= 4
@@ -360,11 +361,12 @@ def test_a_pipe_is_read_to_its_end(lake, size):
 
 def test_a_file_that_grows_during_its_upload_is_not_stored(lake):
     (lake.tool.folder / "in").write_bytes(os.urandom(2 * PART))
-    lake.servers.fault(service="s3", op="CreateMultipartUpload", delay=1.5, count=1)
+    lake.servers.hold("CreateMultipartUpload")
     process = started(lake, "put", "in", lake.uri + "x", *lake.conf)
     wait_for(lambda: lake.servers.calls().get("s3.CreateMultipartUpload"))
     with (lake.tool.folder / "in").open("ab") as file:
         file.write(b"more")
+    lake.servers.clear_faults()
     _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 3 and b"[OBJECT_CHANGED]" in err
     assert not uploads(lake) and not keys_of(lake)
@@ -380,7 +382,7 @@ def test_a_pair_of_object_and_instruction_file_is_never_replaced_or_torn_apart(l
     )
     lake.tool.fails(5, *command)
     assert not keys_of(lake), "an instruction file without an object"
-    lake.servers.control("DELETE", "faults")
+    lake.servers.clear_faults()
     lake.tool.ok(*command)
     before = lake.get("x"), lake.get("x.instruction")
     (lake.tool.folder / "in").write_bytes(os.urandom(size))
@@ -453,11 +455,13 @@ def test_no_overwrite_keeps_what_is_there(lake):
 
 def test_ctrl_c_leaves_neither_object_nor_upload(lake):
     (lake.tool.folder / "in").write_bytes(os.urandom(6 * PART))
+    held = lake.servers.hold("UploadPart")
     lake.servers.fault(service="s3", op="UploadPart", delay=1, count=None)
     command = [lake.tool.path, "put", "in", lake.uri + "x", *lake.conf]
     process = subprocess.Popen(command, env=lake.tool.env, cwd=lake.tool.folder, stderr=subprocess.PIPE)
     wait_for(lambda: lake.servers.calls().get("s3.UploadPart"))
     process.send_signal(signal.SIGINT)
+    lake.servers.release(held)
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert "Uploads" not in lake.servers.s3.list_multipart_uploads(Bucket=lake.bucket)
@@ -485,11 +489,12 @@ def test_ctrl_c_ends_an_inspection_with_what_is_done_and_says_so(lake):
     for number in range(40):
         lake.put(f"many/{number:02}", b"x", {})
     lake.servers.control("DELETE", "calls")
-    lake.servers.fault(service="s3", op="HeadObject", delay=1, count=None)
+    lake.servers.hold("HeadObject", count=None, after=4)
     command = [lake.tool.path, "inspect", "--recursive", lake.uri + "many/", "--jobs", "4", "--output", "json"]
     process = subprocess.Popen(command, env=lake.tool.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(lambda: lake.servers.calls().get("s3.HeadObject"))
+    wait_for(lambda: lake.servers.calls().get("s3.HeadObject", 0) > 4)
     process.send_signal(signal.SIGINT)
+    lake.servers.clear_faults()
     out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130, err
     assert 0 < len(json.loads(out)) < 40

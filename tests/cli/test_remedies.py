@@ -226,11 +226,12 @@ def test_a_key_policy_that_is_another_than_the_one_put_is_shown(servers, tool, p
     key = servers.kms_key()
     before = servers.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
     # Two looks before the policy is put; the third is late, and somebody else puts another meanwhile.
-    servers.fault(service="kms", op="GetKeyPolicy", after=2, delay=3)
+    late = servers.hold("GetKeyPolicy", "kms", after=2)
     command = [tool.path, "kms", "add-key-user", key, "--role", "EMR", "--apply"]
     with subprocess.Popen(command, env=tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
         wait_for(lambda: servers.control("GET", "faults")[0]["hits"])
         servers.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=before)
+        servers.release(late)
         told = run.communicate(timeout=TIMEOUT)[1]
     assert run.returncode == 3
     assert "Statement" in paste(told, "emrkeys kms show-policy {} --all")
@@ -309,7 +310,7 @@ def test_versions_of_objects_are_listed_and_deleted(servers, keys, tool, paste):
     servers.deny("s3", "DeleteObject", resource=lake.bucket)
     servers.fault(service="s3", op="PutObject", alter=True, resource=lake.bucket)
     told = tool.fails(1, *lake.command())
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     assert "[REPLACEMENT_NOT_PROVEN]" in told
     paste(told, "aws s3api delete-object --bucket {} --key {} --version-id {}")
     assert lake.head("the one")["VersionId"] == before
@@ -337,7 +338,7 @@ def test_permissions_of_files_are_put_right(servers, tool, keys, paste):
     servers.deny("s3", "CompleteMultipartUpload")
     command = ["put", "large", f"s3://{servers.bucket()}/a", *conf, "--resume", "state"]
     tool.fails(5, *command)
-    servers.control("DELETE", "faults")
+    servers.clear_faults()
     (tool.folder / "state").chmod(0o666)
     paste(tool.fails(4, *command), "chmod 600 FILE", FILE="state")
     tool.ok(*command)

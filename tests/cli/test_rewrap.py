@@ -148,10 +148,10 @@ def test_parts_are_copied_side_by_side_and_one_that_fails_leaves_the_object_as_i
     part = 5 << 20
     body, metadata = seal(bytes(3 * part - 16), lake.old, "v2", lake.describe("old"))
     lake.put("a", body, metadata)
-    # The first part that arrives is refused, after all others have had the time to arrive.
+    # The first part that arrives is refused, once all others have arrived.
     denied = {"status": 403, "code": "AccessDenied", "message": "not authorized"}
-    lake.servers.fault(service="s3", op="UploadPartCopy", delay=2, count=1, **denied)
-    document = lake.rewrap("--multipart-above", str(part), status=1)
+    lake.servers.hold("UploadPartCopy", **denied)
+    document = meanwhile(lake, "s3.UploadPartCopy", 3, lambda: None, "--multipart-above", str(part))
     assert [error["code"] for error in document["errors"]] == ["STORE_DENIED"]
     assert lake.servers.calls()["s3.UploadPartCopy"] == 3
     assert lake.get("a") == (body, metadata)
@@ -219,8 +219,8 @@ def test_whoever_writes_in_the_meantime_wins(lake):
     lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
     other = seal(b"newer", lake.old, "v2", lake.describe("old"))
     # While the copy is held up, somebody else writes.
-    lake.servers.fault(service="s3", op="CopyObject", delay=2, count=1)
-    assert meanwhile(lake, "s3.CopyObject", 1, lambda: lake.put("a", *other)) == {"rewrapped": 1}
+    lake.servers.hold("CopyObject")
+    assert meanwhile(lake, "s3.CopyObject", 1, lambda: lake.put("a", *other))["counts"] == {"rewrapped": 1}
     assert unseal(*lake.get("a"), lake.new) == b"newer"
 
 
@@ -229,15 +229,15 @@ def test_whoever_writes_or_deletes_before_the_copy_is_read_back_wins(lake):
     for action, outcome in (lambda: lake.put("a", *other), "rewrapped"), (lambda: lake.delete("a"), "gone"):
         lake.put("a", *seal(TEXT, lake.old, "v2", lake.describe("old")))
         lake.servers.control("DELETE", "calls")
-        lake.servers.fault(service="s3", op="HeadObject", delay=2, count=1, after=1)
-        assert meanwhile(lake, "s3.HeadObject", 2, action) == {outcome: 1}
+        lake.servers.hold("HeadObject", after=1)
+        assert meanwhile(lake, "s3.HeadObject", 2, action)["counts"] == {outcome: 1}
         if outcome == "rewrapped":
             assert unseal(*lake.get("a"), lake.new) == b"newer"
 
 
-def meanwhile(lake, call: str, number: int, action) -> dict:
-    """The counts of a run during which, once so many of these calls have begun, something else happens."""
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *lake.conf]
+def meanwhile(lake, call: str, number: int, action, *options) -> dict:
+    """The document of a run during which, once so many of these calls have begun, something else happens."""
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *options, *lake.conf]
     process = subprocess.Popen(
         command,
         cwd=lake.tool.folder,
@@ -248,8 +248,9 @@ def meanwhile(lake, call: str, number: int, action) -> dict:
     )
     wait_for(lambda: lake.servers.calls().get(call, 0) >= number)
     action()
+    lake.servers.clear_faults()
     out, _ = process.communicate(timeout=TIMEOUT)
-    return json.loads(out)["counts"]
+    return json.loads(out)
 
 
 def test_an_object_that_was_copied_from_elsewhere_is_not_given_to_the_holders_of_its_new_places_key(lake):
@@ -331,8 +332,8 @@ def test_metadata_that_somebody_else_changes_at_the_same_moment_is_not_lost(lake
         )
 
     # A copy of metadata alone leaves the ETag as it was.
-    lake.servers.fault(service="s3", op="CopyObject", delay=2, count=1)
-    assert meanwhile(lake, "s3.CopyObject", 1, change) == {"rewrapped": 1}
+    lake.servers.hold("CopyObject")
+    assert meanwhile(lake, "s3.CopyObject", 1, change)["counts"] == {"rewrapped": 1}
     body, metadata = lake.get("a")
     assert metadata["owner"] == "somebody else" and unseal(body, metadata, lake.new) == TEXT
 
@@ -352,9 +353,9 @@ def test_headers_that_somebody_else_changes_after_the_copy_are_noticed(lake):
             ContentType="text/csv",
         )
 
-    lake.servers.fault(service="s3", op="HeadObject", delay=2, count=1, after=2)
+    lake.servers.hold("HeadObject", after=2)
     # It is looked at anew, and is under the key already.
-    assert meanwhile(lake, "s3.HeadObject", 3, change) == {"rewrapped": 1}
+    assert meanwhile(lake, "s3.HeadObject", 3, change)["counts"] == {"rewrapped": 1}
     assert lake.servers.calls()["s3.HeadObject"] > 3
     assert lake.servers.s3.head_object(Bucket=lake.bucket, Key="a")["ContentType"] == "text/csv"
 
@@ -394,7 +395,7 @@ def test_tags_that_may_not_be_read_are_not_dropped(lake):
     assert lake.get("a") == sealed
     # S3 copies smaller objects with their tags, whoever may read these.
     lake.rewrap()
-    lake.servers.control("DELETE", "faults")
+    lake.servers.clear_faults()
     assert lake.servers.s3.get_object_tagging(Bucket=lake.bucket, Key="a")["TagSet"] == [{"Key": "a", "Value": "b"}]
 
 
@@ -438,7 +439,7 @@ def test_a_lock_that_may_not_be_read_is_not_dropped(locked):
     sealed = seal(TEXT, locked.old, "v2", locked.describe("old"))
     locked.put("a", *sealed)
     for operation in ("GetObjectRetention", "GetObjectLegalHold"):
-        locked.servers.control("DELETE", "faults")
+        locked.servers.clear_faults()
         locked.servers.deny("s3", operation)
         assert locked.rewrap()["counts"] == {"lock-unreadable": 1}
     assert locked.get("a") == sealed

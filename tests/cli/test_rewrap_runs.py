@@ -53,11 +53,13 @@ def test_objects_stay_readable_while_it_is_killed_and_started_again(lake):
         for how in (signal.SIGKILL, signal.SIGINT):
             moved = lambda: lake.servers.calls().get("s3.CopyObject", 0)
             before = moved()
+            lake.servers.hold("CopyObject", after=25, count=None)
             process = subprocess.Popen(
                 command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
             )
             wait_for(lambda: moved() > before + 25)
             process.send_signal(how)
+            lake.servers.clear_faults()
             process.communicate(timeout=TIMEOUT)
             assert process.returncode == (-9 if how == signal.SIGKILL else 130)
         mark = json.loads((lake.tool.folder / "mark").read_text())
@@ -94,13 +96,15 @@ def test_the_work_on_an_inventory_goes_on_from_its_checkpoint(lake):
     # In no order, as S3 has them.
     inventory = lake.servers.inventory(lake.bucket, names[::-1], files=3)
     again = ["--inventory", inventory, "--checkpoint", "mark", "--jobs", "2"]
-    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *lake.conf, *again, "--rate", "20"]
+    command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", *lake.conf, *again]
+    lake.servers.hold("CopyObject", after=25, count=None)
     process = subprocess.Popen(
         command, cwd=lake.tool.folder, env=lake.tool.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     # Into the second of the files.
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) > 25)
     process.send_signal(signal.SIGINT)
+    lake.servers.clear_faults()
     process.communicate(timeout=TIMEOUT)
     moved = lake.servers.calls()["s3.CopyObject"]
     assert json.loads((lake.tool.folder / "mark").read_text())["after"] == f"1:{moved - 20}"
@@ -134,7 +138,8 @@ def test_what_is_no_inventory_of_the_bucket_is_refused(lake):
 
 
 def stopped(lake, *options, after: int, **more) -> None:
-    """A run with a checkpoint that Ctrl-C ends once so many objects were copied."""
+    """A run with a checkpoint that Ctrl-C ends while it copies an object, the last of so many."""
+    held = lake.servers.hold("CopyObject", after=after - 1, count=None)
     command = [
         lake.tool.path,
         "rewrap",
@@ -143,8 +148,6 @@ def stopped(lake, *options, after: int, **more) -> None:
         "mark",
         "--jobs",
         "1",
-        "--rate",
-        "10",
         *options,
         *lake.conf,
     ]
@@ -154,6 +157,7 @@ def stopped(lake, *options, after: int, **more) -> None:
     before = lake.servers.calls().get("s3.CopyObject", 0)
     wait_for(lambda: lake.servers.calls().get("s3.CopyObject", 0) >= before + after)
     process.send_signal(signal.SIGINT)
+    lake.servers.release(held)
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
 
@@ -279,7 +283,7 @@ def test_failures_are_tried_again(lake):
         lake.put(name, *seal(TEXT, lake.old, "v2", lake.describe("old")))
     lake.servers.deny("s3", "CopyObject", resource="/b")
     lake.rewrap("--checkpoint", "mark", status=1)
-    lake.servers.control("DELETE", "faults")
+    lake.servers.clear_faults()
     assert lake.rewrap("--checkpoint", "mark")["counts"] == {"current": 2, "rewrapped": 1}
     assert description(lake.get("b")[1])["emrkeys.key"] == "new"
 
@@ -293,7 +297,7 @@ def test_failures_before_the_mark_are_not_forgotten(lake):
         # The second run ends before it comes to the failed one, or fails there again.
         stopped(lake, "--to", "new", after=5)
         assert json.loads((lake.tool.folder / "mark").read_text())["failed"] == ["01"]
-    lake.servers.control("DELETE", "faults")
+    lake.servers.clear_faults()
     rest = lake.tool.json("rewrap", lake.uri, "--to", "new", *lake.conf, "--checkpoint", "mark")
     assert rest["withEarlierRuns"]["counts"] == {"rewrapped": 30}
     for name in names:

@@ -115,6 +115,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_rewrap<'local>(
                 let result = rewrap.object(provider, store, uri);
                 Reported {
                     outcome: outcome_name(&result),
+                    code: code(&result),
                     bytes: 0,
                     line: report_line(uri, &result),
                 }
@@ -154,6 +155,7 @@ extern "system" fn Java_org_emrkeys_bridge_Natives_convert<'local>(
                 let result = convert.object(provider, store, uri);
                 Reported {
                     outcome: convert::outcome_name(&result),
+                    code: code(&result),
                     bytes: match &result {
                         Ok(convert::Outcome::Converted(done)) => done.bytes,
                         _ => 0,
@@ -204,9 +206,15 @@ fn shared(job: &str) -> Convert {
 /// The report on one object.
 struct Reported {
     outcome: &'static str,
+    /// Of the error; empty for work that did not fail.
+    code: &'static str,
     /// Of content that were read and written for it.
     bytes: u64,
     line: String,
+}
+
+fn code<T>(result: &Result<T, Error>) -> &'static str {
+    result.as_ref().err().map_or("", |error| error.code().as_str())
 }
 
 /// Objects, and how many of them at once.
@@ -214,6 +222,8 @@ pub(crate) struct Batch {
     /// A name that the orders of a job have in common, and no other job's.
     job: String,
     dry_run: bool,
+    /// Whether an earlier run left the objects in doubt.
+    doubted: bool,
     /// Threads.
     jobs: usize,
     bucket: String,
@@ -223,10 +233,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The job, a flag (dry run), threads, the bucket and keys in it; the options of the work stand behind them.
+    /// The job, two flags (dry run, in doubt), threads, the bucket and keys in it; the options of the work stand behind
+    /// them.
     fn read(reader: &mut Reader) -> Result<Batch, Error> {
         let job = reader.text(Code::InvalidValue, "the name of the job")?.to_owned();
         let dry_run = reader.byte()? != 0;
+        let doubted = reader.byte()? != 0;
         let jobs = usize::try_from(reader.number()?).map_err(|_| malformed())?;
         let bucket = reader.text(Code::InvalidUri, "the name of the bucket")?;
         let count = reader.count(4)?;
@@ -240,6 +252,7 @@ impl Batch {
         Ok(Batch {
             job,
             dry_run,
+            doubted,
             jobs,
             bucket: bucket.to_owned(),
             objects,
@@ -258,7 +271,7 @@ impl Batch {
         let reports = work_on_all(self.objects, self.jobs, stop, |uri| work(provider, &store, uri))?;
         let head = Writer::success(reports.len() * 200).number(reports.len());
         let write = |writer: Writer, (uri, report): &(ObjectUri, Reported)| {
-            let writer = writer.text(&uri.key).text(report.outcome);
+            let writer = writer.text(&uri.key).text(report.outcome).text(report.code);
             writer.long(long(report.bytes)).text(&report.line)
         };
         Ok(finished(reports.iter().fold(head, write).finish()))
@@ -327,6 +340,7 @@ pub(crate) fn convert_order(bytes: &[u8]) -> Result<(Convert, Batch), Error> {
     convert.renew = reader.byte()? != 0;
     convert.second_read = reader.byte()? != 0;
     convert.dry_run = batch.dry_run;
+    convert.doubted = batch.doubted;
     let suffix = reader.text(Code::InvalidUri, "the end of the keys of instruction files")?;
     batch.instruction_suffix = suffix.to_owned();
     reader.end()?;
@@ -364,7 +378,7 @@ mod tests {
         let number = |number: i32| number.to_be_bytes().to_vec();
         let head = [
             text("job"),
-            vec![1],
+            vec![1, 1],
             number(8),
             text("lake"),
             number(1),
@@ -385,7 +399,7 @@ mod tests {
         let (convert, batch) = convert_order(&sent).unwrap();
         assert_eq!((convert.form, &convert.target), (Form::V4, &Target::Rules));
         assert!(convert.from.is_empty() && convert.from_plaintext && convert.renew && !convert.second_read);
-        assert!(convert.dry_run);
+        assert!(convert.dry_run && convert.doubted);
         assert_eq!(batch.instruction_suffix, ".i");
     }
 

@@ -5,7 +5,6 @@ import io
 import json
 import pathlib
 import threading
-import time
 import traceback
 from typing import Callable, Iterable
 
@@ -71,7 +70,7 @@ class Application:
             start = responses.without(start, "x-amz-tagging-count")
         outcome = self.faults.hit(operation, resource)
         if outcome is not None:
-            time.sleep(outcome.delay)
+            outcome.wait()
             if outcome.status is not None:
                 _take_body(environ)  # an unread body would be taken for the next request
                 return responses.error(

@@ -21,6 +21,8 @@ from botocore.config import Config
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 READY = "localaws ready on "
 REGION = "us-east-1"
+HOLD = 50
+"""Seconds: less than a client waits for an answer, and more than a test takes to act."""
 
 
 def set_environment() -> None:
@@ -92,6 +94,18 @@ class LocalAws:
     def fault(self, **document) -> int:
         """Has requests fail: fields as in README.md."""
         return self.control("POST", "faults", document)["id"]
+
+    def hold(self, op: str, service: str = "s3", **more) -> int:
+        """Has one request, or `count` of them, wait until `release`, so that a test acts meanwhile."""
+        return self.fault(service=service, op=op, delay=HOLD, **more)
+
+    def release(self, fault: int) -> None:
+        """Removes a fault. Requests that wait for it go on."""
+        self.control("DELETE", f"faults/{fault}")
+
+    def clear_faults(self) -> None:
+        """As `release`, of all faults."""
+        self.control("DELETE", "faults")
 
     def deny(self, service: str, op: str, **more) -> int:
         """Every such request is answered as where IAM does not allow it."""

@@ -37,6 +37,8 @@ class Control:
         if route == "DELETE faults":
             self._faults.clear()
             return responses.as_json(start, {})
+        if route.startswith("DELETE faults/"):
+            return self._remove_fault(start, what.removeprefix("faults/"))
         if route == "POST faults":
             return self._add_fault(start, body)
         if route == "POST data-key-service":
@@ -62,6 +64,11 @@ class Control:
             return responses.as_json(start, self._data_key_service.start(**json.loads(body or b"{}")))
         except (TypeError, ValueError) as problem:
             return responses.as_json(start, {"error": str(problem)}, 400)
+
+    def _remove_fault(self, start: Callable, id: str) -> Iterable[bytes]:
+        if not id.isdecimal() or not self._faults.remove(int(id)):
+            return responses.as_json(start, {"error": f"no such fault: {id}"}, 404)
+        return responses.as_json(start, {})
 
     def _add_fault(self, start: Callable, body: bytes) -> Iterable[bytes]:
         try:

@@ -16,7 +16,6 @@ import socket
 import ssl
 import tempfile
 import threading
-import time
 from typing import Callable, Optional
 from urllib.parse import parse_qs, urlsplit
 
@@ -193,7 +192,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         outcome = self.server.service.faults.hit(operation, resource)
         if outcome is None:
             return True
-        time.sleep(outcome.delay)
+        outcome.wait()
         if outcome.status is None:
             return True
         if outcome.body is not None:

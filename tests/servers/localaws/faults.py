@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from .operations import Operation
@@ -41,6 +41,7 @@ class Fault:
     hits: int = 0
     _tokens: float = field(default=0.0, repr=False)
     _refilled: float = field(default=0.0, repr=False)
+    _removed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @staticmethod
     def parse(document: object) -> "Fault":
@@ -79,7 +80,7 @@ class Fault:
 
     def public(self) -> dict:
         """The fault as the control API shows it."""
-        return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def matches(self, operation: Operation, resource: str) -> bool:
         return (
@@ -113,15 +114,20 @@ class Fault:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The effect on a request: a delay in seconds, then perhaps an error, or an answer that breaks off."""
+    """The effect on a request: delays in seconds, then perhaps an error, or an answer that breaks off."""
 
-    delay: float
-    status: Optional[int]
-    code: str
-    message: str
+    delays: tuple[tuple[float, threading.Event], ...]
+    status: Optional[int] = None
+    code: str = ""
+    message: str = ""
     body: Optional[str] = None
     cut: Optional[int] = None
     alter: bool = False
+
+    def wait(self) -> None:
+        """For each delay, or until its fault is removed."""
+        for seconds, removed in self.delays:
+            removed.wait(seconds)
 
 
 class Faults:
@@ -144,7 +150,18 @@ class Faults:
 
     def clear(self) -> None:
         with self._lock:
-            self._faults.clear()
+            removed, self._faults = self._faults, []
+        for fault in removed:
+            fault._removed.set()
+
+    def remove(self, id: int) -> bool:
+        """Whether there was such a fault."""
+        with self._lock:
+            removed = [fault for fault in self._faults if fault.id == id]
+            self._faults = [fault for fault in self._faults if fault.id != id]
+        for fault in removed:
+            fault._removed.set()
+        return bool(removed)
 
     def list(self) -> list[dict]:
         with self._lock:
@@ -157,21 +174,19 @@ class Faults:
 
     def hit(self, operation: Operation, resource: str) -> Optional[Outcome]:
         """Delays add up; the first fault with an error (or an exceeded rate, or a cut) gives the answer."""
-        delay = 0.0
-        hit = False
+        delays = []
         with self._lock:
             for fault in self._faults:
                 if not fault.matches(operation, resource) or not fault.take(self._clock()):
                     continue
-                hit = True
-                delay += fault.delay
+                delays.append((fault.delay, fault._removed))
                 if fault.rate is not None:
                     status, code = _THROTTLES.get(operation.service, (429, "Throttling"))
-                    return Outcome(delay, fault.status or status, code, "Rate exceeded")
+                    return Outcome(tuple(delays), fault.status or status, code, "Rate exceeded")
                 if fault.status is not None:
-                    return Outcome(delay, fault.status, fault.code, fault.message, fault.body)
+                    return Outcome(tuple(delays), fault.status, fault.code, fault.message, fault.body)
                 if fault.cut is not None:
-                    return Outcome(delay, None, "", "", cut=fault.cut)
+                    return Outcome(tuple(delays), cut=fault.cut)
                 if fault.alter:
-                    return Outcome(delay, None, "", "", alter=True)
-        return Outcome(delay, None, "", "") if hit else None
+                    return Outcome(tuple(delays), alter=True)
+            return Outcome(tuple(delays)) if delays else None

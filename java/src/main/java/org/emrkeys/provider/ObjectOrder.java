@@ -17,6 +17,7 @@ public final class ObjectOrder implements Serializable {
 
   private final ObjectWork work;
   private final boolean dryRun;
+  private final boolean doubted;
   private final int threads;
   private final String bucket;
   private final ArrayList<String> keys;
@@ -30,19 +31,21 @@ public final class ObjectOrder implements Serializable {
    * @param bucket where the objects are
    */
   public ObjectOrder(ObjectWork work, boolean dryRun, int threads, String bucket) {
-    this(UUID.randomUUID().toString(), work, dryRun, threads, bucket, Collections.emptyList());
+    this(UUID.randomUUID().toString(), work, dryRun, false, threads, bucket, Collections.emptyList());
   }
 
   private ObjectOrder(
       String job,
       ObjectWork work,
       boolean dryRun,
+      boolean doubted,
       int threads,
       String bucket,
       Collection<String> keys) {
     this.job = job;
     this.work = work;
     this.dryRun = dryRun;
+    this.doubted = doubted;
     this.threads = threads;
     this.bucket = bucket;
     this.keys = new ArrayList<>(keys);
@@ -55,7 +58,7 @@ public final class ObjectOrder implements Serializable {
    * @return the order
    */
   public ObjectOrder of(Collection<String> others) {
-    return new ObjectOrder(job, work, dryRun, threads, bucket, others);
+    return new ObjectOrder(job, work, dryRun, doubted, threads, bucket, others);
   }
 
   /**
@@ -64,7 +67,17 @@ public final class ObjectOrder implements Serializable {
    * @return the order
    */
   public ObjectOrder dry() {
-    return new ObjectOrder(job, work, true, threads, bucket, keys);
+    return new ObjectOrder(job, work, true, doubted, threads, bucket, keys);
+  }
+
+  /**
+   * The same for objects that an earlier run replaced, of which nothing showed that they are what was sent: those that
+   * are as they should be are read whole.
+   *
+   * @return the order
+   */
+  public ObjectOrder doubted() {
+    return new ObjectOrder(job, work, dryRun, true, threads, bucket, keys);
   }
 
   /**
@@ -74,6 +87,15 @@ public final class ObjectOrder implements Serializable {
    */
   public boolean isDry() {
     return dryRun;
+  }
+
+  /**
+   * Whether its objects are in doubt.
+   *
+   * @return true for those of {@link #doubted}
+   */
+  public boolean isDoubted() {
+    return doubted;
   }
 
   /** The same for at most {@code size} objects each. */
@@ -95,7 +117,13 @@ public final class ObjectOrder implements Serializable {
 
   private byte[] encode() {
     Wire.Encoder out =
-        new Wire.Encoder().string(job).u8(dryRun ? 1 : 0).i32(threads).string(bucket).strings(keys);
+        new Wire.Encoder()
+            .string(job)
+            .u8(dryRun ? 1 : 0)
+            .u8(doubted ? 1 : 0)
+            .i32(threads)
+            .string(bucket)
+            .strings(keys);
     work.encode(out);
     return out.toBytes();
   }

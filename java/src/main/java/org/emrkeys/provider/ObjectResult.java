@@ -8,6 +8,7 @@ public final class ObjectResult implements Serializable {
 
   private final String key;
   private final String outcome;
+  private final String code;
   private final long bytes;
   private final String line;
 
@@ -16,12 +17,14 @@ public final class ObjectResult implements Serializable {
    *
    * @param key of the object
    * @param outcome in a word that reports count by
+   * @param code of the error; the empty string for work that did not fail
    * @param bytes of content that were read and written for it
    * @param line of a report, in JSON, which has the outcome too
    */
-  public ObjectResult(String key, String outcome, long bytes, String line) {
+  public ObjectResult(String key, String outcome, String code, long bytes, String line) {
     this.key = key;
     this.outcome = outcome;
+    this.code = code;
     this.bytes = bytes;
     this.line = line;
   }
@@ -42,6 +45,15 @@ public final class ObjectResult implements Serializable {
    */
   public String outcome() {
     return outcome;
+  }
+
+  /**
+   * The code of the error.
+   *
+   * @return the empty string for work that did not fail
+   */
+  public String code() {
+    return code;
   }
 
   /**

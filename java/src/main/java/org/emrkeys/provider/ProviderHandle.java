@@ -323,10 +323,10 @@ public final class ProviderHandle implements AutoCloseable {
   public List<ObjectResult> run(ObjectOrder order) {
     check();
     Wire.Decoder in = answer(NativeCall.complete(order.run(handle)));
-    int count = in.count(20);
+    int count = in.count(24);
     List<ObjectResult> results = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
-      results.add(new ObjectResult(in.string(), in.string(), in.i64(), in.string()));
+      results.add(new ObjectResult(in.string(), in.string(), in.string(), in.i64(), in.string()));
     }
     return results;
   }

@@ -132,7 +132,7 @@ final class JobReport implements Serializable {
         // In JSON no quotation mark inside of a value stands without a backslash: this is the field.
         String done = outcome.substring(WOULD_BE.length());
         line = line.replace("\"outcome\":\"" + outcome + "\"", "\"outcome\":\"" + done + "\"");
-        intents.put(key, new ObjectResult(key, done, 0, line));
+        intents.put(key, new ObjectResult(key, done, "", 0, line));
       }
     } catch (EOFException | FileNotFoundException e) {
       // It was being written when its writer was killed, which so had changed nothing; or another driver removed it.

@@ -6,7 +6,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -14,14 +16,15 @@ import org.emrkeys.EmrKeysException;
 import org.emrkeys.provider.Client;
 import org.emrkeys.provider.ConfiguredProvider;
 import org.emrkeys.provider.ObjectListing;
+import org.emrkeys.provider.ObjectListing.Listed;
 import org.emrkeys.provider.ObjectOrder;
 import org.emrkeys.provider.ObjectResult;
 
 /**
  * The driver's side of a job on objects: it lists them, or reads an inventory, and hands them out in rounds. After each
  * round the report has a file more and the checkpoint says how far everything is done, so that the same command goes on
- * from there; at the end it is removed. Without a checkpoint it goes on as well, only slower: what is done is found
- * done, and what failed is tried again.
+ * from there; at the end it is removed, unless it remembers objects in doubt. Without a checkpoint it goes on as well,
+ * only slower: what is done is found done, and what failed is tried again.
  *
  * <p>S3 is spoken by the native library, with the AWS credentials of the node and {@code emrkeys.s3.*}; neither EMRFS
  * nor S3A is asked for the objects.
@@ -126,7 +129,7 @@ final class ObjectsJob {
       checkpoint.restart();
     }
     if (!stopped) {
-      checkpoint.remove();
+      checkpoint.end(target);
       if (report != null) {
         report.finish(conf);
       }
@@ -138,25 +141,37 @@ final class ObjectsJob {
     return provider.ask(handle -> handle.target(order));
   }
 
-  /** Every object behind the mark, unless too many fail. */
+  /** The objects in doubt, then every other one behind the mark, unless too many fail. */
   private void pass(String target) throws IOException {
+    Set<String> doubted = checkpoint.doubted();
+    if (!doubted.isEmpty()) {
+      out.println(doubted.size() + " objects are in doubt since an earlier run: reads each of them whole");
+      List<Listed> objects = doubted.stream().map(key -> new Listed(key, 0)).collect(Collectors.toList());
+      work(orders(objects, order.doubted()));
+      done(checkpoint.after(), target);
+    }
     try (ObjectListing listing =
         provider.ask(handle -> handle.list(options.prefix(), options.inventory(), checkpoint.after()))) {
-      List<ObjectOrder> orders = round(listing);
+      List<ObjectOrder> orders = round(listing, doubted);
       while (!orders.isEmpty()) {
         String mark = listing.mark();
         work(orders);
-        orders = round(listing);
+        orders = round(listing, doubted);
         if (failsTooOften() && !orders.isEmpty()) {
           // The checkpoint stays before this round, whose failures are tried again when the cause is removed.
           stopped = true;
+          checkpoint.stop(target);
           return;
         }
-        checkpoint.done(mark, target, counts);
-        if (report != null) {
-          report.forget(checkpoint.round(), conf);
-        }
+        done(mark, target);
       }
+    }
+  }
+
+  private void done(String mark, String target) throws IOException {
+    checkpoint.done(mark, target, counts);
+    if (report != null) {
+      report.forget(checkpoint.round(), conf);
     }
   }
 
@@ -170,6 +185,7 @@ final class ObjectsJob {
     }
     for (ObjectResult result : results) {
       counts.merge(result.outcome(), 1L, Long::sum);
+      checkpoint.note(result);
     }
   }
 
@@ -182,23 +198,25 @@ final class ObjectsJob {
     return counts.values().stream().mapToLong(Long::longValue).sum();
   }
 
-  /** As much as keeps the executors busy that are there by now, the largest objects first. */
-  private List<ObjectOrder> round(ObjectListing listing) {
+  /** As much as keeps the executors busy that are there by now, without objects that were looked at before. */
+  private List<ObjectOrder> round(ObjectListing listing, Set<String> before) {
     int tasks = Math.max(1, context.defaultParallelism()) * TASKS_PER_CORE;
-    List<ObjectListing.Listed> objects = new ArrayList<>();
+    List<Listed> objects = new ArrayList<>();
     while (objects.size() < tasks * batch) {
-      List<ObjectListing.Listed> some = listing.next(Math.min(1000, tasks * batch - objects.size()));
+      List<Listed> some = listing.next(Math.min(1000, tasks * batch - objects.size()));
       if (some.isEmpty()) {
         break;
       }
-      objects.addAll(some);
+      some.stream().filter(listed -> !before.contains(listed.key())).forEach(objects::add);
     }
-    List<ObjectOrder> orders = new ArrayList<>();
-    for (List<String> keys : Slices.of(objects, batch, options.taskBytes())) {
-      orders.add(order.of(keys));
-    }
+    List<ObjectOrder> orders = orders(objects, order);
     batch = Math.min(options.batch(), 2 * batch);
     return orders;
+  }
+
+  /** The largest objects first. */
+  private List<ObjectOrder> orders(List<Listed> objects, ObjectOrder like) {
+    return Slices.of(objects, batch, options.taskBytes()).stream().map(like::of).collect(Collectors.toList());
   }
 
   /** Prints the outcome, and gives the exit code. */

@@ -64,21 +64,31 @@ final class ObjectsTask implements FlatMapFunction<ObjectOrder, ObjectResult> {
     return results.iterator();
   }
 
-  /** The keys of the objects to change, which is written down; {@code results} gets those of all others. */
+  /**
+   * The keys of the objects to change, which is written down, and of those to read; {@code results} gets those of all
+   * others.
+   */
   private List<String> planned(
       ConfiguredProvider provider, ObjectOrder order, Configuration conf, List<ObjectResult> results)
       throws IOException {
     List<ObjectResult> planned = new ArrayList<>();
+    List<ObjectResult> others = new ArrayList<>();
     provider.run(
         order.dry(),
         some -> {
           for (ObjectResult result : some) {
-            (result.outcome().startsWith(JobReport.WOULD_BE) ? planned : results).add(result);
+            (result.outcome().startsWith(JobReport.WOULD_BE) ? planned : others).add(result);
           }
         });
-    metrics.add(results);
     if (!planned.isEmpty()) {
       report.intend(round, TaskContext.getPartitionId(), planned, conf);
+    }
+    if (order.isDoubted()) {
+      // A dry run reads no content: of objects in doubt it has no verdict.
+      planned.addAll(others);
+    } else {
+      metrics.add(others);
+      results.addAll(others);
     }
     return planned.stream().map(ObjectResult::key).collect(Collectors.toList());
   }
