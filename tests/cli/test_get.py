@@ -94,7 +94,9 @@ def test_a_download_that_is_stopped_leaves_nothing_under_the_name(lake, how):
     uri = put(lake, "x", text=TEXT * 10)
     held = lake.servers.hold("GetObject", after=8)
     cut(lake)
-    process = begin(lake, "get", uri, "out")
+    # Under nohup, where the tests may run, a child would ignore it.
+    obey = lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    process = begin(lake, "get", uri, "out", preexec_fn=obey)
     wait_for(lambda: lake.servers.calls().get("s3.GetObject", 0) > 8)
     process.send_signal(how)
     lake.servers.release(held)
