@@ -19,6 +19,9 @@ final class DecryptedStream extends InputStream {
   /** Reads of so many bytes and more are decrypted where the reader wants them, without a copy. */
   private static final int DIRECT = 4 * 1024;
 
+  /** The most bytes behind a range: those of its last block, and the tag or the padding. */
+  private static final int BEHIND = 2 * ContentKey.BLOCK;
+
   private final InputStream stored;
   private final Cipher cipher;
   private byte[] ciphertext;
@@ -163,6 +166,18 @@ final class DecryptedStream extends InputStream {
 
   @Override
   public void close() throws IOException {
+    if (left == 0) {
+      passRest();
+    }
     stored.close();
+  }
+
+  /** Reads what is behind the range: the SDK uses a connection again only if nothing is left of the answer. */
+  private void passRest() {
+    try {
+      readFully(stored, new byte[BEHIND + 1]);
+    } catch (IOException e) {
+      // It ends, as it should, or breaks off, and the reader has all of the range.
+    }
   }
 }
