@@ -2,6 +2,7 @@ package org.emrkeys.tests.e2e;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.emrkeys.tests.demo.Demo;
+import org.emrkeys.tests.emrfs.Mode;
 import org.emrkeys.tests.emrfs.Stack;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -26,6 +28,7 @@ class DemoTest {
 
   @BeforeEach
   void files() throws IOException {
+    assumeTrue(Mode.V2_AUTHENTICATED.isAvailable(), "the demo needs the V2 client of the SDK");
     Files.write(folder.resolve("A.java"), Stack.content(100));
     Files.write(folder.resolve("b.md"), Stack.content(200));
     Files.write(folder.resolve("c.bin"), Stack.content(300));
