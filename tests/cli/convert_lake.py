@@ -6,7 +6,6 @@ import subprocess
 
 from envelopes import seal
 from lake import Lake
-from support import TIMEOUT, wait_for
 
 TEXT = b"some rows of a table\n" * 50
 LARGE = os.urandom(1 << 20) * 17 + b"the end"
@@ -39,13 +38,8 @@ class ConvertLake(Lake):
         )
 
     def meanwhile(self, call: str, number: int, action, *options) -> dict:
-        """The document of a run during which, once so many of these calls have begun, something else happens."""
-        process = self.start("--output", "json", *options)
-        wait_for(lambda: self.servers.calls().get(call, 0) >= number)
-        action()
-        self.servers.clear_faults()
-        out, _ = process.communicate(timeout=TIMEOUT)
-        return json.loads(out)
+        """As `during`, of a run of its own."""
+        return self.during(self.start("--output", "json", *options), call, number, action)
 
     def seal(self, text=TEXT, how="encryption-only", key="old", **more) -> tuple[bytes, dict]:
         stored = {"rsa_name": "payroll"} if key == "pair" else self.describe(key)

@@ -1,11 +1,13 @@
 """A bucket of objects under keys that a configuration knows."""
 
+import json
 import pathlib
+import subprocess
 import time
 import urllib.parse
 
 from envelopes import Aes, Rsa
-from support import properties
+from support import TIMEOUT, properties, wait_for
 
 
 class Lake:
@@ -72,6 +74,18 @@ class Lake:
     def age(self, name: str, seconds: float = 3600) -> None:
         """Has the object be written so long ago."""
         self.servers.control("POST", "object", {"bucket": self.bucket, "key": name, "modified": time.time() - seconds})
+
+    def during(self, run: subprocess.Popen, call: str, number: int, action, status: int = 0) -> dict:
+        """The document of a run during which, once so many of these calls have begun, something else happens.
+
+        Requests that are held go on after that.
+        """
+        wait_for(lambda: self.servers.calls().get(call, 0) >= number)
+        action()
+        self.servers.clear_faults()
+        out, _ = run.communicate(timeout=TIMEOUT)
+        assert run.returncode == status, out
+        return json.loads(out)
 
     def rewrap(self, *options, **more) -> dict:
         return self.tool.json(

@@ -87,12 +87,12 @@ def test_of_two_operators_at_once_the_one_whose_change_is_lost_is_told(servers, 
     # The first one's policy is worked out from the one before the second's change, and arrives after that.
     late = servers.hold("PutKeyPolicy", "kms")
     with subprocess.Popen(command("first"), env=tool.env, stdout=subprocess.DEVNULL) as first:
-        while not servers.control("GET", "faults")[0]["hits"]:
+        while not servers.hits(late):
             assert first.poll() is None
         # Of the second one's looks at the policy (two before its change, two after it) the last one comes after that.
         last = servers.hold("GetKeyPolicy", "kms", after=3)
         with subprocess.Popen(command("second"), env=tool.env, stderr=subprocess.PIPE, text=True) as second:
-            while not servers.control("GET", "faults")[1]["hits"]:
+            while not servers.hits(last):
                 assert second.poll() is None
             servers.release(late)
             assert first.wait(timeout=TIMEOUT) == 0

@@ -229,7 +229,7 @@ def test_a_key_policy_that_is_another_than_the_one_put_is_shown(servers, tool, p
     late = servers.hold("GetKeyPolicy", "kms", after=2)
     command = [tool.path, "kms", "add-key-user", key, "--role", "EMR", "--apply"]
     with subprocess.Popen(command, env=tool.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
-        wait_for(lambda: servers.control("GET", "faults")[0]["hits"])
+        wait_for(lambda: servers.hits(late))
         servers.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=before)
         servers.release(late)
         told = run.communicate(timeout=TIMEOUT)[1]

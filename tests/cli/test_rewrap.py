@@ -151,7 +151,7 @@ def test_parts_are_copied_side_by_side_and_one_that_fails_leaves_the_object_as_i
     # The first part that arrives is refused, once all others have arrived.
     denied = {"status": 403, "code": "AccessDenied", "message": "not authorized"}
     lake.servers.hold("UploadPartCopy", **denied)
-    document = meanwhile(lake, "s3.UploadPartCopy", 3, lambda: None, "--multipart-above", str(part))
+    document = meanwhile(lake, "s3.UploadPartCopy", 3, lambda: None, "--multipart-above", str(part), status=1)
     assert [error["code"] for error in document["errors"]] == ["STORE_DENIED"]
     assert lake.servers.calls()["s3.UploadPartCopy"] == 3
     assert lake.get("a") == (body, metadata)
@@ -235,8 +235,8 @@ def test_whoever_writes_or_deletes_before_the_copy_is_read_back_wins(lake):
             assert unseal(*lake.get("a"), lake.new) == b"newer"
 
 
-def meanwhile(lake, call: str, number: int, action, *options) -> dict:
-    """The document of a run during which, once so many of these calls have begun, something else happens."""
+def meanwhile(lake, call: str, number: int, action, *options, **more) -> dict:
+    """As `Lake.during`, of a run of its own."""
     command = [lake.tool.path, "rewrap", lake.uri, "--to", "new", "--output", "json", *options, *lake.conf]
     process = subprocess.Popen(
         command,
@@ -246,11 +246,7 @@ def meanwhile(lake, call: str, number: int, action, *options) -> dict:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: lake.servers.calls().get(call, 0) >= number)
-    action()
-    lake.servers.clear_faults()
-    out, _ = process.communicate(timeout=TIMEOUT)
-    return json.loads(out)
+    return lake.during(process, call, number, action, **more)
 
 
 def test_an_object_that_was_copied_from_elsewhere_is_not_given_to_the_holders_of_its_new_places_key(lake):

@@ -372,18 +372,14 @@ def test_of_two_attempts_at_an_object_one_converts_it_and_it_counts_once(servers
     # The first attempt has read the object, and S3 keeps it waiting before it stores the new one.
     held = servers.hold("PutObject", resource=slow)
     watch = servers.fault(service="s3", op="*", resource=slow, delay=0.001, count=None)
-
-    def requests():
-        return next(fault["hits"] for fault in servers.control("GET", "faults") if fault["id"] == watch)
-
     before = servers.calls()["s3.PutObject"]
     status, out = run(spark, "Convert", f"s3://{lake.bucket}/emrfs/spec/", "--batch", "1", *kept.options)
     assert (status, counts(out)) == (0, {"converted": 8}), out
     assert servers.calls()["s3.PutObject"] - before > 8, "there was no second attempt"
-    (etag, seen) = (servers.s3.head_object(Bucket=lake.bucket, Key=names[3])["ETag"], requests())
+    (etag, seen) = (servers.s3.head_object(Bucket=lake.bucket, Key=names[3])["ETag"], servers.hits(watch))
     servers.release(held)
     # Refused, the first attempt looks at the object again.
-    cluster.wait_for(lambda: requests() > seen)
+    cluster.wait_for(lambda: servers.hits(watch) > seen)
     servers.clear_faults()
     assert servers.s3.head_object(Bucket=lake.bucket, Key=names[3])["ETag"] == etag
     rows = reported(spark, kept)

@@ -99,6 +99,10 @@ class LocalAws:
         """Has one request, or `count` of them, wait until `release`, so that a test acts meanwhile."""
         return self.fault(service=service, op=op, delay=HOLD, **more)
 
+    def hits(self, fault: int) -> int:
+        """How many requests a fault that is in force has met."""
+        return next(found["hits"] for found in self.control("GET", "faults") if found["id"] == fault)
+
     def release(self, fault: int) -> None:
         """Removes a fault. Requests that wait for it go on."""
         self.control("DELETE", f"faults/{fault}")

@@ -116,7 +116,7 @@ class Fault:
 class Outcome:
     """The effect on a request: delays in seconds, then perhaps an error, or an answer that breaks off."""
 
-    delays: tuple[tuple[float, threading.Event], ...]
+    delays: list[tuple[float, threading.Event]]
     status: Optional[int] = None
     code: str = ""
     message: str = ""
@@ -149,19 +149,18 @@ class Faults:
             return fault.id
 
     def clear(self) -> None:
-        with self._lock:
-            removed, self._faults = self._faults, []
-        for fault in removed:
-            fault._removed.set()
+        for fault in self.list():
+            self.remove(fault["id"])
 
     def remove(self, id: int) -> bool:
         """Whether there was such a fault."""
         with self._lock:
-            removed = [fault for fault in self._faults if fault.id == id]
-            self._faults = [fault for fault in self._faults if fault.id != id]
-        for fault in removed:
-            fault._removed.set()
-        return bool(removed)
+            for fault in self._faults:
+                if fault.id == id:
+                    self._faults.remove(fault)
+                    fault._removed.set()
+                    return True
+            return False
 
     def list(self) -> list[dict]:
         with self._lock:
@@ -182,11 +181,11 @@ class Faults:
                 delays.append((fault.delay, fault._removed))
                 if fault.rate is not None:
                     status, code = _THROTTLES.get(operation.service, (429, "Throttling"))
-                    return Outcome(tuple(delays), fault.status or status, code, "Rate exceeded")
+                    return Outcome(delays, fault.status or status, code, "Rate exceeded")
                 if fault.status is not None:
-                    return Outcome(tuple(delays), fault.status, fault.code, fault.message, fault.body)
+                    return Outcome(delays, fault.status, fault.code, fault.message, fault.body)
                 if fault.cut is not None:
-                    return Outcome(tuple(delays), cut=fault.cut)
+                    return Outcome(delays, cut=fault.cut)
                 if fault.alter:
-                    return Outcome(tuple(delays), alter=True)
-            return Outcome(tuple(delays)) if delays else None
+                    return Outcome(delays, alter=True)
+            return Outcome(delays) if delays else None

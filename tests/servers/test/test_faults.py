@@ -76,7 +76,7 @@ def test_a_request_that_is_held_goes_on_once_its_fault_is_removed(stack, key):
     other, held = stack.hold("Decrypt", "kms"), stack.hold("Encrypt", "kms")
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(stack.kms.encrypt, KeyId=key, Plaintext=b"x")
-        while not stack.control("GET", "faults")[1]["hits"]:
+        while not stack.hits(held):
             assert not answer.done()
         stack.release(held)
         assert answer.result()["CiphertextBlob"]

@@ -82,13 +82,22 @@ final class DecryptedStream extends InputStream {
   }
 
   private static void readFully(InputStream stored, byte[] into) throws IOException {
-    for (int at = 0; at < into.length; ) {
+    if (readUpTo(stored, into) < into.length) {
+      throw new EOFException("S3's answer ends before the range");
+    }
+  }
+
+  /** Reads until the array is full or the answer ends; gives the number of bytes. */
+  private static int readUpTo(InputStream stored, byte[] into) throws IOException {
+    int at = 0;
+    while (at < into.length) {
       int count = stored.read(into, at, into.length - at);
       if (count < 0) {
-        throw new EOFException("S3's answer ends before the range");
+        break;
       }
       at += count;
     }
+    return at;
   }
 
   @Override
@@ -175,9 +184,9 @@ final class DecryptedStream extends InputStream {
   /** Reads what is behind the range: the SDK uses a connection again only if nothing is left of the answer. */
   private void passRest() {
     try {
-      readFully(stored, new byte[BEHIND + 1]);
+      readUpTo(stored, new byte[BEHIND + 1]);
     } catch (IOException e) {
-      // It ends, as it should, or breaks off, and the reader has all of the range.
+      // The answer breaks off behind the range, of which the reader has all: only its connection is lost.
     }
   }
 }

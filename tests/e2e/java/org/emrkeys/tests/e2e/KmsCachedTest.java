@@ -370,15 +370,17 @@ class KmsCachedTest {
 
   @Test
   void aGrantThatIsTakenAwayEndsWithTheAgeOfTheKey() throws Exception {
-    Site site = cold(kmsKey).set("emrkeys.cache.max-age", "2s");
+    Site site = cold(kmsKey).set("emrkeys.cache.max-age", "10s");
     try (EmrfsStandIn cluster = site.start(aws, MODE)) {
       cluster.put(uri("object"), content);
       aws.kms().disableKey(new DisableKeyRequest().withKeyId(kmsKey));
+      cluster.put(uri("object"), content);
       Codes.assertCode(
           "KEY_UNUSABLE",
           () -> {
             while (true) { // until the key is too old
               cluster.put(uri("object"), content);
+              Thread.sleep(50);
             }
           });
       Codes.assertCode("KEY_UNUSABLE", () -> cluster.get(uri("object")));
